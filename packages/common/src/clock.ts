@@ -1,0 +1,23 @@
+// The one place where time enters. `now` is monotonic and means nothing outside this process; `wallNow` is the calendar,
+// for what other machines read (a worker's metric row). Timers wait at most 2^31 − 1 ms.
+
+export interface Clock {
+  /** Monotonic milliseconds, may be fractional. */
+  now(): number;
+  /** Milliseconds since 1970. */
+  wallNow(): number;
+  /** Calls back once, after at least `delayMs`. The returned function cancels. Never keeps the process alive by itself when `keepAlive` is false. */
+  setTimer(callback: () => void, delayMs: number, keepAlive?: boolean): () => void;
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  setTimer: (callback, delayMs, keepAlive = true) => {
+    const timer = setTimeout(callback, Math.min(Math.max(0, delayMs), LONGEST_TIMER_MS));
+    if (!keepAlive) timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

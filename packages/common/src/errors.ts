@@ -1,0 +1,94 @@
+// The one family of errors: usage (thrown at the call), operating (typed, `retryable` is a fact), invariant (our own bug).
+// A failed condition of the lease table is not an error, it is an event. Depth is at most two, and the brand survives two
+// copies of this package in one process, so test with `isShardlineError`, not `instanceof`.
+
+/** Every code an operating error can carry, written once. */
+export type OperatingCode =
+  | 'BUFFER_FULL'
+  | 'CLOSED'
+  | 'EXPIRED'
+  | 'THROTTLED'
+  | 'REQUEST_FAILED'
+  | 'RECORD_FAILED'
+  | 'STREAM_NOT_FOUND'
+  | 'ACCESS_DENIED'
+  | 'LEASE_LOST'
+  | 'LEASE_TABLE_FORMAT'
+  | 'LEASE_TABLE_UNAVAILABLE'
+  | 'TIMEOUT'
+  | 'PORT_IN_USE'
+  | 'INPUT_UNREADABLE';
+
+export type ErrorCode = OperatingCode | 'USAGE' | 'INVARIANT';
+
+const brand = Symbol.for('shardline.error');
+
+/** The common base; `code` tells the errors apart, `retryable` says whether the same call may succeed later. */
+export abstract class ShardlineError extends Error {
+  abstract readonly code: ErrorCode;
+  abstract readonly retryable: boolean;
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    Object.defineProperty(this, brand, { value: true });
+  }
+}
+
+/** The caller passed something that cannot work. Thrown at the call, before anything was done. */
+export class UsageError extends ShardlineError {
+  override readonly name = 'UsageError';
+  readonly code = 'USAGE';
+  readonly retryable = false;
+  readonly field: string;
+  readonly expected: string;
+  readonly got: string;
+
+  /** `new UsageError('partitionKey', '1 to 256 UTF-16 units', 'a string of 300')` */
+  constructor(field: string, expected: string, got: string) {
+    super(`${field}: expected ${expected}, got ${got}`);
+    this.field = field;
+    this.expected = expected;
+    this.got = got;
+  }
+}
+
+/** Something outside failed: Kinesis, DynamoDB, the network, time ran out, a bound was reached. */
+export class OperatingError extends ShardlineError {
+  override readonly name = 'OperatingError';
+  readonly code: OperatingCode;
+  readonly retryable: boolean;
+
+  constructor(code: OperatingCode, message: string, options: { retryable: boolean; cause?: unknown }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = options.retryable;
+  }
+}
+
+/** A rule of our own was broken: a bug of Shardline. The component stops rather than carry on. */
+export class InvariantError extends ShardlineError {
+  override readonly name = 'InvariantError';
+  readonly code = 'INVARIANT';
+  readonly retryable = false;
+}
+
+/** True for every error of this family, also from another copy of the package. */
+export function isShardlineError(error: unknown): error is ShardlineError {
+  return typeof error === 'object' && error !== null && brand in error;
+}
+
+/** Says what a value is, briefly, for the "got" of a usage error: `a string of 300`, `-1`, `null`. Never prints the whole value. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') {
+    return value.length <= 40
+      ? JSON.stringify(value)
+      : `a string of ${value.length} (${JSON.stringify(value.slice(0, 20))}…)`;
+  }
+  if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean')
+    return String(value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object') return `an object (${value.constructor?.name ?? 'no prototype'})`;
+  return `a ${typeof value}`;
+}

@@ -1,0 +1,74 @@
+// The key space that Kinesis splits into shards: MD5 of the partition key, read as a big-endian unsigned 128-bit number.
+// Ranges are inclusive at both ends, as in the Kinesis API (HashKeyRange) and in the KCL's lease rows.
+import { hash } from 'node:crypto';
+import { describe, UsageError } from './errors.ts';
+
+declare const hashKeyBrand: unique symbol;
+
+/** 0 to 2^128 − 1. */
+export type HashKey = bigint & { readonly [hashKeyBrand]: true };
+
+/** Inclusive at both ends. */
+export interface HashKeyRange {
+  readonly start: HashKey;
+  readonly end: HashKey;
+}
+
+export const MIN_HASH_KEY: HashKey = 0n as HashKey;
+export const MAX_HASH_KEY: HashKey = ((1n << 128n) - 1n) as HashKey;
+
+/** The hash key of a partition key: MD5 of its UTF-8 bytes (Kinesis API, PutRecord). */
+export function hashKeyOf(partitionKey: string): HashKey {
+  return BigInt(`0x${hash('md5', partitionKey, 'hex')}`) as HashKey;
+}
+
+/**
+ * Reads a decimal hash key as the Kinesis API writes it; blanks around it and leading zeros are allowed, as in the KPL.
+ * @throws UsageError naming `field` when the text isn't a whole number from 0 to 2^128 − 1.
+ */
+export function parseHashKey(text: string, field = 'explicitHashKey'): HashKey {
+  const trimmed = typeof text === 'string' ? text.trim() : '';
+  if (!/^\d{1,64}$/.test(trimmed)) throw new UsageError(field, 'a decimal number from 0 to 2^128 - 1', describe(text));
+  return toHashKey(BigInt(trimmed), field);
+}
+
+/** Checks a bigint. @throws UsageError when it is outside 0 to 2^128 − 1. */
+export function toHashKey(value: bigint, field = 'hashKey'): HashKey {
+  if (value < MIN_HASH_KEY || value > MAX_HASH_KEY) {
+    throw new UsageError(field, 'a number from 0 to 2^128 - 1', String(value));
+  }
+  return value as HashKey;
+}
+
+/** Whether the range holds the key. */
+export function rangeContains(range: HashKeyRange, key: HashKey): boolean {
+  return key >= range.start && key <= range.end;
+}
+
+/** Sorts by start, then end. */
+export function compareRanges(a: HashKeyRange, b: HashKeyRange): number {
+  if (a.start !== b.start) return a.start < b.start ? -1 : 1;
+  if (a.end !== b.end) return a.end < b.end ? -1 : 1;
+  return 0;
+}
+
+/** The parts of the whole key space that no given range covers, in order. Ranges may overlap and come in any order. */
+export function findHoles(ranges: Iterable<HashKeyRange>): HashKeyRange[] {
+  const holes: HashKeyRange[] = [];
+  let next: bigint = MIN_HASH_KEY;
+  for (const range of [...ranges].sort(compareRanges)) {
+    if (range.start > next) holes.push({ start: next as HashKey, end: (range.start - 1n) as HashKey });
+    if (range.end >= next) next = range.end + 1n;
+  }
+  if (next <= MAX_HASH_KEY) holes.push({ start: next as HashKey, end: MAX_HASH_KEY });
+  return holes;
+}
+
+/** Cuts the whole key space into `count` ranges of equal size, the last one taking the remainder, as CreateStream does. */
+export function evenRanges(count: number): HashKeyRange[] {
+  const size = (MAX_HASH_KEY + 1n) / BigInt(count);
+  return Array.from({ length: count }, (_, index) => ({
+    start: (size * BigInt(index)) as HashKey,
+    end: index === count - 1 ? MAX_HASH_KEY : ((size * BigInt(index + 1) - 1n) as HashKey),
+  }));
+}

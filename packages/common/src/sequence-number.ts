@@ -1,0 +1,67 @@
+// Where a reader stands in a shard: a sequence number or one of the KCL's sentinels, and the place inside an aggregated
+// record. The order is total: AT_TIMESTAMP < TRIM_HORIZON < LATEST < any number < SHARD_END (KCL ExtendedSequenceNumber).
+// Sequence numbers are compared as numbers, never as text.
+import { describe, UsageError } from './errors.ts';
+
+declare const sequenceNumberBrand: unique symbol;
+
+/** A Kinesis sequence number, 0 to 186 bits. */
+export type SequenceNumber = bigint & { readonly [sequenceNumberBrand]: true };
+
+/** The words that stand in a checkpoint in place of a number. */
+export type Sentinel = 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP' | 'SHARD_END';
+
+/** A position: `subSequenceNumber` counts the user records of one aggregated record from 0; it is 0 for a plain one. */
+export interface ExtendedSequenceNumber {
+  readonly sequenceNumber: SequenceNumber | Sentinel;
+  readonly subSequenceNumber: number;
+}
+
+export const TRIM_HORIZON: ExtendedSequenceNumber = { sequenceNumber: 'TRIM_HORIZON', subSequenceNumber: 0 };
+export const LATEST: ExtendedSequenceNumber = { sequenceNumber: 'LATEST', subSequenceNumber: 0 };
+export const AT_TIMESTAMP: ExtendedSequenceNumber = { sequenceNumber: 'AT_TIMESTAMP', subSequenceNumber: 0 };
+export const SHARD_END: ExtendedSequenceNumber = { sequenceNumber: 'SHARD_END', subSequenceNumber: 0 };
+
+const sentinelRank: Readonly<Record<Sentinel, number>> = {
+  AT_TIMESTAMP: -3,
+  TRIM_HORIZON: -2,
+  LATEST: -1,
+  SHARD_END: 1,
+};
+
+/** Reads a decimal sequence number. @throws UsageError naming `field`. */
+export function parseSequenceNumber(text: string, field = 'sequenceNumber'): SequenceNumber {
+  if (typeof text !== 'string' || !/^\d{1,128}$/.test(text)) {
+    throw new UsageError(field, 'a decimal sequence number', describe(text));
+  }
+  return BigInt(text) as SequenceNumber;
+}
+
+export function isSentinel(text: unknown): text is Sentinel {
+  return text === 'TRIM_HORIZON' || text === 'LATEST' || text === 'AT_TIMESTAMP' || text === 'SHARD_END';
+}
+
+/** Reads what a lease row's `checkpoint` holds: digits or a sentinel. @throws UsageError naming `field`. */
+export function parseCheckpoint(text: string, subSequenceNumber = 0, field = 'checkpoint'): ExtendedSequenceNumber {
+  return { sequenceNumber: isSentinel(text) ? text : parseSequenceNumber(text, field), subSequenceNumber };
+}
+
+/** Negative, 0 or positive, as for Array.sort. Two SHARD_ENDs are equal whatever their sub-sequence numbers. */
+export function compareExtended(a: ExtendedSequenceNumber, b: ExtendedSequenceNumber): number {
+  const left = a.sequenceNumber;
+  const right = b.sequenceNumber;
+  if (typeof left === 'bigint' && typeof right === 'bigint') {
+    if (left !== right) return left < right ? -1 : 1;
+    return a.subSequenceNumber - b.subSequenceNumber;
+  }
+  const rank =
+    (typeof left === 'bigint' ? 0 : sentinelRank[left]) - (typeof right === 'bigint' ? 0 : sentinelRank[right]);
+  if (rank !== 0) return rank;
+  return left === 'SHARD_END' ? 0 : a.subSequenceNumber - b.subSequenceNumber;
+}
+
+/** For logs: `49590338271490256608559692538361571095921575989136588898:3`, `TRIM_HORIZON`. */
+export function formatExtended(position: ExtendedSequenceNumber): string {
+  const text = String(position.sequenceNumber);
+  return position.subSequenceNumber === 0 ? text : `${text}:${position.subSequenceNumber}`;
+}
