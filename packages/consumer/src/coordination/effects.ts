@@ -1,0 +1,325 @@
+// The language between the pure core and the world: what a worker asks for (effects) and what it is told (events).
+// Every effect is answered by exactly one event: `done` with the result that belongs to its kind, or `failed`, which never
+// says whether the effect was applied. The answer carries the effect itself, so nothing has to be remembered to understand
+// it. Notices are the exception: they are told, not answered.
+// Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
+import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { ChildShard, LeaderRow, Lease, Shard, WorkerRow } from './lease.ts';
+
+/** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
+export type Tenure = number;
+
+/** What became of a conditional write. A refused one is an event, not an error; `lease` is the row as it is now. */
+export type LeaseWrite =
+  | { readonly applied: true; readonly lease: Lease }
+  | { readonly applied: false; readonly lease: Lease | undefined };
+
+export type LeaderWrite =
+  | { readonly applied: true }
+  | { readonly applied: false; readonly leader: LeaderRow | undefined };
+
+// --- Effects on the lease table. Conditions are those of the KCL's DynamoDBLeaseRefresher. ---
+
+/** All rows, read consistently. */
+export interface ReadTable {
+  readonly kind: 'readTable';
+}
+/** The leases whose `leaseOwner` is `owner`, by the owner index, each then read by its key. */
+export interface DiscoverLeases {
+  readonly kind: 'discoverLeases';
+  readonly owner: string;
+}
+/** Some leases, read consistently; absent ones are left out of the answer. */
+export interface ReadLeases {
+  readonly kind: 'readLeases';
+  readonly leaseKeys: readonly string[];
+  /** Whose question it is. */
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+}
+/** Puts the row if its key is absent. */
+export interface CreateLease {
+  readonly kind: 'createLease';
+  readonly lease: Lease;
+  /** The tenure that waits for it (a shard's end), or undefined for the leader's shard sync. */
+  readonly tenure: Tenure | undefined;
+  readonly leaseKey: string;
+}
+/** Condition: leaseCounter as given and, unless `handoffKnown`, no checkpointOwner. Sets leaseCounter + 1. */
+export interface RenewLease {
+  readonly kind: 'renewLease';
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly leaseCounter: number;
+  readonly handoffKnown: boolean;
+}
+/** Condition: leaseCounter as given. Sets leaseCounter + 1, the checkpoint, ownerSwitches 0; removes pending checkpoints. */
+export interface CheckpointLease {
+  readonly kind: 'checkpointLease';
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly leaseCounter: number;
+  readonly checkpoint: ExtendedSequenceNumber;
+  /** Written too when known (at the shard's end). */
+  readonly childShardIds: readonly string[] | undefined;
+}
+/** Condition: row exists, leaseOwner and checkpointOwner as seen. Sets the owner, removes checkpointOwner, adds 1 to the counter. */
+export interface AssignLease {
+  readonly kind: 'assignLease';
+  readonly leaseKey: string;
+  readonly seenOwner: string | undefined;
+  readonly seenCheckpointOwner: string | undefined;
+  readonly newOwner: string;
+  /** The holder's own tenure when it completes a handoff, undefined for the leader. */
+  readonly tenure: Tenure | undefined;
+}
+/** Begins a graceful handoff. Condition: leaseOwner = from, no checkpointOwner. The counter stays, so `from` goes on renewing. */
+export interface HandOffLease {
+  readonly kind: 'handOffLease';
+  readonly leaseKey: string;
+  readonly from: string;
+  readonly to: string;
+}
+/** Condition: row exists, owner as seen, no checkpointOwner. Removes the owner, adds 1 to the counter. */
+export interface EvictLease {
+  readonly kind: 'evictLease';
+  readonly leaseKey: string;
+  readonly seenOwner: string;
+  readonly tenure: Tenure;
+}
+/** Deletes a completed lease. Condition: the checkpoint is SHARD_END. */
+export interface DeleteLease {
+  readonly kind: 'deleteLease';
+  readonly leaseKey: string;
+}
+export interface ReadLeader {
+  readonly kind: 'readLeader';
+}
+/** Condition: the row is absent (`expectedVersion` undefined) or has that recordVersionNumber. */
+export interface WriteLeader {
+  readonly kind: 'writeLeader';
+  readonly leader: LeaderRow;
+  readonly expectedVersion: string | undefined;
+}
+/** Condition: owner and recordVersionNumber as given. */
+export interface DeleteLeader {
+  readonly kind: 'deleteLeader';
+  readonly leader: LeaderRow;
+}
+/** Writes this worker's metric row, unconditionally; the table's clock fills in the time. */
+export interface ReportWorker {
+  readonly kind: 'reportWorker';
+  readonly workerId: string;
+}
+export interface ForgetWorker {
+  readonly kind: 'forgetWorker';
+  readonly workerId: string;
+}
+
+// --- Effects on Kinesis and on the user's handler ---
+
+/** `initial`: with the ShardFilter of the initial position, for an empty table. `all`: closed shards included. */
+export interface ListShards {
+  readonly kind: 'listShards';
+  readonly filter: 'initial' | 'all';
+}
+/** Calls the handler's `initialize`. */
+export interface OpenShard {
+  readonly kind: 'openShard';
+  readonly leaseKey: string;
+  readonly shardId: string;
+  readonly tenure: Tenure;
+  readonly checkpoint: ExtendedSequenceNumber;
+}
+/** Reads on after `after`, once, at the source's own pace; nothing at or before `after` is returned. One in flight a tenure. */
+export interface FetchBatch {
+  readonly kind: 'fetchBatch';
+  readonly leaseKey: string;
+  readonly shardId: string;
+  readonly tenure: Tenure;
+  readonly after: ExtendedSequenceNumber;
+}
+/** Gives a fetched batch to the handler; done means that the handler has finished it. One in flight a tenure. */
+export interface DeliverBatch {
+  readonly kind: 'deliverBatch';
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly batchId: number;
+  /** From 1; grows while the handler throws. */
+  readonly attempt: number;
+}
+/** Calls the handler's `shutdownRequested`: the last chance to checkpoint. */
+export interface DrainShard {
+  readonly kind: 'drainShard';
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+}
+/** Calls the handler's `shardEnded`, after its last record was handled. */
+export interface EndShard {
+  readonly kind: 'endShard';
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+}
+/** Aborts the tenure's signal, drops what was fetched, waits for a handler still running. Done: nothing of the tenure runs any more. */
+export interface CloseShard {
+  readonly kind: 'closeShard';
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly reason: CloseReason;
+}
+export type CloseReason = 'leaseLost' | 'shardEnded' | 'handedOff' | 'stopping';
+
+/** Told, not answered. */
+export interface Tell {
+  readonly kind: 'tell';
+  readonly notice: Notice;
+}
+
+export type Notice =
+  | {
+      readonly kind: 'leaseBegun';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      readonly checkpoint: ExtendedSequenceNumber;
+    }
+  | { readonly kind: 'leaseEnded'; readonly leaseKey: string; readonly tenure: Tenure; readonly reason: CloseReason }
+  | {
+      readonly kind: 'checkpointed';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      readonly checkpoint: ExtendedSequenceNumber;
+    }
+  | {
+      readonly kind: 'checkpointSettled';
+      readonly requestId: number;
+      readonly outcome: 'done' | 'leaseLost' | 'outOfRange';
+    }
+  | {
+      readonly kind: 'handlerFailed';
+      readonly leaseKey: string;
+      readonly attempt: number;
+      readonly retryInMs: number;
+      readonly error: unknown;
+    }
+  | {
+      readonly kind: 'effectFailed';
+      readonly effect: Effect['kind'];
+      readonly leaseKey: string | undefined;
+      readonly retryInMs: number;
+      readonly error: unknown;
+    }
+  | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
+  | { readonly kind: 'leadershipGained' }
+  | { readonly kind: 'leadershipLost' }
+  | {
+      readonly kind: 'leasesPlanned';
+      readonly created: number;
+      readonly assigned: number;
+      readonly handedOff: number;
+      readonly deleted: number;
+    }
+  | { readonly kind: 'hole'; readonly text: string }
+  | { readonly kind: 'stopped'; readonly abandoned: readonly string[] };
+
+export type TableEffect =
+  | ReadTable
+  | DiscoverLeases
+  | ReadLeases
+  | CreateLease
+  | RenewLease
+  | CheckpointLease
+  | AssignLease
+  | HandOffLease
+  | EvictLease
+  | DeleteLease
+  | ReadLeader
+  | WriteLeader
+  | DeleteLeader
+  | ReportWorker
+  | ForgetWorker;
+
+export type ShardEffect = OpenShard | FetchBatch | DeliverBatch | DrainShard | EndShard | CloseShard;
+
+/** Every effect that is answered. */
+export type Effect = TableEffect | ListShards | ShardEffect;
+
+/** What a batch is to the core: a handle and its bounds. The records stay with the runtime. */
+export interface BatchBounds {
+  readonly batchId: number;
+  /** User records in it; 0 when only its position moved on. */
+  readonly recordCount: number;
+  readonly byteCount: number;
+  /** Position of its last record. */
+  readonly last: ExtendedSequenceNumber;
+}
+
+export interface Fetched {
+  readonly batch: BatchBounds | undefined;
+  /** No record will ever follow. */
+  readonly atShardEnd: boolean;
+  /** At the end: the children; empty only if the stream is gone. */
+  readonly childShards: readonly ChildShard[];
+}
+
+/** The result that belongs to each kind of effect. */
+export interface Results {
+  readTable: { readonly leases: readonly Lease[]; readonly workers: readonly WorkerRow[] };
+  discoverLeases: { readonly leases: readonly Lease[] };
+  readLeases: { readonly leases: readonly Lease[] };
+  /** False: it was there already. */
+  createLease: { readonly created: boolean };
+  renewLease: LeaseWrite;
+  checkpointLease: LeaseWrite;
+  assignLease: LeaseWrite;
+  handOffLease: LeaseWrite;
+  evictLease: LeaseWrite;
+  deleteLease: { readonly deleted: boolean };
+  readLeader: { readonly leader: LeaderRow | undefined };
+  writeLeader: LeaderWrite;
+  deleteLeader: LeaderWrite;
+  reportWorker: undefined;
+  forgetWorker: undefined;
+  listShards: { readonly shards: readonly Shard[] };
+  openShard: undefined;
+  fetchBatch: Fetched;
+  /** What the handler vouches for by returning: the batch's end, or undefined when checkpoints are made by hand. */
+  deliverBatch: { readonly checkpoint: ExtendedSequenceNumber | undefined };
+  drainShard: undefined;
+  endShard: undefined;
+  closeShard: undefined;
+}
+
+export type ResultOf<E extends Effect> = Results[E['kind']];
+
+/** An effect with its result, paired by kind. */
+export type Done = {
+  [K in Effect['kind']]: {
+    readonly kind: 'done';
+    readonly effect: Extract<Effect, { kind: K }>;
+    readonly result: Results[K];
+  };
+}[Effect['kind']];
+
+export interface Failed {
+  readonly kind: 'failed';
+  readonly effect: Effect;
+  readonly error: unknown;
+}
+
+export type Event =
+  /** The first event: begin to work. */
+  | { readonly kind: 'start' }
+  /** Time has passed `deadline()`. */
+  | { readonly kind: 'tick' }
+  /** Give up all leases in good order; ends with the notice `stopped`. */
+  | { readonly kind: 'stop' }
+  /** The handler asks to checkpoint `position`; answered by the notice `checkpointSettled`. */
+  | {
+      readonly kind: 'checkpointRequested';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      readonly position: ExtendedSequenceNumber;
+      readonly requestId: number;
+    }
+  | Done
+  | Failed;

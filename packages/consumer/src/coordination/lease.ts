@@ -1,0 +1,87 @@
+// A shard's lease as every worker of an application sees it: one row of the lease table (KCL's Lease, DynamoDBLeaseSerializer).
+// Plain values, no behaviour that depends on time. `lease-table/item.ts` turns them into DynamoDB items and back.
+import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
+
+/** One lease row. Attributes we don't know stay in the table untouched: every write names the attributes it sets. */
+export interface Lease {
+  /** The shard id in a single-stream application. */
+  readonly leaseKey: string;
+  readonly shardId: string;
+  /** The worker that owns the lease or, while `checkpointOwner` is set, the one that will. Undefined: unassigned. */
+  readonly leaseOwner: string | undefined;
+  /** Heartbeat and version in one: every write of the holder is conditional on it and adds one. */
+  readonly leaseCounter: number;
+  /** Present while a graceful handoff is under way: the old owner, which may still checkpoint. */
+  readonly checkpointOwner: string | undefined;
+  /** Everything up to here, this included, was handled. */
+  readonly checkpoint: ExtendedSequenceNumber;
+  readonly ownerSwitchesSinceCheckpoint: number;
+  /** None, one (split) or two (merge). */
+  readonly parentShardIds: readonly string[];
+  /** Known once the shard's end was seen. */
+  readonly childShardIds: readonly string[];
+  readonly hashKeyRange: HashKeyRange | undefined;
+}
+
+/** A shard as ListShards describes it. Without `endingSequenceNumber` it is open. */
+export interface Shard {
+  readonly shardId: string;
+  /** Parent and adjacent parent, in this order; those that ListShards names, whether or not still listed. */
+  readonly parentShardIds: readonly string[];
+  readonly hashKeyRange: HashKeyRange;
+  readonly startingSequenceNumber: bigint;
+  readonly endingSequenceNumber: bigint | undefined;
+}
+
+/** A child as the end of its parent names it (ChildShards of GetRecords and SubscribeToShard). */
+export interface ChildShard {
+  readonly shardId: string;
+  readonly parentShardIds: readonly string[];
+  readonly hashKeyRange: HashKeyRange;
+}
+
+/** The `Leader` row (dynamodb-lock-client's LockItem). */
+export interface LeaderRow {
+  readonly owner: string;
+  /** recordVersionNumber: a fresh one at each heartbeat. */
+  readonly version: string;
+  readonly leaseDurationMs: number;
+}
+
+/** A worker's metric row, as far as assignment by count needs it. */
+export interface WorkerRow {
+  readonly workerId: string;
+  /** `lut`, seconds since 1970 by the writer's clock. */
+  readonly lastUpdateSeconds: number;
+  /** Its age by the reader's clock, ms; only a first impression, later looks compare `lastUpdateSeconds`. */
+  readonly ageMs: number;
+}
+
+/** Who may checkpoint the lease now. */
+export function actualOwner(lease: Lease): string | undefined {
+  return lease.checkpointOwner ?? lease.leaseOwner;
+}
+
+/** Whether the whole shard was handled. */
+export function isEnded(lease: Lease): boolean {
+  return lease.checkpoint.sequenceNumber === 'SHARD_END';
+}
+
+/** A new, unassigned lease. */
+export function newLease(
+  shard: Pick<Shard, 'shardId' | 'parentShardIds' | 'hashKeyRange'>,
+  checkpoint: ExtendedSequenceNumber,
+): Lease {
+  return {
+    leaseKey: shard.shardId,
+    shardId: shard.shardId,
+    leaseOwner: undefined,
+    leaseCounter: 0,
+    checkpointOwner: undefined,
+    checkpoint,
+    ownerSwitchesSinceCheckpoint: 0,
+    parentShardIds: shard.parentShardIds,
+    childShardIds: [],
+    hashKeyRange: shard.hashKeyRange,
+  };
+}
