@@ -1,0 +1,196 @@
+// The lease table as plain Maps: the simulator's table, and the fake that tests of the runtime use. It holds exactly the
+// conditions that `dynamodb.ts` writes as ConditionExpressions; one contract suite runs on both, which is what makes the
+// simulation mean anything. It may not wait, read a clock by itself or mutate a row: every write puts a new Lease object,
+// so a row once handed out never changes.
+import { systemClock } from '@shardline/common';
+import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
+import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import type { LeaseTable } from './lease-table.ts';
+
+export interface MemoryLeaseTableOptions {
+  /** Milliseconds since 1970, for worker rows. Default: the system's clock. */
+  readonly wallNow?: () => number;
+}
+
+type Operations = {
+  readonly [K in TableEffect['kind']]: (
+    table: MemoryLeaseTable,
+    effect: Extract<TableEffect, { kind: K }>,
+  ) => Results[K];
+};
+
+export class MemoryLeaseTable implements LeaseTable {
+  /** By lease key. */
+  readonly leases: Map<string, Lease> = new Map();
+  /** A worker's id and its `lut`, seconds since 1970. */
+  readonly workers: Map<string, number> = new Map();
+  leader: LeaderRow | undefined = undefined;
+  readonly wallNow: () => number;
+
+  constructor(options?: MemoryLeaseTableOptions) {
+    this.wallNow = options?.wallNow ?? systemClock.wallNow;
+  }
+
+  /** Runs one effect at once; what a failed condition means is in the result. */
+  apply<E extends TableEffect>(effect: E): ResultOf<E> {
+    // The table of operations pairs each kind with its result; TypeScript can't follow that through a type parameter.
+    const operation = operations[effect.kind] as unknown as (table: MemoryLeaseTable, effect: E) => ResultOf<E>;
+    return operation(this, effect);
+  }
+
+  async open(): Promise<void> {
+    await Promise.resolve();
+  }
+
+  async run<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
+    return this.apply(effect);
+  }
+
+  async close(): Promise<void> {
+    await Promise.resolve();
+  }
+}
+
+const operations: Operations = {
+  readTable: (table) => ({ leases: [...table.leases.values()], workers: workerRows(table) }),
+
+  discoverLeases: (table, { owner }) => {
+    const leases: Lease[] = [];
+    for (const lease of table.leases.values()) if (lease.leaseOwner === owner) leases.push(lease);
+    return { leases };
+  },
+
+  readLeases: (table, { leaseKeys }) => {
+    const leases: Lease[] = [];
+    for (const key of leaseKeys) {
+      const lease = table.leases.get(key);
+      if (lease !== undefined) leases.push(lease);
+    }
+    return { leases };
+  },
+
+  createLease: (table, { lease }) => {
+    if (table.leases.has(lease.leaseKey)) return { created: false };
+    table.leases.set(lease.leaseKey, lease);
+    return { created: true };
+  },
+
+  renewLease: (table, { leaseKey, leaseCounter, handoffKnown }) =>
+    write(
+      table,
+      leaseKey,
+      (row) => row.leaseCounter === leaseCounter && (handoffKnown || row.checkpointOwner === undefined),
+      (row) => ({ ...row, leaseCounter: row.leaseCounter + 1 }),
+    ),
+
+  checkpointLease: (table, { leaseKey, leaseCounter, checkpoint, childShardIds }) =>
+    write(
+      table,
+      leaseKey,
+      (row) => row.leaseCounter === leaseCounter,
+      (row) => ({
+        ...row,
+        leaseCounter: row.leaseCounter + 1,
+        checkpoint,
+        ownerSwitchesSinceCheckpoint: 0,
+        // A DynamoDB set can't be empty: no children (the stream is gone) leaves the attribute as it is.
+        childShardIds: childShardIds?.length ? childShardIds : row.childShardIds,
+      }),
+    ),
+
+  assignLease: (table, { leaseKey, seenOwner, seenCheckpointOwner, newOwner }) =>
+    write(
+      table,
+      leaseKey,
+      (row) => row.leaseOwner === seenOwner && row.checkpointOwner === seenCheckpointOwner,
+      (row) => ({
+        ...row,
+        leaseOwner: newOwner,
+        checkpointOwner: undefined,
+        leaseCounter: row.leaseCounter + 1,
+        ownerSwitchesSinceCheckpoint: row.ownerSwitchesSinceCheckpoint + ownerSwitches(row, newOwner),
+      }),
+    ),
+
+  handOffLease: (table, { leaseKey, from, to }) =>
+    write(
+      table,
+      leaseKey,
+      (row) => row.leaseOwner === from && row.checkpointOwner === undefined,
+      (row) => ({ ...row, leaseOwner: to, checkpointOwner: from }),
+    ),
+
+  evictLease: (table, { leaseKey, seenOwner }) =>
+    write(
+      table,
+      leaseKey,
+      (row) => row.leaseOwner === seenOwner && row.checkpointOwner === undefined,
+      (row) => ({ ...row, leaseOwner: undefined, leaseCounter: row.leaseCounter + 1 }),
+    ),
+
+  deleteLease: (table, { leaseKey }) => {
+    if (table.leases.get(leaseKey)?.checkpoint.sequenceNumber !== 'SHARD_END') return { deleted: false };
+    table.leases.delete(leaseKey);
+    return { deleted: true };
+  },
+
+  readLeader: (table) => ({ leader: table.leader }),
+
+  writeLeader: (table, { leader, expectedVersion }): LeaderWrite => {
+    if (table.leader?.version !== expectedVersion) return { applied: false, leader: table.leader };
+    table.leader = leader;
+    return { applied: true };
+  },
+
+  deleteLeader: (table, { leader }): LeaderWrite => {
+    if (table.leader?.owner !== leader.owner || table.leader.version !== leader.version) {
+      return { applied: false, leader: table.leader };
+    }
+    table.leader = undefined;
+    return { applied: true };
+  },
+
+  reportWorker: (table, { workerId }) => {
+    table.workers.set(workerId, Math.floor(table.wallNow() / 1000));
+    return undefined;
+  },
+
+  forgetWorker: (table, { workerId }) => {
+    table.workers.delete(workerId);
+    return undefined;
+  },
+};
+
+/**
+ * 1 when an assignment to `newOwner` counts as a switch of owners, else 0: another one held the lease, or a handoff is
+ * taken back by the one that was giving it away (KCL DynamoDBLeaseSerializer, getDynamoTakeLeaseUpdate).
+ */
+export function ownerSwitches(
+  seen: { readonly leaseOwner: string | undefined; readonly checkpointOwner: string | undefined },
+  newOwner: string,
+): 0 | 1 {
+  const another = seen.leaseOwner !== undefined && seen.leaseOwner !== newOwner;
+  return another || seen.checkpointOwner === newOwner ? 1 : 0;
+}
+
+function write(
+  table: MemoryLeaseTable,
+  leaseKey: string,
+  condition: (row: Lease) => boolean,
+  update: (row: Lease) => Lease,
+): LeaseWrite {
+  const row = table.leases.get(leaseKey);
+  if (row === undefined || !condition(row)) return { applied: false, lease: row };
+  const lease = update(row);
+  table.leases.set(leaseKey, lease);
+  return { applied: true, lease };
+}
+
+function workerRows(table: MemoryLeaseTable): WorkerRow[] {
+  const now = table.wallNow();
+  const rows: WorkerRow[] = [];
+  for (const [workerId, lastUpdateSeconds] of table.workers) {
+    rows.push({ workerId, lastUpdateSeconds, ageMs: now - lastUpdateSeconds * 1000 });
+  }
+  return rows;
+}
