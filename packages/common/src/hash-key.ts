@@ -2,6 +2,7 @@
 // Ranges are inclusive at both ends, as in the Kinesis API (HashKeyRange) and in the KCL's lease rows.
 import { hash } from 'node:crypto';
 import { describe, UsageError } from './errors.ts';
+import { MAX_PARTITION_KEY_UNITS } from './limits.ts';
 
 declare const hashKeyBrand: unique symbol;
 
@@ -16,6 +17,23 @@ export interface HashKeyRange {
 
 export const MIN_HASH_KEY: HashKey = 0n as HashKey;
 export const MAX_HASH_KEY: HashKey = ((1n << 128n) - 1n) as HashKey;
+
+/** In a Unicode regular expression a pair of surrogates is one code point, so this finds only the lone ones. */
+const loneSurrogate = /\p{Surrogate}/u;
+
+/**
+ * Returns the partition key when Kinesis will take it: 1 to 256 UTF-16 units (Kinesis API, PutRecord; 256 emoji are 512), and
+ * well-formed. A lone surrogate has no UTF-8, so two different keys would be stored as the same one and hashed alike.
+ * @throws UsageError naming `field`.
+ */
+export function checkPartitionKey(key: unknown, field = 'partitionKey'): string {
+  const fits = typeof key === 'string' && key.length >= 1 && key.length <= MAX_PARTITION_KEY_UNITS;
+  if (!fits || loneSurrogate.test(key)) {
+    const got = fits ? `${describe(key)} with a lone surrogate` : describe(key);
+    throw new UsageError(field, `a string of 1 to ${MAX_PARTITION_KEY_UNITS} UTF-16 units, well-formed`, got);
+  }
+  return key;
+}
 
 /** The hash key of a partition key: MD5 of its UTF-8 bytes (Kinesis API, PutRecord). */
 export function hashKeyOf(partitionKey: string): HashKey {

@@ -1,0 +1,304 @@
+// SDK clients that reuse their connections, and the one place that reads the SDK's errors. The Kinesis client of the SDK
+// opens a connection (over TLS a handshake) for every request: its default HTTP/2 handler has concurrent streams switched
+// off. So bulk calls go over HTTP/1.1 keep-alive with a bounded number of sockets, which does not stall on 64 KiB HTTP/2
+// windows either; only SubscribeToShard, an event stream, needs HTTP/2. Region and credentials are the SDK's default chain
+// unless given: nothing is invented here. Every wait has a timeout.
+import { DynamoDBClient, type DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
+import { KinesisClient, type KinesisClientConfig } from '@aws-sdk/client-kinesis';
+import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler';
+import { describe, UsageError } from './errors.ts';
+
+/** What every client takes. */
+export interface AwsClientOptions {
+  /** An `http://` or `https://` URL, for a local server or a VPC endpoint. Default: the service's endpoint of the region. */
+  readonly endpoint?: string;
+  /** Default: the SDK's chain (environment, profile, instance metadata). */
+  readonly region?: string;
+  /** Default: the SDK's chain. */
+  readonly credentials?: NonNullable<KinesisClientConfig['credentials']>;
+  /** Attempts of one call, the first included. Default: the SDK's (3). Give 1 where the caller retries by itself. */
+  readonly maxAttempts?: number;
+  /** The longest wait for a connection, and for a free socket, ms. Default 6000, the KPL's. */
+  readonly connectionTimeoutMs?: number;
+  /** The longest wait for an answer, and the longest silence within one, ms. Default 30000, the KCL's. */
+  readonly requestTimeoutMs?: number;
+}
+
+/** For the clients that speak HTTP/1.1. */
+export interface HttpClientOptions extends AwsClientOptions {
+  /** Sockets open at once; further calls wait for a free one. Default 50. */
+  readonly maxSockets?: number;
+}
+
+const DEFAULT_MAX_SOCKETS = 50;
+const DEFAULT_CONNECTION_TIMEOUT_MS = 6_000;
+const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
+/** As the KCL's HTTP/2 client; with the protocol's 64 KiB a subscription moves at most 64 KiB a round trip. */
+const FAN_OUT_WINDOW_BYTES = 512 * 1024;
+
+const sharedOptionNames = [
+  'endpoint',
+  'region',
+  'credentials',
+  'maxAttempts',
+  'connectionTimeoutMs',
+  'requestTimeoutMs',
+];
+
+/**
+ * A Kinesis client for all calls but SubscribeToShard, over HTTP/1.1 keep-alive. `destroy()` closes its sockets.
+ * @throws UsageError naming the option.
+ */
+export function createKinesisClient(options: HttpClientOptions = {}): KinesisClient {
+  checkOptions(options, [...sharedOptionNames, 'maxSockets']);
+  return new KinesisClient({ ...clientConfig(options), requestHandler: httpHandler(options) });
+}
+
+/**
+ * A DynamoDB client over HTTP/1.1 keep-alive. `destroy()` closes its sockets.
+ * @throws UsageError naming the option.
+ */
+export function createDynamoDBClient(options: HttpClientOptions = {}): DynamoDBClient {
+  checkOptions(options, [...sharedOptionNames, 'maxSockets']);
+  const config: DynamoDBClientConfig = { ...clientConfig(options), requestHandler: httpHandler(options) };
+  return new DynamoDBClient(config);
+}
+
+/**
+ * A Kinesis client for SubscribeToShard alone, over HTTP/2, a connection a subscription: one slow shard never holds up
+ * another by the shared window. A subscription that is silent for `requestTimeoutMs` ends (the service beats every 5 s or
+ * so). `destroy()` does not end running subscriptions: abort them.
+ * @throws UsageError naming the option.
+ */
+export function createFanOutClient(options: AwsClientOptions = {}): KinesisClient {
+  checkOptions(options, sharedOptionNames);
+  const requestTimeout = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
+  return new KinesisClient({
+    ...clientConfig(options),
+    requestHandler: new NodeHttp2Handler({
+      requestTimeout,
+      sessionTimeout: requestTimeout,
+      disableConcurrentStreams: true,
+      nodeHttp2ConnectOptions: { settings: { initialWindowSize: FAN_OUT_WINDOW_BYTES, enablePush: false } },
+    }),
+  });
+}
+
+/** What an SDK error means to us. `code` is the service's own name for it, else the network's (`ECONNRESET`), else its name. */
+export interface AwsErrorClass {
+  readonly kind:
+    | 'throttled'
+    | 'transient'
+    | 'not-found'
+    | 'access-denied'
+    | 'expired-credentials'
+    | 'invalid'
+    | 'condition-failed'
+    | 'unknown';
+  readonly code: string;
+}
+
+const kindByCode: ReadonlyMap<string, AwsErrorClass['kind']> = new Map([
+  ...entries('throttled', [
+    'ProvisionedThroughputExceededException',
+    'KMSThrottlingException',
+    'LimitExceededException',
+    'PriorRequestNotComplete',
+    'RequestLimitExceeded',
+    'RequestThrottled',
+    'RequestThrottledException',
+    'SlowDown',
+    'ThrottledException',
+    'Throttling',
+    'ThrottlingException',
+    'TooManyRequestsException',
+  ]),
+  ...entries('transient', [
+    'InternalFailure',
+    'InternalFailureException',
+    'InternalServerError',
+    'InternalServiceError',
+    'ReplicatedWriteConflictException',
+    'RequestTimeout',
+    'RequestTimeoutException',
+    'ServiceUnavailable',
+    'ServiceUnavailableException',
+    'TimeoutError',
+    'TransactionConflictException',
+    'TransactionInProgressException',
+  ]),
+  ...entries('not-found', ['ResourceNotFoundException', 'TableNotFoundException']),
+  ...entries('access-denied', [
+    'AccessDenied',
+    'AccessDeniedException',
+    'CredentialsProviderError',
+    'IncompleteSignature',
+    'IncompleteSignatureException',
+    'InvalidClientTokenId',
+    'InvalidSignatureException',
+    'MissingAuthenticationToken',
+    'MissingAuthenticationTokenException',
+    'NotAuthorized',
+    'OptInRequired',
+    'SignatureDoesNotMatch',
+    'TokenProviderError',
+    'UnauthorizedOperation',
+    'UnrecognizedClientException',
+    // The stream's key can't be used. Not 'not-found': the stream is there.
+    'KMSAccessDeniedException',
+    'KMSDisabledException',
+    'KMSInvalidStateException',
+    'KMSNotFoundException',
+    'KMSOptInRequired',
+  ]),
+  ...entries('expired-credentials', ['ExpiredToken', 'ExpiredTokenException', 'RequestExpired']),
+  ...entries('invalid', [
+    'ExpiredIteratorException',
+    'ExpiredNextTokenException',
+    'InvalidArgumentException',
+    'ItemCollectionSizeLimitExceededException',
+    'ResourceInUseException',
+    'SerializationException',
+    'UnknownOperationException',
+    'ValidationException',
+  ]),
+  ...entries('condition-failed', ['ConditionalCheckFailedException']),
+]);
+
+/** Node's codes for a network that failed; those of HTTP/2 sessions begin with ERR_HTTP2_. */
+const networkCodes: ReadonlySet<string> = new Set([
+  'EAI_AGAIN',
+  'ECONNABORTED',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EPIPE',
+  'ETIMEDOUT',
+]);
+
+/** Says what an error thrown by an SDK client means. Never throws; something that is no SDK error is `unknown`. */
+export function classifyAwsError(error: unknown): AwsErrorClass {
+  const name = textField(error, 'name') ?? 'Unknown';
+  if (name === 'TransactionCanceledException') return { kind: transactionKind(error), code: name };
+  const named = kindByCode.get(name);
+  if (named !== undefined) return { kind: named, code: name };
+  const networkCode = networkCodeOf(error);
+  if (networkCode !== undefined) return { kind: 'transient', code: networkCode };
+  return { kind: kindOfStatus(httpStatusOf(error)), code: name };
+}
+
+/** The caller goes too fast: wait and try again. */
+export function isThrottling(error: unknown): boolean {
+  return classifyAwsError(error).kind === 'throttled';
+}
+
+/** The service or the network failed: the same call may succeed, and may have been applied. */
+export function isTransient(error: unknown): boolean {
+  return classifyAwsError(error).kind === 'transient';
+}
+
+/** The status of the answer that raised the error, or undefined when there was none. */
+export function httpStatusOf(error: unknown): number | undefined {
+  const metadata = field(error, '$metadata');
+  const status = field(metadata, 'httpStatusCode') ?? field(field(error, '$response'), 'statusCode');
+  return typeof status === 'number' && status >= 100 ? status : undefined;
+}
+
+function entries(kind: AwsErrorClass['kind'], codes: readonly string[]): [string, AwsErrorClass['kind']][] {
+  return codes.map((code) => [code, kind]);
+}
+
+/** A cancelled transaction says for each item why; a failed condition outweighs a conflict, a conflict outweighs the rest. */
+function transactionKind(error: unknown): AwsErrorClass['kind'] {
+  const given = field(error, 'CancellationReasons');
+  const codes = Array.isArray(given) ? given.map((reason) => textField(reason, 'Code') ?? '') : [];
+  if (codes.includes('ConditionalCheckFailed')) return 'condition-failed';
+  if (codes.includes('TransactionConflict')) return 'transient';
+  if (codes.includes('ProvisionedThroughputExceeded') || codes.includes('ThrottlingError')) return 'throttled';
+  return 'invalid';
+}
+
+function kindOfStatus(status: number | undefined): AwsErrorClass['kind'] {
+  if (status === undefined) return 'unknown';
+  if (status === 429) return 'throttled';
+  if (status >= 500 || status === 408) return 'transient';
+  if (status === 401 || status === 403) return 'access-denied';
+  return status >= 400 ? 'invalid' : 'unknown';
+}
+
+/** Looks at the error and, for a wrapped one, at its causes (a few levels, as a cause may be a circle). */
+function networkCodeOf(error: unknown): string | undefined {
+  let current = error;
+  for (let depth = 0; depth < 5 && current !== undefined; depth++) {
+    const code = textField(current, 'code');
+    if (code !== undefined && (networkCodes.has(code) || code.startsWith('ERR_HTTP2_'))) return code;
+    current = field(current, 'cause');
+  }
+  return undefined;
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
+function textField(value: unknown, name: string): string | undefined {
+  const found = field(value, name);
+  return typeof found === 'string' ? found : undefined;
+}
+
+/** An option that is absent must stay absent: the SDK takes an explicit undefined for a setting in places. */
+function clientConfig(
+  options: AwsClientOptions,
+): Partial<Pick<KinesisClientConfig, 'endpoint' | 'region' | 'credentials' | 'maxAttempts'>> {
+  const { endpoint, region, credentials, maxAttempts } = options;
+  return {
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(region === undefined ? {} : { region }),
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(maxAttempts === undefined ? {} : { maxAttempts }),
+  };
+}
+
+function httpHandler(options: HttpClientOptions): NodeHttpHandler {
+  const agent = { keepAlive: true, maxSockets: options.maxSockets ?? DEFAULT_MAX_SOCKETS };
+  const requestTimeout = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
+  return new NodeHttpHandler({
+    httpAgent: agent,
+    httpsAgent: agent,
+    connectionTimeout: options.connectionTimeoutMs ?? DEFAULT_CONNECTION_TIMEOUT_MS,
+    requestTimeout,
+    // Without this the handler only warns, and waits on.
+    throwOnRequestTimeout: true,
+    // The request timeout ends with the answer's head; this one covers an answer that stops midway.
+    socketTimeout: requestTimeout,
+  });
+}
+
+function checkOptions(options: HttpClientOptions, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name))
+      throw new UsageError(name, `one of the options ${known.join(', ')}`, 'an unknown option');
+  }
+  const { endpoint, region } = options;
+  if (endpoint !== undefined && !isHttpUrl(endpoint)) {
+    throw new UsageError('endpoint', 'an http:// or https:// URL', describe(endpoint));
+  }
+  if (region !== undefined && (typeof region !== 'string' || region === '')) {
+    throw new UsageError('region', 'a region such as eu-central-1', describe(region));
+  }
+  for (const name of ['maxAttempts', 'connectionTimeoutMs', 'requestTimeoutMs', 'maxSockets'] as const) {
+    const value = options[name];
+    if (value !== undefined && (!Number.isSafeInteger(value) || value < 1)) {
+      throw new UsageError(name, 'a whole number from 1', describe(value));
+    }
+  }
+}
+
+function isHttpUrl(text: unknown): boolean {
+  return typeof text === 'string' && /^https?:\/\//.test(text) && URL.canParse(text);
+}

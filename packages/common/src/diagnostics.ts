@@ -1,0 +1,170 @@
+// Every diagnostics_channel name in one file, each with the type of its message. For tracing and tests from outside: a
+// subscriber sees what happened, it can't change it. Nothing is built for a channel that nobody listens to, so a caller asks
+// `hasSubscribers` before it makes the message. Times are the port's clock in ms, ids are as Kinesis writes them.
+import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
+
+/** Messages by channel name: what the producer publishes. `producer` is its id, unique in the process. */
+export interface ProducerDiagnostics {
+  /** A user record was admitted. */
+  'shardline:producer:put': { producer: string; stream: string; partitionKey: string; dataBytes: number };
+  /** User records were closed into one Kinesis record. */
+  'shardline:producer:aggregate': { producer: string; shardId?: string; userRecordCount: number; sizeBytes: number };
+  /** A PutRecords request leaves. */
+  'shardline:producer:request': {
+    producer: string;
+    stream: string;
+    requestId: number;
+    kinesisRecordCount: number;
+    userRecordCount: number;
+    sizeBytes: number;
+  };
+  /** A PutRecords request was answered or failed; `errorCode` only for the request as a whole. */
+  'shardline:producer:attempt': {
+    producer: string;
+    stream: string;
+    requestId: number;
+    durationMs: number;
+    succeededCount: number;
+    failedCount: number;
+    errorCode?: string;
+  };
+  /** Kinesis refused records for their rate. */
+  'shardline:producer:throttle': { producer: string; stream: string; shardId?: string; kinesisRecordCount: number };
+  /** The shard map changed its state. */
+  'shardline:producer:shard-map': {
+    producer: string;
+    stream: string;
+    state: 'updating' | 'ready' | 'failed';
+    openShardCount: number;
+    cause?: unknown;
+  };
+  /** A user record's promise settled. */
+  'shardline:producer:settle': {
+    producer: string;
+    stream: string;
+    partitionKey: string;
+    outcome: 'succeeded' | 'failed';
+    attemptCount: number;
+    elapsedMs: number;
+    shardId?: string;
+    sequenceNumber?: string;
+    errorCode?: string;
+  };
+}
+
+/** Messages by channel name: what the consumer publishes. */
+export interface ConsumerDiagnostics {
+  /** A tenure began: this worker holds the lease now. */
+  'shardline:consumer:lease-begun': { application: string; worker: string; leaseKey: string; checkpoint: string };
+  /** A tenure ended without this worker's will. */
+  'shardline:consumer:lease-lost': { application: string; worker: string; leaseKey: string; reason: string };
+  /** A tenure ended by handing the lease to `to`, or to nobody. */
+  'shardline:consumer:lease-handed-off': { application: string; worker: string; leaseKey: string; to?: string };
+  /** Kinesis records arrived from a shard. */
+  'shardline:consumer:batch-fetched': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    kinesisRecordCount: number;
+    userRecordCount: number;
+    corruptCount: number;
+    millisBehindLatest?: number;
+  };
+  /** The user's handler finished with a batch or threw. */
+  'shardline:consumer:batch-handled': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    userRecordCount: number;
+    durationMs: number;
+    outcome: 'handled' | 'threw';
+    cause?: unknown;
+  };
+  /** A checkpoint write was answered. */
+  'shardline:consumer:checkpoint': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    checkpoint: string;
+    outcome: 'written' | 'refused' | 'failed';
+  };
+  /** A shard was read to its end. */
+  'shardline:consumer:shard-ended': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    childShardIds: readonly string[];
+  };
+  /** This worker became the leader, or ceased to be. */
+  'shardline:consumer:leader-elected': { application: string; worker: string; leader: boolean };
+  /** An effect of the coordination failed; the worker goes on. `step` names the effect. */
+  'shardline:consumer:step-error': { application: string; worker: string; step: string; cause: unknown };
+}
+
+/** Every message by its channel's name. */
+export interface Diagnostics extends ProducerDiagnostics, ConsumerDiagnostics {}
+
+export type DiagnosticName = keyof Diagnostics;
+
+/** A channel with its message's type. Ask `hasSubscribers` before building the message. */
+export interface DiagnosticChannel<Name extends DiagnosticName> {
+  readonly name: string | symbol;
+  readonly hasSubscribers: boolean;
+  publish(message: Readonly<Diagnostics[Name]>): void;
+}
+
+const open = <Name extends DiagnosticName>(name: Name): DiagnosticChannel<Name> => channel(name);
+
+/** The producer's channels. */
+export const producerDiagnostics: {
+  readonly put: DiagnosticChannel<'shardline:producer:put'>;
+  readonly aggregate: DiagnosticChannel<'shardline:producer:aggregate'>;
+  readonly request: DiagnosticChannel<'shardline:producer:request'>;
+  readonly attempt: DiagnosticChannel<'shardline:producer:attempt'>;
+  readonly throttle: DiagnosticChannel<'shardline:producer:throttle'>;
+  readonly shardMap: DiagnosticChannel<'shardline:producer:shard-map'>;
+  readonly settle: DiagnosticChannel<'shardline:producer:settle'>;
+} = {
+  put: open('shardline:producer:put'),
+  aggregate: open('shardline:producer:aggregate'),
+  request: open('shardline:producer:request'),
+  attempt: open('shardline:producer:attempt'),
+  throttle: open('shardline:producer:throttle'),
+  shardMap: open('shardline:producer:shard-map'),
+  settle: open('shardline:producer:settle'),
+};
+
+/** The consumer's channels. */
+export const consumerDiagnostics: {
+  readonly leaseBegun: DiagnosticChannel<'shardline:consumer:lease-begun'>;
+  readonly leaseLost: DiagnosticChannel<'shardline:consumer:lease-lost'>;
+  readonly leaseHandedOff: DiagnosticChannel<'shardline:consumer:lease-handed-off'>;
+  readonly batchFetched: DiagnosticChannel<'shardline:consumer:batch-fetched'>;
+  readonly batchHandled: DiagnosticChannel<'shardline:consumer:batch-handled'>;
+  readonly checkpoint: DiagnosticChannel<'shardline:consumer:checkpoint'>;
+  readonly shardEnded: DiagnosticChannel<'shardline:consumer:shard-ended'>;
+  readonly leaderElected: DiagnosticChannel<'shardline:consumer:leader-elected'>;
+  readonly stepError: DiagnosticChannel<'shardline:consumer:step-error'>;
+} = {
+  leaseBegun: open('shardline:consumer:lease-begun'),
+  leaseLost: open('shardline:consumer:lease-lost'),
+  leaseHandedOff: open('shardline:consumer:lease-handed-off'),
+  batchFetched: open('shardline:consumer:batch-fetched'),
+  batchHandled: open('shardline:consumer:batch-handled'),
+  checkpoint: open('shardline:consumer:checkpoint'),
+  shardEnded: open('shardline:consumer:shard-ended'),
+  leaderElected: open('shardline:consumer:leader-elected'),
+  stepError: open('shardline:consumer:step-error'),
+};
+
+/** Listens to one channel; the returned function stops. The listener runs inside the publishing call, so keep it short. */
+export function onDiagnostic<Name extends DiagnosticName>(
+  name: Name,
+  listener: (message: Readonly<Diagnostics[Name]>) => void,
+): () => void {
+  const onMessage = (message: unknown): void => listener(message as Diagnostics[Name]);
+  subscribe(name, onMessage);
+  return () => {
+    unsubscribe(name, onMessage);
+  };
+}
