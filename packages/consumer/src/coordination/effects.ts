@@ -300,6 +300,14 @@ export type Done = {
   };
 }[Effect['kind']];
 
+/** Tells which effect an answer belongs to, and so the type of its result. */
+export function answers<K extends Effect['kind']>(
+  event: Done,
+  kind: K,
+): event is Extract<Done, { effect: { kind: K } }> {
+  return event.effect.kind === kind;
+}
+
 export interface Failed {
   readonly kind: 'failed';
   readonly effect: Effect;

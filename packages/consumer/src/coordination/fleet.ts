@@ -1,0 +1,118 @@
+// What the leader knows of the fleet from looking at the table again and again: which leases are expired, which handoffs are
+// overdue, which workers live. Judged by change as this process saw it, never by comparing clocks (KCL LeaseAssignmentManager;
+// a new leader therefore needs one failoverTimeMs before it can call any owned lease expired).
+import type { AssignableLease } from './assignment.ts';
+import { actualOwner, isEnded, type Lease, type WorkerRow } from './lease.ts';
+
+export interface FleetOptions {
+  readonly workerId: string;
+  readonly failoverTimeMs: number;
+  readonly gracefulLeaseHandoffTimeoutMs: number;
+  /** A worker whose metric row has not changed for so long gets no leases. */
+  readonly workerStaleMs: number;
+}
+
+interface LeaseSight {
+  readonly counter: number;
+  readonly owner: string | undefined;
+  /** When this counter was first seen. */
+  readonly since: number;
+  /** `from>to` of the handoff under way, and when it was first seen. */
+  readonly handoff: string | undefined;
+  readonly handoffSince: number;
+}
+
+interface WorkerSight {
+  readonly lastUpdateSeconds: number;
+  readonly since: number;
+}
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  #leases = new Map<string, LeaseSight>();
+  #workers = new Map<string, WorkerSight>();
+  /** Workers that let a lease expire, until they give a sign of life. */
+  readonly #suspects = new Set<string>();
+  #readAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes in one reading of the table. It shows the table at some time between `readAt`, when the read began, and `now`: a
+   * change counts from `now`, an age up to `readAt`, so that a slow read never makes anything look older than it is.
+   */
+  observe(leases: readonly Lease[], workers: readonly WorkerRow[], readAt: number, now: number): void {
+    this.#readAt = readAt;
+    this.#workers = new Map(workers.map((worker) => [worker.workerId, this.#seeWorker(worker, now)]));
+    this.#leases = new Map(leases.map((lease) => [lease.leaseKey, this.#seeLease(lease, now)]));
+    for (const lease of leases) {
+      const owner = actualOwner(lease);
+      if (owner !== undefined && !isEnded(lease) && this.#isExpired(lease)) this.#suspects.add(owner);
+    }
+  }
+
+  /** Workers that may receive leases, this one among them. */
+  activeWorkers(): string[] {
+    const active = new Set([this.#options.workerId]);
+    for (const [workerId, { since }] of this.#workers) {
+      if (this.#readAt - since < this.#options.workerStaleMs && !this.#suspects.has(workerId)) active.add(workerId);
+    }
+    return [...active];
+  }
+
+  /** The unfinished leases of the last reading, judged. */
+  judge(leases: readonly Lease[]): AssignableLease[] {
+    return leases
+      .filter((lease) => !isEnded(lease))
+      .map((lease) => {
+        const available = actualOwner(lease) === undefined || this.#isExpired(lease) || this.#isHandoffOverdue(lease);
+        return {
+          leaseKey: lease.leaseKey,
+          owner: lease.leaseOwner,
+          available,
+          movable: !available && lease.checkpointOwner === undefined,
+        };
+      });
+  }
+
+  #seeLease(lease: Lease, now: number): LeaseSight {
+    const owner = actualOwner(lease);
+    const last = this.#leases.get(lease.leaseKey);
+    const same = last !== undefined && last.counter === lease.leaseCounter && last.owner === owner;
+    // A counter that moves under an unchanged owner is that owner's heartbeat.
+    if (last !== undefined && !same && owner !== undefined && last.owner === owner) this.#suspects.delete(owner);
+    const handoff = lease.checkpointOwner === undefined ? undefined : `${lease.checkpointOwner}>${lease.leaseOwner}`;
+    return {
+      counter: lease.leaseCounter,
+      owner,
+      since: same ? last.since : now,
+      handoff,
+      handoffSince: last !== undefined && last.handoff === handoff ? last.handoffSince : now,
+    };
+  }
+
+  #seeWorker(worker: WorkerRow, now: number): WorkerSight {
+    const last = this.#workers.get(worker.workerId);
+    if (last === undefined)
+      return { lastUpdateSeconds: worker.lastUpdateSeconds, since: now - Math.max(0, worker.ageMs) };
+    if (last.lastUpdateSeconds === worker.lastUpdateSeconds) return last;
+    this.#suspects.delete(worker.workerId);
+    return { lastUpdateSeconds: worker.lastUpdateSeconds, since: now };
+  }
+
+  #isExpired(lease: Lease): boolean {
+    const sight = this.#leases.get(lease.leaseKey);
+    return sight?.owner !== undefined && this.#readAt - sight.since > this.#options.failoverTimeMs;
+  }
+
+  /** KCL: the handoff's time-out plus one failover time, from when this leader first saw it. */
+  #isHandoffOverdue(lease: Lease): boolean {
+    const sight = this.#leases.get(lease.leaseKey);
+    const { gracefulLeaseHandoffTimeoutMs, failoverTimeMs } = this.#options;
+    return (
+      sight?.handoff !== undefined && this.#readAt - sight.handoffSince > gracefulLeaseHandoffTimeoutMs + failoverTimeMs
+    );
+  }
+}

@@ -1,0 +1,365 @@
+// The one leader of a fleet: holds the `Leader` row (dynamodb-lock-client) and, while it does, looks after the table: first
+// leases, missing leases, assignment, clean-up. Pure.
+// Invariant: nothing is written for the fleet later than the row's lease duration, less a margin, after the START of the last
+// good heartbeat; others judge expiry by seeing the same version for that long, and they saw it later than that.
+import { findHoles } from '@shardline/common';
+import { planAssignment } from './assignment.ts';
+import { answers, type Done, type Effect, type Failed, type Tell, type WriteLeader } from './effects.ts';
+import { Fleet, type FleetOptions } from './fleet.ts';
+import type { LeaderRow, Lease, Shard } from './lease.ts';
+import { planCleanup } from './lease-cleanup.ts';
+import { describeHole, type InitialPosition, planFirstLeases, planMissingLeases } from './shard-sync.ts';
+
+export interface LeaderOptions extends FleetOptions {
+  /** A UUID of this process: versions are derived from it and never repeat. */
+  readonly incarnation: string;
+  readonly initialPosition: InitialPosition;
+  readonly leaderLeaseDurationMs: number;
+  readonly leaseAssignmentIntervalMs: number;
+  readonly shardSyncIntervalMs: number;
+  readonly maxLeasesForWorker: number;
+  readonly retryMs: number;
+}
+
+/** Part of the lease duration that a leader leaves unused. */
+const MARGIN = 0.1;
+/** Heartbeats in one lease duration (KCL: 30 s of 120 s). */
+const HEARTBEATS = 4;
+
+export class Leader {
+  readonly #options: LeaderOptions;
+  readonly #out: (Effect | Tell)[];
+  #asking = false;
+  #askedAt = 0;
+  #nextAt = 0;
+  /** The row of another, and since when this version was seen. */
+  #seen: { readonly row: LeaderRow; readonly since: number } | undefined;
+  /** Our row, while we lead. */
+  #row: LeaderRow | undefined;
+  #confirmedAt = 0;
+  /** Versions that we tried to write and never heard of, with the start of each try. */
+  #attempts = new Map<string, number>();
+  #versionCount = 0;
+  #resigning = false;
+  #fleet: Fleet;
+  #run: 'reading' | 'listing' | 'writing' | undefined;
+  #runStartedAt = 0;
+  #runAt = 0;
+  #syncAt = 0;
+  #table: readonly Lease[] = [];
+  #writesOpen = 0;
+  #createdCount = 0;
+
+  constructor(options: LeaderOptions, out: (Effect | Tell)[]) {
+    this.#options = options;
+    this.#out = out;
+    this.#fleet = new Fleet(options);
+  }
+
+  /** Whether a write for the fleet may begin now. */
+  isLeader(now: number): boolean {
+    return (
+      this.#row !== undefined &&
+      !this.#resigning &&
+      now < this.#confirmedAt + this.#options.leaderLeaseDurationMs * (1 - MARGIN)
+    );
+  }
+
+  get holdsRow(): boolean {
+    return this.#row !== undefined;
+  }
+
+  /** Give the row up; nothing is done for the fleet from now on. */
+  resign(): void {
+    this.#resigning = true;
+    this.#nextAt = 0;
+  }
+
+  /** Whether the row is given up, or was never ours. */
+  get resigned(): boolean {
+    return this.#resigning && this.#row === undefined && !this.#asking;
+  }
+
+  deadline(): number {
+    const lock = this.#asking || this.resigned ? Number.POSITIVE_INFINITY : this.#nextAt;
+    const run =
+      this.#row === undefined || this.#run !== undefined || this.#resigning ? Number.POSITIVE_INFINITY : this.#runAt;
+    return Math.min(lock, run);
+  }
+
+  advance(now: number): void {
+    if (!this.#asking && now >= this.#nextAt) this.#advanceLock(now);
+    if (this.#run === undefined && now >= this.#runAt && this.isLeader(now)) {
+      this.#run = 'reading';
+      this.#runStartedAt = now;
+      this.#out.push({ kind: 'readTable' });
+    } else if (this.#run === undefined && this.#row !== undefined && now >= this.#runAt) {
+      // Ours but not surely so: look again when the next heartbeat has been answered.
+      this.#runAt = now + this.#options.retryMs;
+    }
+  }
+
+  done(event: Done, now: number): void {
+    if (answers(event, 'readLeader')) this.#rowRead(event.result.leader, now);
+    else if (answers(event, 'writeLeader')) {
+      if (event.result.applied) this.#rowWritten(event.effect, now);
+      else this.#rowRefused(event.result.leader, now);
+    } else if (answers(event, 'deleteLeader')) this.#rowDeleted();
+    else if (answers(event, 'readTable')) {
+      this.#table = event.result.leases;
+      this.#fleet.observe(event.result.leases, event.result.workers, this.#runStartedAt, now);
+      this.#tableRead(now);
+    } else if (answers(event, 'listShards'))
+      this.#shardsListed(event.result.shards, event.effect.filter === 'initial', now);
+    else {
+      if (answers(event, 'createLease') && event.result.created) this.#createdCount += 1;
+      this.#writeAnswered(now);
+    }
+  }
+
+  failed(event: Failed, now: number): void {
+    const { effect, error } = event;
+    const retryInMs = this.#options.retryMs;
+    this.#out.push({
+      kind: 'tell',
+      notice: {
+        kind: 'effectFailed',
+        effect: effect.kind,
+        leaseKey: 'leaseKey' in effect ? effect.leaseKey : undefined,
+        retryInMs,
+        error,
+      },
+    });
+    switch (effect.kind) {
+      case 'readLeader':
+      case 'writeLeader':
+        this.#asking = false;
+        this.#nextAt = now + retryInMs;
+        return;
+      case 'deleteLeader':
+        // Its lease runs out by itself.
+        this.#rowDeleted();
+        return;
+      case 'readTable':
+      case 'listShards':
+        this.#run = undefined;
+        this.#runAt = now + retryInMs;
+        return;
+      default:
+        this.#writeAnswered(now);
+    }
+  }
+
+  // --- the lock ---
+
+  #advanceLock(now: number): void {
+    if (this.#resigning) {
+      if (this.#row !== undefined) this.#ask({ kind: 'deleteLeader', leader: this.#row }, now);
+    } else if (this.#row !== undefined) this.#writeRow(this.#row.version, now);
+    else this.#ask({ kind: 'readLeader' }, now);
+  }
+
+  #ask(effect: Effect, now: number): void {
+    this.#asking = true;
+    this.#askedAt = now;
+    this.#out.push(effect);
+  }
+
+  #writeRow(expectedVersion: string | undefined, now: number): void {
+    this.#versionCount += 1;
+    const version = `${this.#options.incarnation.slice(0, 24)}${this.#versionCount.toString(16).padStart(12, '0')}`;
+    this.#attempts.set(version, now);
+    const { workerId, leaderLeaseDurationMs } = this.#options;
+    const leader = { owner: workerId, version, leaseDurationMs: leaderLeaseDurationMs };
+    this.#ask({ kind: 'writeLeader', leader, expectedVersion }, now);
+  }
+
+  #rowRead(row: LeaderRow | undefined, now: number): void {
+    this.#asking = false;
+    if (this.#resigning) {
+      if (row !== undefined && this.#attempts.has(row.version)) this.#row = row;
+      this.#nextAt = now;
+      return;
+    }
+    if (row === undefined) {
+      this.#writeRow(undefined, now);
+      return;
+    }
+    const attemptedAt = this.#attempts.get(row.version);
+    if (attemptedAt !== undefined) {
+      this.#gain(row, attemptedAt, now);
+      return;
+    }
+    if (this.#seen?.row.version !== row.version) this.#seen = { row, since: now };
+    else if (this.#askedAt - this.#seen.since > row.leaseDurationMs) {
+      this.#writeRow(row.version, now);
+      return;
+    }
+    const expiresAt = this.#seen.since + row.leaseDurationMs;
+    this.#nextAt = Math.min(
+      now + this.#options.leaderLeaseDurationMs / HEARTBEATS,
+      Math.max(now + this.#options.retryMs, expiresAt + 1),
+    );
+  }
+
+  #rowWritten(write: WriteLeader, now: number): void {
+    this.#gain(write.leader, this.#askedAt, now);
+  }
+
+  #rowRefused(row: LeaderRow | undefined, now: number): void {
+    this.#asking = false;
+    const attemptedAt = row === undefined ? undefined : this.#attempts.get(row.version);
+    if (row !== undefined && attemptedAt !== undefined) {
+      // An earlier heartbeat of ours was applied and its answer lost.
+      this.#gain(row, attemptedAt, now);
+      this.#nextAt = now;
+      return;
+    }
+    this.#lose();
+    this.#seen = row === undefined ? undefined : { row, since: now };
+    this.#nextAt = row === undefined ? now : now + this.#options.leaderLeaseDurationMs / HEARTBEATS;
+  }
+
+  #gain(row: LeaderRow, startedAt: number, now: number): void {
+    this.#asking = false;
+    const gained = this.#row === undefined;
+    this.#row = row;
+    this.#confirmedAt = gained ? startedAt : Math.max(this.#confirmedAt, startedAt);
+    this.#attempts = new Map([[row.version, startedAt]]);
+    this.#nextAt = Math.min(
+      now + this.#options.leaderLeaseDurationMs,
+      startedAt + this.#options.leaderLeaseDurationMs / HEARTBEATS,
+    );
+    if (!gained) return;
+    this.#fleet = new Fleet(this.#options);
+    this.#syncAt = now;
+    this.#runAt = now;
+    this.#out.push({ kind: 'tell', notice: { kind: 'leadershipGained' } });
+  }
+
+  #lose(): void {
+    if (this.#row === undefined) return;
+    this.#row = undefined;
+    this.#out.push({ kind: 'tell', notice: { kind: 'leadershipLost' } });
+  }
+
+  #rowDeleted(): void {
+    this.#asking = false;
+    this.#row = undefined;
+  }
+
+  // --- the duties, one run at a time: read the table, list the shards when due, write what is planned ---
+
+  #tableRead(now: number): void {
+    if (!this.isLeader(now)) {
+      this.#endRun(now);
+      return;
+    }
+    const empty = this.#table.length === 0;
+    if (empty || now >= this.#syncAt) {
+      this.#run = 'listing';
+      this.#out.push({ kind: 'listShards', filter: empty ? 'initial' : 'all' });
+    } else this.#write([], now);
+  }
+
+  #shardsListed(shards: readonly Shard[], initial: boolean, now: number): void {
+    const position = this.#options.initialPosition;
+    if (!initial) {
+      this.#syncAt = now + this.#options.shardSyncIntervalMs;
+      this.#write(planMissingLeases(shards, this.#table, position), now);
+      return;
+    }
+    const holes = findHoles(shards.map((shard) => shard.hashKeyRange));
+    if (holes.length > 0) {
+      // The listing was taken in the middle of a reshard; leases made from it would miss records for ever.
+      this.#hole(`the listed shards leave out ${holes.map((hole) => `${hole.start} to ${hole.end}`).join(', ')}`);
+      this.#run = undefined;
+      this.#runAt = now + this.#options.retryMs;
+      return;
+    }
+    this.#write(planFirstLeases(shards, position), now);
+  }
+
+  #write(missing: readonly Lease[], now: number): void {
+    this.#run = 'writing';
+    this.#createdCount = 0;
+    // The table may have been read long ago; a leader that is no longer sure of itself writes nothing.
+    if (!this.isLeader(now)) {
+      this.#endRun(now);
+      return;
+    }
+    const hole = missing.length === 0 ? describeHole(this.#table) : undefined;
+    if (hole !== undefined) this.#hole(`no lease covers the hash keys ${hole}`);
+    const byKey = new Map(this.#table.map((lease) => [lease.leaseKey, lease]));
+    const moves = planAssignment(
+      this.#fleet.judge(this.#table),
+      this.#fleet.activeWorkers(),
+      this.#options.maxLeasesForWorker,
+    );
+    const deleted = planCleanup(this.#table);
+
+    const writes: Effect[] = [];
+    for (const lease of missing)
+      writes.push({ kind: 'createLease', lease, leaseKey: lease.leaseKey, tenure: undefined });
+    for (const { leaseKey, to, kind } of moves) {
+      const lease = byKey.get(leaseKey) as Lease;
+      if (kind === 'handOff') writes.push({ kind: 'handOffLease', leaseKey, from: lease.leaseOwner as string, to });
+      else {
+        const { leaseOwner: seenOwner, checkpointOwner: seenCheckpointOwner } = lease;
+        writes.push({ kind: 'assignLease', leaseKey, seenOwner, seenCheckpointOwner, newOwner: to, tenure: undefined });
+      }
+    }
+    for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey });
+
+    if (writes.length > 0) {
+      const handedOff = moves.filter((move) => move.kind === 'handOff').length;
+      const notice = {
+        kind: 'leasesPlanned',
+        created: missing.length,
+        assigned: moves.length - handedOff,
+        handedOff,
+        deleted: deleted.length,
+      } as const;
+      this.#out.push({ kind: 'tell', notice });
+    }
+    this.#writesOpen = writes.length;
+    this.#out.push(...writes);
+    if (writes.length === 0) this.#endRun(now);
+  }
+
+  #hole(text: string): void {
+    this.#out.push({ kind: 'tell', notice: { kind: 'hole', text } });
+  }
+
+  #writeAnswered(now: number): void {
+    this.#writesOpen -= 1;
+    if (this.#writesOpen === 0) this.#endRun(now);
+  }
+
+  #endRun(now: number): void {
+    this.#run = undefined;
+    // What was created just now is to be assigned at once.
+    this.#runAt =
+      this.#createdCount > 0 ? now : Math.max(now, this.#runStartedAt + this.#options.leaseAssignmentIntervalMs);
+    this.#createdCount = 0;
+  }
+}
+
+/** Whether the leader, not the holder of a lease, asked for this. */
+export function isLeaderEffect(effect: Effect): boolean {
+  switch (effect.kind) {
+    case 'readTable':
+    case 'listShards':
+    case 'readLeader':
+    case 'writeLeader':
+    case 'deleteLeader':
+    case 'handOffLease':
+    case 'deleteLease':
+      return true;
+    case 'createLease':
+    case 'assignLease':
+      return effect.tenure === undefined;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,20 @@
+// Which completed leases may go: one pure decision over the lease table, taken by the leader (KCL LeaseCleanupManager, which
+// keeps a queue in the memory of the worker that finished the shard; reading it off the table survives that worker).
+// Invariant: a lease goes only when nothing needs it any more, as the parent that children wait for or as the ancestor that
+// keeps shard sync from starting over.
+import { isEnded, type Lease } from './lease.ts';
+
+/** The keys of leases that are at SHARD_END, whose children all have leases that began to move, and whose parents' leases are gone. */
+export function planCleanup(leases: readonly Lease[]): string[] {
+  const byShard = new Map(leases.map((lease) => [lease.shardId, lease]));
+  return leases.filter((lease) => mayGo(lease, byShard)).map((lease) => lease.leaseKey);
+}
+
+function mayGo(lease: Lease, byShard: ReadonlyMap<string, Lease>): boolean {
+  if (!isEnded(lease) || lease.childShardIds.length === 0) return false;
+  if (lease.parentShardIds.some((parent) => byShard.has(parent))) return false;
+  return lease.childShardIds.every((child) => {
+    const position = byShard.get(child)?.checkpoint.sequenceNumber;
+    return position !== undefined && position !== 'TRIM_HORIZON' && position !== 'AT_TIMESTAMP';
+  });
+}

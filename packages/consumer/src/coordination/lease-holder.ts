@@ -1,0 +1,203 @@
+// Keeps one lease in this worker's hands: claims it, renews it, writes its checkpoint, gives it up.
+// Pure: told what was answered, asked for the next write. Invariant 1 of the whole consumer lives here: every write of the
+// holder is conditional on the lease counter, and only one is in flight. A write whose answer was lost is repeated with the
+// same counter, so at most one of the two can have been applied, and a refusal tells which (KCL DynamoDBLeaseRefresher).
+import { compareExtended, type ExtendedSequenceNumber } from '@shardline/common';
+import type { AssignLease, CheckpointLease, EvictLease, LeaseWrite, RenewLease, Tenure } from './effects.ts';
+import { actualOwner, type Lease } from './lease.ts';
+
+export type HolderWrite = RenewLease | CheckpointLease | AssignLease | EvictLease;
+
+export interface LeaseHolderOptions {
+  readonly workerId: string;
+  readonly failoverTimeMs: number;
+  readonly checkpointIntervalMs: number;
+  /** How long to wait after a write whose outcome is unknown. */
+  readonly retryMs: number;
+}
+
+export class LeaseHolder {
+  readonly tenure: Tenure;
+  readonly #options: LeaseHolderOptions;
+  #lease: Lease;
+  #inFlight: { readonly write: HolderWrite; readonly startedAt: number } | undefined;
+  /** When the last write that was applied had begun: from then on the lease is ours for failoverTimeMs. */
+  #confirmedAt: number | undefined;
+  #retryAt = 0;
+  /** The newest position vouched for and not yet written. */
+  #vouched: ExtendedSequenceNumber | undefined;
+  #childShardIds: readonly string[] | undefined;
+  #checkpointDueAt = 0;
+  #releasing = false;
+  #gone: 'lost' | 'released' | undefined;
+
+  constructor(tenure: Tenure, lease: Lease, options: LeaseHolderOptions) {
+    this.tenure = tenure;
+    this.#lease = lease;
+    this.#options = options;
+  }
+
+  /** The row as last seen. */
+  get lease(): Lease {
+    return this.#lease;
+  }
+
+  /** Whether a write of this tenure was ever applied; only then may the shard be opened. */
+  get claimed(): boolean {
+    return this.#confirmedAt !== undefined;
+  }
+
+  get gone(): 'lost' | 'released' | undefined {
+    return this.#gone;
+  }
+
+  /** The worker that the leader wants the lease to go to, while a graceful handoff is under way. */
+  get successor(): string | undefined {
+    const { checkpointOwner, leaseOwner } = this.#lease;
+    return checkpointOwner === this.#options.workerId ? leaseOwner : undefined;
+  }
+
+  /** The newest position that is written or about to be. */
+  get position(): ExtendedSequenceNumber {
+    return this.#vouched ?? this.#lease.checkpoint;
+  }
+
+  /** Nothing vouched for waits to be written. */
+  get flushed(): boolean {
+    return this.#vouched === undefined;
+  }
+
+  /** Nobody else can have been given the lease yet: a batch may be handed to the handler. */
+  isFresh(now: number): boolean {
+    return (
+      this.#gone === undefined &&
+      this.#confirmedAt !== undefined &&
+      now < this.#confirmedAt + this.#options.failoverTimeMs
+    );
+  }
+
+  /** The handler vouches for everything up to `position`. Older positions than the known ones change nothing. */
+  vouch(position: ExtendedSequenceNumber, childShardIds?: readonly string[]): void {
+    if (compareExtended(position, this.position) <= 0) return;
+    this.#vouched = position;
+    if (childShardIds !== undefined) this.#childShardIds = childShardIds;
+  }
+
+  /** Write what is vouched for at the next chance, not at the next interval. */
+  hurry(): void {
+    this.#checkpointDueAt = 0;
+  }
+
+  /** Give the lease up once what is vouched for has been written. The shard must be closed by then. */
+  release(): void {
+    this.#releasing = true;
+    this.hurry();
+  }
+
+  /** The next write, if one is due; it is in flight from now on. */
+  nextWrite(now: number): HolderWrite | undefined {
+    if (this.#inFlight !== undefined || this.#gone !== undefined || now < this.#retryAt) return undefined;
+    const write = this.#choose(now);
+    if (write !== undefined) this.#inFlight = { write, startedAt: now };
+    return write;
+  }
+
+  /** When `nextWrite` will have something, as far as is known now. */
+  deadline(): number {
+    if (this.#inFlight !== undefined || this.#gone !== undefined) return Number.POSITIVE_INFINITY;
+    const renewal = this.#confirmedAt === undefined ? 0 : this.#confirmedAt + this.#renewalPeriodMs();
+    const checkpoint = this.#vouched === undefined ? Number.POSITIVE_INFINITY : this.#checkpointDueAt;
+    const due = this.#releasing ? 0 : Math.min(renewal, checkpoint);
+    return Math.max(due, this.#retryAt);
+  }
+
+  /** A write was answered. */
+  answered(write: HolderWrite, result: LeaseWrite, now: number): void {
+    const startedAt = this.#inFlight?.startedAt ?? now;
+    this.#inFlight = undefined;
+    if (this.#gone !== undefined) return;
+    if (!result.applied) {
+      this.#refused(result.lease, now);
+      return;
+    }
+    this.#lease = result.lease;
+    if (write.kind === 'assignLease' || write.kind === 'evictLease') {
+      this.#gone = 'released';
+      return;
+    }
+    this.#confirmedAt = startedAt;
+    if (write.kind === 'checkpointLease') {
+      this.#checkpointDueAt = now + this.#options.checkpointIntervalMs;
+      this.#dropWritten();
+    }
+  }
+
+  /** It isn't known whether the write was applied. */
+  failed(now: number): void {
+    this.#inFlight = undefined;
+    this.#retryAt = now + this.#options.retryMs;
+  }
+
+  #choose(now: number): HolderWrite | undefined {
+    const { leaseKey, leaseCounter } = this.#lease;
+    const base = { leaseKey, tenure: this.tenure };
+    if (this.#vouched !== undefined && now >= this.#checkpointDueAt) {
+      return {
+        kind: 'checkpointLease',
+        ...base,
+        leaseCounter,
+        checkpoint: this.#vouched,
+        childShardIds: this.#childShardIds,
+      };
+    }
+    if (this.#releasing) {
+      const me = this.#options.workerId;
+      if (this.successor === undefined) return { kind: 'evictLease', ...base, seenOwner: me };
+      return {
+        kind: 'assignLease',
+        ...base,
+        seenOwner: this.successor,
+        seenCheckpointOwner: me,
+        newOwner: this.successor,
+      };
+    }
+    if (this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs()) {
+      return { kind: 'renewLease', ...base, leaseCounter, handoffKnown: this.successor !== undefined };
+    }
+    return undefined;
+  }
+
+  /**
+   * Refused: the row as it is now says whether the lease is still ours. It is if we are its actual owner and the counter is the
+   * one we knew (only a handoff was begun, which leaves the counter alone) or one more (an earlier write of ours was applied
+   * and its answer lost). In every other case someone else had it in between.
+   */
+  #refused(current: Lease | undefined, now: number): void {
+    const step = current === undefined ? Number.NaN : current.leaseCounter - this.#lease.leaseCounter;
+    const ours = current !== undefined && actualOwner(current) === this.#options.workerId && (step === 0 || step === 1);
+    // A handoff to oneself is what a leader leaves behind that gave up half way; the KCL counts it as lost, too.
+    if (!ours || (current.checkpointOwner !== undefined && current.checkpointOwner === current.leaseOwner)) {
+      this.#gone = 'lost';
+      return;
+    }
+    const learned = step === 1 || current.checkpointOwner !== this.#lease.checkpointOwner;
+    if (!learned) this.#retryAt = now + this.#options.retryMs;
+    this.#lease = current;
+    this.#dropWritten();
+  }
+
+  #dropWritten(): void {
+    if (this.#vouched !== undefined && compareExtended(this.#vouched, this.#lease.checkpoint) <= 0)
+      this.#vouched = undefined;
+  }
+
+  #renewalPeriodMs(): number {
+    // An ended lease is kept alive like any other until it is cleaned up, so that no leader hands it round.
+    return this.#options.failoverTimeMs / 3;
+  }
+}
+
+/** Whether a discovered row may be claimed by `workerId`: assigned to it, and no old owner still finishing. */
+export function mayClaim(lease: Lease, workerId: string): boolean {
+  return lease.leaseOwner === workerId && lease.checkpointOwner === undefined;
+}

@@ -1,0 +1,404 @@
+// One shard in one tenure: waits for its parents, opens, fetches ahead, delivers one batch at a time, sees the shard to its
+// end or gives it up in good order. Pure; asks the lease holder whether it may deliver and tells it what was vouched for.
+// Invariants: a batch is delivered only while the lease is fresh; nothing is vouched for that the handler has not finished; a
+// handler that throws gets the same batch again; SHARD_END comes after the children's leases exist and the handler agreed.
+import {
+  type BackoffOptions,
+  backoffMs,
+  compareExtended,
+  type ExtendedSequenceNumber,
+  SHARD_END,
+  TRIM_HORIZON,
+  unreachable,
+} from '@shardline/common';
+import type { BatchBounds, CloseReason, Done, Effect, Failed, Fetched, Notice, Tell } from './effects.ts';
+import { answers } from './effects.ts';
+import { type ChildShard, isEnded, type Lease, newLease } from './lease.ts';
+import type { LeaseHolder } from './lease-holder.ts';
+
+export interface ShardConsumerOptions {
+  /** Batches fetched and not yet handled, the one in the handler included. */
+  readonly maxPendingBatchCount: number;
+  /** Stop fetching ahead once so many bytes wait; one batch is always fetched. */
+  readonly maxPendingBytes: number;
+  readonly parentShardPollIntervalMs: number;
+  readonly handlerBackoff: BackoffOptions;
+  readonly fetchBackoff: BackoffOptions;
+  readonly tableBackoff: BackoffOptions;
+}
+
+/** Where a shard stands, for operators. */
+export type ShardPhase = 'waitingForParents' | 'opening' | 'processing' | 'ending' | 'draining' | 'closing' | 'closed';
+
+type EndStep = 'children' | 'callback' | 'checkpoint';
+
+export class ShardConsumer {
+  readonly #holder: LeaseHolder;
+  readonly #options: ShardConsumerOptions;
+  readonly #out: (Effect | Tell)[];
+  #phase: ShardPhase = 'waitingForParents';
+  /** The one question of the phases before and after processing that is open. */
+  #asking = false;
+  #opened = false;
+  #drained = false;
+  #retryAt = 0;
+  #attempt = 0;
+  #fetching = false;
+  #fetchRetryAt = 0;
+  #fetchAttempt = 0;
+  #fetchedTo: ExtendedSequenceNumber;
+  #queue: BatchBounds[] = [];
+  #delivering = false;
+  #deliverRetryAt = 0;
+  #deliverAttempt = 0;
+  /** The newest position the handler was given: manual checkpoints may not pass it. */
+  #givenTo: ExtendedSequenceNumber;
+  #end: Fetched | undefined;
+  #endStep: EndStep = 'children';
+  #leaving: CloseReason | undefined;
+  #stale = false;
+
+  /** @param out where effects are put, in order. */
+  constructor(holder: LeaseHolder, options: ShardConsumerOptions, out: (Effect | Tell)[]) {
+    this.#holder = holder;
+    this.#options = options;
+    this.#out = out;
+    this.#fetchedTo = holder.lease.checkpoint;
+    this.#givenTo = holder.lease.checkpoint;
+  }
+
+  get phase(): ShardPhase {
+    return this.#phase;
+  }
+
+  get pendingBatchCount(): number {
+    return this.#queue.length;
+  }
+
+  get handlerAttempt(): number {
+    return this.#delivering ? this.#deliverAttempt : 0;
+  }
+
+  get closeReason(): CloseReason | undefined {
+    return this.#leaving;
+  }
+
+  /** Finish what runs, let the handler checkpoint, write it, close. */
+  drain(reason: 'handedOff' | 'stopping'): void {
+    if (this.#leaving !== undefined || this.#phase === 'closing' || this.#phase === 'closed') return;
+    this.#leaving = reason;
+    this.#retryAt = 0;
+  }
+
+  /** Abort at once: the lease is lost, or patience has run out. */
+  abort(reason: CloseReason): void {
+    if (this.#phase === 'closing' || this.#phase === 'closed') return;
+    this.#leaving = reason;
+    this.#close(reason);
+  }
+
+  /** Whether the handler may vouch for `position` by hand. */
+  mayVouch(position: ExtendedSequenceNumber): boolean {
+    if (position.sequenceNumber === 'SHARD_END') return this.#phase === 'ending' && this.#endStep !== 'children';
+    return compareExtended(position, this.#holder.position) >= 0 && compareExtended(position, this.#givenTo) <= 0;
+  }
+
+  get childShardIds(): readonly string[] | undefined {
+    return this.#end?.childShards.map((child) => child.shardId);
+  }
+
+  deadline(): number {
+    switch (this.#phase) {
+      case 'waitingForParents':
+        return this.#asking ? Number.POSITIVE_INFINITY : this.#retryAt;
+      case 'opening':
+        return this.#asking || this.#stale ? Number.POSITIVE_INFINITY : this.#retryAt;
+      case 'ending':
+        // The last checkpoint is the holder's to write.
+        return this.#asking || this.#stale || this.#endStep === 'checkpoint' ? Number.POSITIVE_INFINITY : this.#retryAt;
+      case 'processing': {
+        const fetch = this.#wantsFetch() ? this.#fetchRetryAt : Number.POSITIVE_INFINITY;
+        const deliver = this.#wantsDelivery() && !this.#stale ? this.#deliverRetryAt : Number.POSITIVE_INFINITY;
+        return Math.min(fetch, deliver);
+      }
+      case 'draining':
+      case 'draining':
+      case 'closing':
+      case 'closed':
+        // Only answers bring these on.
+        return Number.POSITIVE_INFINITY;
+      default:
+        return unreachable(this.#phase);
+    }
+  }
+
+  /** Puts out whatever can be done now. */
+  advance(now: number): void {
+    if (this.#leaving !== undefined && this.#phase !== 'closing' && this.#phase !== 'closed')
+      this.#advanceDraining(now);
+    else if (this.#phase === 'waitingForParents') this.#advanceParents(now);
+    if (this.#leaving !== undefined) return;
+    if (this.#phase === 'opening') this.#advanceOpening(now);
+    if (this.#phase === 'processing') this.#advanceProcessing(now);
+    if (this.#phase === 'ending') this.#advanceEnding(now);
+  }
+
+  /** An effect of this tenure was answered. */
+  done(event: Done, now: number): void {
+    if (answers(event, 'fetchBatch')) {
+      this.#fetched(event.result);
+      return;
+    }
+    if (answers(event, 'deliverBatch')) {
+      this.#delivered(event.result.checkpoint);
+      return;
+    }
+    if (answers(event, 'closeShard')) {
+      this.#phase = 'closed';
+      return;
+    }
+    this.#asking = false;
+    this.#attempt = 0;
+    if (answers(event, 'readLeases')) {
+      if (this.#phase === 'waitingForParents') this.#parentsRead(event.result.leases, now);
+      else if (this.#phase === 'ending') this.#familyRead(event.result.leases, now);
+    } else if (answers(event, 'openShard')) {
+      this.#opened = true;
+      if (this.#phase === 'opening') this.#phase = 'processing';
+    } else if (answers(event, 'endShard')) {
+      if (this.#phase === 'closing' || this.#phase === 'closed') return;
+      this.#holder.vouch(SHARD_END, this.childShardIds);
+      this.#holder.hurry();
+      this.#endStep = 'checkpoint';
+      // After shardEnded there is nothing left to ask the handler.
+      this.#drained = true;
+    } else if (answers(event, 'drainShard')) {
+      this.#drained = true;
+    }
+    // createLease: made now or there already, by the other parent's holder or by an earlier try; the family is read again.
+  }
+
+  /** An effect of this tenure failed, or may have. */
+  failed(event: Failed, now: number, random: number): void {
+    const { effect, error } = event;
+    switch (effect.kind) {
+      case 'fetchBatch': {
+        this.#fetching = false;
+        if (this.#phase !== 'processing') return;
+        this.#fetchAttempt += 1;
+        const retryInMs = backoffMs(this.#fetchAttempt, random, this.#options.fetchBackoff);
+        this.#fetchRetryAt = now + retryInMs;
+        this.#tell({ kind: 'effectFailed', effect: effect.kind, leaseKey: this.#key, retryInMs, error });
+        return;
+      }
+      case 'deliverBatch': {
+        this.#delivering = false;
+        if (this.#phase !== 'processing') return;
+        const retryInMs = backoffMs(this.#deliverAttempt, random, this.#options.handlerBackoff);
+        this.#deliverRetryAt = now + retryInMs;
+        this.#tell({ kind: 'handlerFailed', leaseKey: this.#key, attempt: this.#deliverAttempt, retryInMs, error });
+        return;
+      }
+      case 'drainShard':
+        // The handler had its chance.
+        this.#asking = false;
+        this.#drained = true;
+        this.#holder.hurry();
+        this.#tell({ kind: 'effectFailed', effect: effect.kind, leaseKey: this.#key, retryInMs: 0, error });
+        return;
+      case 'closeShard':
+        this.#phase = 'closed';
+        return;
+      default: {
+        this.#asking = false;
+        this.#attempt += 1;
+        const options =
+          effect.kind === 'openShard' || effect.kind === 'endShard'
+            ? this.#options.handlerBackoff
+            : this.#options.tableBackoff;
+        const retryInMs = backoffMs(this.#attempt, random, options);
+        this.#retryAt = now + retryInMs;
+        this.#tell({ kind: 'effectFailed', effect: effect.kind, leaseKey: this.#key, retryInMs, error });
+      }
+    }
+  }
+
+  get #key(): string {
+    return this.#holder.lease.leaseKey;
+  }
+
+  get #base(): { readonly leaseKey: string; readonly tenure: number } {
+    return { leaseKey: this.#key, tenure: this.#holder.tenure };
+  }
+
+  #tell(notice: Notice): void {
+    this.#out.push({ kind: 'tell', notice });
+  }
+
+  #ask(effect: Effect): void {
+    this.#asking = true;
+    this.#out.push(effect);
+  }
+
+  /** While the lease is stale nobody may be called; the holder's next answer brings the shard on, not the passing of time. */
+  #mayCallHandler(now: number): boolean {
+    this.#stale = !this.#holder.isFresh(now);
+    return !this.#stale;
+  }
+
+  // --- before processing ---
+
+  #advanceParents(now: number): void {
+    const parents = this.#holder.lease.parentShardIds;
+    if (parents.length === 0) this.#phase = 'opening';
+    else if (!this.#asking && now >= this.#retryAt)
+      this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: parents });
+  }
+
+  /** KCL BlockOnParentShardTask: an absent parent does not block, an unfinished one does. */
+  #parentsRead(leases: readonly Lease[], now: number): void {
+    const unfinished = leases.filter((lease) => !isEnded(lease)).map((lease) => lease.leaseKey);
+    if (unfinished.length === 0) {
+      this.#phase = 'opening';
+      this.#retryAt = 0;
+      return;
+    }
+    this.#retryAt = now + this.#options.parentShardPollIntervalMs;
+    this.#tell({ kind: 'waitingForParents', leaseKey: this.#key, parents: unfinished });
+  }
+
+  #advanceOpening(now: number): void {
+    if (this.#asking || now < this.#retryAt || !this.#mayCallHandler(now)) return;
+    const { shardId, checkpoint } = this.#holder.lease;
+    this.#ask({ kind: 'openShard', ...this.#base, shardId, checkpoint });
+  }
+
+  // --- processing ---
+
+  #advanceProcessing(now: number): void {
+    this.#passEmptyBatches();
+    if (this.#wantsDelivery() && now >= this.#deliverRetryAt && this.#mayCallHandler(now)) {
+      const batch = this.#queue[0] as BatchBounds;
+      this.#delivering = true;
+      this.#deliverAttempt += 1;
+      if (compareExtended(batch.last, this.#givenTo) > 0) this.#givenTo = batch.last;
+      this.#out.push({ kind: 'deliverBatch', ...this.#base, batchId: batch.batchId, attempt: this.#deliverAttempt });
+    }
+    if (this.#wantsFetch() && now >= this.#fetchRetryAt) {
+      this.#fetching = true;
+      this.#out.push({
+        kind: 'fetchBatch',
+        ...this.#base,
+        shardId: this.#holder.lease.shardId,
+        after: this.#fetchedTo,
+      });
+    }
+    if (this.#end !== undefined && this.#queue.length === 0) this.#phase = 'ending';
+  }
+
+  #wantsFetch(): boolean {
+    if (this.#fetching || this.#end !== undefined || this.#queue.length >= this.#options.maxPendingBatchCount)
+      return false;
+    const waiting = this.#queue.reduce((sum, batch) => sum + batch.byteCount, 0);
+    return this.#queue.length === 0 || waiting < this.#options.maxPendingBytes;
+  }
+
+  #wantsDelivery(): boolean {
+    return !this.#delivering && this.#queue.length > 0;
+  }
+
+  #fetched(fetched: Fetched): void {
+    this.#fetching = false;
+    this.#fetchAttempt = 0;
+    this.#fetchRetryAt = 0;
+    if (this.#phase !== 'processing') return;
+    if (fetched.batch !== undefined) {
+      this.#queue.push(fetched.batch);
+      this.#fetchedTo = fetched.batch.last;
+    }
+    if (fetched.atShardEnd) this.#end = fetched;
+  }
+
+  #delivered(checkpoint: ExtendedSequenceNumber | undefined): void {
+    this.#delivering = false;
+    this.#deliverAttempt = 0;
+    this.#deliverRetryAt = 0;
+    if (this.#phase === 'closing' || this.#phase === 'closed') return;
+    this.#queue.shift();
+    if (checkpoint !== undefined) this.#holder.vouch(checkpoint);
+  }
+
+  /** A batch without records (all of them at or before the checkpoint) needs no handler. */
+  #passEmptyBatches(): void {
+    while (!this.#delivering && this.#queue[0]?.recordCount === 0) this.#queue.shift();
+  }
+
+  // --- the shard's end (KCL ShutdownTask) ---
+
+  #advanceEnding(now: number): void {
+    if (this.#endStep === 'checkpoint' && isEnded(this.#holder.lease)) {
+      this.#leaving = 'shardEnded';
+      this.#close('shardEnded');
+      return;
+    }
+    if (this.#endStep === 'children' && this.#end?.childShards.length === 0) this.#endStep = 'callback';
+    if (this.#asking || now < this.#retryAt) return;
+    if (this.#endStep === 'children') this.#askFamily();
+    else if (this.#endStep === 'callback' && this.#mayCallHandler(now)) this.#ask({ kind: 'endShard', ...this.#base });
+  }
+
+  /** The children and, of a merge, the other parent: which of their leases exist decides what may be created. */
+  #askFamily(): void {
+    const children = this.#end?.childShards ?? [];
+    const family = new Set(children.flatMap((child) => [child.shardId, ...child.parentShardIds]));
+    family.delete(this.#holder.lease.shardId);
+    this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: [...family] });
+  }
+
+  #familyRead(leases: readonly Lease[], now: number): void {
+    const existing = new Set(leases.map((lease) => lease.shardId));
+    const missing = (this.#end?.childShards ?? []).filter((child) => !existing.has(child.shardId));
+    const [next] = missing;
+    if (next === undefined) {
+      this.#endStep = 'callback';
+      this.#retryAt = 0;
+      return;
+    }
+    if (!this.#mayCreate(next, existing)) {
+      // The other parent's lease will come by shard sync; until then the child would start before that parent is read.
+      this.#retryAt = now + this.#options.parentShardPollIntervalMs;
+      return;
+    }
+    // KCL: children begin at TRIM_HORIZON whatever the application's initial position, so that nothing is skipped.
+    this.#ask({ kind: 'createLease', ...this.#base, lease: newLease(next, TRIM_HORIZON) });
+  }
+
+  /** A merge's child may be created only when the other parent has a lease too. */
+  #mayCreate(child: ChildShard, existing: ReadonlySet<string>): boolean {
+    const self = this.#holder.lease.shardId;
+    return child.parentShardIds.every((parent) => parent === self || existing.has(parent));
+  }
+
+  // --- leaving ---
+
+  #advanceDraining(now: number): void {
+    if (this.#phase !== 'draining') {
+      if (this.#asking) return;
+      this.#phase = 'draining';
+      this.#retryAt = 0;
+    }
+    if (this.#delivering || this.#asking || now < this.#retryAt) return;
+    if (this.#opened && !this.#drained) {
+      this.#ask({ kind: 'drainShard', ...this.#base });
+      return;
+    }
+    this.#holder.hurry();
+    if (this.#holder.flushed) this.#close(this.#leaving as CloseReason);
+  }
+
+  #close(reason: CloseReason): void {
+    this.#phase = 'closing';
+    this.#queue = [];
+    this.#out.push({ kind: 'closeShard', ...this.#base, reason });
+  }
+}

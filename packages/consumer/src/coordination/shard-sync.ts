@@ -1,0 +1,85 @@
+// Which leases are missing: one pure decision over the shards that Kinesis lists and the leases that exist
+// (KCL HierarchicalShardSyncer). Run by the leader.
+// Invariant: a shard gets a lease here only if no ancestor of it has or gets one; descendants get theirs when a parent ends,
+// so that children never overtake parents. The leases must have been read BEFORE the shards were listed: a parent that was
+// finished and cleaned up in between would otherwise be made again.
+import type { ExtendedSequenceNumber } from '@shardline/common';
+import { AT_TIMESTAMP, findHoles, LATEST, TRIM_HORIZON } from '@shardline/common';
+import { isEnded, type Lease, newLease, type Shard } from './lease.ts';
+
+/** Where an application begins on shards it has never seen. */
+export type InitialPosition = 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP';
+
+export function initialCheckpoint(position: InitialPosition): ExtendedSequenceNumber {
+  return position === 'LATEST' ? LATEST : position === 'AT_TIMESTAMP' ? AT_TIMESTAMP : TRIM_HORIZON;
+}
+
+/** For an empty table: one lease for each shard of the listing that was filtered by the initial position. */
+export function planFirstLeases(shards: readonly Shard[], position: InitialPosition): Lease[] {
+  return inOrder(shards).map((shard) => newLease(shard, initialCheckpoint(position)));
+}
+
+/**
+ * For a table with leases: what is missing. A shard that descends from a leased one waits for that one's end. Where nothing
+ * of a shard's ancestry is leased, TRIM_HORIZON and AT_TIMESTAMP begin at the oldest listed ancestor, LATEST at the open
+ * shard itself. Of a merge's parents, one leased and one not, the latter gets a lease.
+ */
+export function planMissingLeases(
+  shards: readonly Shard[],
+  leases: readonly Pick<Lease, 'leaseKey'>[],
+  position: InitialPosition,
+): Lease[] {
+  const listed = new Map(shards.map((shard) => [shard.shardId, shard]));
+  const leased = new Set(leases.map((lease) => lease.leaseKey));
+  const missing = new Map<string, Lease>();
+  const answers = new Map<string, boolean>();
+
+  const create = (shard: Shard): void => {
+    missing.set(shard.shardId, newLease(shard, initialCheckpoint(position)));
+  };
+  /** Whether the shard has a lease, or will get one without being created here. */
+  const covered = (shardId: string): boolean => {
+    if (leased.has(shardId) || missing.has(shardId)) return true;
+    const known = answers.get(shardId);
+    if (known !== undefined) return known;
+    const shard = listed.get(shardId);
+    // A parent that is no longer listed has expired: nothing of it can be read.
+    if (shard === undefined) return false;
+    const parents = shard.parentShardIds.filter((parent) => listed.has(parent));
+    const uncovered = parents.filter((parent) => !covered(parent));
+    let answer = uncovered.length < parents.length;
+    if (answer) {
+      for (const parent of uncovered) create(listed.get(parent) as Shard);
+    } else if (position !== 'LATEST') {
+      create(shard);
+      answer = true;
+    }
+    answers.set(shardId, answer);
+    return answer;
+  };
+
+  for (const shard of inOrder(shards)) {
+    if (shard.endingSequenceNumber === undefined && !covered(shard.shardId)) create(shard);
+  }
+  return inOrder(shards.filter((shard) => missing.has(shard.shardId))).map(
+    (shard) => missing.get(shard.shardId) as Lease,
+  );
+}
+
+/** Says where the unfinished leases leave a hole in the hash key space, or undefined. Leases without a range can't be judged. */
+export function describeHole(leases: readonly Lease[]): string | undefined {
+  const live = leases.filter((lease) => !isEnded(lease));
+  const ranges = live.flatMap((lease) => (lease.hashKeyRange === undefined ? [] : [lease.hashKeyRange]));
+  if (live.length === 0 || ranges.length < live.length) return undefined;
+  const holes = findHoles(ranges);
+  return holes.length === 0 ? undefined : holes.map((hole) => `${hole.start} to ${hole.end}`).join(', ');
+}
+
+function inOrder(shards: readonly Shard[]): Shard[] {
+  return [...shards].sort((a, b) => {
+    if (a.startingSequenceNumber !== b.startingSequenceNumber) {
+      return a.startingSequenceNumber < b.startingSequenceNumber ? -1 : 1;
+    }
+    return a.shardId < b.shardId ? -1 : a.shardId > b.shardId ? 1 : 0;
+  });
+}

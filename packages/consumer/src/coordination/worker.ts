@@ -1,0 +1,393 @@
+// ★ Read this first. One worker of an application: step(event, now, random) → effects. Wires the parts in the order of a
+// lease's life: the leader assigns it, discovery finds it, a holder claims and renews it, a shard consumer works it off and
+// gives it up. Pure: no clock, no chance, no I/O, no promise; the runtime is the only caller.
+// Invariants: at most one tenure of a lease at a time in this worker, and the next one begins only after the handler of the
+// last has returned; an answer of another tenure than the present one changes nothing.
+import { compareExtended, type ExtendedSequenceNumber } from '@shardline/common';
+import type { CloseReason, Done, Effect, Event, Failed, Tell, Tenure } from './effects.ts';
+import { answers } from './effects.ts';
+import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
+import { isEnded, type Lease } from './lease.ts';
+import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from './lease-holder.ts';
+import { ShardConsumer, type ShardConsumerOptions, type ShardPhase } from './shard-consumer.ts';
+import type { InitialPosition } from './shard-sync.ts';
+
+export interface WorkerOptions extends LeaderOptions, LeaseHolderOptions, ShardConsumerOptions {
+  readonly workerMetricsReportIntervalMs: number;
+  /** How long `stop` waits for handlers before it aborts their signals. */
+  readonly shutdownGraceMs: number;
+}
+
+/** What an operator sees of a worker. */
+export interface WorkerView {
+  readonly workerId: string;
+  readonly leader: boolean;
+  readonly stopping: boolean;
+  readonly leases: readonly LeaseView[];
+}
+
+export interface LeaseView {
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly leaseCounter: number;
+  readonly checkpoint: ExtendedSequenceNumber;
+  /** `ended`: finished, kept until it is cleaned up. `claiming`: not confirmed yet. */
+  readonly phase: ShardPhase | 'claiming' | 'ended';
+  readonly fresh: boolean;
+  readonly pendingBatchCount: number;
+  /** Above 1: the handler keeps throwing. */
+  readonly handlerAttempt: number;
+  readonly handingOffTo: string | undefined;
+}
+
+interface Slot {
+  readonly holder: LeaseHolder;
+  consumer: ShardConsumer | undefined;
+  /** The consumer has begun; there is one for each tenure at most. */
+  begun: boolean;
+  readonly waiters: { readonly requestId: number; readonly position: ExtendedSequenceNumber }[];
+}
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #leader: Leader;
+  readonly #slots = new Map<string, Slot>();
+  #out: (Effect | Tell)[] = [];
+  #tenureCount = 0;
+  #discovering = false;
+  #discoverAt = Number.POSITIVE_INFINITY;
+  #reporting = false;
+  #reportAt = Number.POSITIVE_INFINITY;
+  #stop: { readonly abortAt: number; readonly giveUpAt: number; forgetting: boolean; forgotten: boolean } | undefined;
+  #aborted = false;
+  #started = false;
+  #stopped = false;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#leader = new Leader(options, this.#out);
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /**
+   * @param now monotonic ms, never less than before.
+   * @param random 0 ≤ x < 1, fresh at each call; spreads retries.
+   * @returns what to do, in order.
+   */
+  step(event: Event, now: number, random: number): (Effect | Tell)[] {
+    if (this.#stopped) return [];
+    switch (event.kind) {
+      case 'start':
+        this.#started = true;
+        this.#discoverAt = now;
+        this.#reportAt = now;
+        break;
+      case 'tick':
+        for (const slot of this.#slots.values()) if (this.#slotDeadline(slot) <= now) this.#advanceSlot(slot, now);
+        break;
+      case 'stop':
+        this.#beginStop(now);
+        break;
+      case 'checkpointRequested': {
+        const slot = this.#slotOf(event.leaseKey, event.tenure);
+        if (slot === undefined || slot.holder.gone !== undefined) this.#settle(event.requestId, 'leaseLost');
+        else this.#vouchByHand(slot, event.position, event.requestId, now);
+        break;
+      }
+      case 'done':
+        this.#done(event, now);
+        break;
+      case 'failed':
+        this.#failed(event, now, random);
+        break;
+      default:
+        event satisfies never;
+    }
+    this.#advance(now);
+    return this.#out.splice(0);
+  }
+
+  /** When `step` wants a `tick`, by the clock of its `now`; Infinity if only an answer can bring anything new. */
+  deadline(): number {
+    if (this.#stopped || !this.#started) return Number.POSITIVE_INFINITY;
+    let deadline = this.#leader.deadline();
+    if (!this.#discovering && this.#stop === undefined) deadline = Math.min(deadline, this.#discoverAt);
+    if (!this.#reporting && this.#stop === undefined) deadline = Math.min(deadline, this.#reportAt);
+    if (this.#stop !== undefined)
+      deadline = Math.min(deadline, this.#aborted ? this.#stop.giveUpAt : this.#stop.abortAt);
+    for (const slot of this.#slots.values()) deadline = Math.min(deadline, this.#slotDeadline(slot));
+    return deadline;
+  }
+
+  view(now: number): WorkerView {
+    return {
+      workerId: this.#options.workerId,
+      leader: this.#leader.isLeader(now),
+      stopping: this.#stop !== undefined,
+      leases: [...this.#slots.values()].map(({ holder, consumer }) => ({
+        leaseKey: holder.lease.leaseKey,
+        tenure: holder.tenure,
+        leaseCounter: holder.lease.leaseCounter,
+        checkpoint: holder.lease.checkpoint,
+        phase: consumer?.phase ?? (isEnded(holder.lease) ? 'ended' : 'claiming'),
+        fresh: holder.isFresh(now),
+        pendingBatchCount: consumer?.pendingBatchCount ?? 0,
+        handlerAttempt: consumer?.handlerAttempt ?? 0,
+        handingOffTo: holder.successor,
+      })),
+    };
+  }
+
+  #slotOf(leaseKey: string, tenure: Tenure): Slot | undefined {
+    const slot = this.#slots.get(leaseKey);
+    return slot?.holder.tenure === tenure ? slot : undefined;
+  }
+
+  // --- answers, each to the part that asked ---
+
+  #done(event: Done, now: number): void {
+    if (isLeaderEffect(event.effect)) {
+      this.#leader.done(event, now);
+      // What the leader gave to itself needn't wait for the next discovery.
+      if (answers(event, 'assignLease') && event.effect.newOwner === this.#options.workerId) this.#discoverAt = now;
+    } else if (answers(event, 'discoverLeases')) {
+      this.#discovering = false;
+      for (const lease of event.result.leases) this.#discovered(lease, now);
+    } else if (answers(event, 'reportWorker')) this.#reporting = false;
+    else if (answers(event, 'forgetWorker')) this.#forgotten();
+    else if (
+      answers(event, 'renewLease') ||
+      answers(event, 'checkpointLease') ||
+      answers(event, 'assignLease') ||
+      answers(event, 'evictLease')
+    ) {
+      const slot = this.#slotOf(event.effect.leaseKey, event.effect.tenure as Tenure);
+      if (slot === undefined) return;
+      slot.holder.answered(event.effect, event.result, now);
+      if (answers(event, 'checkpointLease') && event.result.applied) {
+        const { leaseKey, checkpoint } = event.effect;
+        this.#out.push({
+          kind: 'tell',
+          notice: { kind: 'checkpointed', leaseKey, tenure: slot.holder.tenure, checkpoint },
+        });
+      }
+      this.#advanceSlot(slot, now);
+    } else {
+      const slot = this.#slotOfShardEffect(event.effect);
+      if (slot?.consumer === undefined) return;
+      slot.consumer.done(event, now);
+      this.#advanceSlot(slot, now);
+    }
+  }
+
+  #failed(event: Failed, now: number, random: number): void {
+    const { effect, error } = event;
+    if (isLeaderEffect(effect)) {
+      this.#leader.failed(event, now);
+      return;
+    }
+    const retryInMs = this.#options.retryMs;
+    const leaseKey = 'leaseKey' in effect ? effect.leaseKey : undefined;
+    switch (effect.kind) {
+      case 'discoverLeases':
+        this.#discovering = false;
+        this.#discoverAt = now + retryInMs;
+        break;
+      case 'reportWorker':
+        this.#reporting = false;
+        this.#reportAt = now + retryInMs;
+        break;
+      case 'forgetWorker':
+        // The row grows stale by itself.
+        this.#forgotten();
+        break;
+      case 'renewLease':
+      case 'checkpointLease':
+      case 'assignLease':
+      case 'evictLease': {
+        const slot = this.#slotOf(effect.leaseKey, effect.tenure as Tenure);
+        if (slot === undefined) return;
+        slot.holder.failed(now);
+        this.#advanceSlot(slot, now);
+        break;
+      }
+      default: {
+        const slot = this.#slotOfShardEffect(effect);
+        if (slot?.consumer === undefined) return;
+        slot.consumer.failed(event, now, random);
+        this.#advanceSlot(slot, now);
+        return;
+      }
+    }
+    this.#out.push({ kind: 'tell', notice: { kind: 'effectFailed', effect: effect.kind, leaseKey, retryInMs, error } });
+  }
+
+  #slotOfShardEffect(effect: Effect): Slot | undefined {
+    if (!('leaseKey' in effect) || !('tenure' in effect) || effect.tenure === undefined) return undefined;
+    // A child's creation is its parent's business: it carries the parent's key.
+    return this.#slotOf(effect.leaseKey, effect.tenure);
+  }
+
+  // --- what the worker does by itself ---
+
+  #advance(now: number): void {
+    if (!this.#started) return;
+    this.#leader.advance(now);
+    if (this.#stop !== undefined) {
+      this.#advanceStop(now);
+      return;
+    }
+    if (!this.#reporting && now >= this.#reportAt) {
+      this.#reporting = true;
+      this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
+      this.#out.push({ kind: 'reportWorker', workerId: this.#options.workerId });
+    }
+    if (!this.#discovering && now >= this.#discoverAt) {
+      this.#discovering = true;
+      // KCL LeaseDiscoverer: half the assignment interval.
+      this.#discoverAt = now + this.#options.leaseAssignmentIntervalMs / 2;
+      this.#out.push({ kind: 'discoverLeases', owner: this.#options.workerId });
+    }
+  }
+
+  #discovered(lease: Lease, now: number): void {
+    if (this.#stop !== undefined || this.#slots.has(lease.leaseKey) || !mayClaim(lease, this.#options.workerId)) return;
+    this.#tenureCount += 1;
+    const holder = new LeaseHolder(this.#tenureCount, lease, this.#options);
+    const slot: Slot = { holder, consumer: undefined, begun: false, waiters: [] };
+    this.#slots.set(lease.leaseKey, slot);
+    this.#advanceSlot(slot, now);
+  }
+
+  // --- one lease ---
+
+  #slotDeadline({ holder, consumer }: Slot): number {
+    return Math.min(holder.deadline(), consumer?.deadline() ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Brings one lease on as far as it goes without another answer. */
+  #advanceSlot(slot: Slot, now: number): void {
+    const { holder } = slot;
+    if (
+      holder.gone === undefined &&
+      holder.claimed &&
+      !slot.begun &&
+      !isEnded(holder.lease) &&
+      this.#stop === undefined
+    )
+      this.#begin(slot);
+    this.#leave(slot);
+    const { consumer } = slot;
+    consumer?.advance(now);
+    if (consumer?.phase === 'closed') this.#closed(slot, consumer.closeReason as CloseReason);
+    else if (consumer === undefined && (this.#stop !== undefined || holder.successor !== undefined)) holder.release();
+    const write: HolderWrite | undefined = holder.nextWrite(now);
+    if (write !== undefined) this.#out.push(write);
+    this.#settleWaiters(slot);
+    if (holder.gone !== undefined && slot.consumer === undefined) this.#slots.delete(holder.lease.leaseKey);
+  }
+
+  /** The claim was applied, nobody wants the lease back, and there is something left to read. */
+  #mayBegin({ holder, begun }: Slot): boolean {
+    const wanted = holder.gone === undefined && holder.successor === undefined && this.#stop === undefined;
+    return wanted && !begun && holder.claimed && !isEnded(holder.lease);
+  }
+
+  #begin(slot: Slot): void {
+    const { holder } = slot;
+    slot.begun = true;
+    slot.consumer = new ShardConsumer(holder, this.#options, this.#out);
+    const { leaseKey, checkpoint } = holder.lease;
+    this.#out.push({ kind: 'tell', notice: { kind: 'leaseBegun', leaseKey, tenure: holder.tenure, checkpoint } });
+  }
+
+  /** Tells the consumer why it has to go, if it has to. */
+  #leave({ holder, consumer }: Slot): void {
+    if (consumer === undefined) return;
+    if (holder.gone === 'lost') consumer.abort('leaseLost');
+    else if (holder.successor !== undefined) consumer.drain('handedOff');
+    else if (this.#stop !== undefined) consumer.drain('stopping');
+  }
+
+  #closed(slot: Slot, reason: CloseReason): void {
+    const { leaseKey } = slot.holder.lease;
+    slot.consumer = undefined;
+    this.#out.push({ kind: 'tell', notice: { kind: 'leaseEnded', leaseKey, tenure: slot.holder.tenure, reason } });
+    // A finished lease is kept alive until the leader cleans it up, so that it isn't handed round.
+    if (reason !== 'shardEnded' || this.#stop !== undefined) slot.holder.release();
+  }
+
+  // --- checkpoints by hand ---
+
+  #vouchByHand(slot: Slot, position: ExtendedSequenceNumber, requestId: number, now: number): void {
+    if (slot.consumer?.mayVouch(position) !== true) {
+      this.#settle(requestId, 'outOfRange');
+      return;
+    }
+    slot.holder.vouch(position, position.sequenceNumber === 'SHARD_END' ? slot.consumer.childShardIds : undefined);
+    slot.holder.hurry();
+    slot.waiters.push({ requestId, position });
+    this.#advanceSlot(slot, now);
+  }
+
+  #settleWaiters({ holder, waiters }: Slot): void {
+    for (let index = waiters.length - 1; index >= 0; index -= 1) {
+      const waiter = waiters[index] as Slot['waiters'][number];
+      const written = compareExtended(waiter.position, holder.lease.checkpoint) <= 0;
+      if (!written && holder.gone === undefined) continue;
+      waiters.splice(index, 1);
+      this.#settle(waiter.requestId, written ? 'done' : 'leaseLost');
+    }
+  }
+
+  #settle(requestId: number, outcome: 'done' | 'leaseLost' | 'outOfRange'): void {
+    this.#out.push({ kind: 'tell', notice: { kind: 'checkpointSettled', requestId, outcome } });
+  }
+
+  // --- stopping: all leases are drained and released at once, then the Leader row and the metric row go ---
+
+  #beginStop(now: number): void {
+    if (this.#stop !== undefined) return;
+    const { shutdownGraceMs } = this.#options;
+    this.#stop = {
+      abortAt: now + shutdownGraceMs,
+      giveUpAt: now + 2 * shutdownGraceMs,
+      forgetting: false,
+      forgotten: !this.#started,
+    };
+    this.#leader.resign();
+    for (const slot of this.#slots.values()) this.#advanceSlot(slot, now);
+    if (!this.#started) this.#finish();
+  }
+
+  #advanceStop(now: number): void {
+    const stop = this.#stop;
+    if (stop === undefined || this.#stopped) return;
+    if (now >= stop.abortAt && !this.#aborted) {
+      this.#aborted = true;
+      for (const slot of this.#slots.values()) {
+        slot.consumer?.abort('stopping');
+        this.#advanceSlot(slot, now);
+      }
+    }
+    if (!stop.forgetting && this.#slots.size === 0 && !this.#reporting) {
+      stop.forgetting = true;
+      this.#out.push({ kind: 'forgetWorker', workerId: this.#options.workerId });
+    }
+    if ((stop.forgotten && this.#slots.size === 0 && this.#leader.resigned) || now >= stop.giveUpAt) this.#finish();
+  }
+
+  #forgotten(): void {
+    if (this.#stop !== undefined) this.#stop.forgotten = true;
+  }
+
+  #finish(): void {
+    this.#stopped = true;
+    this.#out.push({ kind: 'tell', notice: { kind: 'stopped', abandoned: [...this.#slots.keys()] } });
+  }
+}
+
+export type { InitialPosition, LeaderOptions, LeaseHolderOptions, ShardConsumerOptions };
