@@ -122,7 +122,6 @@ export class ShardConsumer {
         return Math.min(fetch, deliver);
       }
       case 'draining':
-      case 'draining':
       case 'closing':
       case 'closed':
         // Only answers bring these on.

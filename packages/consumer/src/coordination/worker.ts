@@ -271,14 +271,7 @@ export class Worker {
   /** Brings one lease on as far as it goes without another answer. */
   #advanceSlot(slot: Slot, now: number): void {
     const { holder } = slot;
-    if (
-      holder.gone === undefined &&
-      holder.claimed &&
-      !slot.begun &&
-      !isEnded(holder.lease) &&
-      this.#stop === undefined
-    )
-      this.#begin(slot);
+    if (this.#mayBegin(slot)) this.#begin(slot);
     this.#leave(slot);
     const { consumer } = slot;
     consumer?.advance(now);
