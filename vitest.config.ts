@@ -1,19 +1,27 @@
-// One vitest run over all packages. Tests of a package import its own sources; its neighbours come built, as users get them,
-// so `npm test` builds first.
+// Vitest over all packages, one project a tier of tools/tiers.mjs. Tests of a package import its own sources; its neighbours
+// come built, as users get them, so `npm test` builds first.
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
+
+const project = (name: string, include: string[]) => ({ extends: true as const, test: { name, include } });
 
 const config: ViteUserConfig = defineConfig({
   test: {
-    include: [
-      'packages/*/src/**/*.test.ts',
-      'packages/*/test/**/*.test.ts',
-      'examples/**/*.test.ts',
-      'tools/**/*.test.ts',
+    projects: [
+      project('unit', ['packages/*/src/**/*.test.ts']),
+      project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts']),
+      project('tidy', ['tools/**/*.test.ts']),
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     pool: 'forks',
     testTimeout: 30_000,
+    coverage: {
+      provider: 'v8',
+      include: ['packages/*/src/**/*.ts'],
+      exclude: ['**/*.test.ts'],
+      reporter: ['text-summary', 'json-summary', 'html'],
+      reportsDirectory: 'coverage/report',
+    },
   },
 });
 

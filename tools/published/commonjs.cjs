@@ -1,0 +1,2 @@
+const { Producer } = require('@shardline/producer');
+console.log(typeof Producer);

@@ -1,0 +1,3 @@
+import { Producer } from '@shardline/producer';
+
+console.log(typeof Producer);

@@ -1,0 +1,3 @@
+import * as producer from '@shardline/producer';
+
+console.log(Object.keys(producer));

@@ -1,0 +1,138 @@
+// @ts-check
+// Every tier of tests, in the order they run, in one list: what it runs, how its counts are read, how long it may take.
+// `npm test` runs the fast ones, `.ci/run` the fast ones and then the others. The runner is test.mjs.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './install.mjs';
+
+/**
+ * @typedef {object} Counts
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} skipped
+ * @property {string} [note] what the table says beside the counts
+ *
+ * @typedef {object} Tier
+ * @property {string} name
+ * @property {'fast' | 'more'} group fast: in `npm test`; more: in `.ci/run` alone
+ * @property {string} what one line for the table of CONTRIBUTING.md
+ * @property {readonly string[]} command a program and its arguments; `node` is the running one
+ * @property {'exit' | 'vitest' | 'last-line' | 'simulation'} counts where the counts stand: the exit code alone; vitest's
+ *   JSON report; a last line `N passed, N failed, N skipped`; the simulator's last line of JSON
+ * @property {readonly string[]} needs tiers that must have passed before
+ * @property {readonly string[]} [programs] programs that must be on the machine
+ * @property {number} timeoutMs
+ */
+
+const minuteMs = 60_000;
+const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run'];
+const simulationSchedules = 400;
+
+/** @type {readonly Tier[]} */
+export const tiers = [
+  {
+    name: 'build',
+    group: 'fast',
+    what: 'every package compiles to its dist',
+    command: ['node', 'node_modules/turbo/bin/turbo', 'run', 'build'],
+    counts: 'exit',
+    needs: [],
+    timeoutMs: 5 * minuteMs,
+  },
+  {
+    name: 'lint',
+    group: 'fast',
+    what: 'Biome: lint and format',
+    command: ['node', 'node_modules/@biomejs/biome/bin/biome', 'ci', '--colors=off', '.'],
+    counts: 'exit',
+    needs: [],
+    timeoutMs: 2 * minuteMs,
+  },
+  {
+    name: 'types',
+    group: 'fast',
+    what: 'sources, tests, examples and tools type-check',
+    command: ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.check.json'],
+    counts: 'exit',
+    needs: ['build'],
+    timeoutMs: 2 * minuteMs,
+  },
+  {
+    name: 'tidy',
+    group: 'fast',
+    what: "the house's structural rules",
+    command: [...vitest, '--project', 'tidy'],
+    counts: 'vitest',
+    needs: [],
+    timeoutMs: 2 * minuteMs,
+  },
+  {
+    name: 'unit',
+    group: 'fast',
+    what: 'unit and property tests beside the sources',
+    command: [...vitest, '--project', 'unit'],
+    counts: 'vitest',
+    needs: ['build'],
+    timeoutMs: 5 * minuteMs,
+  },
+  {
+    name: 'integration',
+    group: 'fast',
+    what: 'tests over real sockets, the local servers on the other end',
+    command: [...vitest, '--project', 'integration'],
+    counts: 'vitest',
+    needs: ['build'],
+    timeoutMs: 5 * minuteMs,
+  },
+  {
+    name: 'simulation',
+    group: 'fast',
+    what: `${simulationSchedules} seeded schedules without a violation, and every planted bug found`,
+    command: ['node', 'packages/simulation/dist/main.js', '--schedules', String(simulationSchedules)],
+    counts: 'simulation',
+    needs: ['build'],
+    timeoutMs: 5 * minuteMs,
+  },
+  {
+    name: 'pack',
+    group: 'fast',
+    what: 'the packed tarballs: linted, installed into an empty folder, used from JavaScript, CommonJS and TypeScript',
+    command: ['node', 'tools/pack.mjs'],
+    counts: 'last-line',
+    needs: ['build'],
+    programs: ['npm'],
+    timeoutMs: 5 * minuteMs,
+  },
+  {
+    name: 'quickstart-file',
+    group: 'more',
+    what: '`npm start -- --input FILE` on a generated file ends with its proof',
+    command: ['node', 'tools/quickstart.mjs', 'file'],
+    counts: 'last-line',
+    needs: ['build'],
+    programs: ['npm'],
+    timeoutMs: 4 * minuteMs,
+  },
+  {
+    name: 'quickstart-generator',
+    group: 'more',
+    what: '`npm start` on its own generator ends with its proof',
+    command: ['node', 'tools/quickstart.mjs', 'generator'],
+    counts: 'last-line',
+    needs: ['build'],
+    programs: ['npm'],
+    timeoutMs: 4 * minuteMs,
+  },
+  {
+    name: 'python',
+    group: 'more',
+    what: 'boto3 and the AWS CLI against the local servers',
+    command: existsSync(join(root, 'interop/python/run.mjs'))
+      ? ['node', 'interop/python/run.mjs']
+      : ['bash', 'interop/python/run.sh'],
+    counts: 'last-line',
+    needs: ['build'],
+    programs: ['python3'],
+    timeoutMs: 6 * minuteMs,
+  },
+];
