@@ -1,0 +1,19 @@
+// The model's public face: what the shell and the simulator use.
+export * from './consumers.ts';
+export * from './errors.ts';
+export {
+  type ConsumerAddress,
+  type GetRecordsAnswer,
+  KinesisModel,
+  type KinesisModelOptions,
+  type ListShardsRequest,
+  type PutOutcome,
+  type StoredAt,
+} from './kinesis.ts';
+export type { StartingPosition } from './position.ts';
+export type { RecordToPut } from './put-check.ts';
+export type { StoredRecord } from './record-log.ts';
+export { shardNumberOf } from './sequence.ts';
+export type { ChildShard, Shard, ShardEnd, ShardOrigin } from './shard.ts';
+export type { ShardFilter } from './shard-filter.ts';
+export type { Stream, StreamMode, StreamStatus } from './stream.ts';

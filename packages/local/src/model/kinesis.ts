@@ -1,0 +1,498 @@
+// Kinesis as a pure model: what is stored, who may read and write it, how shards split and merge. It reads no clock, does no
+// I/O and draws no random number: `now` (ms since 1970) is an argument of every call and should not step back. The HTTP
+// shell and the simulator both stand on it. The typed inputs mirror the Kinesis API; every refusal is a KinesisError.
+// Changes that take time (CREATING, UPDATING, DELETING) are applied when any later call comes, or by `settle`.
+import {
+  DEFAULT_LIST_SHARDS_RESULTS,
+  DEFAULT_MAX_CONSUMERS_PER_STREAM,
+  DEFAULT_RETENTION_HOURS,
+  type HashKey,
+  hashKeyOf,
+  LIST_SHARDS_TOKEN_TTL_MS,
+  MAX_GET_RECORDS_BYTES,
+  MAX_RECORDS_PER_GET_RECORDS,
+  MAX_RETENTION_HOURS,
+  type SequenceNumber,
+} from '@shardline/common';
+import { StreamConsumer, type Subscription } from './consumers.ts';
+import { KinesisError } from './errors.ts';
+import { openIterator, sealIterator } from './iterator.ts';
+import { counterAt, readShard, type StartingPosition } from './position.ts';
+import { checkedSizes, type RecordToPut } from './put-check.ts';
+import type { StoredRecord } from './record-log.ts';
+import { mergedRange, splitRanges } from './reshard.ts';
+import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
+import { filterOfParts, filterParts, filterShards, type ShardFilter } from './shard-filter.ts';
+import { Stream, type StreamMode } from './stream.ts';
+import { openToken, sealToken } from './token.ts';
+
+export interface KinesisModelOptions {
+  /** Whether a shard's and a consumer's rates are limited as on AWS. Default true. Limits of a request always hold. */
+  readonly limits?: boolean;
+  /** How long a new stream is CREATING, ms. Default 0: it is ACTIVE at once. */
+  readonly createStreamMs?: number;
+  /** How long a deleted stream is DELETING, ms. Default 0. */
+  readonly deleteStreamMs?: number;
+  /** How long a split or merge keeps the stream UPDATING, ms. Default 0. */
+  readonly reshardMs?: number;
+  /** How long a consumer is CREATING and DELETING, ms. Default 0. */
+  readonly registerConsumerMs?: number;
+  /** Open shards of all streams together. Default 20,000. */
+  readonly shardLimit?: number;
+  /** What one shard holds at most; beyond it the oldest records go as if their retention were over. Default: no bound but the retention. */
+  readonly maxStoredBytesPerShard?: number;
+  /** Marks the iterators and tokens of this model, so that another's are refused. */
+  readonly tokenKey?: string;
+  /** Named in messages. Default 000000000000. */
+  readonly accountId?: string;
+}
+
+export interface StoredAt {
+  readonly kind: 'stored';
+  readonly shardId: string;
+  readonly sequenceNumber: SequenceNumber;
+}
+
+/** One entry's outcome, in the order of the request. */
+export type PutOutcome =
+  | StoredAt
+  | {
+      readonly kind: 'refused';
+      readonly errorCode: 'ProvisionedThroughputExceededException';
+      readonly message: string;
+    };
+
+export interface GetRecordsAnswer {
+  readonly records: readonly StoredRecord[];
+  /** Null exactly when the shard is closed and all of it was read; then `childShards` is not empty. */
+  readonly nextShardIterator: string | null;
+  readonly millisBehindLatest: number;
+  readonly childShards: readonly ChildShard[];
+}
+
+/** A consumer of a stream; `createdSecond`, as in its ARN, tells it from an earlier one of the same name. */
+export interface ConsumerAddress {
+  readonly streamName: string;
+  readonly consumerName: string;
+  readonly createdSecond?: number;
+}
+
+/** What a page of a list starts with: a request, or the token of the page before. */
+export type ListShardsRequest =
+  | {
+      readonly streamName: string;
+      readonly filter?: ShardFilter;
+      readonly exclusiveStartShardId?: string;
+      readonly maxResults?: number;
+    }
+  | { readonly nextToken: string; readonly maxResults?: number };
+
+/** Default shard count of an on-demand stream. */
+const ON_DEMAND_SHARDS = 4;
+
+export class KinesisModel {
+  readonly limits: boolean;
+  readonly #options: Required<Omit<KinesisModelOptions, 'limits'>>;
+  readonly #streams: Map<string, Stream> = new Map();
+  #incarnations = 0;
+
+  constructor(options: KinesisModelOptions = {}) {
+    this.limits = options.limits ?? true;
+    this.#options = {
+      createStreamMs: options.createStreamMs ?? 0,
+      deleteStreamMs: options.deleteStreamMs ?? 0,
+      reshardMs: options.reshardMs ?? 0,
+      registerConsumerMs: options.registerConsumerMs ?? 0,
+      shardLimit: options.shardLimit ?? 20_000,
+      maxStoredBytesPerShard: options.maxStoredBytesPerShard ?? Number.POSITIVE_INFINITY,
+      tokenKey: options.tokenKey ?? 'shardline',
+      accountId: options.accountId ?? '000000000000',
+    };
+  }
+
+  // ---- streams
+
+  /** Makes a stream. An ON_DEMAND one begins with 4 shards. @throws ResourceInUseException, LimitExceededException */
+  createStream(
+    { name, shardCount, mode = 'PROVISIONED' }: { name: string; shardCount?: number; mode?: StreamMode },
+    now: number,
+  ): void {
+    this.settle(now);
+    if (this.#streams.has(name)) {
+      throw new KinesisError('ResourceInUseException', `${this.#where(name)} already exists.`);
+    }
+    const count = shardCount ?? (mode === 'ON_DEMAND' ? ON_DEMAND_SHARDS : 1);
+    this.#refuseOverShardLimit(count);
+    const stream = new Stream(name, count, mode, ++this.#incarnations, now);
+    this.#streams.set(name, stream);
+    this.#begin(stream, 'CREATING', this.#options.createStreamMs, now, () => undefined);
+  }
+
+  /** Deletes a stream with all it holds. @throws ResourceInUseException when it has consumers and `enforceConsumerDeletion` is not true */
+  deleteStream(
+    { streamName, enforceConsumerDeletion = false }: { streamName: string; enforceConsumerDeletion?: boolean },
+    now: number,
+  ): void {
+    const stream = this.stream(streamName, now);
+    this.#refuseUnless(stream, 'ACTIVE', 'CREATING', 'UPDATING');
+    if (stream.consumers.size > 0 && !enforceConsumerDeletion) {
+      throw new KinesisError(
+        'ResourceInUseException',
+        `${this.#where(streamName)} has consumers registered; deregister them, or set EnforceConsumerDeletion.`,
+      );
+    }
+    for (const consumer of stream.consumers.values()) consumer.delete(Number.POSITIVE_INFINITY, 'stream-deleted');
+    this.#begin(stream, 'DELETING', this.#options.deleteStreamMs, now, () => this.#streams.delete(streamName));
+  }
+
+  /** All streams, by name. */
+  listStreams(now: number): Stream[] {
+    this.settle(now);
+    return [...this.#streams.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** A stream to look at, in whatever status it is. @throws ResourceNotFoundException */
+  stream(streamName: string, now: number): Stream {
+    this.#streams.get(streamName)?.settle(now);
+    const stream = this.#streams.get(streamName);
+    if (stream === undefined) throw this.#notFound(streamName);
+    return stream;
+  }
+
+  /** Sets how long records are kept, 24 to 8,760 hours. @throws InvalidArgumentException when it does not go the way asked for */
+  setRetention(
+    { streamName, hours, direction }: { streamName: string; hours: number; direction: 'increase' | 'decrease' },
+    now: number,
+  ): void {
+    const stream = this.stream(streamName, now);
+    this.#refuseUnless(stream, 'ACTIVE');
+    const current = stream.retentionHours;
+    if (hours < DEFAULT_RETENTION_HOURS || hours > MAX_RETENTION_HOURS) {
+      throw new KinesisError(
+        'InvalidArgumentException',
+        `Retention period must be from ${DEFAULT_RETENTION_HOURS} to ${MAX_RETENTION_HOURS} hours, got ${hours}.`,
+      );
+    }
+    if (direction === 'increase' ? hours < current : hours > current) {
+      throw new KinesisError(
+        'InvalidArgumentException',
+        `Requested retention period (${hours} hours) for stream ${streamName} can not be ${direction === 'increase' ? 'shorter' : 'longer'} than existing retention period (${current} hours).`,
+      );
+    }
+    stream.setRetention(hours);
+  }
+
+  // ---- shards
+
+  /** The shards that match the filter, by number, a page at a time. @throws ExpiredNextTokenException, InvalidArgumentException */
+  listShards(request: ListShardsRequest, now: number): { shards: readonly Shard[]; nextToken?: string } {
+    const { stream, filter, after } = this.#listShardsFrom(request, now);
+    const matching = filterShards(stream, filter, now).filter((shard) => shard.id > after);
+    const maxResults = request.maxResults ?? DEFAULT_LIST_SHARDS_RESULTS;
+    const shards = matching.slice(0, maxResults);
+    const last = shards.at(-1);
+    if (last === undefined || shards.length === matching.length) return { shards };
+    const place = ['shards', stream.name, stream.incarnation, now, last.id, ...filterParts(filter)];
+    return { shards, nextToken: sealToken(this.#options.tokenKey, place) };
+  }
+
+  /** Splits an open shard in two; the second one begins at `newStartingHashKey`. */
+  splitShard(
+    { streamName, shardId, newStartingHashKey }: { streamName: string; shardId: string; newStartingHashKey: HashKey },
+    now: number,
+  ): void {
+    const stream = this.stream(streamName, now);
+    const shard = this.#shard(stream, shardId);
+    this.#refuseUnless(stream, 'ACTIVE');
+    const ranges = splitRanges(shard, newStartingHashKey, this.#within(streamName));
+    this.#refuseOverShardLimit(1);
+    this.#begin(stream, 'UPDATING', this.#options.reshardMs, now, (atMs) => stream.reshard([shard], ranges, atMs));
+  }
+
+  /** Merges two open shards whose ranges touch. */
+  mergeShards(
+    { streamName, shardId, adjacentShardId }: { streamName: string; shardId: string; adjacentShardId: string },
+    now: number,
+  ): void {
+    const stream = this.stream(streamName, now);
+    const shard = this.#shard(stream, shardId);
+    const adjacent = this.#shard(stream, adjacentShardId);
+    this.#refuseUnless(stream, 'ACTIVE');
+    const range = mergedRange(shard, adjacent, this.#within(streamName));
+    this.#begin(stream, 'UPDATING', this.#options.reshardMs, now, (atMs) =>
+      stream.reshard([shard, adjacent], [range], atMs),
+    );
+  }
+
+  // ---- writing
+
+  /** Stores one record. @throws ProvisionedThroughputExceededException when its shard's share is used up */
+  putRecord({ streamName, record }: { streamName: string; record: RecordToPut }, now: number): StoredAt {
+    const [outcome] = this.putRecords({ streamName, records: [record] }, now);
+    if (outcome?.kind === 'stored') return outcome;
+    throw new KinesisError('ProvisionedThroughputExceededException', outcome?.message ?? 'Rate exceeded.');
+  }
+
+  /**
+   * Stores up to 500 records of 10 MiB together. Throttled ones are refused one by one; the others are stored, in order.
+   * @throws InvalidArgumentException, ValidationException for the whole request: nothing is stored then
+   */
+  putRecords(
+    { streamName, records }: { streamName: string; records: readonly RecordToPut[] },
+    now: number,
+  ): PutOutcome[] {
+    const stream = this.#readable(streamName, now);
+    const sizes = checkedSizes(records);
+    const horizonMs = now - stream.retentionMs;
+    const touched = new Set<Shard>();
+    const outcomes = records.map(({ partitionKey, explicitHashKey, data }, index): PutOutcome => {
+      const shard = stream.shardFor(explicitHashKey ?? hashKeyOf(partitionKey));
+      const sizeBytes = sizes[index] ?? 0;
+      if (this.limits && !shard.writeLimit.admit(sizeBytes, now)) {
+        return {
+          kind: 'refused',
+          errorCode: 'ProvisionedThroughputExceededException',
+          message: this.#rateExceeded(shard, streamName),
+        };
+      }
+      const { sequenceNumber } = shard.append(partitionKey, data, sizeBytes, now);
+      touched.add(shard);
+      return { kind: 'stored', shardId: shard.id, sequenceNumber };
+    });
+    for (const shard of touched) {
+      shard.log.trim(horizonMs, this.#options.maxStoredBytesPerShard);
+      if (shard.watchers.size > 0) shard.wake();
+    }
+    return outcomes;
+  }
+
+  // ---- reading
+
+  /** An iterator for GetRecords; it lives 5 minutes. @throws ResourceNotFoundException, InvalidArgumentException */
+  getShardIterator(
+    { streamName, shardId, position }: { streamName: string; shardId: string; position: StartingPosition },
+    now: number,
+  ): string {
+    const stream = this.#readable(streamName, now);
+    const shard = this.#shard(stream, shardId);
+    this.#trim(stream, shard, now);
+    return this.#sealIterator(stream, shard, counterAt(shard, position, now), now);
+  }
+
+  /**
+   * Up to `limit` (default 10,000) records and 10 MiB from where the iterator stands.
+   * @throws ExpiredIteratorException, InvalidArgumentException, ProvisionedThroughputExceededException, ResourceNotFoundException
+   */
+  getRecords(
+    { shardIterator, limit = MAX_RECORDS_PER_GET_RECORDS }: { shardIterator: string; limit?: number },
+    now: number,
+  ): GetRecordsAnswer {
+    const { stream, shard, counter } = this.#openIterator(shardIterator, now);
+    if (this.limits && !shard.readLimit.admit(now)) {
+      throw new KinesisError('ProvisionedThroughputExceededException', this.#rateExceeded(shard, stream.name));
+    }
+    this.#trim(stream, shard, now);
+    const read = readShard(shard, counter, limit, MAX_GET_RECORDS_BYTES, now);
+    if (this.limits) shard.readLimit.charge(read.sizeBytes, now);
+    const { records, millisBehindLatest, childShards } = read;
+    const nextShardIterator = childShards.length > 0 ? null : this.#sealIterator(stream, shard, read.nextCounter, now);
+    return { records, nextShardIterator, millisBehindLatest, childShards };
+  }
+
+  // ---- registered consumers
+
+  /** Registers a consumer for SubscribeToShard. @throws ResourceInUseException, LimitExceededException (20 a stream) */
+  registerConsumer({ streamName, consumerName }: ConsumerAddress, now: number): StreamConsumer {
+    const stream = this.#readable(streamName, now);
+    if (stream.consumers.has(consumerName)) {
+      throw new KinesisError(
+        'ResourceInUseException',
+        `Consumer ${consumerName} under ${this.#within(streamName)} already exists.`,
+      );
+    }
+    if (stream.consumers.size >= DEFAULT_MAX_CONSUMERS_PER_STREAM) {
+      throw new KinesisError(
+        'LimitExceededException',
+        `${this.#where(streamName)} may have at most ${DEFAULT_MAX_CONSUMERS_PER_STREAM} registered consumers.`,
+      );
+    }
+    const consumer = new StreamConsumer(consumerName, now, now + this.#options.registerConsumerMs);
+    stream.consumers.set(consumerName, consumer);
+    stream.settle(now);
+    return consumer;
+  }
+
+  /** Deregisters it and ends its subscriptions. @throws ResourceNotFoundException */
+  deregisterConsumer(address: ConsumerAddress, now: number): void {
+    this.consumer(address, now).delete(now + this.#options.registerConsumerMs);
+    this.stream(address.streamName, now);
+  }
+
+  /** @throws ResourceNotFoundException */
+  consumer({ streamName, consumerName, createdSecond }: ConsumerAddress, now: number): StreamConsumer {
+    const consumer = this.stream(streamName, now).consumers.get(consumerName);
+    const isThatOne = createdSecond === undefined || Math.floor((consumer?.createdMs ?? 0) / 1000) === createdSecond;
+    if (consumer !== undefined && isThatOne) return consumer;
+    throw new KinesisError(
+      'ResourceNotFoundException',
+      `Consumer ${consumerName} under ${this.#within(streamName)} not found.`,
+    );
+  }
+
+  /** A stream's consumers, by name. */
+  listConsumers(streamName: string, now: number): StreamConsumer[] {
+    return [...this.stream(streamName, now).consumers.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /**
+   * Begins a subscription; poll it for its events.
+   * @throws ResourceInUseException within 5 s of the last one, ResourceNotFoundException, InvalidArgumentException
+   */
+  subscribeToShard(
+    request: ConsumerAddress & { readonly shardId: string; readonly position: StartingPosition },
+    now: number,
+  ): Subscription {
+    const stream = this.#readable(request.streamName, now);
+    const consumer = this.consumer(request, now);
+    if (consumer.status !== 'ACTIVE') {
+      throw new KinesisError(
+        'ResourceInUseException',
+        `Consumer ${consumer.name} under ${this.#within(stream.name)} not ACTIVE, instead in state ${consumer.status}`,
+      );
+    }
+    const shard = this.#shard(stream, request.shardId);
+    this.#trim(stream, shard, now);
+    return consumer.subscribe(shard, counterAt(shard, request.position, now), this.limits, now);
+  }
+
+  // ---- time and housekeeping
+
+  /** When `settle` has something to do next; infinite when nothing is under way. */
+  nextDueMs(): number {
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const stream of this.#streams.values()) dueMs = Math.min(dueMs, stream.dueMs);
+    return dueMs;
+  }
+
+  /** Does everything that has become due by `now`. Calls about a stream do it for that stream by themselves. */
+  settle(now: number): void {
+    for (const stream of this.#streams.values()) stream.settle(now);
+  }
+
+  /** Drops the records whose retention is over, also of shards that nobody touches. */
+  trim(now: number): void {
+    for (const stream of this.#streams.values()) {
+      for (const shard of stream.shards) this.#trim(stream, shard, now);
+    }
+  }
+
+  /** Ends all subscriptions and forgets everything. */
+  clear(): void {
+    for (const stream of this.#streams.values()) {
+      for (const consumer of stream.consumers.values()) consumer.delete(Number.POSITIVE_INFINITY, 'stream-deleted');
+    }
+    this.#streams.clear();
+  }
+
+  // ---- what several of them need
+
+  #begin(
+    stream: Stream,
+    status: 'CREATING' | 'UPDATING' | 'DELETING',
+    forMs: number,
+    now: number,
+    apply: (atMs: number) => void,
+  ): void {
+    stream.begin(status, now + forMs, apply);
+    stream.settle(now);
+  }
+
+  #readable(streamName: string, now: number): Stream {
+    const stream = this.stream(streamName, now);
+    if (stream.status === 'CREATING' || stream.status === 'DELETING') throw this.#notFound(streamName);
+    return stream;
+  }
+
+  #refuseUnless(stream: Stream, ...allowed: Stream['status'][]): void {
+    if (allowed.includes(stream.status)) return;
+    throw new KinesisError(
+      'ResourceInUseException',
+      `${this.#where(stream.name)} not ${allowed[0]}, instead in state ${stream.status}`,
+    );
+  }
+
+  #refuseOverShardLimit(additional: number): void {
+    const { shardLimit, accountId } = this.#options;
+    let open = additional;
+    for (const stream of this.#streams.values()) open += stream.openShards.length;
+    if (open <= shardLimit) return;
+    throw new KinesisError(
+      'LimitExceededException',
+      `This request would exceed the shard limit for the account ${accountId}. Current shard count for the account: ${open - additional}. Limit: ${shardLimit}. Number of additional shards that would have resulted from this request: ${additional}.`,
+    );
+  }
+
+  #shard(stream: Stream, shardId: string): Shard {
+    const shard = stream.shard(shardId);
+    if (shard !== undefined) return shard;
+    throw new KinesisError(
+      'ResourceNotFoundException',
+      `Shard ${shardId} in ${this.#within(stream.name)} does not exist`,
+    );
+  }
+
+  #trim(stream: Stream, shard: Shard, now: number): void {
+    shard.log.trim(now - stream.retentionMs, this.#options.maxStoredBytesPerShard);
+  }
+
+  #sealIterator(stream: Stream, shard: Shard, counter: number, now: number): string {
+    const { name: streamName, incarnation } = stream;
+    const place = { streamName, incarnation, shardNumber: shard.origin.number, counter };
+    return sealIterator(this.#options.tokenKey, place, now);
+  }
+
+  #openIterator(shardIterator: string, now: number): { stream: Stream; shard: Shard; counter: number } {
+    const place = openIterator(this.#options.tokenKey, shardIterator, now);
+    const stream = this.#readable(place.streamName, now);
+    if (stream.incarnation !== place.incarnation) throw this.#notFound(place.streamName);
+    return { stream, shard: this.#shard(stream, shardIdOf(place.shardNumber)), counter: place.counter };
+  }
+
+  #listShardsFrom(
+    request: ListShardsRequest,
+    now: number,
+  ): { stream: Stream; filter: ShardFilter | undefined; after: string } {
+    if (!('nextToken' in request)) {
+      const stream = this.stream(request.streamName, now);
+      return { stream, filter: request.filter, after: request.exclusiveStartShardId ?? '' };
+    }
+    const parts = openToken(this.#options.tokenKey, request.nextToken);
+    if (parts?.[0] !== 'shards') throw new KinesisError('InvalidArgumentException', 'Invalid NextToken.');
+    const [, streamName = '', incarnation, issuedMs, after = '', ...filter] = parts;
+    if (now - Number(issuedMs) > LIST_SHARDS_TOKEN_TTL_MS) {
+      throw new KinesisError(
+        'ExpiredNextTokenException',
+        `NextToken expired: it lives ${LIST_SHARDS_TOKEN_TTL_MS} ms.`,
+      );
+    }
+    const stream = this.stream(streamName, now);
+    if (stream.incarnation !== Number(incarnation)) throw this.#notFound(streamName);
+    return { stream, filter: filterOfParts(filter), after };
+  }
+
+  #where(streamName: string): string {
+    return `Stream ${streamName} under account ${this.#options.accountId}`;
+  }
+
+  #within(streamName: string): string {
+    return `stream ${streamName} under account ${this.#options.accountId}`;
+  }
+
+  #notFound(streamName: string): KinesisError {
+    return new KinesisError('ResourceNotFoundException', `${this.#where(streamName)} not found.`);
+  }
+
+  #rateExceeded(shard: Shard, streamName: string): string {
+    return `Rate exceeded for shard ${shard.id} in ${this.#within(streamName)}.`;
+  }
+}

@@ -1,0 +1,74 @@
+// From the words a reader starts with to a place in a shard, and from a place to what is read there. A place is the counter
+// of the next record. Shared by GetRecords and SubscribeToShard, so that both mean the same.
+import { unreachable } from '@shardline/common';
+import { KinesisError } from './errors.ts';
+import type { StoredRecord } from './record-log.ts';
+import type { ChildShard, Shard } from './shard.ts';
+
+/** Where reading begins (Kinesis API, GetShardIterator and StartingPosition). */
+export type StartingPosition =
+  | { readonly kind: 'TRIM_HORIZON' }
+  | { readonly kind: 'LATEST' }
+  | { readonly kind: 'AT_TIMESTAMP'; readonly timestampMs: number }
+  | { readonly kind: 'AT_SEQUENCE_NUMBER'; readonly sequenceNumber: bigint }
+  | { readonly kind: 'AFTER_SEQUENCE_NUMBER'; readonly sequenceNumber: bigint };
+
+export interface ShardRead {
+  readonly records: readonly StoredRecord[];
+  readonly sizeBytes: number;
+  /** The place after them. */
+  readonly nextCounter: number;
+  /** 0 when nothing more was there. */
+  readonly millisBehindLatest: number;
+  /** Not empty when the shard is closed and this read reached its end. */
+  readonly childShards: readonly ChildShard[];
+}
+
+/** @throws KinesisError InvalidArgumentException for a number of another shard and for a time in the future. */
+export function counterAt(shard: Shard, position: StartingPosition, now: number): number {
+  switch (position.kind) {
+    case 'TRIM_HORIZON':
+      return shard.log.firstCounter;
+    case 'LATEST':
+      return shard.log.nextCounter;
+    case 'AT_TIMESTAMP':
+      if (position.timestampMs > now) {
+        throw new KinesisError(
+          'InvalidArgumentException',
+          `The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: ${Math.floor(position.timestampMs)}, currentTimestampInMillis: ${Math.floor(now)}`,
+        );
+      }
+      return shard.log.firstAtOrAfter(position.timestampMs);
+    case 'AT_SEQUENCE_NUMBER':
+      return shard.counterAtOrAfter(owned(shard, position.sequenceNumber));
+    case 'AFTER_SEQUENCE_NUMBER':
+      return shard.counterAfter(owned(shard, position.sequenceNumber));
+    default:
+      return unreachable(position);
+  }
+}
+
+/** Reads from `counter` on; what was trimmed meanwhile is skipped. */
+export function readShard(shard: Shard, counter: number, maxCount: number, maxBytes: number, now: number): ShardRead {
+  const { log, end } = shard;
+  const from = Math.max(counter, log.firstCounter);
+  const { records, sizeBytes } = log.read(from, maxCount, maxBytes);
+  const nextCounter = from + records.length;
+  const unread = log.at(nextCounter);
+  return {
+    records,
+    sizeBytes,
+    nextCounter,
+    // Behind by at least 1 ms while a record is left: 0 means "caught up" (GetRecords, MillisBehindLatest).
+    millisBehindLatest: unread === undefined ? 0 : Math.max(1, Math.floor(now - (records.at(-1) ?? unread).arrivalMs)),
+    childShards: end !== undefined && unread === undefined ? end.childShards : [],
+  };
+}
+
+function owned(shard: Shard, sequenceNumber: bigint): bigint {
+  if (shard.owns(sequenceNumber)) return sequenceNumber;
+  throw new KinesisError(
+    'InvalidArgumentException',
+    `StartingSequenceNumber ${sequenceNumber} used in GetShardIterator on shard ${shard.id} is invalid because it did not come from this stream.`,
+  );
+}

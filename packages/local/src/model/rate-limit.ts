@@ -1,0 +1,86 @@
+// How fast a shard may be written and read. Token buckets that hold one second's share: a paced client is never refused, a
+// burst of one second is taken at once. Time is an argument; a clock that steps back only pauses the refill.
+import {
+  SHARD_GET_RECORDS_PER_SECOND,
+  SHARD_READ_BYTES_PER_SECOND,
+  SHARD_WRITE_BYTES_PER_SECOND,
+  SHARD_WRITE_RECORDS_PER_SECOND,
+} from '@shardline/common';
+
+/** Holds up to `capacity`, filled at `capacity` a second. May go into debt, which the refill pays back first. */
+export class TokenBucket {
+  readonly #capacity: number;
+  #tokens: number;
+  #atMs = Number.NEGATIVE_INFINITY;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    this.#tokens = capacity;
+  }
+
+  /** What it holds at `now`. */
+  available(now: number): number {
+    if (now > this.#atMs) {
+      this.#tokens = Math.min(this.#capacity, this.#tokens + ((now - this.#atMs) * this.#capacity) / 1000);
+      this.#atMs = now;
+    }
+    return this.#tokens;
+  }
+
+  /** Whether `amount` may be taken: it is there, or it is more than the bucket can ever hold and the bucket is full. */
+  admits(amount: number, now: number): boolean {
+    return this.available(now) >= Math.min(amount, this.#capacity);
+  }
+
+  take(amount: number, now: number): void {
+    this.#tokens = this.available(now) - amount;
+  }
+
+  /** Takes `amount` from an empty bucket, whatever it held: it is full of debt for `amount / capacity` seconds. */
+  takeFromEmpty(amount: number, now: number): void {
+    this.#tokens = Math.min(0, this.available(now)) - amount;
+  }
+
+  /** When it will hold at least `amount`, ms. */
+  readyAtMs(amount: number, now: number): number {
+    const missing = amount - this.available(now);
+    return missing <= 0 ? now : now + Math.ceil((missing * 1000) / this.#capacity);
+  }
+}
+
+/** 1,000 records and 1 MiB a second, keys included (Kinesis quotas, "Write throughput"). */
+export class WriteLimit {
+  readonly #records = new TokenBucket(SHARD_WRITE_RECORDS_PER_SECOND);
+  readonly #bytes = new TokenBucket(SHARD_WRITE_BYTES_PER_SECOND);
+
+  /** Takes one record of `sizeBytes` if both shares allow it. */
+  admit(sizeBytes: number, now: number): boolean {
+    if (!this.#records.admits(1, now) || !this.#bytes.admits(sizeBytes, now)) return false;
+    this.#records.take(1, now);
+    this.#bytes.take(sizeBytes, now);
+    return true;
+  }
+}
+
+/**
+ * 5 calls and 2 MiB a second (GetRecords: "the maximum size of data … 10 MiB; if a call returns this amount, subsequent
+ * calls made within the next 5 seconds throw ProvisionedThroughputExceededException"): an answer larger than a second's
+ * share is paid for from an empty bucket, so 10 MiB cost 5 s.
+ */
+export class ReadLimit {
+  readonly #calls = new TokenBucket(SHARD_GET_RECORDS_PER_SECOND);
+  readonly #bytes = new TokenBucket(SHARD_READ_BYTES_PER_SECOND);
+
+  /** Takes one call if it may be made. */
+  admit(now: number): boolean {
+    if (!this.#calls.admits(1, now) || this.#bytes.available(now) < 0) return false;
+    this.#calls.take(1, now);
+    return true;
+  }
+
+  /** Books what an admitted call returned. */
+  charge(sizeBytes: number, now: number): void {
+    if (sizeBytes > SHARD_READ_BYTES_PER_SECOND) this.#bytes.takeFromEmpty(sizeBytes, now);
+    else this.#bytes.take(sizeBytes, now);
+  }
+}
