@@ -43,6 +43,7 @@ const rules: readonly Rule[] = [
         'const now = Date.now();',
         'const now = new Date();',
         'const { now } = Date;',
+        'const text = Date();',
         'const now = performance.now();',
         'const chance = Math.random();',
         "const chance = Math['random']();",
@@ -64,6 +65,7 @@ const rules: readonly Rule[] = [
     good: [
       ...inCore(
         'function fetch(position: bigint) { return position; }\nconst next = (process: bigint) => fetch(process);',
+        'const text = new Date(now).toUTCString() + Date.parse(other);',
         "// Date.now() and Promise are words here\nconst text = 'async await setTimeout';",
         "import { compareExtended } from '@shardline/common';\nimport type { Effect } from './effects.ts';",
         'export interface Row { readonly process: string; Date: number }\nconst x = row.process + Math.max(1, row.Date);',

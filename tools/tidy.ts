@@ -301,7 +301,7 @@ function readModule({ path, text }: SourceFile): Module {
     if (type === 'Decorator') banned.push({ name: 'a decorator', start });
     const name = type === 'CallExpression' ? undefined : nameOf(node);
     if (name !== undefined && isDeclaration(parent, key)) declared.add(name);
-    if (name !== undefined && !isKey(parent, key)) names.push({ name, start });
+    if (name !== undefined && !isKey(parent, key) && !isGivenDate(name, parent, key)) names.push({ name, start });
   });
   const module: Module = {
     imports,
@@ -348,6 +348,14 @@ function isDeclaration(parent: Node | undefined, key: string): boolean {
     (parent?.type === 'FunctionDeclaration' && key === 'id') ||
     key === 'params'
   );
+}
+
+/** `new Date(ms)` and `Date.parse(text)` read no clock; `Date.now`, `new Date()` and `Date()` do. */
+function isGivenDate(name: string, parent: Node | undefined, key: string): boolean {
+  if (name === 'Date.parse' || name === 'Date.UTC') return true;
+  if (name !== 'Date') return false;
+  if (parent?.type === 'MemberExpression') return key === 'object' && nameOf(parent) !== 'Date.now';
+  return parent?.type === 'NewExpression' && Array.isArray(parent['arguments']) && parent['arguments'].length > 0;
 }
 
 /** Whether the node is a key: the name of a member, a property or a method, or one of the two sides of an import. */
