@@ -1,0 +1,236 @@
+// Rows of the lease table as DynamoDB items, attribute by attribute as the KCL 3.5 writes them (DynamoDBLeaseSerializer,
+// CoordinatorStateSerializer, WorkerMetricStats). Pure: no client, no clock. One table holds leases, the leader's row, workers'
+// metric rows and migration states, told apart by `entityType`; a row of a kind we don't know is skipped, and a row that
+// can't be read is named, never thrown, so that one bad row can't stop a fleet.
+import {
+  describe,
+  type ExtendedSequenceNumber,
+  type HashKeyRange,
+  isShardlineError,
+  parseCheckpoint,
+  parseHashKey,
+  UsageError,
+} from '@shardline/common';
+import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+
+/** A DynamoDB value as it is read: the members that lease rows use, and those that others' rows do. */
+export interface Value {
+  readonly S?: string;
+  readonly N?: string;
+  readonly SS?: readonly string[];
+  readonly L?: readonly unknown[];
+  readonly M?: object;
+}
+/** An item as it is read. */
+export type Item = Readonly<Record<string, Value | undefined>>;
+
+/** A DynamoDB value as we write it. */
+export type WrittenValue =
+  | { S: string }
+  | { N: string }
+  | { SS: string[] }
+  | { L: WrittenValue[] }
+  | { M: Record<string, WrittenValue> };
+export type WrittenItem = Record<string, WrittenValue>;
+
+/** What a row is. `other` rows are left alone; `unreadable` ones are reported by the table. */
+export type Row =
+  | { readonly kind: 'lease'; readonly lease: Lease }
+  | { readonly kind: 'worker'; readonly worker: WorkerRow }
+  | { readonly kind: 'leader'; readonly leader: LeaderRow }
+  | { readonly kind: 'other'; readonly key: string }
+  | { readonly kind: 'unreadable'; readonly key: string; readonly reason: string };
+
+/** Keys of the rows that are not leases, whatever their entityType (KCL 3.0 to 3.4 writes none). */
+export const LEADER_KEY = 'Leader';
+export const CLIENT_VERSION_KEY = 'Migration3.0';
+export const TABLE_MIGRATION_KEY = 'TableMigration3.5';
+
+/** The attributes of a lease row that we know and write; all others are kept as they are. */
+export const LEASE_ATTRIBUTES: readonly string[] = [
+  'leaseKey',
+  'leaseOwner',
+  'leaseCounter',
+  'checkpointOwner',
+  'checkpoint',
+  'checkpointSubSequenceNumber',
+  'ownerSwitchesSinceCheckpoint',
+  'parentShardId',
+  'childShardIds',
+  'startingHashKey',
+  'endingHashKey',
+];
+
+/** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. */
+export function readRow(item: Item, wallNow: number): Row {
+  const key = item['leaseKey']?.S ?? '';
+  try {
+    switch (entityTypeOf(item, key)) {
+      case 'LEASE':
+        return { kind: 'lease', lease: readLease(item) };
+      case 'LEADER':
+        return { kind: 'leader', leader: readLeader(item) };
+      case 'WORKER_METRIC_STATS':
+        return { kind: 'worker', worker: readWorker(item, wallNow) };
+      default:
+        return { kind: 'other', key };
+    }
+  } catch (error) {
+    if (!isShardlineError(error)) throw error;
+    return { kind: 'unreadable', key, reason: error.message };
+  }
+}
+
+/** The known attributes of a lease row. Sets and optional attributes are left out where the lease has nothing to say. */
+export function leaseItem(lease: Lease): WrittenItem {
+  const item: WrittenItem = {
+    leaseKey: { S: lease.leaseKey },
+    leaseCounter: { N: String(lease.leaseCounter) },
+    ...checkpointAttributes(lease.checkpoint),
+    ownerSwitchesSinceCheckpoint: { N: String(lease.ownerSwitchesSinceCheckpoint) },
+  };
+  if (lease.leaseOwner !== undefined) item['leaseOwner'] = { S: lease.leaseOwner };
+  if (lease.checkpointOwner !== undefined) item['checkpointOwner'] = { S: lease.checkpointOwner };
+  if (lease.parentShardIds.length > 0) item['parentShardId'] = { SS: [...lease.parentShardIds] };
+  if (lease.childShardIds.length > 0) item['childShardIds'] = { SS: [...lease.childShardIds] };
+  if (lease.hashKeyRange !== undefined) {
+    item['startingHashKey'] = { S: String(lease.hashKeyRange.start) };
+    item['endingHashKey'] = { S: String(lease.hashKeyRange.end) };
+  }
+  return item;
+}
+
+/** The two attributes of a checkpoint. */
+export function checkpointAttributes(position: ExtendedSequenceNumber): {
+  checkpoint: { S: string };
+  checkpointSubSequenceNumber: { N: string };
+} {
+  return {
+    checkpoint: { S: String(position.sequenceNumber) },
+    checkpointSubSequenceNumber: { N: String(position.subSequenceNumber) },
+  };
+}
+
+/** The `Leader` row's attributes without its key (dynamodb-lock-client LockItem; the duration is text there). */
+export function leaderItem(leader: LeaderRow): WrittenItem {
+  return {
+    ownerName: { S: leader.owner },
+    leaseDuration: { S: String(leader.leaseDurationMs) },
+    recordVersionNumber: { S: leader.version },
+    entityType: { S: 'LEADER' },
+  };
+}
+
+/**
+ * A worker's metric row without its key. Empty `sts` and `opr` mark a worker without utilisation figures, whose load a
+ * leader judges by throughput; support code 1 says that it keeps all rows in one table (KCL WorkerMetricStats).
+ */
+export function workerItem(lastUpdateSeconds: number): WrittenItem {
+  return {
+    entityType: { S: 'WORKER_METRIC_STATS' },
+    lut: { N: String(lastUpdateSeconds) },
+    sts: { M: {} },
+    opr: { M: {} },
+    sup: { N: '1' },
+    slu: { N: String(lastUpdateSeconds) },
+  };
+}
+
+/** The row by which Java workers of version 3 know that the fleet speaks version 3 (KCL MigrationState, first start in 3X). */
+export function clientVersionItem(workerId: string, wallNow: number): WrittenItem {
+  const by = { mb: { S: workerId }, mts: { N: String(Math.floor(wallNow)) } };
+  return {
+    leaseKey: { S: CLIENT_VERSION_KEY },
+    entityType: { S: 'CLIENT_VERSION_MIGRATION' },
+    cv: { S: 'CLIENT_VERSION_3X' },
+    ...by,
+    h: { L: [{ M: { cv: { S: 'CLIENT_VERSION_INIT' }, ...by } }] },
+  };
+}
+
+/** The kind of a row; without an entityType a well-known key says it, else a checkpoint makes it a lease (KCL 1.x to 3.4). */
+function entityTypeOf(item: Item, key: string): string {
+  const entityType = item['entityType']?.S;
+  if (entityType !== undefined) return entityType;
+  if (key === LEADER_KEY) return 'LEADER';
+  if (key === CLIENT_VERSION_KEY || key === TABLE_MIGRATION_KEY || item['checkpoint'] === undefined) return 'OTHER';
+  return 'LEASE';
+}
+
+function readLease(item: Item): Lease {
+  const leaseKey = text(item, 'leaseKey');
+  return {
+    leaseKey,
+    shardId: optionalText(item, 'shardId') ?? leaseKey,
+    leaseOwner: optionalText(item, 'leaseOwner'),
+    leaseCounter: count(item, 'leaseCounter'),
+    checkpointOwner: optionalText(item, 'checkpointOwner'),
+    checkpoint: parseCheckpoint(text(item, 'checkpoint'), optionalCount(item, 'checkpointSubSequenceNumber')),
+    ownerSwitchesSinceCheckpoint: optionalCount(item, 'ownerSwitchesSinceCheckpoint'),
+    parentShardIds: names(item, 'parentShardId'),
+    childShardIds: names(item, 'childShardIds'),
+    hashKeyRange: readRange(item),
+  };
+}
+
+function readLeader(item: Item): LeaderRow {
+  const durationText = text(item, 'leaseDuration');
+  const leaseDurationMs = Number(durationText);
+  if (!Number.isSafeInteger(leaseDurationMs) || leaseDurationMs < 0) {
+    throw new UsageError('leaseDuration', 'milliseconds as text', describe(durationText));
+  }
+  return { owner: text(item, 'ownerName'), version: text(item, 'recordVersionNumber'), leaseDurationMs };
+}
+
+function readWorker(item: Item, wallNow: number): WorkerRow {
+  const lastUpdateSeconds = count(item, 'lut');
+  return { workerId: text(item, 'leaseKey'), lastUpdateSeconds, ageMs: wallNow - lastUpdateSeconds * 1000 };
+}
+
+/** Both keys or none; rows of old fleets have none, which the KCL's auditor fills in later. */
+function readRange(item: Item): HashKeyRange | undefined {
+  const start = optionalText(item, 'startingHashKey');
+  const end = optionalText(item, 'endingHashKey');
+  if (start === undefined || end === undefined) return undefined;
+  return { start: parseHashKey(start, 'startingHashKey'), end: parseHashKey(end, 'endingHashKey') };
+}
+
+function text(item: Item, name: string): string {
+  const value = optionalText(item, name);
+  if (value === undefined) throw new UsageError(name, 'a string', 'nothing');
+  return value;
+}
+
+function optionalText(item: Item, name: string): string | undefined {
+  const value = item[name];
+  if (value === undefined) return undefined;
+  if (typeof value.S !== 'string' || value.S === '') throw new UsageError(name, 'a string (S)', shape(value));
+  return value.S;
+}
+
+function count(item: Item, name: string): number {
+  const value = item[name];
+  const number = typeof value?.N === 'string' ? Number(value.N) : Number.NaN;
+  if (!Number.isSafeInteger(number) || number < 0) {
+    throw new UsageError(name, 'a whole number (N) of at least 0', value === undefined ? 'nothing' : shape(value));
+  }
+  return number;
+}
+
+function optionalCount(item: Item, name: string): number {
+  return item[name] === undefined ? 0 : count(item, name);
+}
+
+/** A string set, in a fixed order: DynamoDB gives none. */
+function names(item: Item, name: string): readonly string[] {
+  const value = item[name];
+  if (value === undefined) return [];
+  if (value.SS === undefined) throw new UsageError(name, 'a set of strings (SS)', shape(value));
+  return [...value.SS].sort();
+}
+
+/** `S "abc"`, `N "1"`, `B`: enough to find the culprit. */
+function shape(value: Value): string {
+  const [member, content] = Object.entries(value)[0] ?? ['nothing', undefined];
+  return typeof content === 'string' ? `${member} ${describe(content)}` : member;
+}
