@@ -1,0 +1,297 @@
+// The consumer's checkers. They watch the world from outside, keep a history of their own and ask the code nothing: a rule that
+// the code believes it keeps is judged by what happened to the table, the handlers and the stream.
+import {
+  compareExtended,
+  type ExtendedSequenceNumber,
+  findHoles,
+  formatExtended,
+  MAX_HASH_KEY,
+} from '@shardline/common';
+import { actualOwner, isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
+
+/** A user record's place, as the stream holds it. */
+export interface Position {
+  readonly sequenceNumber: bigint;
+  readonly subSequenceNumber: number;
+}
+
+interface ShardHistory {
+  readonly parents: readonly string[];
+  /** All user records ever put, in order. */
+  readonly records: Position[];
+  /** How many of them, from the front, some handler has finished. */
+  handledCount: number;
+  readonly handledBeyond: Set<number>;
+  open: boolean;
+  /** The furthest checkpoint ever written. */
+  checkpoint: ExtendedSequenceNumber | undefined;
+  ended: boolean;
+}
+
+/** One tenure in one process. */
+export interface TenureRef {
+  readonly process: number;
+  readonly tenure: number;
+}
+
+interface Running {
+  readonly ref: TenureRef;
+  /** When the last write of its tenure was applied. */
+  confirmedAt: number;
+}
+
+export class ConsumerCheckers {
+  readonly violations: string[] = [];
+  readonly #failoverTimeMs: number;
+  readonly #handoffTimeoutMs: number;
+  readonly #shards = new Map<string, ShardHistory>();
+  /** Per tenure: the index of the next record to be delivered first. */
+  readonly #expected = new Map<string, number>();
+  readonly #confirmed = new Map<string, number>();
+  readonly #running = new Map<string, Map<string, Running>>();
+  readonly #handoffs = new Map<string, number>();
+  #covered = false;
+  #balancedSince: number | undefined;
+
+  constructor(failoverTimeMs: number, handoffTimeoutMs: number) {
+    this.#failoverTimeMs = failoverTimeMs;
+    this.#handoffTimeoutMs = handoffTimeoutMs;
+  }
+
+  // --- the stream ---
+
+  shardOpened(shardId: string, parents: readonly string[]): void {
+    this.#shards.set(shardId, {
+      parents,
+      records: [],
+      handledCount: 0,
+      handledBeyond: new Set(),
+      open: true,
+      checkpoint: undefined,
+      ended: false,
+    });
+  }
+
+  shardClosed(shardId: string): void {
+    this.#of(shardId).open = false;
+  }
+
+  recordPut(shardId: string, position: Position): void {
+    this.#of(shardId).records.push(position);
+  }
+
+  // --- the handlers ---
+
+  shardStarted(shardId: string, ref: TenureRef, checkpoint: ExtendedSequenceNumber): void {
+    const { records } = this.#of(shardId);
+    const next = records.findIndex((record) => compareExtended(asExtended(record), checkpoint) > 0);
+    this.#expected.set(keyOf(ref), next === -1 ? records.length : next);
+  }
+
+  deliveryStarted(shardId: string, ref: TenureRef, batch: readonly Position[], now: number): void {
+    const shard = this.#of(shardId);
+    for (const parent of shard.parents) {
+      const parentHistory = this.#shards.get(parent);
+      if (parentHistory !== undefined && !parentHistory.ended) {
+        this.#fail(`${shardId} was delivered before its parent ${parent} was at SHARD_END`);
+      }
+    }
+    this.#deliverInOrder(shardId, ref, batch);
+    const running = this.#runningOn(shardId);
+    const key = keyOf(ref);
+    for (const [other, { confirmedAt }] of running) {
+      if (other === key || now >= confirmedAt + this.#failoverTimeMs) continue;
+      const handoffAt = this.#handoffs.get(shardId);
+      if (handoffAt !== undefined && now >= handoffAt + this.#handoffTimeoutMs) continue;
+      this.#fail(`two handlers on ${shardId} at ${now}: ${other} was confirmed at ${confirmedAt}, ${key} started`);
+    }
+    running.set(key, { ref, confirmedAt: this.#confirmed.get(key) ?? Number.NEGATIVE_INFINITY });
+  }
+
+  deliveryEnded(shardId: string, ref: TenureRef, batch: readonly Position[], handled: boolean): void {
+    this.#runningOn(shardId).delete(keyOf(ref));
+    if (!handled) return;
+    const shard = this.#of(shardId);
+    for (const position of batch) {
+      const index = indexOf(shard.records, position);
+      if (index >= shard.handledCount) shard.handledBeyond.add(index);
+    }
+    while (shard.handledBeyond.delete(shard.handledCount)) shard.handledCount += 1;
+  }
+
+  processDied(process: number): void {
+    for (const running of this.#running.values()) {
+      for (const [key, { ref }] of running) if (ref.process === process) running.delete(key);
+    }
+  }
+
+  // --- the table ---
+
+  /** A write was applied; `ref` is the tenure that made it, if a holder did. */
+  tableChanged(before: Lease | undefined, after: Lease | undefined, ref: TenureRef | undefined, now: number): void {
+    const lease = after ?? before;
+    if (lease === undefined) return;
+    const shard = this.#of(lease.shardId);
+    if (ref !== undefined) {
+      this.#confirmed.set(keyOf(ref), now);
+      const running = this.#runningOn(lease.shardId).get(keyOf(ref));
+      if (running !== undefined) running.confirmedAt = now;
+    }
+    if (after?.checkpointOwner !== undefined && before?.checkpointOwner === undefined)
+      this.#handoffs.set(lease.shardId, now);
+    if (after === undefined) return;
+    if (shard.checkpoint !== undefined && compareExtended(after.checkpoint, shard.checkpoint) < 0) {
+      this.#fail(
+        `the checkpoint of ${lease.shardId} moved back from ${formatExtended(shard.checkpoint)} to ${formatExtended(after.checkpoint)}`,
+      );
+    }
+    if (before === undefined || compareExtended(after.checkpoint, before.checkpoint) !== 0)
+      this.#checkCovered(shard, after);
+    shard.checkpoint = after.checkpoint;
+  }
+
+  /** After each change of which leases exist or have ended: the others cover every hash key, once the first set is complete. */
+  checkHashRange(leases: Iterable<Lease>): void {
+    const ranges = [];
+    for (const lease of leases)
+      if (!isEnded(lease) && lease.hashKeyRange !== undefined) ranges.push(lease.hashKeyRange);
+    const holes = findHoles(ranges);
+    if (holes.length === 0) this.#covered = true;
+    else if (this.#covered)
+      this.#fail(
+        `no unfinished lease covers ${holes.map((hole) => `${hole.start}..${hole.end === MAX_HASH_KEY ? 'end' : hole.end}`).join(', ')}`,
+      );
+  }
+
+  // --- the end of a world ---
+
+  /** Whether all that was put has been handled and every closed shard is at its end. */
+  drained(): boolean {
+    for (const shard of this.#shards.values()) {
+      if (shard.handledCount < shard.records.length || (!shard.open && !shard.ended)) return false;
+    }
+    return true;
+  }
+
+  checkDrained(now: number): void {
+    if (this.drained()) return;
+    const rest = [...this.#shards]
+      .filter(([, shard]) => shard.handledCount < shard.records.length || (!shard.open && !shard.ended))
+      .map(
+        ([id, shard]) =>
+          `${id} (${shard.handledCount} of ${shard.records.length} handled, ${shard.open ? 'open' : 'closed'})`,
+      );
+    this.#fail(`not drained at ${now}: ${rest.join(', ')}`);
+  }
+
+  /** Whether every unfinished lease has a live owner and no two workers differ by more than one. */
+  balanced(leases: Iterable<Lease>, workers: readonly string[]): boolean {
+    const counts = new Map(workers.map((worker) => [worker, 0]));
+    for (const lease of leases) {
+      if (isEnded(lease)) continue;
+      const owner = actualOwner(lease);
+      if (owner === undefined || lease.checkpointOwner !== undefined || !counts.has(owner)) return false;
+      counts.set(owner, (counts.get(owner) as number) + 1);
+    }
+    return Math.max(...counts.values()) - Math.min(...counts.values()) <= 1;
+  }
+
+  checkBalanced(leases: Iterable<Lease>, workers: readonly string[], now: number): void {
+    const all = [...leases];
+    if (this.balanced(all, workers)) this.#balancedSince = now;
+    else
+      this.#fail(
+        `not balanced at ${now}: ${all
+          .filter((lease) => !isEnded(lease))
+          .map((lease) => `${lease.shardId}=${actualOwner(lease)}`)
+          .join(', ')}`,
+      );
+  }
+
+  /** From here on no lease may change hands. */
+  leaseMoved(leaseKey: string, now: number): void {
+    if (this.#balancedSince !== undefined)
+      this.#fail(`${leaseKey} changed hands at ${now}, balanced since ${this.#balancedSince}`);
+  }
+
+  #checkCovered(shard: ShardHistory, lease: Lease): void {
+    if (isEnded(lease)) {
+      if (shard.open) this.#fail(`SHARD_END was written for the open shard ${lease.shardId}`);
+      else if (shard.handledCount < shard.records.length) {
+        this.#fail(
+          `SHARD_END of ${lease.shardId} covers records that no handler finished (${shard.handledCount} of ${shard.records.length})`,
+        );
+      }
+      shard.ended = true;
+      return;
+    }
+    const first = shard.records[shard.handledCount];
+    if (first !== undefined && compareExtended(asExtended(first), lease.checkpoint) <= 0) {
+      this.#fail(
+        `checkpoint ${formatExtended(lease.checkpoint)} of ${lease.shardId} covers ${formatExtended(asExtended(first))}, which no handler finished`,
+      );
+    }
+  }
+
+  #deliverInOrder(shardId: string, ref: TenureRef, batch: readonly Position[]): void {
+    const { records } = this.#of(shardId);
+    const key = keyOf(ref);
+    const expected = this.#expected.get(key);
+    if (expected === undefined) {
+      this.#fail(`${shardId} was delivered by ${key}, which never opened it`);
+      return;
+    }
+    const first = batch[0];
+    if (first === undefined) return;
+    const index = indexOf(records, first);
+    // The same batch again, after the handler threw, is no step back.
+    if (index > expected) this.#fail(`${key} skipped from record ${expected} to ${index} of ${shardId}`);
+    else if (index + batch.length < expected)
+      this.#fail(`${key} went back from record ${expected} to ${index} of ${shardId}`);
+    batch.forEach((position, offset) => {
+      const there = records[index + offset];
+      if (there === undefined || compareExtended(asExtended(there), asExtended(position)) !== 0) {
+        this.#fail(`${key} was given a batch of ${shardId} with a gap or out of order`);
+      }
+    });
+    this.#expected.set(key, Math.max(expected, index + batch.length));
+  }
+
+  #runningOn(shardId: string): Map<string, Running> {
+    const known = this.#running.get(shardId);
+    if (known !== undefined) return known;
+    const running = new Map<string, Running>();
+    this.#running.set(shardId, running);
+    return running;
+  }
+
+  #of(shardId: string): ShardHistory {
+    const shard = this.#shards.get(shardId);
+    if (shard === undefined) throw new Error(`the checkers were never told of ${shardId}`);
+    return shard;
+  }
+
+  #fail(text: string): void {
+    this.violations.push(text);
+  }
+}
+
+function keyOf({ process, tenure }: TenureRef): string {
+  return `process ${process} tenure ${tenure}`;
+}
+
+function asExtended(position: Position): ExtendedSequenceNumber {
+  return position as ExtendedSequenceNumber;
+}
+
+/** Positions are sorted. */
+function indexOf(records: readonly Position[], position: Position): number {
+  let low = 0;
+  let high = records.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareExtended(asExtended(records[middle] as Position), asExtended(position)) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

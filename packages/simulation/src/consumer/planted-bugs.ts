@@ -1,0 +1,233 @@
+// Bugs planted on purpose, one switch each, to show that the checkers would see them. They live out here: each one bends what
+// the core is told or what the table does, and the core itself has no switch. CI asserts that every one is found.
+import type { Event, LeaseWrite, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { Lease, Shard } from '../../../consumer/dist/coordination/lease.js';
+import type { WorkerOptions, WorkerView } from '../../../consumer/dist/coordination/worker.js';
+import type { StreamRead } from './stream.ts';
+import type { World } from './world.ts';
+
+export interface PlantedBug {
+  readonly name: string;
+  /** What a programmer would have done wrong. */
+  readonly mistake: string;
+  readonly options?: (options: WorkerOptions) => WorkerOptions;
+  readonly event?: (event: Event, view: WorkerView) => Event;
+  readonly apply?: (
+    effect: TableEffect,
+    world: World,
+    workerId: string,
+    run: (effect: TableEffect) => unknown,
+  ) => unknown;
+  readonly read?: (read: StreamRead, failedBefore: boolean) => StreamRead;
+  readonly listing?: (shards: Shard[], now: number) => Shard[];
+  readonly closesEarly?: boolean;
+}
+
+/** Fresh ones for each world: some keep state. */
+export function plantedBugs(): readonly PlantedBug[] {
+  return [
+    noFence(),
+    silentRenewal(),
+    checkpointFetched(),
+    skipFailedBatch(),
+    ignoreParents(),
+    childrenAfterEnd(),
+    endOnEmptyRead(),
+    skipAfterFailedRead(),
+    impatientLeader(),
+    staleListing(),
+    ghostWorker(),
+    answersAcrossTenures(),
+    adoptStrangers(),
+  ];
+}
+
+function noFence(): PlantedBug {
+  return {
+    name: 'no-fence',
+    mistake: 'the holder writes without the condition on the lease counter',
+    apply: (effect, world, _workerId, run) => {
+      if (effect.kind !== 'renewLease' && effect.kind !== 'checkpointLease') return run(effect);
+      const leaseCounter = world.table.leases.get(effect.leaseKey)?.leaseCounter ?? effect.leaseCounter;
+      return run({ ...effect, leaseCounter });
+    },
+  };
+}
+
+function silentRenewal(): PlantedBug {
+  return {
+    name: 'silent-renewal',
+    mistake: 'a renewal does not move the counter, so others see a dead lease',
+    apply: (effect, world, _workerId, run) => {
+      if (effect.kind !== 'renewLease') return run(effect);
+      const before = world.table.leases.get(effect.leaseKey);
+      const result = run(effect) as LeaseWrite;
+      if (!result.applied || before === undefined) return result;
+      world.table.leases.set(effect.leaseKey, { ...before });
+      return { applied: true, lease: before };
+    },
+  };
+}
+
+function checkpointFetched(): PlantedBug {
+  let fetchedTo: ReadonlyMap<number, unknown> = new Map();
+  return {
+    name: 'checkpoint-fetched',
+    mistake: 'the checkpoint follows what was fetched, not what was handled',
+    event: (event) => {
+      if (event.kind !== 'done') return event;
+      if (event.effect.kind === 'fetchBatch') {
+        const batch = (
+          event as Extract<Event, { effect: { kind: 'fetchBatch' } }> & { result: { batch?: { last: unknown } } }
+        ).result.batch;
+        if (batch !== undefined) fetchedTo = new Map(fetchedTo).set(event.effect.tenure, batch.last);
+      }
+      if (event.effect.kind !== 'deliverBatch') return event;
+      return { ...event, result: { checkpoint: fetchedTo.get(event.effect.tenure) } } as Event;
+    },
+  };
+}
+
+function skipFailedBatch(): PlantedBug {
+  const last = new Map<number, unknown>();
+  return {
+    name: 'skip-failed-batch',
+    mistake: 'a batch whose handler threw counts as handled, as in the Java KCL',
+    event: (event) => {
+      if (event.kind === 'done' && event.effect.kind === 'fetchBatch') {
+        const { batch } = event.result as { batch: { batchId: number; last: unknown } | undefined };
+        if (batch !== undefined) last.set(batch.batchId, batch.last);
+      }
+      if (event.kind !== 'failed' || event.effect.kind !== 'deliverBatch') return event;
+      return { kind: 'done', effect: event.effect, result: { checkpoint: last.get(event.effect.batchId) } } as Event;
+    },
+  };
+}
+
+function ignoreParents(): PlantedBug {
+  return {
+    name: 'ignore-parents',
+    mistake: 'a child does not wait for its parents',
+    event: (event, view) => {
+      if (event.kind !== 'done' || event.effect.kind !== 'readLeases') return event;
+      const { leaseKey } = event.effect;
+      const waiting = view.leases.some((lease) => lease.leaseKey === leaseKey && lease.phase === 'waitingForParents');
+      return waiting ? ({ ...event, result: { leases: [] } } as Event) : event;
+    },
+  };
+}
+
+function childrenAfterEnd(): PlantedBug {
+  return {
+    name: 'children-after-end',
+    mistake: "SHARD_END is written before the children's leases exist",
+    apply: (effect, world, _workerId, run) => {
+      if (effect.kind !== 'createLease' || effect.tenure === undefined) {
+        if (effect.kind !== 'readLeases') return run(effect);
+        // The creation is believed at once, so the family looks complete.
+        const result = run(effect) as { leases: readonly Lease[] };
+        const found = new Set(result.leases.map((lease) => lease.leaseKey));
+        const believed = effect.leaseKeys
+          .filter((key) => !found.has(key))
+          .map((key) => ({ leaseKey: key, shardId: key }) as Lease);
+        const parent = world.table.leases.get(effect.leaseKey);
+        return parent?.parentShardIds.some((key) => effect.leaseKeys.includes(key))
+          ? result
+          : { leases: [...result.leases, ...believed] };
+      }
+      return run(effect);
+    },
+  };
+}
+
+function endOnEmptyRead(): PlantedBug {
+  let reads = 0;
+  return {
+    name: 'end-on-empty-read',
+    mistake: 'a run of empty reads is taken for the end of the shard',
+    read: (read) => {
+      reads = read.fetched.batch === undefined ? reads + 1 : 0;
+      return reads < 5 ? read : { ...read, fetched: { ...read.fetched, atShardEnd: true } };
+    },
+  };
+}
+
+function skipAfterFailedRead(): PlantedBug {
+  return {
+    name: 'skip-after-failed-read',
+    mistake: 'after a failed read the next one begins a record too late',
+    read: (read, failedBefore) => {
+      if (!failedBefore || read.positions.length < 2) return read;
+      return { ...read, positions: read.positions.slice(1) };
+    },
+  };
+}
+
+function impatientLeader(): PlantedBug {
+  return {
+    name: 'impatient-leader',
+    mistake: 'the leader calls a lease expired too early',
+    options: (options) => ({ ...options, failoverTimeMs: options.failoverTimeMs / 10, retryMs: 20 }),
+  };
+}
+
+function staleListing(): PlantedBug {
+  const listings: { readonly now: number; readonly shards: Shard[] }[] = [];
+  return {
+    name: 'stale-listing',
+    mistake: 'the shards are listed before the leases are read, and long before',
+    listing: (shards, now) => {
+      listings.push({ now, shards });
+      return listings.findLast((listing) => listing.now <= now - 4000)?.shards ?? shards;
+    },
+  };
+}
+
+function ghostWorker(): PlantedBug {
+  let updates = 0;
+  return {
+    name: 'ghost-worker',
+    mistake: 'the leader gives leases to a worker that is long gone',
+    event: (event) => {
+      if (event.kind !== 'done' || event.effect.kind !== 'readTable') return event;
+      updates += 1;
+      const result = event.result as { leases: readonly Lease[]; workers: readonly unknown[] };
+      const ghost = { workerId: 'ghost', lastUpdateSeconds: updates, ageMs: 0 };
+      return { ...event, result: { ...result, workers: [...result.workers, ghost] } } as Event;
+    },
+  };
+}
+
+function answersAcrossTenures(): PlantedBug {
+  return {
+    name: 'answers-across-tenures',
+    mistake: 'an answer is taken for the lease, whichever tenure had asked',
+    closesEarly: true,
+    event: (event, view) => {
+      if ((event.kind !== 'done' && event.kind !== 'failed') || !('tenure' in event.effect)) return event;
+      const { leaseKey } = event.effect;
+      const tenure = view.leases.find((lease) => lease.leaseKey === leaseKey)?.tenure ?? event.effect.tenure;
+      return { ...event, effect: { ...event.effect, tenure } } as Event;
+    },
+  };
+}
+
+function adoptStrangers(): PlantedBug {
+  return {
+    name: 'adopt-strangers',
+    mistake: 'every refused write is taken for an own one whose answer was lost',
+    apply: (effect, _world, workerId, run) => {
+      const result = run(effect);
+      if (effect.kind !== 'renewLease' && effect.kind !== 'checkpointLease') return result;
+      const write = result as LeaseWrite;
+      if (write.applied || write.lease === undefined) return result;
+      const lease = {
+        ...write.lease,
+        leaseOwner: workerId,
+        checkpointOwner: undefined,
+        leaseCounter: effect.leaseCounter + 1,
+      };
+      return { applied: false, lease };
+    },
+  };
+}

@@ -1,0 +1,141 @@
+// The stream of a simulated world: the local server's own model of Kinesis, written to and resharded by the schedule, read by
+// the workers. A Kinesis record stands for one to three user records (an aggregate); its one byte says how many.
+import {
+  AT_TIMESTAMP,
+  compareExtended,
+  type ExtendedSequenceNumber,
+  type HashKey,
+  MAX_HASH_KEY,
+  TRIM_HORIZON,
+} from '@shardline/common';
+import { KinesisModel } from '@shardline/local';
+import type { Fetched } from '../../../consumer/dist/coordination/effects.js';
+import type { Shard } from '../../../consumer/dist/coordination/lease.js';
+import { counterAt, readShard } from '../../../local/dist/model/position.js';
+import type { Prng } from '../prng.ts';
+import type { ConsumerCheckers, Position } from './checkers.ts';
+
+const STREAM = 'simulated';
+
+export interface StreamRead {
+  readonly positions: readonly Position[];
+  readonly fetched: Fetched;
+}
+
+export class SimulatedStream {
+  readonly #model = new KinesisModel({ limits: false });
+  readonly #checkers: ConsumerCheckers;
+
+  constructor(shardCount: number, checkers: ConsumerCheckers) {
+    this.#checkers = checkers;
+    this.#model.createStream({ name: STREAM, shardCount }, 0);
+    for (const { id } of this.#model.stream(STREAM, 0).shards) checkers.shardOpened(id, []);
+  }
+
+  /** Puts one Kinesis record somewhere. */
+  put(now: number, prng: Prng): void {
+    const explicitHashKey = randomHashKey(prng);
+    const userRecordCount = prng.between(1, 3);
+    const stored = this.#model.putRecord(
+      { streamName: STREAM, record: { partitionKey: 'k', explicitHashKey, data: Uint8Array.of(userRecordCount) } },
+      now,
+    );
+    for (let sub = 0; sub < userRecordCount; sub += 1) {
+      this.#checkers.recordPut(stored.shardId, { sequenceNumber: stored.sequenceNumber, subSequenceNumber: sub });
+    }
+  }
+
+  /** Splits an open shard in the middle. */
+  split(now: number, prng: Prng): void {
+    const shard = prng.pick(this.#model.stream(STREAM, now).openShards);
+    const { start, end } = shard.origin.range;
+    if (end - start < 4n) return;
+    const newStartingHashKey = (start + (end - start) / 2n) as HashKey;
+    this.#model.splitShard({ streamName: STREAM, shardId: shard.id, newStartingHashKey }, now);
+    this.#resharded([shard.id], now);
+  }
+
+  /** Merges two neighbours, if there are any. */
+  merge(now: number, prng: Prng): void {
+    const { openShards } = this.#model.stream(STREAM, now);
+    if (openShards.length < 2) return;
+    const index = prng.int(openShards.length - 1);
+    const [shardId, adjacentShardId] = [openShards[index]?.id as string, openShards[index + 1]?.id as string];
+    this.#model.mergeShards({ streamName: STREAM, shardId, adjacentShardId }, now);
+    this.#resharded([shardId, adjacentShardId], now);
+  }
+
+  listShards(filter: 'initial' | 'all', now: number): Shard[] {
+    const { shards } = this.#model.listShards(
+      filter === 'initial' ? { streamName: STREAM, filter: { kind: 'AT_TRIM_HORIZON' } } : { streamName: STREAM },
+      now,
+    );
+    return shards.map((shard) => ({
+      shardId: shard.id,
+      parentShardIds: shard.origin.parentIds,
+      hashKeyRange: shard.origin.range,
+      startingSequenceNumber: shard.startingSequenceNumber,
+      endingSequenceNumber: shard.end?.endingSequenceNumber,
+    }));
+  }
+
+  /** Up to `limit` Kinesis records after `after`, as user records. */
+  read(shardId: string, after: ExtendedSequenceNumber, limit: number, batchId: number, now: number): StreamRead {
+    const { sequenceNumber } = after;
+    const position =
+      typeof sequenceNumber === 'bigint'
+        ? ({ kind: 'AT_SEQUENCE_NUMBER', sequenceNumber } as const)
+        : ({ kind: 'TRIM_HORIZON' } as const);
+    if (
+      compareExtended(after, TRIM_HORIZON) !== 0 &&
+      compareExtended(after, AT_TIMESTAMP) !== 0 &&
+      typeof sequenceNumber !== 'bigint'
+    ) {
+      throw new Error(`simulated worlds read from TRIM_HORIZON on, got ${sequenceNumber}`);
+    }
+    const shard = this.#model.stream(STREAM, now).shard(shardId);
+    if (shard === undefined) throw new Error(`no shard ${shardId} in this world`);
+    // Without GetShardIterator's tokens, whose checksums took half of the time of a world.
+    const answer = readShard(shard, counterAt(shard, position, now), limit, limit * 1000, now);
+    const positions: Position[] = [];
+    for (const record of answer.records) {
+      for (let sub = 0; sub < (record.data[0] ?? 1); sub += 1) {
+        const found = { sequenceNumber: record.sequenceNumber, subSequenceNumber: sub };
+        if (compareExtended(found, after) > 0) positions.push(found);
+      }
+    }
+    const last = answer.records.at(-1);
+    const batch =
+      last === undefined
+        ? undefined
+        : {
+            batchId,
+            recordCount: positions.length,
+            byteCount: positions.length,
+            last: { sequenceNumber: last.sequenceNumber, subSequenceNumber: (last.data[0] ?? 1) - 1 },
+          };
+    return {
+      positions,
+      fetched: {
+        batch,
+        atShardEnd: answer.childShards.length > 0,
+        childShards: answer.childShards.map((child) => ({
+          shardId: child.shardId,
+          parentShardIds: child.parentShards,
+          hashKeyRange: child.hashKeyRange,
+        })),
+      },
+    };
+  }
+
+  #resharded(closed: readonly string[], now: number): void {
+    for (const shardId of closed) this.#checkers.shardClosed(shardId);
+    for (const { id, origin } of this.#model.stream(STREAM, now).openShards) {
+      if (origin.parentIds.some((parent) => closed.includes(parent))) this.#checkers.shardOpened(id, origin.parentIds);
+    }
+  }
+}
+
+function randomHashKey(prng: Prng): HashKey {
+  return ((MAX_HASH_KEY * BigInt(prng.int(1 << 20))) / BigInt(1 << 20)) as HashKey;
+}

@@ -1,0 +1,64 @@
+// What will befall a world, drawn from its seed before it begins: a swarm picks which kinds of fault take part at all, so that
+// many worlds are about few things and go deep there.
+import type { Prng } from '../prng.ts';
+
+export type IncidentKind = 'start' | 'put' | 'split' | 'merge' | 'crash' | 'pause' | 'stop';
+
+export interface Incident {
+  readonly at: number;
+  readonly kind: IncidentKind;
+  /** Which of the living it hits, modulo their number. */
+  readonly target: number;
+}
+
+export interface FaultRates {
+  /** Per request: never arrives. */
+  readonly lostRequest: number;
+  /** Per request: is carried out, the answer never arrives. */
+  readonly lostAnswer: number;
+  /** Per request: the client gives up, and later it is carried out all the same. */
+  readonly late: number;
+  readonly slow: number;
+  readonly fetchFails: number;
+  readonly handlerThrows: number;
+  readonly slowHandler: number;
+}
+
+export interface Plan {
+  readonly shardCount: number;
+  readonly faultsUntilMs: number;
+  readonly rates: FaultRates;
+  readonly incidents: readonly Incident[];
+}
+
+export function planWorld(prng: Prng): Plan {
+  const faultsUntilMs = prng.between(3000, 9000);
+  const incidents: Incident[] = [];
+  const add = (kind: IncidentKind, count: number, from = 0): void => {
+    for (let index = 0; index < count; index += 1) {
+      incidents.push({ at: prng.between(from, faultsUntilMs), kind, target: prng.int(8) });
+    }
+  };
+  const some = (most: number): number => (prng.chance(0.6) ? prng.between(1, most) : 0);
+  const rate = (most: number): number => (prng.chance(0.4) ? prng.next() * most : 0);
+
+  const shardCount = prng.between(1, 3);
+  incidents.push({ at: 0, kind: 'start', target: 0 });
+  add('start', prng.between(0, 2));
+  add('put', prng.between(10, 40));
+  add('split', some(2), 200);
+  add('merge', some(2), 200);
+  add('crash', some(2), 200);
+  add('pause', some(3), 200);
+  add('stop', some(2), 200);
+  const rates = {
+    lostRequest: rate(0.1),
+    lostAnswer: rate(0.1),
+    late: rate(0.05),
+    slow: rate(0.2),
+    fetchFails: rate(0.2),
+    handlerThrows: rate(0.2),
+    slowHandler: rate(0.15),
+  };
+  return { shardCount, faultsUntilMs, rates, incidents };
+}
