@@ -239,7 +239,7 @@ function readSimulation(tier, line) {
   for (const [name, value] of Object.entries({ schedules, violations, ...plantedBugs })) {
     if (!Number.isInteger(value)) throw new Error(`${name} is not a whole number in ${line}`);
   }
-  const clean = violations === 0 && schedules === asked;
+  const clean = violations === 0 && schedules >= asked;
   return {
     passed: (clean ? 1 : 0) + plantedBugs.found,
     failed: (clean ? 0 : 1) + plantedBugs.total - plantedBugs.found,
