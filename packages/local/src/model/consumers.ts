@@ -80,7 +80,7 @@ export class Subscription {
   poll(now: number): SubscriptionEvent {
     if (this.#end === undefined && now >= this.expiresMs) this.#finish('expired');
     if (this.#end !== undefined) return { kind: 'ended', reason: this.#end };
-    if (this.#rate !== undefined && this.#rate.available(now) < 0 && this.#counter < this.shard.log.nextCounter) {
+    if (this.#rate?.inDebt(now) && this.#counter < this.shard.log.nextCounter) {
       return { kind: 'throttled', untilMs: this.#rate.readyAtMs(0, now) };
     }
     const read = readShard(this.shard, this.#counter, MAX_EVENT_RECORDS, MAX_EVENT_BYTES, now);

@@ -7,6 +7,9 @@ import {
   SHARD_WRITE_RECORDS_PER_SECOND,
 } from '@shardline/common';
 
+/** What refills in fractions may be missing by rounding alone: less than a millionth of a record or byte is no lack. */
+const ROUNDING = 1e-6;
+
 /** Holds up to `capacity`, filled at `capacity` a second. May go into debt, which the refill pays back first. */
 export class TokenBucket {
   readonly #capacity: number;
@@ -29,7 +32,12 @@ export class TokenBucket {
 
   /** Whether `amount` may be taken: it is there, or it is more than the bucket can ever hold and the bucket is full. */
   admits(amount: number, now: number): boolean {
-    return this.available(now) >= Math.min(amount, this.#capacity);
+    return this.available(now) >= Math.min(amount, this.#capacity) - ROUNDING;
+  }
+
+  /** Whether more was taken than has come back. */
+  inDebt(now: number): boolean {
+    return this.available(now) < -ROUNDING;
   }
 
   take(amount: number, now: number): void {
@@ -44,7 +52,7 @@ export class TokenBucket {
   /** When it will hold at least `amount`, ms. */
   readyAtMs(amount: number, now: number): number {
     const missing = amount - this.available(now);
-    return missing <= 0 ? now : now + Math.ceil((missing * 1000) / this.#capacity);
+    return missing <= ROUNDING ? now : now + Math.ceil((missing * 1000) / this.#capacity);
   }
 }
 
@@ -73,7 +81,7 @@ export class ReadLimit {
 
   /** Takes one call if it may be made. */
   admit(now: number): boolean {
-    if (!this.#calls.admits(1, now) || this.#bytes.available(now) < 0) return false;
+    if (!this.#calls.admits(1, now) || this.#bytes.inDebt(now)) return false;
     this.#calls.take(1, now);
     return true;
   }

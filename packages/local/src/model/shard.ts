@@ -106,7 +106,8 @@ export class Shard {
 
   /** The counter of the first record at or after a number that the shard owns; `nextCounter` when there is none. */
   counterAtOrAfter(sequenceNumber: bigint): number {
-    const counter = Math.min(counterOf(sequenceNumber), this.log.nextCounter);
+    const { firstCounter, nextCounter } = this.log;
+    const counter = Math.max(firstCounter, Math.min(counterOf(sequenceNumber), nextCounter));
     const record = this.log.at(counter);
     return record !== undefined && record.sequenceNumber < sequenceNumber ? counter + 1 : counter;
   }
