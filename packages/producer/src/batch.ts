@@ -1,0 +1,130 @@
+// What the stages hand to each other: a Kinesis record is a batch of user records that travel and settle together, a request
+// is a batch of Kinesis records. The aggregator fills the one, the collector the other. Pure values: no time passes here.
+// Invariants: the user records of a Kinesis record are in put order; its size is exactly what PutRecords will count; what
+// is sent for one user record is the record itself, for more the KPL's aggregated record under the partition key "a"
+// (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does.
+import { encodeAggregatedRecord, type OperatingCode } from '@shardline/common';
+import type { UserRecord } from './user-record.ts';
+
+/** Where a Kinesis record is. The stages move it on; `done`: nothing will happen to it any more. */
+export type Phase =
+  | 'open' // in the aggregator, takes more user records
+  | 'mapless' // in the aggregator, waits for the shard map
+  | 'limited' // in the limiter
+  | 'collected' // in the collector
+  | 'requested' // in a request that has not begun
+  | 'in-flight' // in a request that has begun
+  | 'undecided' // written to a shard that the map does not know yet
+  | 'backing-off' // in the retrier
+  | 'done';
+
+/** An entry of PutRecords. */
+export interface Entry {
+  readonly data: Uint8Array;
+  readonly partitionKey: string;
+  /** Decimal. */
+  readonly explicitHashKey: string;
+}
+
+/** The partition key of every aggregated record, as the KPL writes it. */
+const AGGREGATE_KEY = 'a';
+
+export class KinesisRecord {
+  /** In put order. */
+  records: UserRecord[];
+  /** The shard it is expected on; undefined when the shard map could not tell. */
+  shardId: string | undefined;
+  /** The version of the shard map that told so. */
+  mapVersion: number;
+  /** Data and partition key, as PutRecords counts them. */
+  sizeBytes: number;
+  /** When it should leave, at the latest. */
+  dueAtMs: number;
+  phase: Phase = 'open';
+  /** User records that have not settled. */
+  liveCount: number;
+  /** Another user record waits for this one to settle. */
+  awaited = false;
+  /** Attempts begun. */
+  attemptCount = 0;
+  beganAtMs = -1;
+  #entry: Entry | undefined = undefined;
+
+  constructor(first: UserRecord, shardId: string | undefined, mapVersion: number) {
+    this.records = [first];
+    this.shardId = shardId;
+    this.mapVersion = mapVersion;
+    this.sizeBytes = first.sizeBytes;
+    this.dueAtMs = first.dueAtMs;
+    this.liveCount = 1;
+  }
+
+  get aggregated(): boolean {
+    return this.records.length > 1;
+  }
+
+  /** Adds a user record; `aggregateBytes` is the exact length of the aggregated record with it. */
+  add(record: UserRecord, aggregateBytes: number): void {
+    this.records.push(record);
+    this.liveCount++;
+    this.sizeBytes = aggregateBytes + AGGREGATE_KEY.length;
+    if (record.dueAtMs < this.dueAtMs) this.dueAtMs = record.dueAtMs;
+  }
+
+  /** Leaves out the user records that have settled (expired) meanwhile. */
+  prune(): void {
+    if (this.liveCount === this.records.length) return;
+    this.records = this.records.filter((record) => !record.settled);
+    this.#entry = undefined;
+    const { data, partitionKey } = this.entry();
+    this.sizeBytes = data.length + Buffer.byteLength(partitionKey);
+  }
+
+  /** What is sent; encoded once, as every attempt sends the same bytes. */
+  entry(): Entry {
+    this.#entry ??= this.#encode();
+    return this.#entry;
+  }
+
+  /** Forgets the encoded bytes once nothing will be sent any more. */
+  release(): void {
+    this.phase = 'done';
+    this.#entry = undefined;
+  }
+
+  #encode(): Entry {
+    const first = this.records[0] as UserRecord;
+    const explicitHashKey = String(first.explicitHashKey ?? BigInt(`0x${first.hashHex}`));
+    return this.aggregated
+      ? { data: encodeAggregatedRecord(this.records), partitionKey: AGGREGATE_KEY, explicitHashKey }
+      : { data: first.data, partitionKey: first.partitionKey, explicitHashKey };
+  }
+}
+
+/** A PutRecords request. */
+export interface Request {
+  readonly requestId: number;
+  readonly kinesisRecords: readonly KinesisRecord[];
+  readonly sizeBytes: number;
+}
+
+/** What became of one entry of a request. */
+export type EntryAnswer =
+  | { readonly kind: 'written'; readonly shardId: string; readonly sequenceNumber: string }
+  | { readonly kind: 'refused'; readonly errorCode: string; readonly errorMessage: string };
+
+/**
+ * What became of a request. `failed` says nothing about single entries; `written` is `unknown` when the request may have been
+ * applied all the same. `permanent` is set when trying again can't help, and is then the error to report.
+ */
+export type Answer =
+  | { readonly kind: 'answered'; readonly entries: readonly EntryAnswer[] }
+  | {
+      readonly kind: 'failed';
+      readonly errorCode: string;
+      readonly errorMessage: string;
+      readonly throttled: boolean;
+      readonly written: 'no' | 'unknown';
+      readonly permanent?: OperatingCode;
+      readonly cause?: unknown;
+    };

@@ -1,0 +1,102 @@
+// Tells whoever listens what the producer does, on the diagnostics channels of common. Beside the records' way: it reads, it
+// changes nothing, and builds no message for a channel without a listener.
+import { producerDiagnostics } from '@shardline/common';
+import type { Answer, KinesisRecord, Request } from './batch.ts';
+import type { Effect } from './pipeline.ts';
+import type { PutError, PutResult, UserRecord } from './user-record.ts';
+
+/** The fields that every message has. */
+export interface ProducerName {
+  readonly producer: string;
+  readonly stream: string;
+}
+
+export function publishPut(name: ProducerName, record: UserRecord): void {
+  const channel = producerDiagnostics.put;
+  if (!channel.hasSubscribers) return;
+  channel.publish({ ...name, partitionKey: record.partitionKey, dataBytes: record.data.length });
+}
+
+/** A request leaves, and with it, for the first time, some aggregated records. */
+export function publishRequest(name: ProducerName, request: Request): void {
+  const { requestId } = request;
+  const sent = request.kinesisRecords.filter((kinesisRecord) => kinesisRecord.phase === 'in-flight');
+  if (producerDiagnostics.aggregate.hasSubscribers) {
+    for (const { aggregated, attemptCount, records, shardId, sizeBytes } of sent) {
+      if (!aggregated || attemptCount > 1) continue;
+      producerDiagnostics.aggregate.publish({
+        producer: name.producer,
+        userRecordCount: records.length,
+        sizeBytes,
+        ...(shardId === undefined ? {} : { shardId }),
+      });
+    }
+  }
+  if (producerDiagnostics.request.hasSubscribers) {
+    producerDiagnostics.request.publish({
+      ...name,
+      requestId,
+      kinesisRecordCount: sent.length,
+      userRecordCount: sum(sent, ({ records }) => records.length),
+      sizeBytes: sum(sent, ({ sizeBytes }) => sizeBytes),
+    });
+  }
+}
+
+export function publishAttempt(
+  name: ProducerName,
+  requestId: number,
+  entryCount: number,
+  answer: Answer,
+  durationMs: number,
+): void {
+  const channel = producerDiagnostics.attempt;
+  if (!channel.hasSubscribers) return;
+  if (answer.kind === 'failed') {
+    const { errorCode } = answer;
+    channel.publish({ ...name, requestId, durationMs, succeededCount: 0, failedCount: entryCount, errorCode });
+    return;
+  }
+  const succeededCount = answer.entries.filter((entry) => entry.kind === 'written').length;
+  channel.publish({ ...name, requestId, durationMs, succeededCount, failedCount: entryCount - succeededCount });
+}
+
+export function publishThrottle(name: ProducerName, effect: Extract<Effect, { kind: 'throttled' }>): void {
+  const channel = producerDiagnostics.throttle;
+  if (!channel.hasSubscribers) return;
+  const { shardId, kinesisRecordCount } = effect;
+  channel.publish({ ...name, kinesisRecordCount, ...(shardId === undefined ? {} : { shardId }) });
+}
+
+export function publishShardMap(
+  name: ProducerName,
+  { state, openShardCount }: Extract<Effect, { kind: 'shard-map-changed' }>,
+  cause?: unknown,
+): void {
+  const channel = producerDiagnostics.shardMap;
+  if (!channel.hasSubscribers) return;
+  const known = state === 'loading' ? 'updating' : state;
+  channel.publish({ ...name, state: known, openShardCount, ...(cause === undefined ? {} : { cause }) });
+}
+
+export function publishSettle(
+  name: ProducerName,
+  record: UserRecord,
+  elapsedMs: number,
+  end: PutResult | PutError,
+): void {
+  const channel = producerDiagnostics.settle;
+  if (!channel.hasSubscribers) return;
+  const { partitionKey } = record;
+  const attemptCount = end.attempts.length;
+  if ('sequenceNumber' in end) {
+    const { shardId, sequenceNumber } = end;
+    channel.publish({ ...name, partitionKey, outcome: 'succeeded', attemptCount, elapsedMs, shardId, sequenceNumber });
+  } else {
+    channel.publish({ ...name, partitionKey, outcome: 'failed', attemptCount, elapsedMs, errorCode: end.code });
+  }
+}
+
+function sum(kinesisRecords: readonly KinesisRecord[], amount: (kinesisRecord: KinesisRecord) => number): number {
+  return kinesisRecords.reduce((total, kinesisRecord) => total + amount(kinesisRecord), 0);
+}

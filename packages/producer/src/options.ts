@@ -1,0 +1,186 @@
+// The producer's options: their names (the KPL's, in camelCase with the unit), defaults and bounds (KPL 1.1 configuration). Read
+// once, when the producer is made; what is wrong with them is a UsageError that names the option. Transport settings belong to
+// the SDK client.
+// Invariant: past this file every option has a valid value.
+import { KinesisClient } from '@aws-sdk/client-kinesis';
+import {
+  type Clock,
+  DEFAULT_MAX_RECORD_BYTES,
+  describe,
+  type Logger,
+  MAX_PUT_RECORDS_BYTES,
+  MAX_RECORD_BYTES,
+  MAX_RECORDS_PER_PUT_RECORDS,
+  parseStream,
+  type Random,
+  resolveLogger,
+  type StreamIdentifier,
+  systemClock,
+  systemRandom,
+  UsageError,
+} from '@shardline/common';
+
+/** What `new Producer` takes; only `stream` is required. */
+export interface ProducerOptions {
+  /** Name or ARN. */
+  readonly stream: string;
+  /**
+   * The SDK client to use. It stays yours: the producer does not destroy it. Make it with `createKinesisClient` of
+   * `@shardline/common` (the SDK's own opens a connection for every request) and with `maxAttempts: 1` (the producer does the
+   * retrying). Default: one of that kind, made from the environment and destroyed by `close`.
+   */
+  readonly client?: KinesisClient;
+  /** Any pino-shaped logger. Default: silent, unless the environment's SHARDLINE_LOG_LEVEL says otherwise. */
+  readonly logger?: Logger;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+  /** Default: the system's. */
+  readonly random?: Random;
+
+  /** Default true. */
+  readonly aggregationEnabled?: boolean;
+  /** User records in one Kinesis record: 1 to 2^53 − 1, default 4294967295. */
+  readonly aggregationMaxCount?: number;
+  /** Of one aggregated record, all included: 64 to 10485760, default 51200. */
+  readonly aggregationMaxSizeBytes?: number;
+  /** Kinesis records in one request: 1 to 500, default 500. */
+  readonly collectionMaxCount?: number;
+  /** Of one request, partition keys included: 52224 to 10485760, default 5242880. A lone larger record still goes. */
+  readonly collectionMaxSizeBytes?: number;
+  /** How long a user record waits for company, at most half of `recordTtlMs`: from 0, default 100. */
+  readonly recordMaxBufferedTimeMs?: number;
+  /** How long after its put an attempt to deliver a user record may begin: from 100, default 30000. */
+  readonly recordTtlMs?: number;
+  /** Share of a shard's write quota that this producer uses: from 1, default 150. */
+  readonly rateLimitPercent?: number;
+  /** A throttled record fails at once instead of being tried again. Default false. */
+  readonly failIfThrottled?: boolean;
+  /** Of one user record, data and partition key: 64 to 10485760, default 1048576. */
+  readonly maxUserRecordSizeBytes?: number;
+  /** How long a request may take: 100 to 600000, default 6000. */
+  readonly requestTimeoutMs?: number;
+  /** Requests open at once: 1 to 256, default 24 (the KPL's MaxConnections). */
+  readonly maxRequestsInFlight?: number;
+  /** User records put and not settled; beyond it `put` rejects, from half of it on `ready` waits: from 1, default 100000. */
+  readonly maxOutstandingRecordCount?: number;
+  /** The same in bytes, data and partition keys: from `maxUserRecordSizeBytes`, default 67108864. */
+  readonly maxOutstandingBytes?: number;
+}
+
+/** The options with every value filled in. */
+export interface ResolvedOptions extends Required<Omit<ProducerOptions, 'stream' | 'client'>> {
+  readonly stream: StreamIdentifier;
+  readonly client: KinesisClient | undefined;
+}
+
+const DEFAULT_MAX_OUTSTANDING_BYTES: number = 64 * 1024 * 1024;
+
+interface Bounds {
+  readonly byDefault: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+const numbers = {
+  aggregationMaxCount: { byDefault: 4_294_967_295, min: 1, max: Number.MAX_SAFE_INTEGER },
+  aggregationMaxSizeBytes: { byDefault: 51_200, min: 64, max: MAX_RECORD_BYTES },
+  collectionMaxCount: { byDefault: MAX_RECORDS_PER_PUT_RECORDS, min: 1, max: MAX_RECORDS_PER_PUT_RECORDS },
+  collectionMaxSizeBytes: { byDefault: 5_242_880, min: 52_224, max: MAX_PUT_RECORDS_BYTES },
+  recordMaxBufferedTimeMs: { byDefault: 100, min: 0, max: Number.MAX_SAFE_INTEGER },
+  recordTtlMs: { byDefault: 30_000, min: 100, max: Number.MAX_SAFE_INTEGER },
+  rateLimitPercent: { byDefault: 150, min: 1, max: Number.MAX_SAFE_INTEGER },
+  maxUserRecordSizeBytes: { byDefault: DEFAULT_MAX_RECORD_BYTES, min: 64, max: MAX_RECORD_BYTES },
+  requestTimeoutMs: { byDefault: 6_000, min: 100, max: 600_000 },
+  maxRequestsInFlight: { byDefault: 24, min: 1, max: 256 },
+  maxOutstandingRecordCount: { byDefault: 100_000, min: 1, max: Number.MAX_SAFE_INTEGER },
+  maxOutstandingBytes: { byDefault: DEFAULT_MAX_OUTSTANDING_BYTES, min: 1, max: Number.MAX_SAFE_INTEGER },
+} as const satisfies Record<string, Bounds>;
+
+type NumberName = keyof typeof numbers;
+
+const otherNames = ['stream', 'client', 'logger', 'clock', 'random', 'aggregationEnabled', 'failIfThrottled'];
+const knownNames: ReadonlySet<string> = new Set([...otherNames, ...Object.keys(numbers)]);
+
+/** Checks the options and fills in the defaults. @throws UsageError naming the option. */
+export function resolveOptions(options: ProducerOptions): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
+  for (const name of Object.keys(options)) {
+    if (!knownNames.has(name)) throw new UsageError(name, 'a known option', `an unknown one${nearest(name)}`);
+  }
+  const { client } = options;
+  if (
+    client !== undefined &&
+    !(client instanceof KinesisClient) &&
+    typeof Reflect.get(Object(client), 'send') !== 'function'
+  ) {
+    throw new UsageError('client', 'a KinesisClient of @aws-sdk/client-kinesis', describe(client));
+  }
+  const maxUserRecordSizeBytes = readNumber(options, 'maxUserRecordSizeBytes');
+  const maxOutstandingBytes = readNumber(options, 'maxOutstandingBytes');
+  if (maxOutstandingBytes < maxUserRecordSizeBytes) {
+    const expected = `at least maxUserRecordSizeBytes, ${maxUserRecordSizeBytes}, or a large record could never be put`;
+    throw new UsageError('maxOutstandingBytes', expected, describe(maxOutstandingBytes));
+  }
+  const stream = parseStream(options.stream);
+  return {
+    stream,
+    client,
+    logger: resolveLogger(options.logger, { stream: stream.streamName }),
+    clock: readPort(options.clock, 'clock', ['now', 'wallNow', 'setTimer']) ?? systemClock,
+    random: readPort(options.random, 'random', ['next', 'uuid']) ?? systemRandom,
+    aggregationEnabled: readBoolean(options, 'aggregationEnabled', true),
+    aggregationMaxCount: readNumber(options, 'aggregationMaxCount'),
+    aggregationMaxSizeBytes: readNumber(options, 'aggregationMaxSizeBytes'),
+    collectionMaxCount: readNumber(options, 'collectionMaxCount'),
+    collectionMaxSizeBytes: readNumber(options, 'collectionMaxSizeBytes'),
+    recordMaxBufferedTimeMs: readNumber(options, 'recordMaxBufferedTimeMs'),
+    recordTtlMs: readNumber(options, 'recordTtlMs'),
+    rateLimitPercent: readNumber(options, 'rateLimitPercent'),
+    failIfThrottled: readBoolean(options, 'failIfThrottled', false),
+    maxUserRecordSizeBytes,
+    requestTimeoutMs: readNumber(options, 'requestTimeoutMs'),
+    maxRequestsInFlight: readNumber(options, 'maxRequestsInFlight'),
+    maxOutstandingRecordCount: readNumber(options, 'maxOutstandingRecordCount'),
+    maxOutstandingBytes,
+  };
+}
+
+function readNumber(options: ProducerOptions, name: NumberName): number {
+  const { byDefault, min, max }: Bounds = numbers[name];
+  const value: unknown = options[name];
+  if (value === undefined) return byDefault;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
+    throw new UsageError(name, `a whole number from ${min} to ${max}`, describe(value));
+  }
+  return value;
+}
+
+function readBoolean(
+  options: ProducerOptions,
+  name: 'aggregationEnabled' | 'failIfThrottled',
+  byDefault: boolean,
+): boolean {
+  const value: unknown = options[name];
+  if (value === undefined) return byDefault;
+  if (typeof value !== 'boolean') throw new UsageError(name, 'true or false', describe(value));
+  return value;
+}
+
+function readPort<Port extends object>(
+  port: Port | undefined,
+  name: string,
+  methods: readonly (keyof Port & string)[],
+): Port | undefined {
+  if (port === undefined) return undefined;
+  const complete =
+    typeof port === 'object' && port !== null && methods.every((method) => typeof port[method] === 'function');
+  if (!complete) throw new UsageError(name, `an object with the methods ${methods.join(', ')}`, describe(port));
+  return port;
+}
+
+/** Helps with a KPL name or a slip of the unit: `recordTtl` → `recordTtlMs`. */
+function nearest(name: string): string {
+  const plain = name.toLowerCase();
+  const found = [...knownNames].find((known) => known.toLowerCase().startsWith(plain));
+  return found === undefined ? `; known are ${[...knownNames].join(', ')}` : `; did you mean ${found}?`;
+}

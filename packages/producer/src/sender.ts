@@ -1,0 +1,129 @@
+// Sends PutRecords: after the collector, before the retrier. One of the two files that call AWS (the other is shards.ts). It
+// bounds the requests in flight and turns whatever happens into an Answer; it decides nothing and never throws.
+// Invariants: at most maxRequestsInFlight requests are open; every request ends within requestTimeoutMs; an answer always has as
+// many entries as the request had.
+import { type KinesisClient, PutRecordsCommand, type PutRecordsResultEntry } from '@aws-sdk/client-kinesis';
+import {
+  type AwsErrorClass,
+  type Clock,
+  classifyAwsError,
+  httpStatusOf,
+  type OperatingCode,
+  type StreamIdentifier,
+  streamAddress,
+} from '@shardline/common';
+import PQueue from 'p-queue';
+import type { Answer, Entry, EntryAnswer } from './batch.ts';
+
+export interface SenderOptions {
+  readonly client: KinesisClient;
+  readonly stream: StreamIdentifier;
+  readonly clock: Clock;
+  readonly maxRequestsInFlight: number;
+  readonly requestTimeoutMs: number;
+}
+
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #queue: PQueue;
+  readonly #inFlight = new Set<AbortController>();
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#queue = new PQueue({ concurrency: options.maxRequestsInFlight });
+  }
+
+  /** Waits for its turn, asks `begin` for the entries, and sends them. Undefined: there was nothing to send any more. Never rejects. */
+  send(begin: () => readonly Entry[]): Promise<Answer | undefined> {
+    return this.#queue.add(async () => {
+      const entries = begin();
+      return entries.length === 0 ? undefined : await this.#putRecords(entries);
+    });
+  }
+
+  /** Gives up the requests in flight and those that wait for their turn. */
+  abort(): void {
+    this.#queue.clear();
+    for (const controller of this.#inFlight) controller.abort();
+  }
+
+  async #putRecords(entries: readonly Entry[]): Promise<Answer> {
+    const { client, stream, clock, requestTimeoutMs } = this.#options;
+    const command = new PutRecordsCommand({
+      ...streamAddress(stream),
+      Records: entries.map(({ data, partitionKey, explicitHashKey }) => ({
+        Data: data,
+        PartitionKey: partitionKey,
+        ExplicitHashKey: explicitHashKey,
+      })),
+    });
+    const controller = new AbortController();
+    let late = false;
+    const stopTimer = clock.setTimer(() => {
+      late = true;
+      controller.abort();
+    }, requestTimeoutMs);
+    this.#inFlight.add(controller);
+    try {
+      const { Records: results = [] } = await client.send(command, { abortSignal: controller.signal });
+      return readResults(results, entries.length);
+    } catch (error) {
+      return late ? timedOut(requestTimeoutMs, error) : readError(error);
+    } finally {
+      this.#inFlight.delete(controller);
+      stopTimer();
+    }
+  }
+}
+
+function readResults(results: readonly PutRecordsResultEntry[], entryCount: number): Answer {
+  if (results.length !== entryCount) {
+    const errorMessage = `${entryCount} records sent, ${results.length} results received`;
+    return {
+      kind: 'failed',
+      errorCode: 'Record Count Mismatch',
+      errorMessage,
+      throttled: false,
+      written: 'unknown',
+      permanent: 'REQUEST_FAILED',
+    };
+  }
+  return { kind: 'answered', entries: results.map(readResult) };
+}
+
+function readResult({ ShardId, SequenceNumber, ErrorCode, ErrorMessage }: PutRecordsResultEntry): EntryAnswer {
+  if (ShardId !== undefined && SequenceNumber !== undefined) {
+    return { kind: 'written', shardId: ShardId, sequenceNumber: SequenceNumber };
+  }
+  return { kind: 'refused', errorCode: ErrorCode ?? 'Unknown', errorMessage: ErrorMessage ?? 'no reason given' };
+}
+
+function timedOut(requestTimeoutMs: number, cause: unknown): Answer {
+  const errorMessage = `no answer within requestTimeoutMs, ${requestTimeoutMs}`;
+  return { kind: 'failed', errorCode: 'RequestTimeout', errorMessage, throttled: false, written: 'unknown', cause };
+}
+
+function readError(cause: unknown): Answer {
+  const { kind, code } = classifyAwsError(cause);
+  const permanent = permanentCode(kind);
+  // An answer of the 4xx kind says that nothing was applied; without an answer, or with 5xx, nobody knows.
+  const status = httpStatusOf(cause);
+  const refused = status !== undefined && status >= 400 && status < 500;
+  const neverSent = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN';
+  return {
+    kind: 'failed',
+    errorCode: code,
+    errorMessage: cause instanceof Error ? cause.message : String(cause),
+    throttled: kind === 'throttled',
+    written: refused || neverSent ? 'no' : 'unknown',
+    cause,
+    ...(permanent === undefined ? {} : { permanent }),
+  };
+}
+
+/** What trying again can't help. Expired credentials are renewed by the SDK, so they are tried again. */
+function permanentCode(kind: AwsErrorClass['kind']): OperatingCode | undefined {
+  if (kind === 'not-found') return 'STREAM_NOT_FOUND';
+  if (kind === 'access-denied') return 'ACCESS_DENIED';
+  return kind === 'invalid' ? 'REQUEST_FAILED' : undefined;
+}

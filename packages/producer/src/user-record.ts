@@ -1,0 +1,272 @@
+// A user record, from the application's put to the settling of its promise. Here it is checked, copied and given its hash
+// key; after that only the stages of the pipeline touch it. What is wrong with it is said at the call, as a UsageError.
+// Invariants: the bytes are the producer's own copy; `sequence` rises with every put, and is what "put order" means; a record
+// settles exactly once (`settled`).
+import { hash } from 'node:crypto';
+import {
+  describe,
+  type HashKey,
+  MAX_PARTITION_KEY_UNITS,
+  type OperatingCode,
+  OperatingError,
+  parseHashKey,
+  toHashKey,
+  UsageError,
+  type UserRecordParts,
+} from '@shardline/common';
+import type { KinesisRecord } from './batch.ts';
+
+/** What the application puts. */
+export interface UserRecordInput {
+  /** 1 to 256 UTF-16 units, well-formed (API_PutRecord; the KPL counts so too). */
+  readonly partitionKey: string;
+  /** Bytes, or text that is sent as UTF-8. May be empty. Copied by put. */
+  readonly data: Uint8Array | string;
+  /** Overrides the hash of the partition key: 0 to 2^128 − 1, as a bigint or as decimal text. */
+  readonly explicitHashKey?: bigint | string;
+}
+
+/** One try to deliver a user record (KPL Attempt). */
+export interface Attempt {
+  /** From the put, or from the end of the attempt before, to the start of this one. */
+  readonly delayMs: number;
+  /** From the start of the request to its answer. */
+  readonly durationMs: number;
+  /** Absent when it succeeded: Kinesis's own code, the network's, or one of the KPL's words `Wrong Shard`, `Expired`. */
+  readonly errorCode?: string;
+  readonly errorMessage?: string;
+  /** Whether this attempt put the record into the stream. `unknown`: the request left and no answer came. */
+  readonly written: 'yes' | 'no' | 'unknown';
+}
+
+/** Where a user record is in the stream. */
+export interface PutResult {
+  readonly shardId: string;
+  /** Of the Kinesis record; all user records of one aggregated record share it. */
+  readonly sequenceNumber: string;
+  /** The place inside the aggregated record, from 0; absent when the user record travelled alone. */
+  readonly subSequenceNumber?: number;
+  /** Every attempt, the last one being the one that succeeded. */
+  readonly attempts: readonly Attempt[];
+  /** An earlier attempt put it, or may have put it, into the stream too. */
+  readonly duplicate: boolean;
+}
+
+/** Why a put failed. `code` and `retryable` as in OperatingError. */
+export interface PutError extends OperatingError {
+  /** The record, ready to be put again. */
+  readonly userRecord: UserRecordInput;
+  /** Every attempt that was made. */
+  readonly attempts: readonly Attempt[];
+  /** True when the record is in the stream or may be, although the put failed. */
+  readonly mayBeWritten: boolean;
+}
+
+/** What the pipeline says about records that failed; `putError` makes the error of each. */
+export interface Failure {
+  readonly code: OperatingCode;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly cause?: unknown;
+}
+
+/** What makes a user record besides its content. */
+export interface UserRecordContext {
+  readonly sequence: number;
+  readonly nowMs: number;
+  readonly recordTtlMs: number;
+  /** How long it may wait for company. */
+  readonly bufferedTimeMs: number;
+  readonly onSuccess: (result: PutResult) => void;
+  readonly onFailure: (error: PutError) => void;
+}
+
+const noAttempts: readonly Attempt[] = [];
+
+export class UserRecord implements UserRecordParts {
+  readonly partitionKey: string;
+  readonly explicitHashKey?: HashKey;
+  readonly data: Uint8Array;
+  /** Size as the producer's bounds and Kinesis count it: data and partition key. */
+  readonly sizeBytes: number;
+  /** The hash key as 32 lower-case hex digits: compares as the number does, and costs no bigint. */
+  readonly hashHex: string;
+  /** Records with one order key are delivered in put order. */
+  readonly orderKey: string;
+  readonly sequence: number;
+  readonly putAtMs: number;
+  /** When it should leave, in company or not. */
+  dueAtMs: number;
+  /** From then on no attempt begins. */
+  readonly expiresAtMs: number;
+  readonly onSuccess: (result: PutResult) => void;
+  readonly onFailure: (error: PutError) => void;
+
+  /** The Kinesis record it is in; undefined while it is held back for order. */
+  carrier: KinesisRecord | undefined = undefined;
+  settled = false;
+  /** The attempts that failed. */
+  attempts: readonly Attempt[] = noAttempts;
+  lastEndMs = -1;
+  mayBeWritten = false;
+  /** What the last failed request threw. */
+  lastCause: unknown = undefined;
+
+  constructor(content: CheckedContent, context: UserRecordContext) {
+    this.partitionKey = content.partitionKey;
+    if (content.explicitHashKey !== undefined) this.explicitHashKey = content.explicitHashKey;
+    this.data = content.data;
+    this.sizeBytes = content.sizeBytes;
+    this.hashHex = content.hashHex;
+    this.orderKey = content.orderKey;
+    this.sequence = context.sequence;
+    this.putAtMs = context.nowMs;
+    this.dueAtMs = context.nowMs + context.bufferedTimeMs;
+    this.expiresAtMs = context.nowMs + context.recordTtlMs;
+    this.onSuccess = context.onSuccess;
+    this.onFailure = context.onFailure;
+  }
+}
+
+/** A user record's content, checked and copied. */
+export interface CheckedContent {
+  readonly partitionKey: string;
+  readonly explicitHashKey: HashKey | undefined;
+  readonly data: Uint8Array;
+  readonly sizeBytes: number;
+  readonly hashHex: string;
+  readonly orderKey: string;
+}
+
+/**
+ * Checks and copies what the application put. The size is that of data and partition key together, as Kinesis counts it
+ * (the KPL counts the data alone, and Kinesis then refuses the whole request).
+ * @throws UsageError naming `partitionKey`, `explicitHashKey` or `data`.
+ */
+export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: number): CheckedContent {
+  if (typeof input !== 'object' || input === null) {
+    throw new UsageError('record', 'an object with partitionKey and data', describe(input));
+  }
+  const { partitionKey } = input;
+  checkPartitionKey(partitionKey);
+  const explicitHashKey = readHashKey(input.explicitHashKey);
+  const data = copyData(input.data);
+  const sizeBytes = data.length + Buffer.byteLength(partitionKey);
+  if (sizeBytes > maxUserRecordSizeBytes) {
+    throw new UsageError(
+      'data',
+      `data and partition key of at most maxUserRecordSizeBytes, ${maxUserRecordSizeBytes} bytes`,
+      `${sizeBytes} bytes`,
+    );
+  }
+  if (explicitHashKey === undefined) {
+    const hashHex = hash('md5', partitionKey, 'hex');
+    return { partitionKey, explicitHashKey, data, sizeBytes, hashHex, orderKey: partitionKey };
+  }
+  const hashHex = explicitHashKey.toString(16).padStart(32, '0');
+  // A partition key that is spread over several hash keys on purpose is several lines of order, not one.
+  return { partitionKey, explicitHashKey, data, sizeBytes, hashHex, orderKey: `${hashHex}${partitionKey}` };
+}
+
+/** The record's content, as the application may put it again. */
+export function inputOf(record: UserRecord): UserRecordInput {
+  const { partitionKey, data, explicitHashKey } = record;
+  return explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, data, explicitHashKey };
+}
+
+/** Notes an attempt that did not settle the record. */
+export function noteAttempt(
+  record: UserRecord,
+  beganAtMs: number,
+  endedAtMs: number,
+  outcome: { readonly errorCode: string; readonly errorMessage: string; readonly written: Attempt['written'] },
+): void {
+  record.attempts = [...record.attempts, { ...attemptTimes(record, beganAtMs, endedAtMs), ...outcome }];
+  record.lastEndMs = endedAtMs;
+  if (outcome.written !== 'no') record.mayBeWritten = true;
+}
+
+/** The result of a record whose last attempt succeeded. */
+export function putResult(
+  record: UserRecord,
+  place: {
+    readonly shardId: string;
+    readonly sequenceNumber: string;
+    readonly beganAtMs: number;
+    readonly endedAtMs: number;
+  },
+  subSequenceNumber: number | undefined,
+): PutResult {
+  const { shardId, sequenceNumber, beganAtMs, endedAtMs } = place;
+  const last: Attempt = { ...attemptTimes(record, beganAtMs, endedAtMs), written: 'yes' };
+  const attempts = record.attempts.length === 0 ? [last] : [...record.attempts, last];
+  const duplicate = record.mayBeWritten;
+  return subSequenceNumber === undefined
+    ? { shardId, sequenceNumber, attempts, duplicate }
+    : { shardId, sequenceNumber, subSequenceNumber, attempts, duplicate };
+}
+
+/** The error of a put that failed, with the record in hand. */
+export function putError(
+  failure: Failure,
+  userRecord: UserRecordInput,
+  attempts: readonly Attempt[] = noAttempts,
+  mayBeWritten = false,
+): PutError {
+  const { code, message, retryable, cause } = failure;
+  const error = new OperatingError(code, message, { retryable, cause });
+  return Object.assign(error, { userRecord, attempts, mayBeWritten });
+}
+
+/** Whether an error came from a put, and so holds its record. */
+export function isPutError(error: unknown): error is PutError {
+  return error instanceof OperatingError && 'userRecord' in error && 'mayBeWritten' in error;
+}
+
+function attemptTimes(
+  record: UserRecord,
+  beganAtMs: number,
+  endedAtMs: number,
+): { readonly delayMs: number; readonly durationMs: number } {
+  const fromMs = record.lastEndMs === -1 ? record.putAtMs : record.lastEndMs;
+  return { delayMs: beganAtMs - fromMs, durationMs: endedAtMs - beganAtMs };
+}
+
+function checkPartitionKey(key: string): void {
+  if (typeof key !== 'string' || key.length === 0 || key.length > MAX_PARTITION_KEY_UNITS || hasLoneSurrogate(key)) {
+    throw new UsageError(
+      'partitionKey',
+      `a well-formed string of 1 to ${MAX_PARTITION_KEY_UNITS} UTF-16 units`,
+      describe(key),
+    );
+  }
+}
+
+function readHashKey(given: bigint | string | undefined): HashKey | undefined {
+  if (given === undefined) return undefined;
+  return typeof given === 'bigint' ? toHashKey(given, 'explicitHashKey') : parseHashKey(given);
+}
+
+const REPLACEMENT = Buffer.from('\ufffd');
+
+/** Text with a lone surrogate has no UTF-8 form: it would arrive as other text, so it is refused. */
+function copyData(data: Uint8Array | string): Uint8Array {
+  if (typeof data === 'string') {
+    const bytes = Buffer.from(data, 'utf8');
+    if (bytes.includes(REPLACEMENT) && loneSurrogate.test(data)) {
+      throw new UsageError('data', 'bytes or well-formed text', 'text with a lone surrogate');
+    }
+    return bytes;
+  }
+  if (!(data instanceof Uint8Array)) throw new UsageError('data', 'a Uint8Array or a string', describe(data));
+  return Buffer.from(data);
+}
+
+const loneSurrogate = /\p{Cs}/u;
+
+function hasLoneSurrogate(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    if ((text.charCodeAt(at) & 0xf800) === 0xd800) return loneSurrogate.test(text);
+  }
+  return false;
+}
