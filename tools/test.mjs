@@ -11,12 +11,13 @@ import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFi
 import { join, relative } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
+import { countLastLine, countSimulation, countVitest } from './counts.mjs';
 import { environment, install, root, shellForNpm } from './install.mjs';
 import { tiers } from './tiers.mjs';
 
 /**
  * @typedef {import('./tiers.mjs').Tier} Tier
- * @typedef {import('./tiers.mjs').Counts} Counts
+ * @typedef {import('./counts.mjs').Counts} Counts
  * @typedef {Counts & { name: string, seconds: number, reasons: string[] }} Row
  */
 
@@ -186,66 +187,16 @@ function readCounts(tier, reportPath, exitCode) {
       case 'exit':
         return { passed: exitCode === 0 ? 1 : 0, failed: exitCode === 0 ? 0 : 1, skipped: 0, reasons: [] };
       case 'vitest':
-        return { ...readVitest(reportPath), reasons: [] };
+        if (!existsSync(reportPath)) throw new Error('vitest wrote no report');
+        return { ...countVitest(readFileSync(reportPath, 'utf8')), reasons: [] };
       case 'last-line':
-        return { ...readLastLine(lastLine(tier)), reasons: [] };
+        return { ...countLastLine(lastLine(tier)), reasons: [] };
       case 'simulation':
-        return { ...readSimulation(tier, lastLine(tier)), reasons: [] };
+        return { ...countSimulation(lastLine(tier), Number(tier.command.at(-1))), reasons: [] };
     }
   } catch (error) {
     return { passed: 0, failed: 1, skipped: 0, reasons: [`its counts could not be read: ${messageOf(error)}`] };
   }
-}
-
-/**
- * @param {string} reportPath
- * @returns {Counts}
- */
-function readVitest(reportPath) {
-  if (!existsSync(reportPath)) throw new Error('vitest wrote no report');
-  const report = JSON.parse(readFileSync(reportPath, 'utf8'));
-  // A file that does not even load has no test in it: it counts as one failed test.
-  const broken = report.testResults.filter(
-    (/** @type {{ status: string, assertionResults: unknown[] }} */ file) =>
-      file.status === 'failed' && file.assertionResults.length === 0,
-  ).length;
-  return {
-    passed: report.numPassedTests,
-    failed: report.numFailedTests + broken,
-    skipped: report.numPendingTests + report.numTodoTests,
-    note: `${report.testResults.length} files`,
-  };
-}
-
-/**
- * @param {string} line
- * @returns {Counts}
- */
-function readLastLine(line) {
-  const match = /^(\d+) passed, (\d+) failed, (\d+) skipped$/.exec(line);
-  if (match === null) throw new Error(`the last line is not "N passed, N failed, N skipped", but "${line}"`);
-  return { passed: Number(match[1]), failed: Number(match[2]), skipped: Number(match[3]) };
-}
-
-/**
- * One test says that no schedule broke a rule, and one for each planted bug that it is found.
- * @param {Tier} tier
- * @param {string} line
- * @returns {Counts}
- */
-function readSimulation(tier, line) {
-  const { schedules, violations, schedulesPerSecond, plantedBugs } = JSON.parse(line);
-  const asked = Number(tier.command.at(-1));
-  for (const [name, value] of Object.entries({ schedules, violations, ...plantedBugs })) {
-    if (!Number.isInteger(value)) throw new Error(`${name} is not a whole number in ${line}`);
-  }
-  const clean = violations === 0 && schedules >= asked;
-  return {
-    passed: (clean ? 1 : 0) + plantedBugs.found,
-    failed: (clean ? 0 : 1) + plantedBugs.total - plantedBugs.found,
-    skipped: 0,
-    note: `${schedules} of ${asked} schedules, ${violations} violations, ${Math.round(schedulesPerSecond)} a second`,
-  };
 }
 
 /** @param {Tier} tier */

@@ -6,12 +6,6 @@ import { join } from 'node:path';
 import { root } from './install.mjs';
 
 /**
- * @typedef {object} Counts
- * @property {number} passed
- * @property {number} failed
- * @property {number} skipped
- * @property {string} [note] what the table says beside the counts
- *
  * @typedef {object} Tier
  * @property {string} name
  * @property {'fast' | 'more'} group fast: in `npm test`; more: in `.ci/run` alone
@@ -60,7 +54,7 @@ export const tiers = [
   {
     name: 'tidy',
     group: 'fast',
-    what: "the house's structural rules",
+    what: "the house's structural rules; how this runner reads counts",
     command: [...vitest, '--project', 'tidy'],
     counts: 'vitest',
     needs: [],
