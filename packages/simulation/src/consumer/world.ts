@@ -89,6 +89,7 @@ export class World {
   #faults = true;
   #eventCount = 0;
   #moveCount = 0;
+  #startsToCome = 0;
 
   constructor(seed: number, bug: PlantedBug | undefined, transcript: boolean) {
     this.#seed = seed;
@@ -125,6 +126,7 @@ export class World {
     const { queue, checkers } = this;
     const until = queue.now + DRAIN_MS;
     const settled = (): boolean =>
+      this.#startsToCome === 0 &&
       this.#processes.every((process) => process.pausedUntil <= queue.now) &&
       checkers.drained() &&
       checkers.balanced(this.table.leases.values(), this.#liveWorkers());
@@ -226,12 +228,21 @@ export class World {
     this.#tell(process, { kind: 'start' });
   }
 
+  #startLater(delayMs: number): void {
+    if (!this.#faults) return;
+    this.#startsToCome += 1;
+    this.queue.after(delayMs, () => {
+      this.#startsToCome -= 1;
+      this.#start();
+    });
+  }
+
   #crash(process: Process): void {
     this.#log(() => `process ${process.id} crashes`);
     process.alive = false;
     this.checkers.processDied(process.id);
     process.deliveries.clear();
-    if (this.#faults) this.queue.after(this.prng.between(50, 2500), () => this.#start());
+    this.#startLater(this.prng.between(50, 2500));
   }
 
   #heal(): void {
@@ -283,7 +294,7 @@ export class World {
     if (notice.kind === 'stopped') {
       process.alive = false;
       this.checkers.processDied(process.id);
-      if (this.#faults) this.queue.after(this.prng.between(10, 500), () => this.#start());
+      this.#startLater(this.prng.between(10, 500));
     }
   }
 
