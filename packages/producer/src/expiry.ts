@@ -11,6 +11,11 @@ export class Expiry {
   readonly #records = new Fifo<UserRecord>();
   #sweepAtCount = SMALLEST_SWEEP_COUNT;
 
+  /** Records kept, settled ones that have not been dropped yet included. */
+  get heldCount(): number {
+    return this.#records.length;
+  }
+
   put(record: UserRecord): void {
     this.#records.push(record);
     if (this.#records.length >= this.#sweepAtCount) this.#sweep();

@@ -1,0 +1,125 @@
+import { hashKeyOf, UsageError } from '@shardline/common';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { userRecord } from '../test/records.ts';
+import { checkUserRecord, isPutError, noteAttempt, putError, putResult, type UserRecordInput } from './user-record.ts';
+
+const MIB = 1024 * 1024;
+
+function usageError(input: unknown, maxBytes = MIB): UsageError {
+  try {
+    checkUserRecord(input as UserRecordInput, maxBytes);
+  } catch (error) {
+    if (error instanceof UsageError) return error;
+    throw error;
+  }
+  throw new Error('was accepted');
+}
+
+describe('checking', () => {
+  test.each([
+    ['record', null],
+    ['record', 'text'],
+    ['partitionKey', { data: 'x' }],
+    ['partitionKey', { partitionKey: '', data: 'x' }],
+    ['partitionKey', { partitionKey: 'k'.repeat(257), data: 'x' }],
+    ['partitionKey', { partitionKey: '😀'.repeat(129), data: 'x' }],
+    ['partitionKey', { partitionKey: 'a\ud800b', data: 'x' }],
+    ['partitionKey', { partitionKey: 7, data: 'x' }],
+    ['data', { partitionKey: 'k' }],
+    ['data', { partitionKey: 'k', data: [1, 2] }],
+    ['data', { partitionKey: 'k', data: 'lone \udc00 surrogate' }],
+    ['data', { partitionKey: 'k', data: new ArrayBuffer(3) }],
+    ['explicitHashKey', { partitionKey: 'k', data: 'x', explicitHashKey: 2n ** 128n }],
+    ['explicitHashKey', { partitionKey: 'k', data: 'x', explicitHashKey: -1n }],
+    ['explicitHashKey', { partitionKey: 'k', data: 'x', explicitHashKey: '340282366920938463463374607431768211456' }],
+    ['explicitHashKey', { partitionKey: 'k', data: 'x', explicitHashKey: '0x10' }],
+    ['explicitHashKey', { partitionKey: 'k', data: 'x', explicitHashKey: 5 }],
+  ])('names %s for %o', (field, input) => {
+    expect(usageError(input).field).toBe(field);
+  });
+
+  test('counts data and partition key together, as Kinesis does', () => {
+    const data = new Uint8Array(MIB - 3);
+    expect(checkUserRecord({ partitionKey: 'abc', data }, MIB).sizeBytes).toBe(MIB);
+    expect(usageError({ partitionKey: 'abcd', data })).toMatchObject({ field: 'data', got: `${MIB + 1} bytes` });
+  });
+
+  test('takes the edges: keys of 256 units, NUL, a BOM, empty data, text with U+FFFD of its own', () => {
+    for (const partitionKey of ['k'.repeat(256), '😀'.repeat(128), '\0', '\ufeffbom', '__proto__', '10']) {
+      expect(checkUserRecord({ partitionKey, data: '' }, MIB).data.length).toBe(0);
+    }
+    expect(checkUserRecord({ partitionKey: 'k', data: 'a\ufffdb' }, MIB).data.length).toBe(5);
+  });
+
+  test('copies the bytes, whichever kind of view they come in', () => {
+    const bytes = new Uint8Array([1, 2, 3, 4]);
+    for (const data of [bytes, Buffer.from(bytes.buffer), bytes.subarray(0, 4)]) {
+      bytes.set([1, 2, 3, 4]);
+      const checked = checkUserRecord({ partitionKey: 'k', data }, MIB);
+      bytes.fill(9);
+      expect([...checked.data]).toEqual([1, 2, 3, 4]);
+    }
+  });
+});
+
+describe('hash key', () => {
+  test('in hex is the number that Kinesis computes, and compares as it does', () => {
+    const keys = fc.string({ minLength: 1, maxLength: 20, unit: 'grapheme' });
+    fc.assert(
+      fc.property(keys, keys, (a, b) => {
+        const [left, right] = [userRecord({ key: a }), userRecord({ key: b })];
+        expect(BigInt(`0x${left.hashHex}`)).toBe(hashKeyOf(a));
+        expect(left.hashHex < right.hashHex).toBe(hashKeyOf(a) < hashKeyOf(b));
+      }),
+    );
+  });
+
+  test('is the explicit one where there is one, in any spelling', () => {
+    for (const explicitHashKey of ['007', ' 7 ', 7n]) {
+      const record = userRecord({ explicitHashKey });
+      expect(record.explicitHashKey).toBe(7n);
+      expect(record.hashHex).toBe('7'.padStart(32, '0'));
+    }
+  });
+
+  test('makes several lines of order of one partition key', () => {
+    const keys = [userRecord({}), userRecord({ explicitHashKey: 1n }), userRecord({ explicitHashKey: 2n })];
+    expect(new Set(keys.map((record) => record.orderKey)).size).toBe(3);
+    expect(userRecord({ explicitHashKey: '01' }).orderKey).toBe(keys[1]?.orderKey);
+  });
+});
+
+describe('outcome', () => {
+  test('has every attempt, its delay counted from the put or from the attempt before (KPL Attempt)', () => {
+    const record = userRecord({ nowMs: 1_000 });
+    noteAttempt(record, 1_100, 1_120, { errorCode: 'InternalFailure', errorMessage: 'oops', written: 'no' });
+    const place = { shardId: 'shardId-000000000000', sequenceNumber: '1', beganAtMs: 1_200, endedAtMs: 1_210 };
+    const result = putResult(record, place, 3);
+    expect(result.attempts).toEqual([
+      { delayMs: 100, durationMs: 20, errorCode: 'InternalFailure', errorMessage: 'oops', written: 'no' },
+      { delayMs: 80, durationMs: 10, written: 'yes' },
+    ]);
+    expect(result).toMatchObject({ shardId: 'shardId-000000000000', sequenceNumber: '1', subSequenceNumber: 3 });
+    expect(result.duplicate).toBe(false);
+    expect('subSequenceNumber' in putResult(record, place, undefined)).toBe(false);
+  });
+
+  test('is a duplicate after an attempt that was or may have been written', () => {
+    for (const written of ['yes', 'unknown'] as const) {
+      const record = userRecord();
+      noteAttempt(record, 1, 2, { errorCode: 'RequestTimeout', errorMessage: 'late', written });
+      const place = { shardId: 's', sequenceNumber: '1', beganAtMs: 3, endedAtMs: 4 };
+      expect(putResult(record, place, undefined).duplicate).toBe(true);
+    }
+  });
+
+  test('that failed holds the record, its code and its cause', () => {
+    const cause = new Error('network');
+    const input = { partitionKey: 'k', data: 'x' };
+    const error = putError({ code: 'EXPIRED', message: 'too late', retryable: true, cause }, input);
+    expect(error).toMatchObject({ code: 'EXPIRED', retryable: true, cause, userRecord: input, mayBeWritten: false });
+    expect(isPutError(error)).toBe(true);
+    expect(isPutError(new Error('other'))).toBe(false);
+  });
+});
