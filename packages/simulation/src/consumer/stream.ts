@@ -105,8 +105,9 @@ export class SimulatedStream {
       }
     }
     const last = answer.records.at(-1);
+    // AT_SEQUENCE_NUMBER reads the last record again, for the rest of its aggregate; alone it is nothing new.
     const batch =
-      last === undefined
+      last === undefined || (positions.length === 0 && last.sequenceNumber === sequenceNumber)
         ? undefined
         : {
             batchId,
