@@ -93,7 +93,7 @@ export class Aggregator {
   expire(nowMs: number): KinesisRecord[] {
     let sealed: KinesisRecord[] = [];
     if (this.#maplessUntilMs <= nowMs) {
-      sealed = this.#mapless;
+      sealed = this.#mapless.filter(({ phase }) => phase === 'mapless');
       this.#mapless = [];
       this.#maplessUntilMs = Number.POSITIVE_INFINITY;
     }
@@ -113,9 +113,17 @@ export class Aggregator {
     return [...this.#lanes].map(([shardId, lane]) => this.#seal(shardId, lane));
   }
 
+  /** Lets go of an open Kinesis record whose user records have all expired in here. One that waits for the map is passed over later. */
+  forget(kinesisRecord: KinesisRecord): void {
+    const { shardId } = kinesisRecord;
+    const lane = shardId === undefined ? undefined : this.#lanes.get(shardId);
+    if (shardId !== undefined && lane?.kinesisRecord === kinesisRecord) this.#seal(shardId, lane);
+  }
+
   /** Gives everything back unsealed: the shard map has changed, so it must be placed anew. */
   drain(): KinesisRecord[] {
-    const drained = [...[...this.#lanes.values()].map((lane) => lane.kinesisRecord), ...this.#mapless];
+    const open = [...this.#lanes.values()].map(({ kinesisRecord }) => kinesisRecord);
+    const drained = [...open, ...this.#mapless.filter(({ phase }) => phase === 'mapless')];
     this.#lanes.clear();
     this.#mapless = [];
     this.#maplessUntilMs = Number.POSITIVE_INFINITY;

@@ -428,7 +428,9 @@ export class Pipeline {
     for (const record of records) this.#markSettled(record);
     this.#effects.push({ kind: 'failed', records, failure });
     for (const { carrier } of records) {
-      if (carrier?.liveCount === 0 && carrier.phase !== 'done') this.#finish(carrier, nowMs);
+      if (carrier?.liveCount !== 0 || carrier.phase === 'done') continue;
+      this.#aggregator.forget(carrier);
+      this.#finish(carrier, nowMs);
     }
   }
 

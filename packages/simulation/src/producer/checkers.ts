@@ -1,0 +1,209 @@
+// Watches a producer's world from outside, with its own history: what was put, what each request held, what the stream took and
+// in which order, what each put was told. Knows nothing of the pipeline's insides. A violation is a sentence.
+import { decodeAggregatedRecord, type HashKey, type HashKeyRange, hashKeyOf, rangeContains } from '@shardline/common';
+import type { Entry } from '../../../producer/dist/batch.js';
+import type { PipelineOptions } from '../../../producer/dist/pipeline.js';
+import type { PutError, PutResult } from '../../../producer/dist/user-record.js';
+
+/** A user record as it was put. Its data begins with its number. */
+export interface PutRecord {
+  readonly number: number;
+  readonly partitionKey: string;
+  readonly explicitHashKey: bigint | undefined;
+  readonly data: Buffer;
+  readonly putAtMs: number;
+}
+
+interface Copy {
+  /** Place in the order in which the stream took Kinesis records. */
+  readonly order: number;
+  readonly shardId: string;
+  readonly sequenceNumber: string;
+  readonly subSequenceNumber: number | undefined;
+  /** Whether the KCL would hand it on: it drops an aggregated record that has one stray. */
+  readonly readable: boolean;
+}
+
+interface Outcome {
+  readonly atMs: number;
+  readonly end: PutResult | PutError;
+}
+
+interface PlainRecord {
+  readonly partitionKey: string;
+  readonly explicitHashKey?: HashKey;
+  readonly data: Uint8Array;
+}
+
+/** With less, a record may expire of itself: some requests, a reading of the shard list, a key's records one after the other. */
+const AMPLE_TTL_MS = 3_000;
+
+export class ProducerCheckers {
+  readonly violations: string[] = [];
+  readonly #options: PipelineOptions;
+  readonly #recordTtlMs: number;
+  readonly #put = new Map<number, PutRecord>();
+  readonly #copies = new Map<number, Copy[]>();
+  readonly #outcomes = new Map<number, Outcome>();
+  #appendCount = 0;
+
+  constructor(options: PipelineOptions, recordTtlMs: number) {
+    this.#options = options;
+    this.#recordTtlMs = recordTtlMs;
+  }
+
+  get outstandingCount(): number {
+    return this.#put.size - this.#outcomes.size;
+  }
+
+  recordPut(record: PutRecord): void {
+    this.#put.set(record.number, record);
+  }
+
+  /** A request begins: within limits, nothing too old in it. */
+  requestBegun(entries: readonly Entry[], now: number): void {
+    const { collectionMaxCount, collectionMaxSizeBytes, aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
+    if (entries.length > collectionMaxCount) this.#violate(`a request of ${entries.length} entries`);
+    const sizeBytes = entries.reduce(
+      (sum, entry) => sum + entry.data.length + Buffer.byteLength(entry.partitionKey),
+      0,
+    );
+    if (entries.length > 1 && sizeBytes > collectionMaxSizeBytes) this.#violate(`a request of ${sizeBytes} bytes`);
+    for (const entry of entries) {
+      const records = unpack(entry);
+      if (records.length > 1 && entry.data.length > aggregationMaxSizeBytes) {
+        this.#violate(`an aggregated record of ${entry.data.length} bytes`);
+      }
+      if (records.length > aggregationMaxCount) this.#violate(`an aggregated record of ${records.length} user records`);
+      const first = records[0];
+      if (first !== undefined && entry.explicitHashKey !== String(hashOf(first))) {
+        this.#violate('an entry whose hash key is not that of its first user record');
+      }
+      for (const { data } of records) {
+        const put = this.#known(data);
+        if (put !== undefined && now >= put.putAtMs + this.#recordTtlMs) {
+          this.#violate(`an attempt for record ${put.number} began ${now - put.putAtMs} ms after its put`);
+        }
+      }
+    }
+  }
+
+  /** The stream took an entry. */
+  appended(entry: Entry, shardId: string, range: HashKeyRange, sequenceNumber: string): void {
+    const order = this.#appendCount++;
+    const records = unpack(entry);
+    const readable = records.length === 1 || records.every((record) => rangeContains(range, hashOf(record)));
+    for (const [index, record] of records.entries()) {
+      const put = this.#known(record.data);
+      if (put === undefined) continue;
+      const sameKey = record.partitionKey === put.partitionKey;
+      if (!sameKey || !put.data.equals(record.data)) this.#violate(`record ${put.number} was changed on its way`);
+      const copies = this.#copies.get(put.number) ?? [];
+      const subSequenceNumber = records.length > 1 ? index : undefined;
+      copies.push({ order, shardId, sequenceNumber, subSequenceNumber, readable });
+      this.#copies.set(put.number, copies);
+    }
+  }
+
+  succeeded(number: number, result: PutResult, now: number): void {
+    this.#settled(number, result, now);
+    const copies = this.#copies.get(number) ?? [];
+    const copy = copies.find(
+      ({ shardId, sequenceNumber, subSequenceNumber }) =>
+        shardId === result.shardId &&
+        sequenceNumber === result.sequenceNumber &&
+        subSequenceNumber === result.subSequenceNumber,
+    );
+    if (copy === undefined)
+      this.#violate(`record ${number} succeeded and is not in the stream where it was said to be`);
+    else if (!copy.readable) this.#violate(`record ${number} succeeded where the KCL drops it`);
+    if (copies.length > 1 && !result.duplicate)
+      this.#violate(`record ${number} has copies that its result is silent about`);
+  }
+
+  failed(number: number, error: PutError, now: number): void {
+    this.#settled(number, error, now);
+    const put = this.#put.get(number);
+    if (error.code === 'EXPIRED' && put !== undefined && now < put.putAtMs + this.#recordTtlMs) {
+      this.#violate(`record ${number} expired before its time`);
+    }
+    if (error.code === 'THROTTLED' && !this.#options.failIfThrottled) {
+      this.#violate(`record ${number} failed for a throttling without failIfThrottled`);
+    }
+  }
+
+  /** At the end of a world: everything settled, nothing hidden, the order kept. */
+  checkEnd(healthySinceMs: number, abandoned: boolean): void {
+    for (const [number, put] of this.#put) {
+      const outcome = this.#outcomes.get(number);
+      if (outcome === undefined) {
+        this.#violate(`record ${number} never settled`);
+        continue;
+      }
+      if ('sequenceNumber' in outcome.end) continue;
+      const { code, mayBeWritten } = outcome.end;
+      if (!mayBeWritten && this.#copies.has(number)) {
+        this.#violate(`record ${number} failed as certainly not written and is in the stream`);
+      }
+      const hadTime = this.#recordTtlMs >= AMPLE_TTL_MS && put.putAtMs + this.#recordTtlMs > healthySinceMs;
+      const couldHave = !abandoned && hadTime;
+      if (couldHave && code === 'EXPIRED') {
+        this.#violate(`record ${number} expired although all was well for long enough`);
+      }
+    }
+    this.#checkOrder('any reader', () => true);
+    this.#checkOrder('the KCL', (copy) => copy.readable);
+  }
+
+  /** First copies of one key's successful records must be in put order. */
+  #checkOrder(reader: string, sees: (copy: Copy) => boolean): void {
+    const lastByKey = new Map<string, { readonly number: number; readonly order: number }>();
+    for (const [number, { partitionKey, explicitHashKey }] of this.#put) {
+      const outcome = this.#outcomes.get(number);
+      if (outcome === undefined || !('sequenceNumber' in outcome.end)) continue;
+      const first = this.#copies.get(number)?.find(sees);
+      if (first === undefined) continue;
+      const place = first.order + (first.subSequenceNumber ?? 0) / 1e6;
+      const key = `${partitionKey}|${explicitHashKey ?? ''}`;
+      const last = lastByKey.get(key);
+      if (last !== undefined && last.order > place) {
+        this.#violate(`${reader} sees record ${number} before record ${last.number} of the same key`);
+      }
+      lastByKey.set(key, { number, order: place });
+    }
+  }
+
+  #settled(number: number, end: PutResult | PutError, now: number): void {
+    if (this.#outcomes.has(number)) this.#violate(`record ${number} settled twice`);
+    this.#outcomes.set(number, { atMs: now, end });
+  }
+
+  #known(data: Uint8Array): PutRecord | undefined {
+    const put = this.#put.get(numberOf(data));
+    if (put === undefined) this.#violate('a record was sent that nobody put');
+    return put;
+  }
+
+  #violate(sentence: string): void {
+    this.violations.push(sentence);
+  }
+}
+
+/** Data that begins with the record's number and is padded to a length. */
+export function numberedData(number: number, lengthBytes: number): Buffer {
+  return Buffer.from(`${number}:`.padEnd(lengthBytes, '.'));
+}
+
+function numberOf(data: Uint8Array): number {
+  return Number.parseInt(Buffer.from(data).toString('latin1'), 10);
+}
+
+function unpack(entry: Entry): readonly PlainRecord[] {
+  const decoded = decodeAggregatedRecord(entry.data);
+  if (decoded.kind === 'aggregated') return decoded.records;
+  return [{ ...entry, explicitHashKey: BigInt(entry.explicitHashKey) as HashKey }];
+}
+
+function hashOf(record: PlainRecord): HashKey {
+  return record.explicitHashKey ?? hashKeyOf(record.partitionKey);
+}

@@ -1,0 +1,2 @@
+export { producerMistake, producerPlantedBugs } from './planted-bugs.ts';
+export { simulateProducer } from './world.ts';

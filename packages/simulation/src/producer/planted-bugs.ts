@@ -1,0 +1,182 @@
+// Mistakes planted on purpose, to show that the checkers would see them: each puts a broken stage in place of a sound one. They
+// live out here, the producer has no switch for them. CI asserts that every one is found.
+import { Aggregator } from '../../../producer/dist/aggregator.js';
+import type { Answer, EntryAnswer, KinesisRecord } from '../../../producer/dist/batch.js';
+import { Collector } from '../../../producer/dist/collector.js';
+import { Expiry } from '../../../producer/dist/expiry.js';
+import { KeyOrder } from '../../../producer/dist/order.js';
+import type { PipelineOptions, Stages } from '../../../producer/dist/pipeline.js';
+import { Retrier, type Verdict } from '../../../producer/dist/retrier.js';
+import { ShardMap } from '../../../producer/dist/shard-map.js';
+import type { UserRecord } from '../../../producer/dist/user-record.js';
+
+interface PlantedBug {
+  readonly name: string;
+  /** What a programmer would have done wrong. */
+  readonly mistake: string;
+  readonly stages: (options: PipelineOptions) => Partial<Stages>;
+}
+
+const plantedBugs: readonly PlantedBug[] = [
+  {
+    name: 'keys-overtake',
+    mistake: 'a key may have several Kinesis records under way',
+    stages: () => ({ order: new OvertakingOrder() }),
+  },
+  {
+    name: 'held-forgotten',
+    mistake: 'records held behind a Kinesis record are lost when it is taken apart',
+    stages: () => ({ order: new ForgetfulOrder() }),
+  },
+  {
+    name: 'any-shard-will-do',
+    mistake: 'an aggregated record counts as delivered wherever it was written',
+    stages: (options) => ({ retrier: new TrustingRetrier(options) }),
+  },
+  {
+    name: 'first-record-decides',
+    mistake: 'only the first user record of an aggregated record is looked at on a wrong shard',
+    stages: (options) => ({ retrier: new HastyRetrier(options) }),
+  },
+  {
+    name: 'no-answer-is-success',
+    mistake: 'a request without an answer counts as written',
+    stages: (options) => ({ retrier: new HopefulRetrier(options) }),
+  },
+  {
+    name: 'unknown-is-no',
+    mistake: 'a request without an answer counts as certainly not written',
+    stages: (options) => ({ retrier: new CertainRetrier(options) }),
+  },
+  {
+    name: 'retries-lost',
+    mistake: 'of several Kinesis records to be tried again only the first is kept',
+    stages: (options) => ({ retrier: new LossyRetrier(options) }),
+  },
+  {
+    name: 'frame-forgotten',
+    mistake: 'the 20 bytes around the message are not counted',
+    stages: (options) => ({
+      aggregator: new Aggregator({ ...options, aggregationMaxSizeBytes: options.aggregationMaxSizeBytes + 20 }),
+    }),
+  },
+  {
+    name: 'one-too-many',
+    mistake: 'a request takes one entry more than it may',
+    stages: (options) => ({
+      collector: new Collector({ ...options, collectionMaxCount: options.collectionMaxCount + 1 }),
+    }),
+  },
+  {
+    name: 'never-too-old',
+    mistake: 'the time to live is not watched',
+    stages: () => ({ expiry: new SleepingExpiry() }),
+  },
+  {
+    name: 'expires-in-flight',
+    mistake: 'a record in flight is given up when its time is over',
+    stages: () => ({ expiry: new ImpatientExpiry() }),
+  },
+  {
+    name: 'map-never-renewed',
+    mistake: 'a wrong prediction does not make the shard list be read again',
+    stages: () => ({ shardMap: new StubbornShardMap() }),
+  },
+];
+
+/** Names of the planted bugs. */
+export const producerPlantedBugs: readonly string[] = plantedBugs.map(({ name }) => name);
+
+/** What a programmer would have done wrong. */
+export function producerMistake(name: string): string {
+  return bugOf(name).mistake;
+}
+
+/** The stages to replace, made anew for a world. */
+export function brokenStages(name: string | undefined, options: PipelineOptions): Partial<Stages> {
+  return name === undefined ? {} : bugOf(name).stages(options);
+}
+
+function bugOf(name: string): PlantedBug {
+  const bug = plantedBugs.find((one) => one.name === name);
+  if (bug === undefined) throw new RangeError(`expected one of ${producerPlantedBugs.join(', ')}, got ${name}`);
+  return bug;
+}
+
+class OvertakingOrder extends KeyOrder {
+  override carrierOf(): undefined {
+    return undefined;
+  }
+}
+
+class ForgetfulOrder extends KeyOrder {
+  override takeAll(orderKey: string): Iterable<UserRecord> {
+    super.takeAll(orderKey);
+    return [];
+  }
+}
+
+class TrustingRetrier extends Retrier {
+  override judge(kinesisRecord: KinesisRecord, answer: EntryAnswer, shardMap: ShardMap): Verdict {
+    const verdict = super.judge(kinesisRecord, answer, shardMap);
+    return verdict.kind === 'misplaced' || verdict.kind === 'undecided' ? { ...verdict, kind: 'delivered' } : verdict;
+  }
+}
+
+class HastyRetrier extends Retrier {
+  override judge(kinesisRecord: KinesisRecord, answer: EntryAnswer, shardMap: ShardMap): Verdict {
+    const verdict = super.judge(kinesisRecord, answer, shardMap);
+    const first = kinesisRecord.records[0];
+    const fits = verdict.kind === 'misplaced' && shardMap.contains(verdict.shardId, first?.hashHex ?? '') === true;
+    return fits ? { ...verdict, kind: 'delivered' } : verdict;
+  }
+}
+
+class HopefulRetrier extends Retrier {
+  override judgeRequest(answer: Extract<Answer, { kind: 'failed' }>): Verdict {
+    if (answer.written === 'no') return super.judgeRequest(answer);
+    return { kind: 'delivered', shardId: 'shardId-000000000000', sequenceNumber: '0' };
+  }
+}
+
+class CertainRetrier extends Retrier {
+  override judgeRequest(answer: Extract<Answer, { kind: 'failed' }>): Verdict {
+    return super.judgeRequest({ ...answer, written: 'no' });
+  }
+}
+
+class LossyRetrier extends Retrier {
+  override put(kinesisRecords: readonly KinesisRecord[], nowMs: number, random: number): void {
+    super.put(kinesisRecords.slice(0, 1), nowMs, random);
+  }
+}
+
+class SleepingExpiry extends Expiry {
+  override deadline(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  override expire(): UserRecord[] {
+    return [];
+  }
+}
+
+class ImpatientExpiry extends Expiry {
+  readonly #all: UserRecord[] = [];
+
+  override put(record: UserRecord): void {
+    super.put(record);
+    this.#all.push(record);
+  }
+
+  override expire(nowMs: number): UserRecord[] {
+    super.expire(nowMs);
+    return this.#all.filter((record) => !record.settled && record.expiresAtMs <= nowMs);
+  }
+}
+
+class StubbornShardMap extends ShardMap {
+  override invalidate(): boolean {
+    return false;
+  }
+}

@@ -1,0 +1,24 @@
+import { describe, expect, test } from 'vitest';
+import { producerPlantedBugs } from './planted-bugs.ts';
+import { simulateProducer } from './world.ts';
+
+const SEEDS = 200;
+
+test(`nothing is violated in ${SEEDS} worlds`, () => {
+  for (let seed = 1; seed <= SEEDS; seed++)
+    expect({ seed, ...simulateProducer(seed) }).toEqual({ seed, violations: [] });
+});
+
+test('a seed replays to the byte, broken or not', () => {
+  for (const seed of [3, 30]) {
+    const bug = { plantedBug: 'keys-overtake' };
+    expect(simulateProducer(seed, bug)).toEqual(simulateProducer(seed, bug));
+  }
+});
+
+describe('a planted bug is found', () => {
+  test.each(producerPlantedBugs)('%s', (plantedBug) => {
+    const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1);
+    expect(seeds.find((seed) => simulateProducer(seed, { plantedBug }).violations.length > 0)).toBeDefined();
+  });
+});
