@@ -1,0 +1,123 @@
+// The stream's shards by ListShards. One of the few files that call AWS; it decides nothing about leases.
+// Pages after the first are asked for by their token alone: the API refuses a token beside a stream or a filter.
+import {
+  type KinesisClient,
+  type Shard as ListedShard,
+  ListShardsCommand,
+  type ListShardsCommandInput,
+  type ListShardsCommandOutput,
+  type ShardFilter,
+} from '@aws-sdk/client-kinesis';
+import {
+  type Clock,
+  invariant,
+  OperatingError,
+  parseHashKey,
+  parseSequenceNumber,
+  type StreamIdentifier,
+  streamAddress,
+} from '@shardline/common';
+import { AwsCalls } from '../aws-call.ts';
+import type { ListShards } from '../coordination/effects.ts';
+import type { ChildShard, Shard } from '../coordination/lease.ts';
+import type { InitialPosition } from '../coordination/shard-sync.ts';
+
+export interface StreamShardsOptions {
+  readonly client: KinesisClient;
+  readonly stream: StreamIdentifier;
+  readonly initialPosition: InitialPosition;
+  /** With AT_TIMESTAMP. */
+  readonly timestamp: Date | undefined;
+  /** One call, ms. */
+  readonly requestTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+export class StreamShards {
+  readonly #options: StreamShardsOptions;
+  readonly #calls: AwsCalls;
+
+  constructor(options: StreamShardsOptions) {
+    this.#options = options;
+    const { requestTimeoutMs: timeoutMs, clock } = options;
+    this.#calls = new AwsCalls({
+      timeoutMs,
+      clock,
+      resource: `stream ${options.stream.streamArn ?? options.stream.streamName}`,
+      codes: { notFound: 'STREAM_NOT_FOUND', failed: 'REQUEST_FAILED' },
+    });
+  }
+
+  /** @throws OperatingError STREAM_NOT_FOUND or ACCESS_DENIED, among others, when the stream can't be listed. */
+  async check(): Promise<void> {
+    await this.#page({ ...streamAddress(this.#options.stream), MaxResults: 1 });
+  }
+
+  /** All shards, or those at the initial position (where records can still be read from there on). */
+  async list(filter: ListShards['filter']): Promise<Shard[]> {
+    const shards: Shard[] = [];
+    let input: ListShardsCommandInput = {
+      ...streamAddress(this.#options.stream),
+      ...(filter === 'initial' && { ShardFilter: this.#initialFilter() }),
+    };
+    for (;;) {
+      const { Shards, NextToken } = await this.#page(input);
+      for (const shard of Shards ?? []) shards.push(readShard(shard));
+      if (NextToken === undefined) return shards;
+      input = { NextToken };
+    }
+  }
+
+  close(): void {
+    this.#calls.close();
+  }
+
+  async #page(input: ListShardsCommandInput): Promise<Pick<ListShardsCommandOutput, 'Shards' | 'NextToken'>> {
+    const command = new ListShardsCommand(input);
+    return this.#calls.call('kinesis:ListShards', (options) => this.#options.client.send(command, options));
+  }
+
+  #initialFilter(): ShardFilter {
+    const { initialPosition, timestamp } = this.#options;
+    if (initialPosition === 'LATEST') return { Type: 'AT_LATEST' };
+    if (initialPosition === 'TRIM_HORIZON') return { Type: 'AT_TRIM_HORIZON' };
+    invariant(timestamp !== undefined, 'AT_TIMESTAMP has a timestamp');
+    return { Type: 'AT_TIMESTAMP', Timestamp: timestamp };
+  }
+}
+
+/** A child as the last answer of its parent names it. @throws OperatingError when the answer is incomplete. */
+export function readChild(child: {
+  readonly ShardId?: string | undefined;
+  readonly ParentShards?: readonly string[] | undefined;
+  readonly HashKeyRange?: ListedShard['HashKeyRange'];
+}): ChildShard {
+  const parentShardIds = child.ParentShards ?? [];
+  if (child.ShardId === undefined || parentShardIds.length === 0) throw incomplete('ChildShards');
+  return { shardId: child.ShardId, parentShardIds, hashKeyRange: readRange(child.HashKeyRange) };
+}
+
+function readShard(shard: ListedShard): Shard {
+  const starting = shard.SequenceNumberRange?.StartingSequenceNumber;
+  const ending = shard.SequenceNumberRange?.EndingSequenceNumber;
+  if (shard.ShardId === undefined || starting === undefined) throw incomplete('Shards');
+  return {
+    shardId: shard.ShardId,
+    parentShardIds: [shard.ParentShardId, shard.AdjacentParentShardId].filter((id) => id !== undefined),
+    hashKeyRange: readRange(shard.HashKeyRange),
+    startingSequenceNumber: parseSequenceNumber(starting),
+    endingSequenceNumber: ending === undefined ? undefined : parseSequenceNumber(ending),
+  };
+}
+
+function readRange(range: ListedShard['HashKeyRange']): Shard['hashKeyRange'] {
+  if (range?.StartingHashKey === undefined || range.EndingHashKey === undefined) throw incomplete('HashKeyRange');
+  return {
+    start: parseHashKey(range.StartingHashKey, 'StartingHashKey'),
+    end: parseHashKey(range.EndingHashKey, 'EndingHashKey'),
+  };
+}
+
+function incomplete(field: string): OperatingError {
+  return new OperatingError('REQUEST_FAILED', `Kinesis answered with an incomplete ${field}`, { retryable: true });
+}

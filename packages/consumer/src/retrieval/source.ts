@@ -1,0 +1,41 @@
+// The port through which a tenure reads its shard: Kinesis records in, user records out, in order, from a position on.
+// One source serves one tenure; polling.ts is one kind, enhanced fan-out will be another. A source paces itself, decides no
+// retry (a failed fetch is asked again by the core) and holds at most one answer of Kinesis.
+// Invariant: between two fetches with `after` of the second = `last` of the first, no record is left out and none repeated.
+import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { ChildShard } from '../coordination/lease.ts';
+import type { UserRecord } from '../handler.ts';
+
+export interface SourceBatch {
+  /** May be empty where only the position moved on: every record was before it, or an aggregate held none. */
+  readonly records: readonly UserRecord[];
+  /** Data bytes of `records`. */
+  readonly byteCount: number;
+  /** Position of the last user record, later than `after`. */
+  readonly last: ExtendedSequenceNumber;
+  readonly millisBehindLatest: number | undefined;
+  readonly kinesisRecordCount: number;
+  /** Aggregated records that couldn't be read and are delivered as they are. */
+  readonly corruptCount: number;
+  /** User records whose hash key lies outside the shard's range: delivered, where the KCL drops the whole aggregate. */
+  readonly strayCount: number;
+}
+
+export interface SourceRead {
+  /** Undefined: nothing new. */
+  readonly batch: SourceBatch | undefined;
+  /** No record will ever follow. */
+  readonly atShardEnd: boolean;
+  /** At the end: the children; empty only if the shard or its stream is gone. */
+  readonly childShards: readonly ChildShard[];
+}
+
+export interface ShardSource {
+  /**
+   * Reads once, after a pause if one is due; nothing at or before `after` is returned. One call at a time.
+   * @throws OperatingError; the signal's reason when it is aborted.
+   */
+  fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead>;
+  /** Ends a fetch under way and drops what is held. */
+  close(): void;
+}
