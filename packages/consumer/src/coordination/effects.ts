@@ -63,12 +63,17 @@ export interface CheckpointLease {
   /** Written too when known (at the shard's end). */
   readonly childShardIds: readonly string[] | undefined;
 }
-/** Condition: row exists, leaseOwner and checkpointOwner as seen. Sets the owner, removes checkpointOwner, adds 1 to the counter. */
+/**
+ * Condition: row exists, leaseOwner and checkpointOwner as seen, and the counter too when one is given. Sets the owner, removes
+ * checkpointOwner, adds 1 to the counter. The KCL's leader gives no counter; ours does when it takes a lease from nobody or from
+ * a silent owner, so that an owner which comes back between the leader's look and its write keeps the lease.
+ */
 export interface AssignLease {
   readonly kind: 'assignLease';
   readonly leaseKey: string;
   readonly seenOwner: string | undefined;
   readonly seenCheckpointOwner: string | undefined;
+  readonly seenCounter: number | undefined;
   readonly newOwner: string;
   /** The holder's own tenure when it completes a handoff, undefined for the leader. */
   readonly tenure: Tenure | undefined;

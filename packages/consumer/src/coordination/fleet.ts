@@ -8,6 +8,8 @@ export interface FleetOptions {
   readonly workerId: string;
   readonly failoverTimeMs: number;
   readonly gracefulLeaseHandoffTimeoutMs: number;
+  /** A lease must have been seen at SHARD_END for so long before it may be cleaned up. */
+  readonly completedLeaseCleanupIntervalMs: number;
   /** A worker whose metric row has not changed for so long gets no leases. */
   readonly workerStaleMs: number;
 }
@@ -20,6 +22,8 @@ interface LeaseSight {
   /** `from>to` of the handoff under way, and when it was first seen. */
   readonly handoff: string | undefined;
   readonly handoffSince: number;
+  /** When it was first seen at SHARD_END. */
+  readonly endedSince: number | undefined;
 }
 
 interface WorkerSight {
@@ -77,6 +81,20 @@ export class Fleet {
       });
   }
 
+  /**
+   * Whether the lease ended long enough ago to be deleted. The wait outlives every request that could still make it anew:
+   * a creation that was sent before the shard was worked off, and lingered.
+   */
+  mayCleanUp(leaseKey: string): boolean {
+    const endedSince = this.#leases.get(leaseKey)?.endedSince;
+    return endedSince !== undefined && this.#readAt - endedSince >= this.#options.completedLeaseCleanupIntervalMs;
+  }
+
+  /** Whether someone still renews it, so that a look at its counter is soon out of date. */
+  isLive(lease: Lease): boolean {
+    return actualOwner(lease) !== undefined && !this.#isExpired(lease);
+  }
+
   #seeLease(lease: Lease, now: number): LeaseSight {
     const owner = actualOwner(lease);
     const last = this.#leases.get(lease.leaseKey);
@@ -90,6 +108,7 @@ export class Fleet {
       since: same ? last.since : now,
       handoff,
       handoffSince: last !== undefined && last.handoff === handoff ? last.handoffSince : now,
+      endedSince: isEnded(lease) ? (last?.endedSince ?? now) : undefined,
     };
   }
 

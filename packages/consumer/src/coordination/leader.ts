@@ -296,7 +296,7 @@ export class Leader {
       this.#fleet.activeWorkers(),
       this.#options.maxLeasesForWorker,
     );
-    const deleted = planCleanup(this.#table);
+    const deleted = planCleanup(this.#table).filter((leaseKey) => this.#fleet.mayCleanUp(leaseKey));
 
     const writes: Effect[] = [];
     for (const lease of missing)
@@ -305,8 +305,16 @@ export class Leader {
       const lease = byKey.get(leaseKey) as Lease;
       if (kind === 'handOff') writes.push({ kind: 'handOffLease', leaseKey, from: lease.leaseOwner as string, to });
       else {
-        const { leaseOwner: seenOwner, checkpointOwner: seenCheckpointOwner } = lease;
-        writes.push({ kind: 'assignLease', leaseKey, seenOwner, seenCheckpointOwner, newOwner: to, tenure: undefined });
+        writes.push({
+          kind: 'assignLease',
+          leaseKey,
+          seenOwner: lease.leaseOwner,
+          seenCheckpointOwner: lease.checkpointOwner,
+          // A handoff that is overdue is ended although its old owner still renews.
+          seenCounter: this.#fleet.isLive(lease) ? undefined : lease.leaseCounter,
+          newOwner: to,
+          tenure: undefined,
+        });
       }
     }
     for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey });

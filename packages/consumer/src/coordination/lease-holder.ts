@@ -158,6 +158,7 @@ export class LeaseHolder {
         ...base,
         seenOwner: this.successor,
         seenCheckpointOwner: me,
+        seenCounter: undefined,
         newOwner: this.successor,
       };
     }

@@ -460,17 +460,19 @@ const operations: {
     );
   },
 
-  assignLease: (rows, { leaseKey, seenOwner, seenCheckpointOwner, newOwner }) => {
+  assignLease: (rows, { leaseKey, seenOwner, seenCheckpointOwner, seenCounter, newOwner }) => {
     const owner = seenAs('leaseOwner', seenOwner);
     const checkpointOwner = seenAs('checkpointOwner', seenCheckpointOwner);
     const switches = ownerSwitches({ leaseOwner: seenOwner, checkpointOwner: seenCheckpointOwner }, newOwner);
+    const counter = seenCounter === undefined ? '' : ' AND leaseCounter = :seenCounter';
     return rows.update(
       leaseKey,
-      `attribute_exists(leaseKey) AND ${owner.condition} AND ${checkpointOwner.condition}`,
+      `attribute_exists(leaseKey) AND ${owner.condition} AND ${checkpointOwner.condition}${counter}`,
       'SET leaseOwner = :newOwner REMOVE checkpointOwner ADD leaseCounter :one, ownerSwitchesSinceCheckpoint :switches',
       {
         ...owner.values,
         ...checkpointOwner.values,
+        ...(seenCounter === undefined ? {} : { ':seenCounter': { N: String(seenCounter) } }),
         ':newOwner': { S: newOwner },
         ':one': { N: '1' },
         ':switches': { N: String(switches) },

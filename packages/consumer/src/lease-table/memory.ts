@@ -98,11 +98,14 @@ const operations: Operations = {
       }),
     ),
 
-  assignLease: (table, { leaseKey, seenOwner, seenCheckpointOwner, newOwner }) =>
+  assignLease: (table, { leaseKey, seenOwner, seenCheckpointOwner, seenCounter, newOwner }) =>
     write(
       table,
       leaseKey,
-      (row) => row.leaseOwner === seenOwner && row.checkpointOwner === seenCheckpointOwner,
+      (row) =>
+        row.leaseOwner === seenOwner &&
+        row.checkpointOwner === seenCheckpointOwner &&
+        (seenCounter === undefined || row.leaseCounter === seenCounter),
       (row) => ({
         ...row,
         leaseOwner: newOwner,

@@ -25,6 +25,8 @@ const TIMES = {
   leaseAssignmentIntervalMs: 600,
   leaderLeaseDurationMs: 2400,
   shardSyncIntervalMs: 2000,
+  // Longer than the latest of late requests (TIMEOUT_MS + 3000).
+  completedLeaseCleanupIntervalMs: 4000,
   gracefulLeaseHandoffTimeoutMs: 2000,
   workerMetricsReportIntervalMs: 900,
   workerStaleMs: 2000,
@@ -90,6 +92,8 @@ export class World {
   #eventCount = 0;
   #moveCount = 0;
   #startsToCome = 0;
+  /** When the last late request lands; what it does is no unrest of the healed world. */
+  #lastLateAt = 0;
 
   constructor(seed: number, bug: PlantedBug | undefined, transcript: boolean) {
     this.#seed = seed;
@@ -127,6 +131,7 @@ export class World {
     const until = queue.now + DRAIN_MS;
     const settled = (): boolean =>
       this.#startsToCome === 0 &&
+      queue.now > this.#lastLateAt &&
       this.#processes.every((process) => process.pausedUntil <= queue.now) &&
       checkers.drained() &&
       checkers.balanced(this.table.leases.values(), this.#liveWorkers());
@@ -192,10 +197,10 @@ export class World {
   #start(): void {
     const { prng } = this;
     const id = this.#processes.length;
-    const dead = this.#processes.filter((process) => !process.alive);
+    const living = new Set(this.#processes.filter((process) => process.alive).map((process) => process.workerId));
+    const dead = this.#processes.filter((process) => !living.has(process.workerId));
     // A worker id is usually fresh; a restarted process with a stable one adopts what it left.
-    const reuse = dead.length > 0 && prng.chance(0.25) ? prng.pick(dead).workerId : undefined;
-    const workerId = reuse !== undefined && !this.#liveWorkers().includes(reuse) ? reuse : `worker-${id}`;
+    const workerId = dead.length > 0 && prng.chance(0.25) ? prng.pick(dead).workerId : `worker-${id}`;
     const options: WorkerOptions = {
       ...TIMES,
       workerId,
@@ -366,7 +371,9 @@ export class World {
       return;
     }
     if (this.#mishap(rates.late)) {
-      this.queue.after(TIMEOUT_MS + this.prng.between(1, 3000), () => this.#apply(process, effect));
+      const lateMs = TIMEOUT_MS + this.prng.between(1, 3000);
+      this.#lastLateAt = Math.max(this.#lastLateAt, this.queue.now + lateMs);
+      this.queue.after(lateMs, () => this.#apply(process, effect));
       this.#fail(process, TIMEOUT_MS, effect, 'no answer: the request is late');
       return;
     }

@@ -38,6 +38,9 @@ interface PlainRecord {
 /** With less, a record may expire of itself: some requests, a reading of the shard list, a key's records one after the other. */
 const AMPLE_TTL_MS = 3_000;
 
+/** No sound world comes near. */
+const MOST_REQUESTS = 5_000;
+
 export class ProducerCheckers {
   readonly violations: string[] = [];
   readonly #options: PipelineOptions;
@@ -46,6 +49,7 @@ export class ProducerCheckers {
   readonly #copies = new Map<number, Copy[]>();
   readonly #outcomes = new Map<number, Outcome>();
   #appendCount = 0;
+  #requestCount = 0;
 
   constructor(options: PipelineOptions, recordTtlMs: number) {
     this.#options = options;
@@ -63,6 +67,7 @@ export class ProducerCheckers {
   /** A request begins: within limits, nothing too old in it. */
   requestBegun(entries: readonly Entry[], now: number): void {
     const { collectionMaxCount, collectionMaxSizeBytes, aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
+    if (++this.#requestCount > MOST_REQUESTS) this.#violate('requests without end');
     if (entries.length > collectionMaxCount) this.#violate(`a request of ${entries.length} entries`);
     const sizeBytes = entries.reduce(
       (sum, entry) => sum + entry.data.length + Buffer.byteLength(entry.partitionKey),
