@@ -37,7 +37,12 @@ export function checkPartitionKey(key: unknown, field = 'partitionKey'): string 
 
 /** The hash key of a partition key: MD5 of its UTF-8 bytes (Kinesis API, PutRecord). */
 export function hashKeyOf(partitionKey: string): HashKey {
-  return BigInt(`0x${hash('md5', partitionKey, 'hex')}`) as HashKey;
+  return BigInt(`0x${hashHexOf(partitionKey)}`) as HashKey;
+}
+
+/** The same as 32 hexadecimal digits, which sort as the numbers do and cost no bigint. */
+export function hashHexOf(partitionKey: string): string {
+  return hash('md5', partitionKey, 'hex');
 }
 
 /**

@@ -2,10 +2,10 @@
 // key; after that only the stages of the pipeline touch it. What is wrong with it is said at the call, as a UsageError.
 // Invariants: the bytes are the producer's own copy; `sequence` rises with every put, and is what "put order" means; a record
 // settles exactly once (`settled`).
-import { hash } from 'node:crypto';
 import {
   describe,
   type HashKey,
+  hashHexOf,
   MAX_PARTITION_KEY_UNITS,
   type OperatingCode,
   OperatingError,
@@ -160,7 +160,7 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
     );
   }
   if (explicitHashKey === undefined) {
-    const hashHex = hash('md5', partitionKey, 'hex');
+    const hashHex = hashHexOf(partitionKey);
     return { partitionKey, explicitHashKey, data, sizeBytes, hashHex, orderKey: partitionKey };
   }
   const hashHex = explicitHashKey.toString(16).padStart(32, '0');
