@@ -2,7 +2,7 @@
 // once, when the producer is made; what is wrong with them is a UsageError that names the option. Transport settings belong to
 // the SDK client.
 // Invariant: past this file every option has a valid value.
-import { KinesisClient } from '@aws-sdk/client-kinesis';
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
   DEFAULT_MAX_RECORD_BYTES,
@@ -108,11 +108,7 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     if (!knownNames.has(name)) throw new UsageError(name, 'a known option', `an unknown one${nearest(name)}`);
   }
   const { client } = options;
-  if (
-    client !== undefined &&
-    !(client instanceof KinesisClient) &&
-    typeof Reflect.get(Object(client), 'send') !== 'function'
-  ) {
+  if (client !== undefined && typeof Reflect.get(Object(client), 'send') !== 'function') {
     throw new UsageError('client', 'a KinesisClient of @aws-sdk/client-kinesis', describe(client));
   }
   const maxUserRecordSizeBytes = readNumber(options, 'maxUserRecordSizeBytes');
