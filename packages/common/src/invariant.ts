@@ -1,4 +1,5 @@
 // Checks of our own rules. Not for input: bad input is a UsageError.
+import { inspect } from 'node:util';
 import { InvariantError } from './errors.ts';
 
 /** Throws an InvariantError unless `condition` holds. */
@@ -8,5 +9,8 @@ export function invariant(condition: unknown, message: string): asserts conditio
 
 /** For the end of a switch over `kind`: a case was forgotten. */
 export function unreachable(value: never): never {
-  throw new InvariantError(`unexpected case: ${JSON.stringify(value)}`);
+  // Not JSON: events carry bigints.
+  throw new InvariantError(
+    `unexpected case: ${inspect(value, { depth: 2, breakLength: Infinity, maxStringLength: 100 })}`,
+  );
 }
