@@ -68,6 +68,8 @@ export interface ConsumerDiagnostics {
     kinesisRecordCount: number;
     userRecordCount: number;
     corruptCount: number;
+    /** User records whose hash key lies outside the shard's range. */
+    strayCount: number;
     millisBehindLatest?: number;
   };
   /** The user's handler finished with a batch or threw. */

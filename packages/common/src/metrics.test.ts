@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { UsageError } from './errors.ts';
+import { type MetricsSink, noMetrics, resolveMetrics } from './metrics.ts';
+
+test('without a sink nothing is kept and nothing thrown', () => {
+  const sink = resolveMetrics(undefined);
+  expect(sink).toBe(noMetrics);
+  sink.count('UserRecordsPut', 1, { StreamName: 'orders' });
+  sink.sample('RequestTime', 12.5, 'Milliseconds');
+  sink.gauge('UserRecordsPending', 3);
+});
+
+test('a sink is used as it is given, its own `this` kept', () => {
+  class Totals implements MetricsSink {
+    readonly seen: unknown[] = [];
+    count(name: string, value: number): void {
+      this.seen.push([name, value]);
+    }
+    sample(name: string, value: number): void {
+      this.seen.push([name, value]);
+    }
+    gauge(name: string, value: number): void {
+      this.seen.push([name, value]);
+    }
+  }
+  const totals = new Totals();
+  const sink = resolveMetrics(totals);
+  sink.count('a', 1);
+  sink.sample('b', 2, 'Bytes');
+  sink.gauge('c', 3);
+  expect(totals.seen).toEqual([
+    ['a', 1],
+    ['b', 2],
+    ['c', 3],
+  ]);
+});
+
+test('a sink that lacks a method is a usage error', () => {
+  const { gauge: _gauge, ...incomplete } = noMetrics;
+  for (const wrong of [incomplete, null, 'cloudwatch', () => 0]) {
+    expect(() => resolveMetrics(wrong as unknown as MetricsSink)).toThrow(UsageError);
+  }
+  expect(() => resolveMetrics(7 as unknown as MetricsSink, 'sink')).toThrow(
+    'sink: expected an object with the methods count, sample, gauge, got 7',
+  );
+});
