@@ -91,6 +91,8 @@ export class PollingSource implements ShardSource {
         throw error;
       }
     }
+    // Batches out of a big answer must not follow each other without letting timers and sockets have their turn.
+    else await delay(this.#clock, 0, signal);
     const batch = this.#takeBatch(after);
     if (this.#children === undefined || this.#backlogAt < this.#backlog.length) {
       return { batch, atShardEnd: false, childShards: [] };

@@ -1,0 +1,333 @@
+// ★ One record's way from its shard to the handler, a tenure at a time: fetched from the source, kept by its batch id, given
+// to the handler, dropped. It does what the core asks, in the order in which the core asks, and vouches for nothing by
+// itself. Invariants: handler calls of a tenure never overlap; a batch stays here until the handler has finished it or the
+// tenure is closed; `closeShard` is done only when nothing of the tenure runs any more.
+import {
+  type Clock,
+  compareExtended,
+  consumerDiagnostics,
+  type ExtendedSequenceNumber,
+  invariant,
+  type Logger,
+  type MetricsSink,
+  SHARD_END,
+  unreachable,
+} from '@shardline/common';
+import type {
+  CloseShard,
+  DeliverBatch,
+  DrainShard,
+  EndShard,
+  FetchBatch,
+  OpenShard,
+  ResultOf,
+  Results,
+  ShardEffect,
+  Tenure,
+} from '../coordination/effects.ts';
+import type { ShardContext, ShardHandler } from '../handler.ts';
+import type { ShardSource, SourceBatch } from '../retrieval/source.ts';
+import { type Checkpointer, leaseLost, readPosition } from './checkpointer.ts';
+
+export interface DeliveryOptions {
+  readonly application: string;
+  readonly workerId: string;
+  readonly handler: ShardHandler;
+  /** `manual`: a finished batch vouches for nothing, only `context.checkpoint` does. */
+  readonly checkpointing: 'auto' | 'manual';
+  readonly openSource: (shard: { readonly leaseKey: string; readonly shardId: string }) => ShardSource;
+  readonly checkpointer: Checkpointer;
+  readonly logger: Logger;
+  readonly metrics: MetricsSink;
+  readonly clock: Clock;
+}
+
+/** One tenure of one shard. */
+interface Shard {
+  readonly leaseKey: string;
+  readonly shardId: string;
+  readonly source: ShardSource;
+  readonly controller: AbortController;
+  readonly context: ShardContext;
+  readonly logger: Logger;
+  readonly batches: Map<number, SourceBatch>;
+  batchCount: number;
+  /** `initialize` has returned. */
+  opened: boolean;
+  /** The handler call under way; never rejects. */
+  call: Promise<void> | undefined;
+  /** Handled and finished up to here, or checkpointed by hand. */
+  finishedTo: ExtendedSequenceNumber;
+  /** What `checkpoint()` without a position means in the call under way. */
+  givenTo: ExtendedSequenceNumber | undefined;
+  millisBehindLatest: number | undefined;
+  straysReported: boolean;
+  /** Known at the shard's end. */
+  childShardIds: readonly string[];
+}
+
+/** Wraps what the handler threw, to tell it from a failure of ours. */
+export class HandlerThrew extends Error {
+  readonly thrown: unknown;
+
+  constructor(thrown: unknown) {
+    super('the handler threw');
+    this.thrown = thrown;
+  }
+}
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  readonly #shards = new Map<Tenure, Shard>();
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+  }
+
+  /** Runs one effect. Rejects with HandlerThrew, or with what the source threw. */
+  async run<E extends ShardEffect>(effect: E): Promise<ResultOf<E>> {
+    // The switch pairs each kind with its result; TypeScript can't follow that through a type parameter.
+    return (await this.#run(effect)) as ResultOf<E>;
+  }
+
+  /** How far behind its tip a tenure's shard was at the last read. */
+  millisBehindLatest(tenure: Tenure): number | undefined {
+    return this.#shards.get(tenure)?.millisBehindLatest;
+  }
+
+  /** Aborts whatever is left, without waiting: the runtime has ended. */
+  abandon(reason: unknown): void {
+    for (const shard of this.#shards.values()) {
+      shard.controller.abort(reason);
+      shard.source.close();
+      shard.batches.clear();
+    }
+    this.#shards.clear();
+  }
+
+  #run(effect: ShardEffect): Promise<Results[ShardEffect['kind']]> {
+    switch (effect.kind) {
+      case 'openShard':
+        return this.#open(effect);
+      case 'fetchBatch':
+        return this.#fetch(effect);
+      case 'deliverBatch':
+        return this.#deliver(effect);
+      case 'drainShard':
+        return this.#drain(effect);
+      case 'endShard':
+        return this.#end(effect);
+      case 'closeShard':
+        return this.#close(effect);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  // --- in the order of a tenure's life ---
+
+  async #open(effect: OpenShard): Promise<undefined> {
+    let shard = this.#shards.get(effect.tenure);
+    if (shard === undefined) {
+      shard = this.#admit(effect);
+      this.#shards.set(effect.tenure, shard);
+    }
+    const { handler } = this.#options;
+    const { sequenceNumber, subSequenceNumber } = effect.checkpoint;
+    const position = { sequenceNumber: String(sequenceNumber), subSequenceNumber };
+    const { context } = shard;
+    await this.#call(shard, undefined, () => handler.initialize?.(position, context));
+    shard.opened = true;
+    return undefined;
+  }
+
+  async #fetch({ tenure, after }: FetchBatch): Promise<Results['fetchBatch']> {
+    const shard = this.#shard(tenure);
+    const { batch, atShardEnd, childShards } = await shard.source.fetch(after, shard.controller.signal);
+    if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
+    if (batch === undefined) return { batch: undefined, atShardEnd, childShards };
+    this.#observe(shard, batch);
+    shard.batchCount += 1;
+    const batchId = shard.batchCount;
+    const { records, byteCount, last } = batch;
+    // A batch without records only moves the position; nobody will ask for it. One of a closed tenure neither.
+    if (records.length > 0 && this.#shards.has(tenure)) shard.batches.set(batchId, batch);
+    return { batch: { batchId, recordCount: records.length, byteCount, last }, atShardEnd, childShards };
+  }
+
+  async #deliver({ tenure, batchId, attempt }: DeliverBatch): Promise<Results['deliverBatch']> {
+    const { handler, checkpointing, clock, metrics } = this.#options;
+    const shard = this.#shard(tenure);
+    const batch = shard.batches.get(batchId);
+    invariant(batch !== undefined, `batch ${batchId} of ${shard.leaseKey} is delivered but not held`);
+    const { records, byteCount, last, millisBehindLatest } = batch;
+    const startedAt = clock.now();
+    const given = { shardId: shard.shardId, records, millisBehindLatest, attempt };
+    try {
+      await this.#call(shard, last, () => handler.processRecords(given, shard.context));
+    } catch (error) {
+      const cause = error instanceof HandlerThrew ? error.thrown : error;
+      this.#handled(shard, records.length, startedAt, { outcome: 'threw', cause });
+      throw error;
+    }
+    this.#handled(shard, records.length, startedAt, { outcome: 'handled' });
+    const dimensions = { ShardId: shard.shardId };
+    metrics.count('RecordsProcessed', records.length, dimensions);
+    metrics.count('DataBytesProcessed', byteCount, dimensions);
+    shard.batches.delete(batchId);
+    advance(shard, last);
+    return { checkpoint: checkpointing === 'auto' ? last : undefined };
+  }
+
+  async #drain({ tenure }: DrainShard): Promise<undefined> {
+    const shard = this.#shard(tenure);
+    await this.#call(shard, undefined, () => this.#options.handler.shutdownRequested?.(shard.context));
+    return undefined;
+  }
+
+  async #end({ tenure }: EndShard): Promise<undefined> {
+    const shard = this.#shard(tenure);
+    const { handler, application, workerId: worker } = this.#options;
+    await this.#call(shard, SHARD_END, () => handler.shardEnded?.(shard.context));
+    const { leaseKey, childShardIds } = shard;
+    const { shardEnded } = consumerDiagnostics;
+    if (shardEnded.hasSubscribers) shardEnded.publish({ application, worker, leaseKey, childShardIds });
+    return undefined;
+  }
+
+  async #close({ tenure, reason }: CloseShard): Promise<undefined> {
+    const shard = this.#shards.get(tenure);
+    // A lease that never got past waiting for its parents.
+    if (shard === undefined) return undefined;
+    this.#shards.delete(tenure);
+    shard.controller.abort(leaseLost(shard.leaseKey));
+    shard.source.close();
+    shard.batches.clear();
+    await shard.call;
+    if (reason === 'shardEnded' || !shard.opened) return undefined;
+    try {
+      await this.#options.handler.leaseLost?.(shard.context);
+    } catch (error) {
+      shard.logger.error({ err: error }, 'leaseLost of the handler threw; the shard is closed all the same');
+    }
+    return undefined;
+  }
+
+  // --- parts ---
+
+  #admit({ leaseKey, shardId, tenure, checkpoint }: OpenShard): Shard {
+    const { openSource, checkpointer } = this.#options;
+    const logger = this.#options.logger.child({ shard: shardId });
+    const controller = new AbortController();
+    const context: ShardContext = {
+      shardId,
+      leaseKey,
+      signal: controller.signal,
+      logger,
+      checkpoint: async (position) => {
+        const wanted = position === undefined ? (shard.givenTo ?? shard.finishedTo) : readPosition(position);
+        if (controller.signal.aborted) throw leaseLost(leaseKey);
+        await checkpointer.request(leaseKey, tenure, wanted);
+        advance(shard, wanted);
+      },
+    };
+    const shard: Shard = {
+      leaseKey,
+      shardId,
+      source: openSource({ leaseKey, shardId }),
+      controller,
+      context,
+      logger,
+      batches: new Map(),
+      batchCount: 0,
+      opened: false,
+      call: undefined,
+      finishedTo: checkpoint,
+      givenTo: undefined,
+      millisBehindLatest: undefined,
+      straysReported: false,
+      childShardIds: [],
+    };
+    return shard;
+  }
+
+  #shard(tenure: Tenure): Shard {
+    const shard = this.#shards.get(tenure);
+    invariant(shard !== undefined, `tenure ${tenure} is not open`);
+    return shard;
+  }
+
+  /** Calls the handler, and lets `closeShard` wait for it. */
+  async #call(shard: Shard, givenTo: ExtendedSequenceNumber | undefined, call: () => unknown): Promise<void> {
+    invariant(shard.call === undefined, `two handler calls at once on ${shard.leaseKey}`);
+    let returned = (): void => undefined;
+    shard.call = new Promise((resolve) => {
+      returned = resolve;
+    });
+    shard.givenTo = givenTo;
+    try {
+      await call();
+    } catch (error) {
+      throw new HandlerThrew(error);
+    } finally {
+      shard.givenTo = undefined;
+      shard.call = undefined;
+      returned();
+    }
+  }
+
+  #observe(shard: Shard, batch: SourceBatch): void {
+    const { application, workerId: worker, metrics } = this.#options;
+    const { records, kinesisRecordCount, corruptCount, strayCount, millisBehindLatest } = batch;
+    const { leaseKey, shardId } = shard;
+    const dimensions = { ShardId: shardId };
+    shard.millisBehindLatest = millisBehindLatest;
+    if (millisBehindLatest !== undefined) metrics.gauge('MillisBehindLatest', millisBehindLatest, dimensions);
+    if (corruptCount > 0) {
+      metrics.count('CorruptRecords', corruptCount, dimensions);
+      shard.logger.warn(
+        { corruptCount },
+        'aggregated records could not be read; each is delivered as one plain record',
+      );
+    }
+    if (strayCount > 0) {
+      metrics.count('StrayRecords', strayCount, dimensions);
+      if (!shard.straysReported) {
+        shard.straysReported = true;
+        shard.logger.warn(
+          { strayCount },
+          "user records' hash keys lie outside the shard: a producer aggregated across shards, order by key is not kept",
+        );
+      }
+    }
+    const { batchFetched } = consumerDiagnostics;
+    if (!batchFetched.hasSubscribers) return;
+    batchFetched.publish({
+      application,
+      worker,
+      leaseKey,
+      kinesisRecordCount,
+      userRecordCount: records.length,
+      corruptCount,
+      strayCount,
+      ...(millisBehindLatest !== undefined && { millisBehindLatest }),
+    });
+  }
+
+  #handled(
+    shard: Shard,
+    userRecordCount: number,
+    startedAt: number,
+    end: { readonly outcome: 'handled' } | { readonly outcome: 'threw'; readonly cause: unknown },
+  ): void {
+    const { application, workerId: worker, clock } = this.#options;
+    const { batchHandled } = consumerDiagnostics;
+    if (!batchHandled.hasSubscribers) return;
+    const durationMs = clock.now() - startedAt;
+    batchHandled.publish({ application, worker, leaseKey: shard.leaseKey, userRecordCount, durationMs, ...end });
+  }
+}
+
+function advance(shard: Shard, position: ExtendedSequenceNumber): void {
+  if (compareExtended(position, shard.finishedTo) > 0) shard.finishedTo = position;
+}

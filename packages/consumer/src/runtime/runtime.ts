@@ -1,0 +1,287 @@
+// Between the pure core and the world: gives the core its events one at a time, carries out what it asks for, answers each
+// effect exactly once, keeps its one timer, tells its notices. The only caller of `Worker.step`. It decides nothing.
+// Invariants: `step` is never entered while it runs; effects of one step are started in list order; when the core breaks a
+// rule of its own, everything is given up at once and the leases are left to expire.
+import {
+  type Clock,
+  consumerDiagnostics,
+  formatExtended,
+  isShardlineError,
+  type Logger,
+  type MetricsSink,
+  OperatingError,
+  type Random,
+  unreachable,
+} from '@shardline/common';
+import PQueue from 'p-queue';
+import type {
+  Done,
+  Effect,
+  Event,
+  ListShards,
+  Notice,
+  Results,
+  ShardEffect,
+  TableEffect,
+  Tell,
+} from '../coordination/effects.ts';
+import type { Shard } from '../coordination/lease.ts';
+import type { Worker, WorkerView } from '../coordination/worker.ts';
+import type { ShardHandler } from '../handler.ts';
+import type { LeaseTable } from '../lease-table/lease-table.ts';
+import type { ShardSource } from '../retrieval/source.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { Delivery, HandlerThrew } from './delivery.ts';
+
+export interface RuntimeOptions {
+  readonly application: string;
+  readonly workerId: string;
+  readonly worker: Worker;
+  readonly table: LeaseTable;
+  readonly listShards: (filter: ListShards['filter']) => Promise<readonly Shard[]>;
+  readonly openSource: (shard: { readonly leaseKey: string; readonly shardId: string }) => ShardSource;
+  readonly handler: ShardHandler;
+  readonly checkpointing: 'auto' | 'manual';
+  /** The longest an effect on the table, or a listing, may take; they may be many calls. */
+  readonly effectTimeoutMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: MetricsSink;
+}
+
+/** Effects on the table under way at once; a leader's plan can be thousands. */
+const CONCURRENT_TABLE_EFFECTS = 32;
+
+export class Runtime {
+  readonly #options: RuntimeOptions;
+  readonly #checkpointer: Checkpointer;
+  readonly #delivery: Delivery;
+  readonly #tableQueue = new PQueue({ concurrency: CONCURRENT_TABLE_EFFECTS });
+  readonly #events: Event[] = [];
+  #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined;
+  #stepping = false;
+  #over = false;
+  #timer: { readonly at: number; readonly cancel: () => void } | undefined;
+
+  constructor(options: RuntimeOptions) {
+    this.#options = options;
+    this.#checkpointer = new Checkpointer((event) => this.#post(event));
+    this.#delivery = new Delivery({ ...options, checkpointer: this.#checkpointer });
+  }
+
+  /** Begins to work. Resolves when the core has stopped; rejects when it broke a rule of its own. */
+  run(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      this.#post({ kind: 'start' });
+    });
+  }
+
+  /** Gives all leases up in good order, in bounded time. */
+  stop(): void {
+    this.#post({ kind: 'stop' });
+  }
+
+  view(): WorkerView {
+    return this.#options.worker.view(this.#options.clock.now());
+  }
+
+  millisBehindLatest(tenure: number): number | undefined {
+    return this.#delivery.millisBehindLatest(tenure);
+  }
+
+  // --- events in, effects out ---
+
+  #post(event: Event): void {
+    if (this.#over) return;
+    this.#events.push(event);
+    // What is posted while a step's effects are started waits its turn.
+    if (!this.#stepping) this.#drain();
+  }
+
+  #drain(): void {
+    const { worker, clock, random } = this.#options;
+    this.#stepping = true;
+    try {
+      for (let event = this.#events.shift(); event !== undefined && !this.#over; event = this.#events.shift()) {
+        const asked = worker.step(event, clock.now(), random.next());
+        for (const each of asked) this.#carryOut(each);
+      }
+      this.#setTimer();
+    } catch (error) {
+      this.#giveUp(error);
+    } finally {
+      this.#stepping = false;
+    }
+  }
+
+  #setTimer(): void {
+    const { worker, clock } = this.#options;
+    const at = this.#over ? Number.POSITIVE_INFINITY : worker.deadline();
+    if (at === this.#timer?.at) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (at === Number.POSITIVE_INFINITY) return;
+    const onTime = (): void => {
+      this.#timer = undefined;
+      this.#post({ kind: 'tick' });
+    };
+    this.#timer = { at, cancel: clock.setTimer(onTime, at - clock.now()) };
+  }
+
+  #carryOut(asked: Effect | Tell): void {
+    if (asked.kind === 'tell') {
+      this.#tell(asked.notice);
+      return;
+    }
+    this.#start(asked).then(
+      // `#start` gives the result that belongs to the effect's kind; TypeScript can't see the pair.
+      (result) => this.#post({ kind: 'done', effect: asked, result } as Done),
+      (error: unknown) => {
+        // What the user's handler throws is the user's, even if it should look like a bug of ours.
+        if (error instanceof HandlerThrew) this.#post({ kind: 'failed', effect: asked, error: error.thrown });
+        else if (isShardlineError(error) && error.code === 'INVARIANT') this.#giveUp(error);
+        else this.#post({ kind: 'failed', effect: asked, error });
+      },
+    );
+  }
+
+  #start(effect: Effect): Promise<Results[Effect['kind']]> {
+    switch (effect.kind) {
+      case 'openShard':
+      case 'fetchBatch':
+      case 'deliverBatch':
+      case 'drainShard':
+      case 'endShard':
+      case 'closeShard':
+        return this.#delivery.run<ShardEffect>(effect);
+      case 'listShards':
+        return this.#inTime(effect, this.#list(effect));
+      default:
+        return this.#tableQueue.add(() => this.#inTime(effect, this.#options.table.run<TableEffect>(effect)));
+    }
+  }
+
+  async #list({ filter }: ListShards): Promise<Results['listShards']> {
+    return { shards: await this.#options.listShards(filter) };
+  }
+
+  /** Ends the wait for an effect, not the effect: a write that lands late is one whose outcome was not known. */
+  #inTime<T>({ kind }: Effect, result: Promise<T>): Promise<T> {
+    const { clock, effectTimeoutMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      const cancel = clock.setTimer(() => {
+        const message = `${kind} took longer than ${effectTimeoutMs} ms`;
+        reject(new OperatingError('TIMEOUT', message, { retryable: true }));
+      }, effectTimeoutMs);
+      result.then(resolve, reject).finally(cancel);
+    });
+  }
+
+  // --- the end ---
+
+  #finish(): void {
+    this.#end(new OperatingError('CLOSED', 'the consumer has stopped', { retryable: false }));
+    this.#settle?.resolve();
+  }
+
+  #giveUp(error: unknown): void {
+    if (this.#over) return;
+    this.#options.logger.error({ err: error }, 'a rule of our own was broken: everything is given up');
+    this.#end(error);
+    this.#settle?.reject(error);
+  }
+
+  #end(reason: unknown): void {
+    this.#over = true;
+    this.#events.length = 0;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#tableQueue.clear();
+    this.#delivery.abandon(reason);
+    this.#checkpointer.close(reason);
+  }
+
+  // --- notices ---
+
+  #tell(notice: Notice): void {
+    const { application, workerId: worker, logger } = this.#options;
+    const who = { application, worker };
+    const { leaseBegun, leaseLost, leaseHandedOff, checkpoint, leaderElected, stepError } = consumerDiagnostics;
+    switch (notice.kind) {
+      case 'leaseBegun': {
+        const { leaseKey } = notice;
+        const from = formatExtended(notice.checkpoint);
+        logger.info({ leaseKey, tenure: notice.tenure, checkpoint: from }, 'lease begun');
+        if (leaseBegun.hasSubscribers) leaseBegun.publish({ ...who, leaseKey, checkpoint: from });
+        return;
+      }
+      case 'leaseEnded': {
+        const { leaseKey, tenure, reason } = notice;
+        if (reason === 'leaseLost') {
+          logger.warn({ leaseKey, tenure }, 'lease lost to another worker');
+          if (leaseLost.hasSubscribers) leaseLost.publish({ ...who, leaseKey, reason });
+        } else {
+          logger.info({ leaseKey, tenure, reason }, 'lease ended');
+          if (reason !== 'shardEnded' && leaseHandedOff.hasSubscribers) leaseHandedOff.publish({ ...who, leaseKey });
+        }
+        return;
+      }
+      case 'checkpointed': {
+        const { leaseKey } = notice;
+        const written = formatExtended(notice.checkpoint);
+        logger.debug({ leaseKey, checkpoint: written }, 'checkpoint written');
+        if (checkpoint.hasSubscribers)
+          checkpoint.publish({ ...who, leaseKey, checkpoint: written, outcome: 'written' });
+        return;
+      }
+      case 'checkpointSettled':
+        this.#checkpointer.settle(notice.requestId, notice.outcome);
+        return;
+      case 'handlerFailed': {
+        const { leaseKey, attempt, retryInMs, error } = notice;
+        logger.error({ leaseKey, attempt, retryInMs, err: error }, 'the handler threw; the batch is given to it again');
+        return;
+      }
+      case 'effectFailed': {
+        const { effect, leaseKey, retryInMs, error } = notice;
+        const fields = { effect, leaseKey, retryInMs, err: error };
+        if (isRetryable(error)) logger.info(fields, `${effect} failed and is tried again`);
+        else logger.error(fields, `${effect} failed`);
+        if (stepError.hasSubscribers) stepError.publish({ ...who, step: effect, cause: error });
+        return;
+      }
+      case 'waitingForParents':
+        logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
+        return;
+      case 'leadershipGained':
+      case 'leadershipLost': {
+        const leader = notice.kind === 'leadershipGained';
+        logger.info({ leader }, leader ? 'this worker leads' : 'this worker leads no longer');
+        if (leaderElected.hasSubscribers) leaderElected.publish({ ...who, leader });
+        return;
+      }
+      case 'leasesPlanned': {
+        const { kind: _, ...counts } = notice;
+        logger.info(counts, 'leases planned');
+        return;
+      }
+      case 'hole':
+        logger.warn({ hole: notice.text }, 'part of the hash key space is not covered');
+        return;
+      case 'stopped':
+        if (notice.abandoned.length === 0) logger.info({}, 'stopped');
+        else logger.warn({ abandoned: notice.abandoned }, 'stopped, with handlers still running');
+        this.#finish();
+        return;
+      default:
+        unreachable(notice);
+    }
+  }
+}
+
+/** A transient failure, as opposed to one that somebody has to do something about. */
+function isRetryable(error: unknown): boolean {
+  return isShardlineError(error) && error.retryable;
+}
