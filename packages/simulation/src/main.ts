@@ -1,4 +1,4 @@
-// `npm run simulate -- --schedules N [--seed S] [--transcript]`: worlds from seed S on, then every planted bug. The last line is
+// `npm run simulate -- --schedules N [--seed S] [--transcript]`: the worlds of seed S on, then every planted bug. The last line is
 // JSON: schedules, violations, schedulesPerSecond, plantedBugs. Exit code 1 on a violation or a bug that was not found.
 import { parseArgs } from 'node:util';
 import { simulateWorld } from './consumer/world.ts';
@@ -24,29 +24,30 @@ function main(): number {
   if (args.transcript) return printTranscript(args.seed);
 
   const startedAt = performance.now();
-  const outcome = simulateMany(args.seed, args.schedules);
+  const result = simulateMany(args.seed, args.schedules);
   const seconds = (performance.now() - startedAt) / 1000;
-  for (const { world, seed, violations } of outcome.failures.slice(0, 10)) {
+  for (const { world, seed, violations } of result.failures.slice(0, 10)) {
     console.log(`${world} seed ${seed}: ${violations[0]}`);
   }
-  if (outcome.failures.some((failure) => failure.world === 'consumer')) {
+  if (result.failures.some((failure) => failure.world === 'consumer')) {
     console.log('Read one with: npm run simulate -- --transcript --seed SEED');
   }
 
   const bugs = findPlantedBugs(args.seed, args.bugSeeds);
-  for (const { name, mistake, seeds } of bugs) {
-    console.log(`${seeds === undefined ? 'NOT FOUND' : `found after ${seeds} seeds`}: ${name} (${mistake})`);
+  for (const { world, name, mistake, seeds } of bugs) {
+    const outcome = seeds === undefined ? 'NOT FOUND' : `found after ${seeds} seeds`;
+    console.log(`${outcome}: ${world} ${name} (${mistake})`);
   }
   const found = bugs.filter((bug) => bug.seeds !== undefined).length;
   const summary = {
-    schedules: outcome.schedules,
-    violations: outcome.failures.length,
-    schedulesPerSecond: Math.round(outcome.schedules / seconds),
+    schedules: result.schedules,
+    violations: result.failures.length,
+    schedulesPerSecond: Math.round(result.schedules / seconds),
     plantedBugs: { found, total: bugs.length },
     firstSeed: args.seed,
   };
   console.log(JSON.stringify(summary));
-  return outcome.failures.length === 0 && found === bugs.length ? 0 : 1;
+  return result.failures.length === 0 && found === bugs.length ? 0 : 1;
 }
 
 function readArguments(): Arguments {

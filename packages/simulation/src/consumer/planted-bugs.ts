@@ -39,6 +39,8 @@ export function plantedBugs(): readonly PlantedBug[] {
     ghostWorker(),
     answersAcrossTenures(),
     adoptStrangers(),
+    eagerCleanUp(),
+    blindAssignment(),
   ];
 }
 
@@ -167,7 +169,11 @@ function impatientLeader(): PlantedBug {
   return {
     name: 'impatient-leader',
     mistake: 'the leader calls a lease expired too early',
-    options: (options) => ({ ...options, failoverTimeMs: options.failoverTimeMs / 10, retryMs: 20 }),
+    // Every other process counts ten times too fast, whether it leads or not.
+    options: (options) =>
+      /[02468ace]$/.test(options.incarnation)
+        ? { ...options, failoverTimeMs: options.failoverTimeMs / 10, retryMs: 20 }
+        : options,
   };
 }
 
@@ -229,5 +235,24 @@ function adoptStrangers(): PlantedBug {
       };
       return { applied: false, lease };
     },
+  };
+}
+
+/** Was ours once; found by a seed. */
+function eagerCleanUp(): PlantedBug {
+  return {
+    name: 'eager-clean-up',
+    mistake: 'a finished lease is deleted while a request that makes it may still be under way',
+    options: (options) => ({ ...options, completedLeaseCleanupIntervalMs: 0 }),
+  };
+}
+
+/** Was ours once, and is the KCL's; found by a seed. */
+function blindAssignment(): PlantedBug {
+  return {
+    name: 'blind-assignment',
+    mistake: 'the leader takes a silent lease without looking whether it is still silent',
+    apply: (effect, _world, _workerId, run) =>
+      run(effect.kind === 'assignLease' ? { ...effect, seenCounter: undefined } : effect),
   };
 }

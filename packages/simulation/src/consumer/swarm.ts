@@ -40,7 +40,7 @@ export function planWorld(prng: Prng): Plan {
     }
   };
   const some = (most: number): number => (prng.chance(0.6) ? prng.between(1, most) : 0);
-  const rate = (most: number): number => (prng.chance(0.4) ? prng.next() * most : 0);
+  const rate = (most: number): number => (prng.chance(0.3) ? prng.next() * most : 0);
 
   const shardCount = prng.between(1, 3);
   incidents.push({ at: 0, kind: 'start', target: 0 });
@@ -49,16 +49,16 @@ export function planWorld(prng: Prng): Plan {
   add('split', some(2), 200);
   add('merge', some(2), 200);
   add('crash', some(2), 200);
-  add('pause', some(3), 200);
+  add('pause', some(5), 200);
   add('stop', some(2), 200);
   const rates = {
-    lostRequest: rate(0.1),
-    lostAnswer: rate(0.1),
-    late: rate(0.05),
-    slow: rate(0.2),
-    fetchFails: rate(0.2),
-    handlerThrows: rate(0.2),
-    slowHandler: rate(0.15),
+    lostRequest: rate(0.3),
+    lostAnswer: rate(0.3),
+    late: rate(0.3),
+    slow: rate(0.4),
+    fetchFails: rate(0.3),
+    handlerThrows: rate(0.3),
+    slowHandler: rate(0.5),
   };
   return { shardCount, faultsUntilMs, rates, incidents };
 }
