@@ -7,7 +7,7 @@ import { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
 import { type Effect, Pipeline } from '../../../producer/dist/pipeline.js';
 import type { Shard } from '../../../producer/dist/shard-map.js';
-import { checkUserRecord, inputOf, putError, putResult, UserRecord } from '../../../producer/dist/user-record.js';
+import { checkUserRecord, inputOf, putError, putResult } from '../../../producer/dist/user-record.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { numberedData, ProducerCheckers } from './checkers.ts';
@@ -98,14 +98,13 @@ class ProducerWorld {
     const number = ++this.#lastNumber;
     const data = numberedData(number, dataBytes);
     const input = explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, data, explicitHashKey };
-    const record = new UserRecord(checkUserRecord(input, MAX_DATA_BYTES), {
-      sequence: number,
-      nowMs: now,
-      recordTtlMs: this.#plan.recordTtlMs,
-      bufferedTimeMs: Math.min(this.#plan.bufferedTimeMs, this.#plan.recordTtlMs / 2),
+    const record = checkUserRecord(input, MAX_DATA_BYTES);
+    const { recordTtlMs, bufferedTimeMs } = this.#plan;
+    record.admit(number, now, { recordTtlMs, bufferedTimeMs: Math.min(bufferedTimeMs, recordTtlMs / 2) });
+    record.settle = {
       onSuccess: (result) => this.#checkers.succeeded(number, result, this.#queue.now),
       onFailure: (error) => this.#checkers.failed(number, error, this.#queue.now),
-    });
+    };
     this.#checkers.recordPut({ number, partitionKey, explicitHashKey, data, putAtMs: now });
     this.#drive(() => this.#pipeline.put(record, now));
   }
@@ -195,12 +194,12 @@ class ProducerWorld {
       case 'delivered':
         for (const [index, record] of effect.kinesisRecord.records.entries()) {
           const subSequenceNumber = effect.kinesisRecord.aggregated ? index : undefined;
-          record.onSuccess(putResult(record, effect.place, subSequenceNumber));
+          record.settle.onSuccess(putResult(record, effect.place, subSequenceNumber));
         }
         return;
       case 'failed':
         for (const record of effect.records) {
-          record.onFailure(putError(effect.failure, inputOf(record), record.attempts, record.mayBeWritten));
+          record.settle.onFailure(putError(effect.failure, inputOf(record), record.attempts, record.mayBeWritten));
         }
         return;
       case 'shard-map-changed':

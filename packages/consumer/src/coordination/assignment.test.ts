@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type AssignableLease, planAssignment } from './assignment.ts';
+
+const workers = ['w1', 'w2', 'w3', 'w4', 'w5'];
+
+/** Leases of live workers, of vanished ones, of nobody. */
+const arbitraryFleet = fc.record({
+  workers: fc.uniqueArray(fc.constantFrom(...workers), { minLength: 1 }),
+  leases: fc.uniqueArray(
+    fc.record({
+      leaseKey: fc.integer({ min: 0, max: 60 }).map((number) => `shard-${String(number).padStart(2, '0')}`),
+      owner: fc.option(fc.constantFrom(...workers, 'gone'), { nil: undefined }),
+      expired: fc.boolean(),
+      handoff: fc.boolean(),
+    }),
+    { selector: (lease) => lease.leaseKey },
+  ),
+});
+
+function view({
+  owner,
+  expired,
+  handoff,
+  leaseKey,
+}: {
+  owner: string | undefined;
+  expired: boolean;
+  handoff: boolean;
+  leaseKey: string;
+}): AssignableLease {
+  const available = owner === undefined || expired;
+  return { leaseKey, owner, available, movable: !available && !handoff };
+}
+
+/** What the table looks like once every move has been carried out. */
+function after(leases: readonly AssignableLease[], moves: ReturnType<typeof planAssignment>): AssignableLease[] {
+  const to = new Map(moves.map((move) => [move.leaseKey, move.to]));
+  return leases.map((lease) => {
+    const owner = to.get(lease.leaseKey);
+    return owner === undefined ? lease : { leaseKey: lease.leaseKey, owner, available: false, movable: true };
+  });
+}
+
+describe('planAssignment', () => {
+  test('gives every available lease to a live worker and moves each lease once at most', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, (fleet) => {
+        const leases = fleet.leases.map(view);
+        const moves = planAssignment(leases, fleet.workers, Number.POSITIVE_INFINITY);
+        expect(new Set(moves.map((move) => move.leaseKey)).size).toBe(moves.length);
+        for (const move of moves) expect(fleet.workers).toContain(move.to);
+        for (const lease of after(leases, moves)) expect(lease.available).toBe(false);
+      }),
+    );
+  });
+
+  test('hands off only live leases that are in no other handoff', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, (fleet) => {
+        const leases = new Map(fleet.leases.map((lease) => [lease.leaseKey, view(lease)]));
+        for (const move of planAssignment([...leases.values()], fleet.workers, 100)) {
+          const lease = leases.get(move.leaseKey);
+          expect(move.kind === 'handOff' ? lease?.movable : lease?.available).toBe(true);
+          expect(move.kind === 'handOff' && move.to === lease?.owner).toBe(false);
+        }
+      }),
+    );
+  });
+
+  test('a fleet that was balanced gets no moves', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, (fleet) => {
+        const leases = fleet.leases.map(view);
+        const balanced = after(leases, planAssignment(leases, fleet.workers, Number.POSITIVE_INFINITY));
+        expect(planAssignment(balanced, fleet.workers, Number.POSITIVE_INFINITY)).toEqual([]);
+      }),
+    );
+  });
+
+  test('no two workers differ by more than one where everything may move', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, (fleet) => {
+        const leases = fleet.leases.map((lease) =>
+          view({ ...lease, handoff: false, owner: lease.owner === 'gone' ? undefined : lease.owner }),
+        );
+        const owned = leases.filter((lease) => lease.available || fleet.workers.includes(lease.owner as string));
+        const counts = new Map(fleet.workers.map((worker) => [worker, 0]));
+        for (const lease of after(owned, planAssignment(owned, fleet.workers, Number.POSITIVE_INFINITY))) {
+          counts.set(lease.owner as string, (counts.get(lease.owner as string) ?? 0) + 1);
+        }
+        expect(Math.max(...counts.values()) - Math.min(...counts.values())).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+
+  test('moves no more leases than balance needs', () => {
+    const leases = ['a', 'b', 'c', 'd', 'e', 'f'].map((leaseKey) => ({
+      leaseKey,
+      owner: 'w1',
+      available: false,
+      movable: true,
+    }));
+    const moves = planAssignment(leases, ['w1', 'w2', 'w3'], 100);
+    expect(moves.map(({ to, kind }) => `${kind} ${to}`).sort()).toEqual([
+      'handOff w2',
+      'handOff w2',
+      'handOff w3',
+      'handOff w3',
+    ]);
+  });
+
+  test('leaves what no worker has room for', () => {
+    const leases = ['a', 'b', 'c'].map((leaseKey) => ({ leaseKey, owner: undefined, available: true, movable: false }));
+    expect(planAssignment(leases, ['w1', 'w2'], 1).map((move) => move.leaseKey)).toEqual(['a', 'b']);
+  });
+
+  test('leaves a live lease of a worker that may receive none where it is', () => {
+    const leases = [{ leaseKey: 'a', owner: 'stale', available: false, movable: true }];
+    expect(planAssignment(leases, ['w1'], 100)).toEqual([]);
+  });
+});

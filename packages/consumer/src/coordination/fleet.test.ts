@@ -1,0 +1,94 @@
+import { MAX_HASH_KEY, MIN_HASH_KEY, SHARD_END, TRIM_HORIZON } from '@shardline/common';
+import { describe, expect, test } from 'vitest';
+import { Fleet } from './fleet.ts';
+import { type Lease, newLease, type WorkerRow } from './lease.ts';
+
+const options = {
+  workerId: 'me',
+  failoverTimeMs: 1000,
+  gracefulLeaseHandoffTimeoutMs: 3000,
+  completedLeaseCleanupIntervalMs: 5000,
+  workerStaleMs: 2000,
+};
+
+function lease(change: Partial<Lease>): Lease {
+  const hashKeyRange = { start: MIN_HASH_KEY, end: MAX_HASH_KEY };
+  return { ...newLease({ shardId: 'a', parentShardIds: [], hashKeyRange }, TRIM_HORIZON), leaseOwner: 'w1', ...change };
+}
+
+const row = (workerId: string, lastUpdateSeconds: number, ageMs = 0): WorkerRow => ({
+  workerId,
+  lastUpdateSeconds,
+  ageMs,
+});
+
+describe('Fleet', () => {
+  test('a lease is expired when its counter stood still for more than failoverTimeMs as seen here', () => {
+    const fleet = new Fleet(options);
+    fleet.observe([lease({ leaseCounter: 1 })], [], 0, 5);
+    expect(fleet.judge([lease({ leaseCounter: 1 })])[0]?.available).toBe(false);
+    fleet.observe([lease({ leaseCounter: 1 })], [], 1005, 1010);
+    expect(fleet.judge([lease({ leaseCounter: 1 })])[0]?.available).toBe(false);
+    fleet.observe([lease({ leaseCounter: 1 })], [], 1006, 1010);
+    expect(fleet.judge([lease({ leaseCounter: 1 })])[0]?.available).toBe(true);
+  });
+
+  test('a reading that took long makes nothing look older than it is', () => {
+    const fleet = new Fleet(options);
+    fleet.observe([lease({ leaseCounter: 1 })], [], 0, 5);
+    fleet.observe([lease({ leaseCounter: 1 })], [], 100, 9000);
+    expect(fleet.judge([lease({ leaseCounter: 1 })])[0]?.available).toBe(false);
+  });
+
+  test('an unassigned lease is available at once, a new owner gets a full failoverTimeMs', () => {
+    const fleet = new Fleet(options);
+    const unowned = lease({ leaseOwner: undefined });
+    fleet.observe([unowned], [], 0, 1);
+    expect(fleet.judge([unowned])[0]?.available).toBe(true);
+    const owned = lease({ leaseOwner: 'w2', leaseCounter: 1 });
+    fleet.observe([owned], [], 5000, 5001);
+    expect(fleet.judge([owned])[0]).toEqual({ leaseKey: 'a', owner: 'w2', available: false, movable: true });
+  });
+
+  test('a lease in a handoff is not moved, and is taken when the handoff is overdue', () => {
+    const fleet = new Fleet(options);
+    let counter = 1;
+    const handoff = () => lease({ leaseOwner: 'w2', checkpointOwner: 'w1', leaseCounter: counter++ });
+    for (const now of [0, 900, 1800, 2700, 3600]) fleet.observe([handoff()], [], now, now);
+    expect(fleet.judge([handoff()])[0]).toMatchObject({ available: false, movable: false });
+    fleet.observe([handoff()], [], 4001, 4001);
+    expect(fleet.judge([handoff()])[0]).toMatchObject({ available: true });
+    expect(fleet.isLive(handoff())).toBe(true);
+  });
+
+  test('a worker gets leases while its metric row changes; this one always does', () => {
+    const fleet = new Fleet(options);
+    fleet.observe([], [row('w1', 100), row('w2', 40, 60_000)], 0, 0);
+    expect(fleet.activeWorkers()).toEqual(['me', 'w1']);
+    fleet.observe([], [row('w1', 100), row('w2', 41)], 2000, 2000);
+    expect(fleet.activeWorkers()).toEqual(['me', 'w2']);
+  });
+
+  test('a worker that let a lease expire gets none until it gives a sign of life', () => {
+    const fleet = new Fleet(options);
+    fleet.observe([lease({})], [row('w1', 100)], 0, 0);
+    fleet.observe([lease({})], [row('w1', 100)], 1500, 1500);
+    expect(fleet.activeWorkers()).toEqual(['me']);
+    fleet.observe([lease({})], [row('w1', 101)], 1600, 1600);
+    // Its lease is still expired, so it is suspected anew.
+    expect(fleet.activeWorkers()).toEqual(['me']);
+    const taken = lease({ leaseOwner: 'me', leaseCounter: 1 });
+    fleet.observe([taken], [row('w1', 102)], 1700, 1700);
+    expect(fleet.activeWorkers()).toEqual(['me', 'w1']);
+  });
+
+  test('finished leases are nobody’s to assign, and may be cleaned up after a while', () => {
+    const fleet = new Fleet(options);
+    const ended = lease({ checkpoint: SHARD_END });
+    fleet.observe([ended], [], 0, 10);
+    expect(fleet.judge([ended])).toEqual([]);
+    expect(fleet.mayCleanUp('a')).toBe(false);
+    fleet.observe([ended], [], 5010, 5011);
+    expect(fleet.mayCleanUp('a')).toBe(true);
+  });
+});

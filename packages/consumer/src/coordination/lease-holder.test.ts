@@ -1,0 +1,158 @@
+import {
+  type ExtendedSequenceNumber,
+  MAX_HASH_KEY,
+  MIN_HASH_KEY,
+  parseCheckpoint,
+  TRIM_HORIZON,
+} from '@shardline/common';
+import { describe, expect, test } from 'vitest';
+import { type Lease, newLease } from './lease.ts';
+import { type HolderWrite, LeaseHolder, mayClaim } from './lease-holder.ts';
+
+const options = { workerId: 'me', failoverTimeMs: 900, checkpointIntervalMs: 100, retryMs: 10 };
+const row: Lease = {
+  ...newLease(
+    { shardId: 'a', parentShardIds: [], hashKeyRange: { start: MIN_HASH_KEY, end: MAX_HASH_KEY } },
+    TRIM_HORIZON,
+  ),
+  leaseOwner: 'me',
+  leaseCounter: 5,
+};
+const at = (sequenceNumber: number): ExtendedSequenceNumber => parseCheckpoint(String(sequenceNumber));
+
+/** Carries a write out as the table would. */
+function applied(write: HolderWrite, lease: Lease): Lease {
+  const leaseCounter = lease.leaseCounter + 1;
+  return write.kind === 'checkpointLease'
+    ? { ...lease, leaseCounter, checkpoint: write.checkpoint }
+    : { ...lease, leaseCounter };
+}
+
+/** A holder whose claim was applied at time 0. */
+function claimed(): LeaseHolder {
+  const holder = new LeaseHolder(1, row, options);
+  const claim = holder.nextWrite(0) as HolderWrite;
+  holder.answered(claim, { applied: true, lease: applied(claim, row) }, 3);
+  return holder;
+}
+
+describe('LeaseHolder', () => {
+  test('begins with a write of its own and is not fresh before it was applied', () => {
+    const holder = new LeaseHolder(1, row, options);
+    expect(holder.isFresh(0)).toBe(false);
+    expect(holder.nextWrite(0)).toMatchObject({ kind: 'renewLease', leaseCounter: 5, handoffKnown: false });
+    expect(holder.claimed).toBe(false);
+    expect(claimed().claimed).toBe(true);
+  });
+
+  test('is fresh for failoverTimeMs from the start of the last applied write, not from its answer', () => {
+    const holder = claimed();
+    expect(holder.isFresh(899)).toBe(true);
+    expect(holder.isFresh(900)).toBe(false);
+  });
+
+  test('renews each third of failoverTimeMs, one write in flight', () => {
+    const holder = claimed();
+    expect(holder.nextWrite(299)).toBeUndefined();
+    expect(holder.deadline()).toBe(300);
+    expect(holder.nextWrite(300)).toMatchObject({ kind: 'renewLease', leaseCounter: 6 });
+    expect(holder.nextWrite(301)).toBeUndefined();
+  });
+
+  test('a checkpoint counts as a renewal, the newest position wins', () => {
+    const holder = claimed();
+    holder.vouch(at(1));
+    holder.vouch(at(3));
+    holder.vouch(at(2));
+    const write = holder.nextWrite(200) as HolderWrite;
+    expect(write).toMatchObject({ kind: 'checkpointLease', checkpoint: at(3), leaseCounter: 6 });
+    holder.answered(write, { applied: true, lease: applied(write, holder.lease) }, 210);
+    expect(holder.nextWrite(499)).toBeUndefined();
+    expect(holder.nextWrite(500)).toMatchObject({ kind: 'renewLease', leaseCounter: 7 });
+  });
+
+  test('writes checkpoints at most every checkpointIntervalMs, unless hurried', () => {
+    const holder = claimed();
+    holder.vouch(at(1));
+    const first = holder.nextWrite(10) as HolderWrite;
+    holder.answered(first, { applied: true, lease: applied(first, holder.lease) }, 12);
+    holder.vouch(at(2));
+    expect(holder.nextWrite(111)).toBeUndefined();
+    holder.hurry();
+    expect(holder.nextWrite(111)).toMatchObject({ kind: 'checkpointLease', checkpoint: at(2) });
+  });
+
+  test('a write whose answer was lost is repeated with the same counter; the refusal tells that it had been applied', () => {
+    const holder = claimed();
+    holder.vouch(at(4));
+    const lost = holder.nextWrite(50) as HolderWrite;
+    const current = applied(lost, holder.lease);
+    holder.failed(350);
+    holder.vouch(at(9));
+    expect(holder.nextWrite(355)).toBeUndefined();
+    const again = holder.nextWrite(360) as HolderWrite;
+    expect(again).toMatchObject({ kind: 'checkpointLease', leaseCounter: 6, checkpoint: at(9) });
+    holder.answered(again, { applied: false, lease: current }, 362);
+    expect(holder.gone).toBeUndefined();
+    expect(holder.lease.checkpoint).toEqual(at(4));
+    expect(holder.nextWrite(363)).toMatchObject({ kind: 'checkpointLease', leaseCounter: 7, checkpoint: at(9) });
+  });
+
+  test.each([
+    ['another owner', { leaseOwner: 'other', leaseCounter: 7 }],
+    ['a counter two ahead', { leaseCounter: 8 }],
+    ['a counter behind', { leaseCounter: 2 }],
+    ['no owner', { leaseOwner: undefined, leaseCounter: 7 }],
+    ['a handoff between others', { leaseOwner: 'me', checkpointOwner: 'other', leaseCounter: 6 }],
+    ['a handoff to oneself', { leaseOwner: 'me', checkpointOwner: 'me', leaseCounter: 6 }],
+  ])('a refusal that shows %s means that the lease is lost', (_, change) => {
+    const holder = claimed();
+    const write = holder.nextWrite(300) as HolderWrite;
+    holder.answered(write, { applied: false, lease: { ...holder.lease, ...change } }, 301);
+    expect(holder.gone).toBe('lost');
+    expect(holder.nextWrite(10_000)).toBeUndefined();
+  });
+
+  test('a refusal without a row means that the lease is lost', () => {
+    const holder = claimed();
+    holder.answered(holder.nextWrite(300) as HolderWrite, { applied: false, lease: undefined }, 301);
+    expect(holder.gone).toBe('lost');
+  });
+
+  test('learns of a handoff from a refused renewal, goes on renewing, and completes it on release (KCL 3.6)', () => {
+    const holder = claimed();
+    const renewal = holder.nextWrite(300) as HolderWrite;
+    const handedOff = { ...holder.lease, leaseOwner: 'other', checkpointOwner: 'me' };
+    holder.answered(renewal, { applied: false, lease: handedOff }, 301);
+    expect(holder.gone).toBeUndefined();
+    expect(holder.successor).toBe('other');
+    expect(holder.nextWrite(301)).toMatchObject({ kind: 'renewLease', handoffKnown: true });
+    holder.failed(302);
+    holder.vouch(at(8));
+    holder.release();
+    const last = holder.nextWrite(320) as HolderWrite;
+    expect(last).toMatchObject({ kind: 'checkpointLease', checkpoint: at(8) });
+    holder.answered(last, { applied: true, lease: applied(last, holder.lease) }, 321);
+    const assign = holder.nextWrite(321) as HolderWrite;
+    expect(assign).toMatchObject({
+      kind: 'assignLease',
+      seenOwner: 'other',
+      seenCheckpointOwner: 'me',
+      newOwner: 'other',
+    });
+    holder.answered(assign, { applied: true, lease: { ...holder.lease, checkpointOwner: undefined } }, 322);
+    expect(holder.gone).toBe('released');
+  });
+
+  test('releases by eviction where nobody waits for the lease', () => {
+    const holder = claimed();
+    holder.release();
+    expect(holder.nextWrite(10)).toMatchObject({ kind: 'evictLease', seenOwner: 'me' });
+  });
+});
+
+test('a lease may be claimed when it is assigned to the worker and no old owner is finishing', () => {
+  expect(mayClaim(row, 'me')).toBe(true);
+  expect(mayClaim(row, 'other')).toBe(false);
+  expect(mayClaim({ ...row, checkpointOwner: 'old' }, 'me')).toBe(false);
+});

@@ -1,0 +1,261 @@
+import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, SHARD_END } from '@shardline/common';
+import { describe, expect, test } from 'vitest';
+import { MemoryLeaseTable } from '../lease-table/memory.ts';
+import type { Done, Effect, Notice, Tell } from './effects.ts';
+import { Worker, type WorkerOptions } from './worker.ts';
+
+const options: WorkerOptions = {
+  workerId: 'me',
+  incarnation: '00000000-0000-4000-8000-000000000001',
+  initialPosition: 'TRIM_HORIZON',
+  failoverTimeMs: 900,
+  leaseAssignmentIntervalMs: 600,
+  leaderLeaseDurationMs: 2700,
+  shardSyncIntervalMs: 60_000,
+  completedLeaseCleanupIntervalMs: 300_000,
+  gracefulLeaseHandoffTimeoutMs: 3000,
+  workerMetricsReportIntervalMs: 1000,
+  workerStaleMs: 2000,
+  checkpointIntervalMs: 0,
+  parentShardPollIntervalMs: 100,
+  shutdownGraceMs: 1000,
+  maxLeasesForWorker: 10,
+  maxPendingBatchCount: 2,
+  maxPendingBytes: 1000,
+  retryMs: 10,
+  handlerBackoff: { baseMs: 10, maxMs: 10 },
+  fetchBackoff: { baseMs: 10, maxMs: 10 },
+  tableBackoff: { baseMs: 10, maxMs: 10 },
+};
+
+const shardA = {
+  shardId: 'a',
+  parentShardIds: [],
+  hashKeyRange: { start: MIN_HASH_KEY, end: MAX_HASH_KEY },
+  startingSequenceNumber: 1n,
+  endingSequenceNumber: undefined,
+};
+const childB = { shardId: 'b', parentShardIds: ['a'], hashKeyRange: shardA.hashKeyRange };
+
+/** Answers table effects from a memory table at once; effects on the shard wait for the script. */
+class Script {
+  now = 0;
+  readonly table: MemoryLeaseTable = new MemoryLeaseTable({ wallNow: () => this.now });
+  readonly worker: Worker = new Worker(options);
+  readonly notices: Notice[] = [];
+  #open: Effect[] = [];
+
+  start(): void {
+    this.#take(this.worker.step({ kind: 'start' }, this.now, 0));
+  }
+
+  stop(): void {
+    this.#take(this.worker.step({ kind: 'stop' }, this.now, 0));
+  }
+
+  pass(ms: number): void {
+    const until = this.now + ms;
+    while (this.worker.deadline() <= until) {
+      this.now = Math.max(this.now, this.worker.deadline());
+      this.#take(this.worker.step({ kind: 'tick' }, this.now, 0));
+    }
+    this.now = until;
+  }
+
+  /** The open effect of a kind. */
+  open<K extends Effect['kind']>(kind: K): Extract<Effect, { kind: K }> {
+    const effect = this.#open.find((candidate) => candidate.kind === kind);
+    if (effect === undefined)
+      throw new Error(`no ${kind} is open, only ${this.#open.map((other) => other.kind).join(', ')}`);
+    return effect as Extract<Effect, { kind: K }>;
+  }
+
+  isOpen(kind: Effect['kind']): boolean {
+    return this.#open.some((effect) => effect.kind === kind);
+  }
+
+  done<K extends Effect['kind']>(kind: K, result: Extract<Done, { effect: { kind: K } }>['result']): void {
+    const effect = this.open(kind);
+    this.#open = this.#open.filter((other) => other !== effect);
+    this.#take(this.worker.step({ kind: 'done', effect, result } as Done, this.now, 0));
+  }
+
+  fail(kind: Effect['kind']): void {
+    const effect = this.open(kind);
+    this.#open = this.#open.filter((other) => other !== effect);
+    this.#take(this.worker.step({ kind: 'failed', effect, error: new Error('scripted') }, this.now, 0.5));
+  }
+
+  /** Starts the worker on shard a and lets its first fetch find one batch that ends at 7. */
+  withBatch(): void {
+    this.start();
+    this.done('openShard', undefined);
+    this.done('fetchBatch', {
+      batch: { batchId: 1, recordCount: 2, byteCount: 2, last: parseCheckpoint('7') },
+      atShardEnd: false,
+      childShards: [],
+    });
+  }
+
+  #take(effects: (Effect | Tell)[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'tell':
+          this.notices.push(effect.notice);
+          break;
+        case 'listShards':
+          this.#take(this.worker.step({ kind: 'done', effect, result: { shards: [shardA] } }, this.now, 0));
+          break;
+        case 'openShard':
+        case 'fetchBatch':
+        case 'deliverBatch':
+        case 'drainShard':
+        case 'endShard':
+        case 'closeShard':
+          this.#open.push(effect);
+          break;
+        default: {
+          const done = { kind: 'done', effect, result: this.table.apply(effect) } as Done;
+          this.#take(this.worker.step(done, this.now, 0));
+        }
+      }
+    }
+  }
+}
+
+describe('Worker', () => {
+  test('a lone worker leads, makes the first leases, gives them to itself and opens the shard without waiting', () => {
+    const script = new Script();
+    script.start();
+    expect(script.now).toBe(0);
+    expect(script.table.leader?.owner).toBe('me');
+    expect(script.open('openShard')).toMatchObject({ shardId: 'a', checkpoint: { sequenceNumber: 'TRIM_HORIZON' } });
+    expect(script.worker.view(0)).toMatchObject({
+      leader: true,
+      leases: [{ leaseKey: 'a', phase: 'opening', fresh: true }],
+    });
+  });
+
+  test('the checkpoint follows the handler, and fetching goes on meanwhile', () => {
+    const script = new Script();
+    script.withBatch();
+    expect(script.isOpen('fetchBatch')).toBe(true);
+    expect(script.table.leases.get('a')?.checkpoint.sequenceNumber).toBe('TRIM_HORIZON');
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    expect(script.table.leases.get('a')?.checkpoint).toEqual(parseCheckpoint('7'));
+  });
+
+  test('a handler that throws gets the same batch again after a back-off, and nothing is checkpointed', () => {
+    const script = new Script();
+    script.withBatch();
+    expect(script.open('deliverBatch').attempt).toBe(1);
+    script.fail('deliverBatch');
+    expect(script.isOpen('deliverBatch')).toBe(false);
+    script.pass(20);
+    expect(script.open('deliverBatch')).toMatchObject({ batchId: 1, attempt: 2 });
+    expect(script.table.leases.get('a')?.checkpoint.sequenceNumber).toBe('TRIM_HORIZON');
+    expect(script.notices).toContainEqual(expect.objectContaining({ kind: 'handlerFailed', attempt: 1, retryInMs: 5 }));
+  });
+
+  test('at the end of a shard: the child lease, then shardEnded, then SHARD_END', () => {
+    const script = new Script();
+    script.withBatch();
+    script.done('fetchBatch', { batch: undefined, atShardEnd: true, childShards: [childB] });
+    expect(script.table.leases.has('b')).toBe(false);
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    expect(script.table.leases.get('b')?.parentShardIds).toEqual(['a']);
+    expect(script.table.leases.get('a')?.checkpoint).toEqual(parseCheckpoint('7'));
+    script.done('endShard', undefined);
+    expect(script.table.leases.get('a')).toMatchObject({ checkpoint: SHARD_END, childShardIds: ['b'] });
+    script.done('closeShard', undefined);
+    script.pass(700);
+    expect(script.open('openShard').shardId).toBe('b');
+  });
+
+  test("a merge's child is not created before the other parent has a lease", () => {
+    const script = new Script();
+    script.withBatch();
+    const merged = { ...childB, parentShardIds: ['a', 'z'] };
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('fetchBatch', { batch: undefined, atShardEnd: true, childShards: [merged] });
+    script.pass(1000);
+    expect(script.table.leases.has('b')).toBe(false);
+    script.table.leases.set('z', {
+      ...(script.table.leases.get('a') as never),
+      leaseKey: 'z',
+      shardId: 'z',
+      leaseOwner: 'other',
+    } as never);
+    script.pass(100);
+    expect(script.table.leases.has('b')).toBe(true);
+  });
+
+  test('a manual checkpoint is settled when it is written, refused past what was delivered', () => {
+    const script = new Script();
+    script.withBatch();
+    const ask = (position: string, requestId: number) => {
+      const { tenure } = script.open('deliverBatch');
+      const event = {
+        kind: 'checkpointRequested',
+        leaseKey: 'a',
+        tenure,
+        position: parseCheckpoint(position),
+        requestId,
+      } as const;
+      return script.worker.step(event, script.now, 0);
+    };
+    expect(ask('9', 1)).toContainEqual({
+      kind: 'tell',
+      notice: { kind: 'checkpointSettled', requestId: 1, outcome: 'outOfRange' },
+    });
+    expect(ask('5', 2)).toMatchObject([{ kind: 'checkpointLease', checkpoint: parseCheckpoint('5') }]);
+  });
+
+  test('stop waits for the handler, checkpoints, releases the lease and the Leader row, forgets the worker', () => {
+    const script = new Script();
+    script.withBatch();
+    script.stop();
+    expect(script.isOpen('drainShard')).toBe(false);
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('drainShard', undefined);
+    expect(script.open('closeShard').reason).toBe('stopping');
+    script.done('closeShard', undefined);
+    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: undefined, checkpoint: parseCheckpoint('7') });
+    expect(script.table.leader).toBeUndefined();
+    expect(script.table.workers.size).toBe(0);
+    expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
+    expect(script.worker.deadline()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('a handler that never returns is aborted after shutdownGraceMs and named at the end', () => {
+    const script = new Script();
+    script.withBatch();
+    script.stop();
+    script.pass(1000);
+    expect(script.open('closeShard').reason).toBe('stopping');
+    script.pass(1000);
+    expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: ['a'] });
+    // Not released: the handler may still run.
+    expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
+  });
+
+  test('a lost lease aborts the shard at once, and the lease is taken up again only after the handler returned', () => {
+    const script = new Script();
+    script.withBatch();
+    const lease = script.table.leases.get('a');
+    script.table.leases.set('a', { ...(lease as NonNullable<typeof lease>), leaseCounter: 90 });
+    script.pass(700);
+    expect(script.open('closeShard').reason).toBe('leaseLost');
+    expect(script.isOpen('openShard')).toBe(false);
+    script.done('closeShard', undefined);
+    script.pass(700);
+    expect(script.open('openShard').tenure).toBe(2);
+  });
+
+  test('a step after stopping does nothing', () => {
+    const script = new Script();
+    script.stop();
+    expect(script.notices).toEqual([{ kind: 'stopped', abandoned: [] }]);
+    expect(script.worker.step({ kind: 'tick' }, 1, 0)).toEqual([]);
+  });
+});

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { plantedBugs } from './planted-bugs.ts';
+import { simulateWorld } from './world.ts';
+
+test('a seed replays to the byte', () => {
+  for (const seed of [3, 46, 2515]) {
+    const first = simulateWorld(seed, { transcript: true });
+    expect(first.transcript.length).toBeGreaterThan(100);
+    expect(simulateWorld(seed, { transcript: true })).toEqual(first);
+  }
+});
+
+test('a transcript does not change what happens', () => {
+  const { eventCount } = simulateWorld(7, { transcript: true });
+  expect(simulateWorld(7).eventCount).toBe(eventCount);
+});
+
+test('each planted bug says what was done wrong, under a name of its own', () => {
+  const bugs = plantedBugs();
+  expect(new Set(bugs.map((bug) => bug.name)).size).toBe(bugs.length);
+  for (const bug of bugs) expect(bug.mistake.length).toBeGreaterThan(20);
+});
+
+test('a planted bug is found by the checker that it is for', () => {
+  const [noFence] = plantedBugs();
+  expect(noFence?.name).toBe('no-fence');
+  const seeds = Array.from({ length: 60 }, (_, index) => index + 1);
+  const found = seeds.flatMap((seed) => simulateWorld(seed, { bug: noFence }).violations);
+  expect(found.some((violation) => /moved back|two handlers|went back/.test(violation))).toBe(true);
+});
