@@ -45,6 +45,8 @@ export interface KinesisModelOptions {
   readonly tokenKey?: string;
   /** Named in messages. Default 000000000000. */
   readonly accountId?: string;
+  /** Told when something begins that takes until `dueMs`: whoever has a clock then calls `settle`. */
+  readonly onDue?: (dueMs: number) => void;
 }
 
 export interface StoredAt {
@@ -81,11 +83,11 @@ export interface ConsumerAddress {
 export type ListShardsRequest =
   | {
       readonly streamName: string;
-      readonly filter?: ShardFilter;
-      readonly exclusiveStartShardId?: string;
-      readonly maxResults?: number;
+      readonly filter?: ShardFilter | undefined;
+      readonly exclusiveStartShardId?: string | undefined;
+      readonly maxResults?: number | undefined;
     }
-  | { readonly nextToken: string; readonly maxResults?: number };
+  | { readonly nextToken: string; readonly maxResults?: number | undefined };
 
 /** Default shard count of an on-demand stream. */
 const ON_DEMAND_SHARDS = 4;
@@ -107,6 +109,7 @@ export class KinesisModel {
       maxStoredBytesPerShard: options.maxStoredBytesPerShard ?? Number.POSITIVE_INFINITY,
       tokenKey: options.tokenKey ?? 'shardline',
       accountId: options.accountId ?? '000000000000',
+      onDue: options.onDue ?? (() => undefined),
     };
   }
 
@@ -114,7 +117,7 @@ export class KinesisModel {
 
   /** Makes a stream. An ON_DEMAND one begins with 4 shards. @throws ResourceInUseException, LimitExceededException */
   createStream(
-    { name, shardCount, mode = 'PROVISIONED' }: { name: string; shardCount?: number; mode?: StreamMode },
+    { name, shardCount, mode = 'PROVISIONED' }: { name: string; shardCount?: number | undefined; mode?: StreamMode },
     now: number,
   ): void {
     this.settle(now);
@@ -284,7 +287,7 @@ export class KinesisModel {
    * @throws ExpiredIteratorException, InvalidArgumentException, ProvisionedThroughputExceededException, ResourceNotFoundException
    */
   getRecords(
-    { shardIterator, limit = MAX_RECORDS_PER_GET_RECORDS }: { shardIterator: string; limit?: number },
+    { shardIterator, limit = MAX_RECORDS_PER_GET_RECORDS }: { shardIterator: string; limit?: number | undefined },
     now: number,
   ): GetRecordsAnswer {
     const { stream, shard, counter } = this.#openIterator(shardIterator, now);
@@ -316,16 +319,18 @@ export class KinesisModel {
         `${this.#where(streamName)} may have at most ${DEFAULT_MAX_CONSUMERS_PER_STREAM} registered consumers.`,
       );
     }
-    const consumer = new StreamConsumer(consumerName, now, now + this.#options.registerConsumerMs);
+    const activeAtMs = now + this.#options.registerConsumerMs;
+    const consumer = new StreamConsumer(consumerName, now, activeAtMs);
     stream.consumers.set(consumerName, consumer);
-    stream.settle(now);
+    this.#settleBy(stream, activeAtMs, now);
     return consumer;
   }
 
   /** Deregisters it and ends its subscriptions. @throws ResourceNotFoundException */
   deregisterConsumer(address: ConsumerAddress, now: number): void {
-    this.consumer(address, now).delete(now + this.#options.registerConsumerMs);
-    this.stream(address.streamName, now);
+    const goneAtMs = now + this.#options.registerConsumerMs;
+    this.consumer(address, now).delete(goneAtMs);
+    this.#settleBy(this.stream(address.streamName, now), goneAtMs, now);
   }
 
   /** @throws ResourceNotFoundException */
@@ -404,7 +409,12 @@ export class KinesisModel {
     apply: (atMs: number) => void,
   ): void {
     stream.begin(status, now + forMs, apply);
+    this.#settleBy(stream, now + forMs, now);
+  }
+
+  #settleBy(stream: Stream, dueMs: number, now: number): void {
     stream.settle(now);
+    if (dueMs > now) this.#options.onDue(dueMs);
   }
 
   #readable(streamName: string, now: number): Stream {

@@ -1,0 +1,70 @@
+// The command `shardline-local`: starts what its arguments ask for, says so in one line of JSON, and ends on a signal. The only
+// file of this package that writes to stdout or ends the process.
+import { readFileSync } from 'node:fs';
+import { isShardlineError } from '@shardline/common';
+import { type CommandLine, HELP, parseCommandLine } from './command-line.ts';
+import { type LocalDynamoDB, startLocalDynamoDB } from './local-dynamodb.ts';
+import { startLocalKinesis } from './local-kinesis.ts';
+
+const EXIT_USAGE = 2;
+const EXIT_FAILED = 1;
+
+run(process.argv.slice(2)).catch((error: unknown) => {
+  const isTold = isShardlineError(error);
+  process.stderr.write(
+    `shardline-local: ${isTold ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+  );
+  if (isTold && error.code === 'USAGE') process.stderr.write('Try: shardline-local --help\n');
+  process.exitCode = isTold && error.code === 'USAGE' ? EXIT_USAGE : EXIT_FAILED;
+});
+
+async function run(args: readonly string[]): Promise<void> {
+  const commandLine = parseCommandLine(args);
+  switch (commandLine.kind) {
+    case 'help':
+      process.stdout.write(HELP);
+      return;
+    case 'version':
+      process.stdout.write(`${version()}\n`);
+      return;
+    case 'serve':
+      await serve(commandLine);
+  }
+}
+
+async function serve({ kinesis, dynamodb }: CommandLine & { kind: 'serve' }): Promise<void> {
+  const local = await named('--port', startLocalKinesis(kinesis));
+  let beside: LocalDynamoDB | undefined;
+  try {
+    if (dynamodb !== undefined) beside = await named('--dynamodb-port', startLocalDynamoDB(dynamodb));
+  } catch (error) {
+    await local.close();
+    throw error;
+  }
+  const end = (): void => {
+    Promise.all([local.close(), beside?.close()]).catch((error: unknown) => {
+      process.stderr.write(`shardline-local: ${String(error)}\n`);
+      process.exitCode = EXIT_FAILED;
+    });
+  };
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+  const line = { port: local.port, dynamodbPort: beside?.port ?? null, version: version() };
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/** The servers name their option `port`; here it is an argument of the command, and there are two. */
+async function named<T>(portOption: string, starting: Promise<T>): Promise<T> {
+  try {
+    return await starting;
+  } catch (error) {
+    if (isShardlineError(error))
+      error.message = error.message.replace(/^port:/, `${portOption}:`).replace(/^host:/, '--host:');
+    throw error;
+  }
+}
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
+  return manifest.version;
+}

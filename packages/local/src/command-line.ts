@@ -1,0 +1,103 @@
+// The arguments of `shardline-local`: read, checked, explained. Prints nothing and starts nothing.
+import { parseArgs } from 'node:util';
+import { describe, UsageError } from '@shardline/common';
+import type { InitialStream, LocalDynamoDBOptions, LocalKinesisOptions } from './options.ts';
+
+export type CommandLine =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | {
+      readonly kind: 'serve';
+      readonly kinesis: LocalKinesisOptions;
+      /** Undefined when no DynamoDB was asked for. */
+      readonly dynamodb: LocalDynamoDBOptions | undefined;
+    };
+
+export const HELP = `Usage: shardline-local [options]
+
+A Kinesis on this machine, and a DynamoDB beside it if you ask for one. The first line on stdout, once it listens, is JSON:
+{"port":4567,"dynamodbPort":8000,"version":"…"}. SIGTERM and SIGINT end it.
+
+  --port N              where Kinesis listens; 0 is any free port (default 4567)
+  --dynamodb-port N     also start a DynamoDB there; 0 is any free port
+  --host HOST           the address to listen on (default 127.0.0.1: this machine only)
+  --stream NAME:SHARDS  a stream that is there from the start; may be repeated; :SHARDS may be left out (1)
+  --limits on|off       the rates of a shard, as on AWS (default on)
+  --reshard-ms N        how long a split or merge keeps a stream UPDATING (default 0)
+  --create-stream-ms N  how long a new stream is CREATING (default 0)
+  --version             print the version
+  --help                print this
+`;
+
+const DEFAULT_PORT = 4567;
+
+const options = {
+  port: { type: 'string' },
+  'dynamodb-port': { type: 'string' },
+  host: { type: 'string' },
+  stream: { type: 'string', multiple: true },
+  limits: { type: 'string' },
+  'reshard-ms': { type: 'string' },
+  'create-stream-ms': { type: 'string' },
+  version: { type: 'boolean' },
+  help: { type: 'boolean' },
+} as const;
+
+/** @throws UsageError naming the option, what it takes and what it got */
+export function parseCommandLine(args: readonly string[]): CommandLine {
+  const given = valuesOf(args);
+  if (given.help) return { kind: 'help' };
+  if (given.version) return { kind: 'version' };
+  const host = given.host === undefined ? {} : { host: given.host };
+  const dynamodbPort = given['dynamodb-port'];
+  return {
+    kind: 'serve',
+    kinesis: {
+      ...host,
+      port: wholeNumber('--port', given.port, 65_535) ?? DEFAULT_PORT,
+      limits: onOff('--limits', given.limits),
+      streams: (given.stream ?? []).map(initialStream),
+      reshardMs: wholeNumber('--reshard-ms', given['reshard-ms'], 3_600_000) ?? 0,
+      createStreamMs: wholeNumber('--create-stream-ms', given['create-stream-ms'], 3_600_000) ?? 0,
+    },
+    dynamodb:
+      dynamodbPort === undefined
+        ? undefined
+        : { ...host, port: wholeNumber('--dynamodb-port', dynamodbPort, 65_535) ?? 0 },
+  };
+}
+
+function valuesOf(args: readonly string[]): ReturnType<typeof parseArgs<{ options: typeof options }>>['values'] {
+  const names = Object.keys(options).map((name) => `--${name}`);
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: false }).values;
+  } catch (error) {
+    const { message } = error as Error;
+    // parseArgs objects to an option it knows only for its value: none where one is needed, or one where none is.
+    const named = /'(--[a-z-]+)/.exec(message)?.[1];
+    if (named === '--help' || named === '--version') throw new UsageError(named, 'no value', 'one');
+    if (named !== undefined && names.includes(named)) throw new UsageError(named, 'a value', 'none');
+    throw new UsageError('option', `one of ${names.join(', ')}`, /'([^']*)'/.exec(message)?.[1] ?? message);
+  }
+}
+
+function wholeNumber(name: string, given: string | undefined, max: number): number | undefined {
+  if (given === undefined) return undefined;
+  const value = /^\d{1,10}$/.test(given) ? Number(given) : Number.NaN;
+  if (!(value <= max)) throw new UsageError(name, `a whole number from 0 to ${max}`, describe(given));
+  return value;
+}
+
+function onOff(name: string, given: string | undefined): boolean {
+  if (given !== undefined && given !== 'on' && given !== 'off')
+    throw new UsageError(name, 'on or off', describe(given));
+  return given !== 'off';
+}
+
+function initialStream(given: string): InitialStream {
+  const [, name, shards = '1'] = /^([a-zA-Z0-9_.-]{1,128})(?::(\d{1,5}))?$/.exec(given) ?? [];
+  if (name === undefined || Number(shards) < 1) {
+    throw new UsageError('--stream', 'NAME or NAME:SHARDS with at least 1 shard', describe(given));
+  }
+  return { name, shardCount: Number(shards) };
+}

@@ -1,0 +1,194 @@
+// What `startLocalKinesis` and `startLocalDynamoDB` take, checked and completed once. Nothing else of this package looks at
+// what a user passed.
+import {
+  type Clock,
+  describe,
+  type Logger,
+  MAX_STREAM_NAME_LENGTH,
+  resolveLogger,
+  systemClock,
+  UsageError,
+} from '@shardline/common';
+
+/** A stream that is there from the start, and again after `reset()`. */
+export interface InitialStream {
+  /** 1 to 128 of `a-zA-Z0-9_.-`. */
+  readonly name: string;
+  /** Default 1. */
+  readonly shardCount?: number;
+}
+
+export interface LocalKinesisOptions {
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** The address to listen on. Default 127.0.0.1: this machine alone can connect. */
+  readonly host?: string;
+  /** Made at start, ACTIVE at once. Default none. */
+  readonly streams?: readonly InitialStream[];
+  /** Whether the rates of a shard and of a consumer are limited as on AWS. Default true. */
+  readonly limits?: boolean;
+  /** The time of the streams: arrival, expiry, rates. Default the system's. Timeouts of connections stay on the system's. */
+  readonly clock?: Clock;
+  /** How long a new stream is CREATING, ms. Default 0. */
+  readonly createStreamMs?: number;
+  /** How long a deleted stream is DELETING, ms. Default 0. */
+  readonly deleteStreamMs?: number;
+  /** How long SplitShard and MergeShards keep a stream UPDATING, ms. Default 0. */
+  readonly reshardMs?: number;
+  /** How long a consumer is CREATING and DELETING, ms. Default 0. */
+  readonly registerConsumerMs?: number;
+  /** Open shards of all streams together. Default 20,000. */
+  readonly shardLimit?: number;
+  /** What one shard holds at most, bytes; beyond it the oldest records are dropped. Default: only the retention bounds it. */
+  readonly maxStoredBytesPerShard?: number;
+  /** A request's time to arrive, ms. Default 30,000. */
+  readonly requestTimeoutMs?: number;
+  /** Pino-shaped; default silent unless SHARDLINE_LOG_LEVEL is set. */
+  readonly logger?: Logger;
+}
+
+export interface LocalDynamoDBOptions {
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** The address to listen on. Default 127.0.0.1: this machine alone can connect. */
+  readonly host?: string;
+  /** How long a new table is CREATING, ms. Default 0. */
+  readonly createTableMs?: number;
+  /** How long a deleted table is DELETING, ms. Default 0. */
+  readonly deleteTableMs?: number;
+  /** How long a changed table is UPDATING, ms. Default 0. */
+  readonly updateTableMs?: number;
+}
+
+export type ResolvedKinesisOptions = Required<Omit<LocalKinesisOptions, 'streams'>> & {
+  readonly streams: readonly Required<InitialStream>[];
+};
+export type ResolvedDynamoDBOptions = Required<LocalDynamoDBOptions>;
+
+const DEFAULT_HOST = '127.0.0.1';
+const STREAM_NAME = new RegExp(`^[a-zA-Z0-9_.-]{1,${MAX_STREAM_NAME_LENGTH}}$`);
+const LONGEST_MS = 2 ** 31 - 1;
+
+const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
+  'port',
+  'host',
+  'streams',
+  'limits',
+  'clock',
+  'createStreamMs',
+  'deleteStreamMs',
+  'reshardMs',
+  'registerConsumerMs',
+  'shardLimit',
+  'maxStoredBytesPerShard',
+  'requestTimeoutMs',
+  'logger',
+];
+const dynamoDBNames: readonly (keyof LocalDynamoDBOptions)[] = [
+  'port',
+  'host',
+  'createTableMs',
+  'deleteTableMs',
+  'updateTableMs',
+];
+
+/** @throws UsageError naming the option, also for one that does not exist */
+export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKinesisOptions {
+  checkNames(options, kinesisNames);
+  const shardLimit = wholeNumber('shardLimit', options.shardLimit, 20_000, 1, 1_000_000);
+  return {
+    port: port(options.port),
+    host: text('host', options.host, DEFAULT_HOST),
+    streams: streams(options.streams, shardLimit),
+    limits: flag('limits', options.limits, true),
+    clock: clock(options.clock),
+    createStreamMs: durationMs('createStreamMs', options.createStreamMs),
+    deleteStreamMs: durationMs('deleteStreamMs', options.deleteStreamMs),
+    reshardMs: durationMs('reshardMs', options.reshardMs),
+    registerConsumerMs: durationMs('registerConsumerMs', options.registerConsumerMs),
+    shardLimit,
+    maxStoredBytesPerShard:
+      options.maxStoredBytesPerShard === undefined
+        ? Number.POSITIVE_INFINITY
+        : wholeNumber('maxStoredBytesPerShard', options.maxStoredBytesPerShard, 0, 1, Number.MAX_SAFE_INTEGER),
+    requestTimeoutMs: wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1, LONGEST_MS),
+    logger: resolveLogger(options.logger, { component: 'local-kinesis' }),
+  };
+}
+
+/** @throws UsageError naming the option, also for one that does not exist */
+export function resolveDynamoDBOptions(options: LocalDynamoDBOptions): ResolvedDynamoDBOptions {
+  checkNames(options, dynamoDBNames);
+  return {
+    port: port(options.port),
+    host: text('host', options.host, DEFAULT_HOST),
+    createTableMs: durationMs('createTableMs', options.createTableMs),
+    deleteTableMs: durationMs('deleteTableMs', options.deleteTableMs),
+    updateTableMs: durationMs('updateTableMs', options.updateTableMs),
+  };
+}
+
+function checkNames(options: object, names: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) throw new UsageError('options', `one of ${names.join(', ')}`, JSON.stringify(name));
+  }
+}
+
+function port(given: number | undefined): number {
+  return wholeNumber('port', given, 0, 0, 65_535);
+}
+
+function durationMs(field: string, given: number | undefined): number {
+  return wholeNumber(field, given, 0, 0, LONGEST_MS);
+}
+
+function wholeNumber(field: string, given: number | undefined, absent: number, min: number, max: number): number {
+  if (given === undefined) return absent;
+  if (!Number.isInteger(given) || given < min || given > max) {
+    throw new UsageError(field, `a whole number from ${min} to ${max}`, describe(given));
+  }
+  return given;
+}
+
+function text(field: string, given: string | undefined, absent: string): string {
+  if (given === undefined) return absent;
+  if (typeof given !== 'string' || given === '')
+    throw new UsageError(field, 'a text that is not empty', describe(given));
+  return given;
+}
+
+function flag(field: string, given: boolean | undefined, absent: boolean): boolean {
+  if (given === undefined) return absent;
+  if (typeof given !== 'boolean') throw new UsageError(field, 'true or false', describe(given));
+  return given;
+}
+
+function clock(given: Clock | undefined): Clock {
+  if (given === undefined) return systemClock;
+  const isClock =
+    typeof given === 'object' &&
+    given !== null &&
+    typeof given.wallNow === 'function' &&
+    typeof given.setTimer === 'function';
+  if (!isClock) throw new UsageError('clock', 'an object with now, wallNow and setTimer', describe(given));
+  return given;
+}
+
+function streams(given: readonly InitialStream[] | undefined, shardLimit: number): Required<InitialStream>[] {
+  if (given === undefined) return [];
+  if (!Array.isArray(given)) throw new UsageError('streams', 'an array of { name, shardCount }', describe(given));
+  const names = new Set<string>();
+  return (given as readonly InitialStream[]).map((stream, index) => {
+    const field = `streams[${index}]`;
+    if (typeof stream !== 'object' || stream === null)
+      throw new UsageError(field, '{ name, shardCount }', describe(stream));
+    const { name } = stream;
+    if (typeof name !== 'string' || !STREAM_NAME.test(name)) {
+      throw new UsageError(`${field}.name`, '1 to 128 of a-z A-Z 0-9 _ . -', describe(name));
+    }
+    if (names.has(name)) throw new UsageError(`${field}.name`, 'each name once', describe(name));
+    names.add(name);
+    return { name, shardCount: wholeNumber(`${field}.shardCount`, stream.shardCount, 1, 1, shardLimit) };
+  });
+}

@@ -1,0 +1,10 @@
+// The formats the server speaks, by content type. A new one (CBOR) is one more entry.
+import { jsonFormat } from './json-format.ts';
+import type { WireFormat } from './wire-format.ts';
+
+const formats: ReadonlyMap<string, WireFormat> = new Map([['application/x-amz-json-1.1', jsonFormat]]);
+
+/** The format of a request's content type; undefined when it is not one of ours. */
+export function formatFor(contentType: string | undefined): WireFormat | undefined {
+  return formats.get(contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '');
+}

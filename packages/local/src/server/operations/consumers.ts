@@ -1,0 +1,120 @@
+// RegisterStreamConsumer, DeregisterStreamConsumer, DescribeStreamConsumer, ListStreamConsumers, SubscribeToShard.
+import { type ConsumerAddress, KinesisError, type StreamConsumer } from '../../model/index.ts';
+import { type Caller, consumerArn, consumerOfArn, streamArn, streamNameOfArn } from '../caller.ts';
+import { integer, optional, required, structure, timestamp } from '../input-check.ts';
+import { Timestamp, type WireObject } from '../wire-format.ts';
+import {
+  consumerArnText,
+  consumerName,
+  nextToken,
+  positionKind,
+  positionOf,
+  sequenceNumberText,
+  shardId,
+  streamArnText,
+} from './members.ts';
+import { empty, members, type OperationTable, operation } from './operation.ts';
+
+const DEFAULT_PAGE = 100;
+
+const registerStreamConsumer = operation(
+  { StreamARN: required(streamArnText), ConsumerName: required(consumerName) },
+  ({ StreamARN, ConsumerName }, { model, now, caller }) => {
+    const streamName = streamNameOfArn(StreamARN);
+    const consumer = model.registerConsumer({ streamName, consumerName: ConsumerName }, now);
+    return members({ Consumer: consumerMembers(consumer, streamName, caller) });
+  },
+);
+
+/** By its own ARN, or by name and the stream's ARN. */
+const consumerAddress = {
+  ConsumerARN: optional(consumerArnText),
+  ConsumerName: optional(consumerName),
+  StreamARN: optional(streamArnText),
+};
+
+const deregisterStreamConsumer = operation(consumerAddress, (input, { model, now }) => {
+  model.deregisterConsumer(addressOf(input), now);
+  return empty;
+});
+
+const describeStreamConsumer = operation(consumerAddress, (input, { model, now, caller }) => {
+  const address = addressOf(input);
+  const consumer = model.consumer(address, now);
+  return members({
+    ConsumerDescription: {
+      ...consumerMembers(consumer, address.streamName, caller),
+      StreamARN: streamArn(caller, address.streamName),
+    },
+  });
+});
+
+const listStreamConsumers = operation(
+  {
+    StreamARN: required(streamArnText),
+    NextToken: optional(nextToken),
+    MaxResults: optional(integer({ min: 1, max: 10_000 })),
+  },
+  ({ StreamARN, NextToken, MaxResults = DEFAULT_PAGE }, { model, now, caller }) => {
+    const streamName = streamNameOfArn(StreamARN);
+    const after = NextToken === undefined ? '' : Buffer.from(NextToken, 'base64').toString('latin1');
+    const all = model.listConsumers(streamName, now).filter(({ name }) => name > after);
+    const page = all.slice(0, MaxResults);
+    const last = page.length < all.length ? page.at(-1) : undefined;
+    return members({
+      Consumers: page.map((consumer) => consumerMembers(consumer, streamName, caller)),
+      NextToken: last === undefined ? undefined : Buffer.from(last.name).toString('base64'),
+    });
+  },
+);
+
+const subscribeToShard = operation(
+  {
+    ConsumerARN: required(consumerArnText),
+    ShardId: required(shardId),
+    StartingPosition: required(
+      structure({
+        Type: required(positionKind),
+        SequenceNumber: optional(sequenceNumberText),
+        Timestamp: optional(timestamp),
+      }),
+    ),
+  },
+  ({ ConsumerARN, ShardId, StartingPosition: { Type, SequenceNumber, Timestamp: timestampMs } }, { model, now }) => {
+    const position = positionOf(Type, SequenceNumber, timestampMs);
+    const subscription = model.subscribeToShard({ ...consumerOfArn(ConsumerARN), shardId: ShardId, position }, now);
+    return { kind: 'subscription', subscription };
+  },
+);
+
+export const consumerOperations: OperationTable = {
+  RegisterStreamConsumer: registerStreamConsumer,
+  DeregisterStreamConsumer: deregisterStreamConsumer,
+  DescribeStreamConsumer: describeStreamConsumer,
+  ListStreamConsumers: listStreamConsumers,
+  SubscribeToShard: subscribeToShard,
+};
+
+function addressOf(input: {
+  ConsumerARN: string | undefined;
+  ConsumerName: string | undefined;
+  StreamARN: string | undefined;
+}): ConsumerAddress {
+  if (input.ConsumerARN !== undefined) return consumerOfArn(input.ConsumerARN);
+  if (input.ConsumerName === undefined || input.StreamARN === undefined) {
+    throw new KinesisError(
+      'InvalidArgumentException',
+      'Either ConsumerARN, or ConsumerName and StreamARN, must be specified.',
+    );
+  }
+  return { streamName: streamNameOfArn(input.StreamARN), consumerName: input.ConsumerName };
+}
+
+function consumerMembers(consumer: StreamConsumer, streamName: string, caller: Caller): WireObject {
+  return {
+    ConsumerName: consumer.name,
+    ConsumerARN: consumerArn(caller, streamName, consumer.name, consumer.createdMs),
+    ConsumerStatus: consumer.status,
+    ConsumerCreationTimestamp: new Timestamp(consumer.createdMs),
+  };
+}

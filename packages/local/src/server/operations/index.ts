@@ -1,0 +1,10 @@
+// Every operation the server knows, by the name that stands in X-Amz-Target. A new one is a new entry.
+import { consumerOperations } from './consumers.ts';
+import type { Operation } from './operation.ts';
+import { recordOperations } from './records.ts';
+import { shardOperations } from './shards.ts';
+import { streamOperations } from './streams.ts';
+
+export const operations: ReadonlyMap<string, Operation> = new Map(
+  Object.entries({ ...streamOperations, ...shardOperations, ...recordOperations, ...consumerOperations }),
+);

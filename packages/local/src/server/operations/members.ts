@@ -1,0 +1,97 @@
+// The members that several operations share, with the ranges and patterns of the Kinesis API reference, and the shapes that
+// several answers share.
+import { type HashKey, MAX_HASH_KEY, MAX_STREAM_NAME_LENGTH } from '@shardline/common';
+import { KinesisError, type Shard, type StartingPosition } from '../../model/index.ts';
+import { CONSUMER_ARN_PATTERN, STREAM_ARN_PATTERN, STREAM_NAME_PATTERN } from '../caller.ts';
+import { type Check, type OptionalMember, oneOf, optional, text } from '../input-check.ts';
+import type { WireObject } from '../wire-format.ts';
+
+export const streamName: Check<string> = text({ min: 1, max: MAX_STREAM_NAME_LENGTH, pattern: STREAM_NAME_PATTERN });
+export const streamArnText: Check<string> = text({ min: 1, max: 2048, pattern: STREAM_ARN_PATTERN });
+export const consumerName: Check<string> = text({ min: 1, max: 128, pattern: STREAM_NAME_PATTERN });
+export const consumerArnText: Check<string> = text({ min: 1, max: 2048, pattern: CONSUMER_ARN_PATTERN });
+export const shardId: Check<string> = text({ min: 1, max: 128, pattern: STREAM_NAME_PATTERN });
+export const hashKeyText: Check<string> = text({ min: 1, max: 39, pattern: /^(0|([1-9]\d{0,38}))$/ });
+export const sequenceNumberText: Check<string> = text({ min: 1, max: 129, pattern: /^(0|([1-9]\d{0,128}))$/ });
+export const nextToken: Check<string> = text({ min: 1, max: 1_048_576 });
+export const positionKind: Check<StartingPosition['kind']> = oneOf(
+  'AT_SEQUENCE_NUMBER',
+  'AFTER_SEQUENCE_NUMBER',
+  'TRIM_HORIZON',
+  'LATEST',
+  'AT_TIMESTAMP',
+);
+
+/** Every operation on a stream takes its name or its ARN. */
+export const streamAddress: {
+  readonly StreamName: OptionalMember<string>;
+  readonly StreamARN: OptionalMember<string>;
+} = { StreamName: optional(streamName), StreamARN: optional(streamArnText) };
+
+/** @throws KinesisError InvalidArgumentException at 2^128 and above */
+export function hashKeyIn(member: string, decimal: string): HashKey {
+  const value = BigInt(decimal);
+  if (value <= MAX_HASH_KEY) return value as HashKey;
+  throw new KinesisError(
+    'InvalidArgumentException',
+    `Invalid ${member}. ${member} must be in the range: [0, 2^128-1]. Specified value was ${decimal}`,
+  );
+}
+
+/** @throws KinesisError InvalidArgumentException when the kind and what was given with it do not go together */
+export function positionOf(
+  kind: StartingPosition['kind'],
+  sequenceNumber: string | undefined,
+  timestampMs: number | undefined,
+): StartingPosition {
+  switch (kind) {
+    case 'AT_SEQUENCE_NUMBER':
+    case 'AFTER_SEQUENCE_NUMBER':
+      if (sequenceNumber === undefined) throw mismatched(kind, 'no StartingSequenceNumber');
+      return { kind, sequenceNumber: BigInt(sequenceNumber) };
+    case 'AT_TIMESTAMP':
+      if (timestampMs === undefined) throw mismatched(kind, 'no Timestamp');
+      return { kind, timestampMs };
+    default:
+      if (sequenceNumber !== undefined) throw mismatched(kind, 'also a StartingSequenceNumber');
+      return { kind };
+  }
+}
+
+/** A Shard of DescribeStream and ListShards. */
+export function shardMembers(shard: Shard): WireObject {
+  const [parentShardId, adjacentParentShardId] = shard.origin.parentIds;
+  return {
+    ShardId: shard.id,
+    ParentShardId: parentShardId,
+    AdjacentParentShardId: adjacentParentShardId,
+    HashKeyRange: rangeMembers(shard.origin.range),
+    SequenceNumberRange: {
+      StartingSequenceNumber: shard.startingSequenceNumber,
+      EndingSequenceNumber: shard.end?.endingSequenceNumber,
+    },
+  };
+}
+
+/** The ChildShards of GetRecords and SubscribeToShard; absent while the shard has not ended. */
+export function childShardMembers(
+  childShards: readonly { shardId: string; parentShards: readonly string[]; hashKeyRange: Shard['origin']['range'] }[],
+): WireObject[] | undefined {
+  if (childShards.length === 0) return undefined;
+  return childShards.map(({ shardId: ShardId, parentShards: ParentShards, hashKeyRange }) => ({
+    ShardId,
+    ParentShards,
+    HashKeyRange: rangeMembers(hashKeyRange),
+  }));
+}
+
+function rangeMembers({ start, end }: Shard['origin']['range']): WireObject {
+  return { StartingHashKey: start, EndingHashKey: end };
+}
+
+function mismatched(kind: string, given: string): KinesisError {
+  return new KinesisError(
+    'InvalidArgumentException',
+    `Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) AT_TIMESTAMP and Timestamp or (3) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified ${kind} and ${given}.`,
+  );
+}

@@ -1,0 +1,39 @@
+// What every operation of the API is: a check of its input and a call of the model. An operation does no I/O; the shell
+// parses, calls it, and writes the answer.
+import type { KinesisModel, Subscription } from '../../model/index.ts';
+import type { Caller } from '../caller.ts';
+import { type Checked, checkInput, type Structure, structure } from '../input-check.ts';
+import type { WireFormat, WireObject } from '../wire-format.ts';
+
+export interface Context {
+  readonly model: KinesisModel;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly caller: Caller;
+}
+
+export type Answer =
+  | { readonly kind: 'members'; readonly members: WireObject }
+  /** An empty body, as of operations that return nothing. */
+  | { readonly kind: 'empty' }
+  /** An event stream begins. */
+  | { readonly kind: 'subscription'; readonly subscription: Subscription };
+
+/** @throws KinesisError, WireError */
+export type Operation = (input: unknown, format: WireFormat, context: Context) => Answer;
+
+export type OperationTable = Readonly<Record<string, Operation>>;
+
+export const empty: Answer = { kind: 'empty' };
+
+export function members(value: WireObject): Answer {
+  return { kind: 'members', members: value };
+}
+
+export function operation<S extends Structure>(
+  input: S,
+  run: (input: Checked<S>, context: Context) => Answer,
+): Operation {
+  const check = structure(input);
+  return (given, format, context) => run(checkInput(check, given, format), context);
+}

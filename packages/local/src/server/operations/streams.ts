@@ -1,0 +1,126 @@
+// CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, Increase- and DecreaseStreamRetentionPeriod.
+import { DEFAULT_MAX_RECORD_BYTES } from '@shardline/common';
+import { KinesisError, type Stream } from '../../model/index.ts';
+import { type Caller, STREAM_NAME_PATTERN, streamArn, streamNameOf } from '../caller.ts';
+import { boolean, integer, oneOf, optional, required, structure } from '../input-check.ts';
+import { Timestamp, type WireObject } from '../wire-format.ts';
+import { nextToken, shardId, shardMembers, streamAddress, streamName } from './members.ts';
+import { type Context, empty, members, type Operation, type OperationTable, operation } from './operation.ts';
+
+const DEFAULT_PAGE = 100;
+const pageSize = integer({ min: 1, max: 10_000 });
+
+const createStream = operation(
+  {
+    StreamName: required(streamName),
+    ShardCount: optional(integer({ min: 1, max: 1_000_000 })),
+    StreamModeDetails: optional(structure({ StreamMode: required(oneOf('PROVISIONED', 'ON_DEMAND')) })),
+  },
+  ({ StreamName, ShardCount, StreamModeDetails }, { model, now }) => {
+    const mode = StreamModeDetails?.StreamMode ?? 'PROVISIONED';
+    if ((mode === 'PROVISIONED') !== (ShardCount !== undefined)) {
+      const rule = mode === 'PROVISIONED' ? 'must be specified' : 'must not be specified';
+      throw new KinesisError('ValidationException', `ShardCount ${rule} for a stream in ${mode} mode.`);
+    }
+    model.createStream({ name: StreamName, mode, shardCount: ShardCount }, now);
+    return empty;
+  },
+);
+
+const deleteStream = operation(
+  { ...streamAddress, EnforceConsumerDeletion: optional(boolean) },
+  (input, { model, now }) => {
+    const enforceConsumerDeletion = input.EnforceConsumerDeletion ?? false;
+    model.deleteStream({ streamName: streamNameOf(input), enforceConsumerDeletion }, now);
+    return empty;
+  },
+);
+
+const describeStream = operation(
+  { ...streamAddress, ExclusiveStartShardId: optional(shardId), Limit: optional(pageSize) },
+  (input, context) => {
+    const stream = context.model.stream(streamNameOf(input), context.now);
+    const after = input.ExclusiveStartShardId ?? '';
+    const all = stream.status === 'CREATING' ? [] : stream.shards.filter(({ id }) => id > after);
+    const shards = all.slice(0, input.Limit ?? DEFAULT_PAGE);
+    return members({
+      StreamDescription: {
+        ...commonMembers(stream, context.caller),
+        HasMoreShards: shards.length < all.length,
+        Shards: shards.map(shardMembers),
+      },
+    });
+  },
+);
+
+const describeStreamSummary = operation({ ...streamAddress }, (input, { model, now, caller }) => {
+  const stream = model.stream(streamNameOf(input), now);
+  return members({
+    StreamDescriptionSummary: {
+      ...commonMembers(stream, caller),
+      ConsumerCount: stream.consumers.size,
+      OpenShardCount: stream.status === 'CREATING' ? 0 : stream.openShards.length,
+      MaxRecordSizeInKiB: DEFAULT_MAX_RECORD_BYTES / 1024,
+    },
+  });
+});
+
+const listStreams = operation(
+  { ExclusiveStartStreamName: optional(streamName), Limit: optional(pageSize), NextToken: optional(nextToken) },
+  ({ ExclusiveStartStreamName, Limit = DEFAULT_PAGE, NextToken }, { model, now, caller }) => {
+    const after = NextToken === undefined ? (ExclusiveStartStreamName ?? '') : nameInToken(NextToken);
+    const all = model.listStreams(now).filter(({ name }) => name > after);
+    const page = all.slice(0, Limit);
+    const hasMore = page.length < all.length;
+    return members({
+      HasMoreStreams: hasMore,
+      NextToken: hasMore ? Buffer.from(page.at(-1)?.name ?? '').toString('base64') : undefined,
+      StreamNames: page.map(({ name }) => name),
+      StreamSummaries: page.map((stream) => summaryMembers(stream, caller)),
+    });
+  },
+);
+
+function changeRetention(direction: 'increase' | 'decrease'): Operation {
+  const input = { ...streamAddress, RetentionPeriodHours: required(integer({ min: 1, max: 1_000_000 })) };
+  return operation(input, (given, { model, now }: Context) => {
+    model.setRetention({ streamName: streamNameOf(given), hours: given.RetentionPeriodHours, direction }, now);
+    return empty;
+  });
+}
+
+export const streamOperations: OperationTable = {
+  CreateStream: createStream,
+  DeleteStream: deleteStream,
+  DescribeStream: describeStream,
+  DescribeStreamSummary: describeStreamSummary,
+  ListStreams: listStreams,
+  IncreaseStreamRetentionPeriod: changeRetention('increase'),
+  DecreaseStreamRetentionPeriod: changeRetention('decrease'),
+};
+
+function summaryMembers(stream: Stream, caller: Caller): WireObject {
+  return {
+    StreamARN: streamArn(caller, stream.name),
+    StreamName: stream.name,
+    StreamStatus: stream.status,
+    StreamModeDetails: { StreamMode: stream.mode },
+    StreamCreationTimestamp: new Timestamp(stream.createdMs),
+  };
+}
+
+/** What DescribeStream and DescribeStreamSummary both tell. */
+function commonMembers(stream: Stream, caller: Caller): WireObject {
+  return {
+    ...summaryMembers(stream, caller),
+    EncryptionType: 'NONE',
+    EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
+    RetentionPeriodHours: stream.retentionHours,
+  };
+}
+
+function nameInToken(token: string): string {
+  const name = Buffer.from(token, 'base64').toString('latin1');
+  if (STREAM_NAME_PATTERN.test(name)) return name;
+  throw new KinesisError('InvalidArgumentException', 'Invalid NextToken.');
+}

@@ -1,0 +1,110 @@
+// From a request to its answer: read the body, find the format and the operation, run it, write what it says. The one place
+// that turns errors into answers; whatever a client sends, the server lives on. Knows HTTP messages, not sockets.
+import { randomUUID } from 'node:crypto';
+import { type Clock, type Logger, systemClock } from '@shardline/common';
+import type { KinesisModel } from '../model/index.ts';
+import { callerOf } from './caller.ts';
+import { formatFor } from './formats.ts';
+import { type HttpReply, type HttpRequest, readBody } from './http-exchange.ts';
+import { jsonFormat } from './json-format.ts';
+import { operations } from './operations/index.ts';
+import type { Answer } from './operations/operation.ts';
+import { feedSubscription } from './subscription-feed.ts';
+import { describeError, serializationError, WireError } from './wire-error.ts';
+import type { WireFormat } from './wire-format.ts';
+
+export interface Service {
+  readonly model: KinesisModel;
+  /** The model's time. */
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly maxBodyBytes: number;
+  /** From the first byte of a request to its last. */
+  readonly requestTimeoutMs: number;
+}
+
+const LINGER_MS = 1_000;
+const TARGET_PREFIX = 'Kinesis_20131202.';
+
+/** Answers one request. Never rejects. */
+export async function handleRequest(service: Service, request: HttpRequest, reply: HttpReply): Promise<void> {
+  const requestId = randomUUID();
+  // What fails on the socket itself has no one to be told to; 'close' follows and frees what was held.
+  reply.on('error', (error) => service.logger.debug({ error, requestId }, 'the client went away'));
+  const format = formatFor(request.headers['content-type']);
+  try {
+    const limits = { maxBytes: service.maxBodyBytes, timeoutMs: service.requestTimeoutMs, clock: systemClock };
+    const body = await readBody(request, limits);
+    const answer = answerTo(service, request, format, body);
+    sendAnswer(service, reply, requestId, format ?? jsonFormat, answer);
+  } catch (error) {
+    sendError(service, reply, requestId, format ?? jsonFormat, error);
+    if (!request.readableEnded) lingerOver(request);
+  }
+}
+
+/** Reads on for a moment and keeps nothing, so that a client in the midst of sending sees the answer, then hangs up. */
+function lingerOver(request: HttpRequest): void {
+  request.resume();
+  const cancel = systemClock.setTimer(() => request.destroy(), LINGER_MS, false);
+  request.once('end', cancel);
+  request.once('close', cancel);
+}
+
+function answerTo(service: Service, request: HttpRequest, format: WireFormat | undefined, body: Buffer): Answer {
+  const target = request.headers['x-amz-target'];
+  if (request.method !== 'POST' || typeof target !== 'string') {
+    throw new WireError('AccessDeniedException', 'Unable to determine service/operation name to be authorized', 403);
+  }
+  // AWS answers 404 to a content type that it does not speak, whatever the operation.
+  if (format === undefined) {
+    const message = `Content-Type ${request.headers['content-type'] ?? '(none)'}: expected ${jsonFormat.contentType}`;
+    throw new WireError('UnknownOperationException', message, 404);
+  }
+  const operation = target.startsWith(TARGET_PREFIX) ? operations.get(target.slice(TARGET_PREFIX.length)) : undefined;
+  if (operation === undefined) throw new WireError('UnknownOperationException', `Unknown operation ${target}`);
+  const { model, clock } = service;
+  const caller = callerOf(request.headers.authorization);
+  return operation(parsed(format, body), format, { model, now: clock.wallNow(), caller });
+}
+
+function parsed(format: WireFormat, body: Buffer): unknown {
+  try {
+    return format.parse(body);
+  } catch {
+    throw serializationError('The body does not parse.');
+  }
+}
+
+function sendAnswer(service: Service, reply: HttpReply, requestId: string, format: WireFormat, answer: Answer): void {
+  switch (answer.kind) {
+    case 'subscription':
+      feedSubscription(answer.subscription, reply, requestId, service.clock);
+      break;
+    case 'members':
+      send(reply, 200, requestId, format, format.serialize(answer.members));
+      break;
+    case 'empty':
+      send(reply, 200, requestId, format, Buffer.alloc(0));
+      break;
+  }
+}
+
+function sendError(service: Service, reply: HttpReply, requestId: string, format: WireFormat, error: unknown): void {
+  const { type, message, status } = describeError(error);
+  if (status === 500) service.logger.error({ error, requestId }, 'a request failed by a bug of the server');
+  if (reply.headersSent) {
+    reply.destroy();
+    return;
+  }
+  send(reply, status, requestId, format, format.serialize({ __type: type, message }));
+}
+
+function send(reply: HttpReply, status: number, requestId: string, format: WireFormat, body: Buffer): void {
+  reply.writeHead(status, {
+    'content-type': format.contentType,
+    'content-length': body.length,
+    'x-amzn-requestid': requestId,
+  });
+  reply.end(body);
+}
