@@ -2,6 +2,7 @@
 // loaded on first use, because it brings a native part that no user of the Kinesis alone needs.
 import { once } from 'node:events';
 import type { Server } from 'node:http';
+import { createRequire } from 'node:module';
 import { clientConfigFor, endpointOf, type LocalClientConfig } from './local-kinesis.ts';
 import { type LocalDynamoDBOptions, type ResolvedDynamoDBOptions, resolveDynamoDBOptions } from './options.ts';
 import { bindError } from './server/listener.ts';
@@ -23,9 +24,8 @@ const KEEP_ALIVE_MS = 180_000;
  */
 export async function startLocalDynamoDB(options: LocalDynamoDBOptions = {}): Promise<LocalDynamoDB> {
   const resolved = resolveDynamoDBOptions(options);
-  const { default: dynalite } = await import('dynalite');
   const { createTableMs, deleteTableMs, updateTableMs } = resolved;
-  const server = dynalite({ createTableMs, deleteTableMs, updateTableMs });
+  const server = loadDynalite()({ createTableMs, deleteTableMs, updateTableMs });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   const port = await listening(server, resolved);
   const endpoint = endpointOf(resolved.host, port);
@@ -35,6 +35,11 @@ export async function startLocalDynamoDB(options: LocalDynamoDBOptions = {}): Pr
     return closing;
   };
   return { port, endpoint, clientConfig: clientConfigFor(endpoint), close, [Symbol.asyncDispose]: close };
+}
+
+/** CommonJS, and published without types. */
+function loadDynalite(): (options: { createTableMs: number; deleteTableMs: number; updateTableMs: number }) => Server {
+  return createRequire(import.meta.url)('dynalite');
 }
 
 async function listening(server: Server, { port, host }: ResolvedDynamoDBOptions): Promise<number> {
