@@ -30,8 +30,10 @@ export interface Entry {
 const AGGREGATE_KEY = 'a';
 
 export class KinesisRecord {
-  /** In put order. */
+  /** What is sent, in put order. */
   records: UserRecord[];
+  /** All that went in, also what has expired since and is sent no more: their keys wait for this Kinesis record. */
+  readonly carried: readonly UserRecord[];
   /** The shard it is expected on; undefined when the shard map could not tell. */
   shardId: string | undefined;
   /** The version of the shard map that told so. */
@@ -51,7 +53,9 @@ export class KinesisRecord {
   #entry: Entry | undefined = undefined;
 
   constructor(first: UserRecord, shardId: string | undefined, mapVersion: number) {
-    this.records = [first];
+    const records = [first];
+    this.records = records;
+    this.carried = records;
     this.shardId = shardId;
     this.mapVersion = mapVersion;
     this.sizeBytes = first.sizeBytes;

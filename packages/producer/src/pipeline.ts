@@ -443,7 +443,7 @@ export class Pipeline {
   /** All user records of a Kinesis record have settled: the records held behind its keys move up. */
   #finish(kinesisRecord: KinesisRecord, nowMs: number): void {
     kinesisRecord.release();
-    for (const { orderKey } of kinesisRecord.records) {
+    for (const { orderKey } of kinesisRecord.carried) {
       if (!this.#order.free(orderKey, kinesisRecord)) continue;
       for (let next = this.#order.next(orderKey); next !== undefined; next = this.#order.next(orderKey)) {
         if (!this.#admit(next, nowMs)) break;
@@ -458,7 +458,7 @@ export class Pipeline {
     const records: UserRecord[] = [];
     for (const kinesisRecord of kinesisRecords) {
       kinesisRecord.release();
-      for (const record of kinesisRecord.records) {
+      for (const record of kinesisRecord.carried) {
         if (this.#order.free(record.orderKey, kinesisRecord)) {
           for (const held of this.#order.takeAll(record.orderKey)) records.push(held);
         }

@@ -26,7 +26,7 @@ import {
   type PutResult,
   putError,
   putResult,
-  UserRecord,
+  type UserRecord,
   type UserRecordInput,
 } from './user-record.ts';
 
@@ -67,7 +67,7 @@ export class Producer implements AsyncDisposable {
   readonly #pipeline: Pipeline;
   readonly #sender: Sender;
   readonly #shards: ShardLister;
-  readonly #bufferedTimeMs: number;
+  readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
 
   #lastSequence = 0;
   #outstandingCount = 0;
@@ -93,8 +93,9 @@ export class Producer implements AsyncDisposable {
     this.#client = resolved.client ?? makeClient(resolved);
     this.#sender = new Sender({ client: this.#client, stream, clock, maxRequestsInFlight, requestTimeoutMs });
     this.#shards = new ShardLister({ client: this.#client, stream, clock, requestTimeoutMs });
-    this.#bufferedTimeMs = Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2);
-    const togetherMs = Math.min(TOGETHER_MS, this.#bufferedTimeMs * TOGETHER_SHARE);
+    const bufferedTimeMs = Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2);
+    this.#times = { bufferedTimeMs, recordTtlMs };
+    const togetherMs = Math.min(TOGETHER_MS, bufferedTimeMs * TOGETHER_SHARE);
     this.#pipeline = new Pipeline({ ...resolved, togetherMs });
     this.#onTimer();
   }
@@ -123,30 +124,25 @@ export class Producer implements AsyncDisposable {
    * @throws UsageError at the call, for a record that can't be put.
    */
   put(input: UserRecordInput): Promise<PutResult> {
-    const content = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
-    const refusal = this.#refusal(content.sizeBytes);
-    if (refusal !== undefined) return Promise.reject(putError(refusal, input));
-    return new Promise<PutResult>((onSuccess, onFailure) => {
-      const nowMs = this.#options.clock.now();
-      const record = new UserRecord(content, {
-        sequence: ++this.#lastSequence,
-        nowMs,
-        recordTtlMs: this.#options.recordTtlMs,
-        bufferedTimeMs: this.#bufferedTimeMs,
-        onSuccess,
-        onFailure,
-      });
-      this.#outstandingCount++;
-      this.#outstandingBytes += record.sizeBytes;
-      publishPut(this.#name, record);
-      try {
-        this.#pipeline.pressed = this.#isPressed();
-        this.#perform(this.#pipeline.put(record, nowMs));
-        this.#setTimer();
-      } catch (error) {
-        this.#break(error);
-      }
+    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
+    const refusal = this.#refusal(record.sizeBytes);
+    if (refusal !== undefined) return Promise.reject(putError(refusal, inputOf(record)));
+    const settled = new Promise<PutResult>((onSuccess, onFailure) => {
+      record.settle = { onSuccess, onFailure };
     });
+    const nowMs = this.#options.clock.now();
+    record.admit(++this.#lastSequence, nowMs, this.#times);
+    this.#outstandingCount++;
+    this.#outstandingBytes += record.sizeBytes;
+    publishPut(this.#name, record);
+    try {
+      this.#pipeline.pressed = this.#isPressed();
+      this.#perform(this.#pipeline.put(record, nowMs));
+      this.#setTimer();
+    } catch (error) {
+      this.#break(error);
+    }
+    return settled;
   }
 
   /** Sends what waits for company. Resolves when every record put before the call has settled, however. Never rejects. */
@@ -319,9 +315,11 @@ export class Producer implements AsyncDisposable {
   };
 
   #succeed(records: readonly UserRecord[], place: Place): void {
-    for (const [index, record] of records.entries()) {
-      const result = putResult(record, place, records.length > 1 ? index : undefined);
-      record.onSuccess(result);
+    const aggregated = records.length > 1;
+    let subSequenceNumber = 0;
+    for (const record of records) {
+      const result = putResult(record, place, aggregated ? subSequenceNumber++ : undefined);
+      record.settle.onSuccess(result);
       publishSettle(this.#name, record, place.endedAtMs - record.putAtMs, result);
       this.#forget(record);
     }
@@ -329,7 +327,7 @@ export class Producer implements AsyncDisposable {
 
   #fail(record: UserRecord, failure: Failure): void {
     const error = putError(failure, inputOf(record), record.attempts, record.mayBeWritten);
-    record.onFailure(error);
+    record.settle.onFailure(error);
     publishSettle(this.#name, record, this.#options.clock.now() - record.putAtMs, error);
     this.#forget(record);
   }

@@ -59,10 +59,11 @@ export class Retrier {
       const { shardId, sequenceNumber } = answer;
       return { kind: judgePlace(kinesisRecord, shardId, shardMap), shardId, sequenceNumber };
     }
-    const attempt: FailedAttempt = { ...answer, written: 'no' };
-    const throttled = answer.errorCode === THROTTLED_CODE;
+    const { errorCode, errorMessage } = answer;
+    const attempt: FailedAttempt = { errorCode, errorMessage, written: 'no' };
+    const throttled = errorCode === THROTTLED_CODE;
     if (!throttled || !this.#failIfThrottled) return { kind: 'retry', attempt, throttled };
-    return { kind: 'failed', attempt, throttled, failure: throttledFailure(answer.errorMessage) };
+    return { kind: 'failed', attempt, throttled, failure: throttledFailure(errorMessage) };
   }
 
   /** Judges a request that failed as a whole; holds for each of its entries. */

@@ -3,10 +3,11 @@
 // Invariants: the bytes are the producer's own copy; `sequence` rises with every put, and is what "put order" means; a record
 // settles exactly once (`settled`).
 import {
+  checkPartitionKey,
   describe,
   type HashKey,
   hashHexOf,
-  MAX_PARTITION_KEY_UNITS,
+  isShardlineError,
   type OperatingCode,
   OperatingError,
   parseHashKey,
@@ -70,18 +71,14 @@ export interface Failure {
   readonly cause?: unknown;
 }
 
-/** What makes a user record besides its content. */
-export interface UserRecordContext {
-  readonly sequence: number;
-  readonly nowMs: number;
-  readonly recordTtlMs: number;
-  /** How long it may wait for company. */
-  readonly bufferedTimeMs: number;
+const noAttempts: readonly Attempt[] = [];
+const unheard: Settle = { onSuccess: () => undefined, onFailure: () => undefined };
+
+/** Where an outcome is told. */
+export interface Settle {
   readonly onSuccess: (result: PutResult) => void;
   readonly onFailure: (error: PutError) => void;
 }
-
-const noAttempts: readonly Attempt[] = [];
 
 export class UserRecord implements UserRecordParts {
   readonly partitionKey: string;
@@ -93,14 +90,14 @@ export class UserRecord implements UserRecordParts {
   readonly hashHex: string;
   /** Records with one order key are delivered in put order. */
   readonly orderKey: string;
-  readonly sequence: number;
-  readonly putAtMs: number;
+
+  sequence = 0;
+  putAtMs = 0;
   /** When it should leave, in company or not. */
-  dueAtMs: number;
+  dueAtMs = 0;
   /** From then on no attempt begins. */
-  readonly expiresAtMs: number;
-  readonly onSuccess: (result: PutResult) => void;
-  readonly onFailure: (error: PutError) => void;
+  expiresAtMs = 0;
+  settle: Settle = unheard;
 
   /** The Kinesis record it is in; undefined while it is held back for order. */
   carrier: KinesisRecord | undefined = undefined;
@@ -112,30 +109,32 @@ export class UserRecord implements UserRecordParts {
   /** What the last failed request threw. */
   lastCause: unknown = undefined;
 
-  constructor(content: CheckedContent, context: UserRecordContext) {
-    this.partitionKey = content.partitionKey;
-    if (content.explicitHashKey !== undefined) this.explicitHashKey = content.explicitHashKey;
-    this.data = content.data;
-    this.sizeBytes = content.sizeBytes;
-    this.hashHex = content.hashHex;
-    this.orderKey = content.orderKey;
-    this.sequence = context.sequence;
-    this.putAtMs = context.nowMs;
-    this.dueAtMs = context.nowMs + context.bufferedTimeMs;
-    this.expiresAtMs = context.nowMs + context.recordTtlMs;
-    this.onSuccess = context.onSuccess;
-    this.onFailure = context.onFailure;
+  constructor(partitionKey: string, explicitHashKey: HashKey | undefined, data: Uint8Array, keyBytes: number) {
+    this.partitionKey = partitionKey;
+    this.data = data;
+    this.sizeBytes = data.length + keyBytes;
+    if (explicitHashKey === undefined) {
+      this.hashHex = hashHexOf(partitionKey);
+      this.orderKey = partitionKey;
+    } else {
+      this.explicitHashKey = explicitHashKey;
+      this.hashHex = explicitHashKey.toString(16).padStart(32, '0');
+      // A partition key that is spread over several hash keys on purpose is several lines of order, not one.
+      this.orderKey = `${this.hashHex}${partitionKey}`;
+    }
   }
-}
 
-/** A user record's content, checked and copied. */
-export interface CheckedContent {
-  readonly partitionKey: string;
-  readonly explicitHashKey: HashKey | undefined;
-  readonly data: Uint8Array;
-  readonly sizeBytes: number;
-  readonly hashHex: string;
-  readonly orderKey: string;
+  /** The producer takes it: from here its times count. `bufferedTimeMs` is how long it may wait for company. */
+  admit(
+    sequence: number,
+    nowMs: number,
+    times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number },
+  ): void {
+    this.sequence = sequence;
+    this.putAtMs = nowMs;
+    this.dueAtMs = nowMs + times.bufferedTimeMs;
+    this.expiresAtMs = nowMs + times.recordTtlMs;
+  }
 }
 
 /**
@@ -143,29 +142,16 @@ export interface CheckedContent {
  * (the KPL counts the data alone, and Kinesis then refuses the whole request).
  * @throws UsageError naming `partitionKey`, `explicitHashKey` or `data`.
  */
-export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: number): CheckedContent {
+export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: number): UserRecord {
   if (typeof input !== 'object' || input === null) {
     throw new UsageError('record', 'an object with partitionKey and data', describe(input));
   }
-  const { partitionKey } = input;
-  checkPartitionKey(partitionKey);
+  const partitionKey = checkPartitionKey(input.partitionKey);
   const explicitHashKey = readHashKey(input.explicitHashKey);
-  const data = copyData(input.data);
-  const sizeBytes = data.length + Buffer.byteLength(partitionKey);
-  if (sizeBytes > maxUserRecordSizeBytes) {
-    throw new UsageError(
-      'data',
-      `data and partition key of at most maxUserRecordSizeBytes, ${maxUserRecordSizeBytes} bytes`,
-      `${sizeBytes} bytes`,
-    );
-  }
-  if (explicitHashKey === undefined) {
-    const hashHex = hashHexOf(partitionKey);
-    return { partitionKey, explicitHashKey, data, sizeBytes, hashHex, orderKey: partitionKey };
-  }
-  const hashHex = explicitHashKey.toString(16).padStart(32, '0');
-  // A partition key that is spread over several hash keys on purpose is several lines of order, not one.
-  return { partitionKey, explicitHashKey, data, sizeBytes, hashHex, orderKey: `${hashHex}${partitionKey}` };
+  const data = copyData(input.data, maxUserRecordSizeBytes);
+  const keyBytes = Buffer.byteLength(partitionKey);
+  checkSize(data.length + keyBytes, maxUserRecordSizeBytes);
+  return new UserRecord(partitionKey, explicitHashKey, data, keyBytes);
 }
 
 /** The record's content, as the application may put it again. */
@@ -181,7 +167,12 @@ export function noteAttempt(
   endedAtMs: number,
   outcome: { readonly errorCode: string; readonly errorMessage: string; readonly written: Attempt['written'] },
 ): void {
-  record.attempts = [...record.attempts, { ...attemptTimes(record, beganAtMs, endedAtMs), ...outcome }];
+  const attempt: Attempt = {
+    delayMs: beganAtMs - startOfDelay(record),
+    durationMs: endedAtMs - beganAtMs,
+    ...outcome,
+  };
+  record.attempts = [...record.attempts, attempt];
   record.lastEndMs = endedAtMs;
   if (outcome.written !== 'no') record.mayBeWritten = true;
 }
@@ -198,7 +189,11 @@ export function putResult(
   subSequenceNumber: number | undefined,
 ): PutResult {
   const { shardId, sequenceNumber, beganAtMs, endedAtMs } = place;
-  const last: Attempt = { ...attemptTimes(record, beganAtMs, endedAtMs), written: 'yes' };
+  const last: Attempt = {
+    delayMs: beganAtMs - startOfDelay(record),
+    durationMs: endedAtMs - beganAtMs,
+    written: 'yes',
+  };
   const attempts = record.attempts.length === 0 ? [last] : [...record.attempts, last];
   const duplicate = record.mayBeWritten;
   return subSequenceNumber === undefined
@@ -220,26 +215,11 @@ export function putError(
 
 /** Whether an error came from a put, and so holds its record. */
 export function isPutError(error: unknown): error is PutError {
-  return error instanceof OperatingError && 'userRecord' in error && 'mayBeWritten' in error;
+  return isShardlineError(error) && 'userRecord' in error && 'mayBeWritten' in error;
 }
 
-function attemptTimes(
-  record: UserRecord,
-  beganAtMs: number,
-  endedAtMs: number,
-): { readonly delayMs: number; readonly durationMs: number } {
-  const fromMs = record.lastEndMs === -1 ? record.putAtMs : record.lastEndMs;
-  return { delayMs: beganAtMs - fromMs, durationMs: endedAtMs - beganAtMs };
-}
-
-function checkPartitionKey(key: string): void {
-  if (typeof key !== 'string' || key.length === 0 || key.length > MAX_PARTITION_KEY_UNITS || hasLoneSurrogate(key)) {
-    throw new UsageError(
-      'partitionKey',
-      `a well-formed string of 1 to ${MAX_PARTITION_KEY_UNITS} UTF-16 units`,
-      describe(key),
-    );
-  }
+function startOfDelay({ lastEndMs, putAtMs }: UserRecord): number {
+  return lastEndMs === -1 ? putAtMs : lastEndMs;
 }
 
 function readHashKey(given: bigint | string | undefined): HashKey | undefined {
@@ -250,7 +230,7 @@ function readHashKey(given: bigint | string | undefined): HashKey | undefined {
 const REPLACEMENT = Buffer.from('\ufffd');
 
 /** Text with a lone surrogate has no UTF-8 form: it would arrive as other text, so it is refused. */
-function copyData(data: Uint8Array | string): Uint8Array {
+function copyData(data: Uint8Array | string, maxBytes: number): Uint8Array {
   if (typeof data === 'string') {
     const bytes = Buffer.from(data, 'utf8');
     if (bytes.includes(REPLACEMENT) && loneSurrogate.test(data)) {
@@ -259,14 +239,15 @@ function copyData(data: Uint8Array | string): Uint8Array {
     return bytes;
   }
   if (!(data instanceof Uint8Array)) throw new UsageError('data', 'a Uint8Array or a string', describe(data));
+  // Before the copy, so that a huge one costs nothing.
+  checkSize(data.length, maxBytes);
   return Buffer.from(data);
 }
 
-const loneSurrogate = /\p{Cs}/u;
-
-function hasLoneSurrogate(text: string): boolean {
-  for (let at = 0; at < text.length; at++) {
-    if ((text.charCodeAt(at) & 0xf800) === 0xd800) return loneSurrogate.test(text);
-  }
-  return false;
+function checkSize(sizeBytes: number, maxBytes: number): void {
+  if (sizeBytes <= maxBytes) return;
+  const expected = `data and partition key of at most maxUserRecordSizeBytes, ${maxBytes} bytes`;
+  throw new UsageError('data', expected, `${sizeBytes} bytes`);
 }
+
+const loneSurrogate = /\p{Surrogate}/u;

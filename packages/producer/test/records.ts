@@ -1,6 +1,6 @@
 // User records for the stages' tests.
 import { KinesisRecord } from '../src/batch.ts';
-import { checkUserRecord, type PutError, type PutResult, UserRecord } from '../src/user-record.ts';
+import { checkUserRecord, type UserRecord } from '../src/user-record.ts';
 
 export interface RecordOptions {
   readonly key?: string;
@@ -10,8 +10,6 @@ export interface RecordOptions {
   readonly nowMs?: number;
   readonly recordTtlMs?: number;
   readonly bufferedTimeMs?: number;
-  readonly onSuccess?: (result: PutResult) => void;
-  readonly onFailure?: (error: PutError) => void;
 }
 
 let lastSequence = 0;
@@ -21,14 +19,10 @@ export function userRecord(options: RecordOptions = {}): UserRecord {
   const { key: partitionKey = 'key', data = 'data', explicitHashKey } = options;
   const input = explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, data, explicitHashKey };
   lastSequence = options.sequence ?? lastSequence + 1;
-  return new UserRecord(checkUserRecord(input, 10 * 1024 * 1024), {
-    sequence: lastSequence,
-    nowMs: options.nowMs ?? 0,
-    recordTtlMs: options.recordTtlMs ?? 30_000,
-    bufferedTimeMs: options.bufferedTimeMs ?? 100,
-    onSuccess: options.onSuccess ?? (() => undefined),
-    onFailure: options.onFailure ?? (() => undefined),
-  });
+  const record = checkUserRecord(input, 10 * 1024 * 1024);
+  const { nowMs = 0, recordTtlMs = 30_000, bufferedTimeMs = 100 } = options;
+  record.admit(lastSequence, nowMs, { recordTtlMs, bufferedTimeMs });
+  return record;
 }
 
 /** A sealed Kinesis record of one user record. */

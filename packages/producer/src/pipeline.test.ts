@@ -1,0 +1,373 @@
+import { readFileSync } from 'node:fs';
+import { evenRanges } from '@shardline/common';
+import { describe, expect, test } from 'vitest';
+import { type RecordOptions, userRecord } from '../test/records.ts';
+import type { Answer, Entry, EntryAnswer, Request } from './batch.ts';
+import { type Effect, Pipeline, type PipelineOptions } from './pipeline.ts';
+import type { Shard } from './shard-map.ts';
+import type { UserRecord } from './user-record.ts';
+
+const DEFAULTS: PipelineOptions = {
+  aggregationEnabled: true,
+  aggregationMaxCount: 4_294_967_295,
+  aggregationMaxSizeBytes: 51_200,
+  togetherMs: 20,
+  rateLimitPercent: 150,
+  collectionMaxCount: 500,
+  collectionMaxSizeBytes: 5_242_880,
+  failIfThrottled: false,
+  maxRequestsInFlight: 24,
+};
+
+function shards(count: number, firstId = 0): Shard[] {
+  return evenRanges(count).map((range, index) => ({ shardId: `shard-${firstId + index}`, range }));
+}
+
+/** Drives a pipeline by hand and keeps what it said. */
+class Bench {
+  readonly pipeline: Pipeline;
+  readonly delivered: UserRecord[] = [];
+  readonly failed: { readonly record: UserRecord; readonly code: string }[] = [];
+  listingCount = 0;
+  readonly #queued: Request[] = [];
+  #sequenceNumber = 0;
+
+  constructor(options: Partial<PipelineOptions> = {}, shardCount = 1) {
+    this.pipeline = new Pipeline({ ...DEFAULTS, ...options });
+    this.do(this.pipeline.expire(0));
+    if (shardCount > 0) this.do(this.pipeline.shardsListed(shards(shardCount), 0));
+  }
+
+  do(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'send') this.#queued.push(effect.request);
+      else if (effect.kind === 'list-shards') this.listingCount++;
+      else if (effect.kind === 'delivered') this.delivered.push(...effect.kinesisRecord.records);
+      else if (effect.kind === 'failed') {
+        this.failed.push(...effect.records.map((record) => ({ record, code: effect.failure.code })));
+      }
+    }
+  }
+
+  put(options: RecordOptions): UserRecord {
+    const record = userRecord(options);
+    this.do(this.pipeline.put(record, options.nowMs ?? 0));
+    return record;
+  }
+
+  /** Begins the request that waits longest. */
+  begin(nowMs: number): { readonly requestId: number; readonly entries: readonly Entry[] } {
+    const request = this.#queued.shift();
+    if (request === undefined) throw new Error('no request waits');
+    const { entries, effects } = this.pipeline.begin(request, nowMs);
+    this.do(effects);
+    return { requestId: request.requestId, entries };
+  }
+
+  get waitingCount(): number {
+    return this.#queued.length;
+  }
+
+  answer(requestId: number, answer: Answer, nowMs: number, random = 0.5): void {
+    this.do(this.pipeline.answered(requestId, answer, nowMs, random));
+  }
+
+  written(shardId: string): EntryAnswer {
+    return { kind: 'written', shardId, sequenceNumber: String(++this.#sequenceNumber) };
+  }
+}
+
+const throttled: EntryAnswer = {
+  kind: 'refused',
+  errorCode: 'ProvisionedThroughputExceededException',
+  errorMessage: 'slow down',
+};
+const lost: Answer = {
+  kind: 'failed',
+  errorCode: 'RequestTimeout',
+  errorMessage: 'late',
+  throttled: false,
+  written: 'unknown',
+};
+
+interface GoldenCase {
+  readonly case: string;
+  readonly aggregationMaxSize: number;
+  readonly partitionKey: string;
+  readonly explicitHashKey: string;
+  readonly userRecords: readonly { partitionKey: string; explicitHashKey: string | null; data: string }[];
+  readonly blob: string;
+}
+
+const golden: { readonly cases: readonly GoldenCase[] } = JSON.parse(
+  readFileSync(new URL('../../common/test/fixtures/kpl-golden.json', import.meta.url), 'utf8'),
+);
+
+describe("what the KPL made of the same records (captured from the native KPL 1.1.1's requests)", () => {
+  test.each(golden.cases.map((one, index) => [`${index} ${one.case}`, one] as const))('%s', (_, one) => {
+    const bench = new Bench({ aggregationMaxSizeBytes: one.aggregationMaxSize });
+    for (const { partitionKey, explicitHashKey, data } of one.userRecords) {
+      const given = explicitHashKey === null ? {} : { explicitHashKey };
+      bench.put({ key: partitionKey, data: Buffer.from(data, 'base64'), ...given });
+    }
+    bench.do(bench.pipeline.flush(0));
+    const { entries } = bench.begin(0);
+    expect(entries).toHaveLength(1);
+    expect(Buffer.from(entries[0]?.data ?? []).toString('base64')).toBe(one.blob);
+    expect(entries[0]).toMatchObject({ partitionKey: one.partitionKey, explicitHashKey: one.explicitHashKey });
+  });
+});
+
+describe('order of a key', () => {
+  test('a record waits while its key is in flight, others do not; then it moves up', () => {
+    const bench = new Bench({ aggregationEnabled: false, collectionMaxCount: 1 });
+    const first = bench.put({ key: 'hot', data: '1' });
+    const second = bench.put({ key: 'hot', data: '2' });
+    const other = bench.put({ key: 'cold', data: '3' });
+    expect(bench.waitingCount).toBe(2);
+    const { requestId } = bench.begin(1);
+    bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-0')] }, 2);
+    expect(bench.delivered).toEqual([first]);
+    expect([other.carrier?.phase, second.carrier?.phase]).toEqual(['requested', 'requested']);
+  });
+
+  test('joins the open aggregated record of its key; after that is full and sealed it waits', () => {
+    const bench = new Bench({ aggregationMaxSizeBytes: 200 });
+    const joined = [1, 2].map(() => bench.put({ key: 'hot', data: 'x'.repeat(60) }));
+    const late = bench.put({ key: 'hot', data: 'x'.repeat(60) });
+    expect(new Set(joined.map((record) => record.carrier)).size).toBe(1);
+    expect(late.carrier).toBeUndefined();
+  });
+
+  test('whoever waits for a sealed record makes it leave at once instead of at its due time', () => {
+    const bench = new Bench({ aggregationMaxSizeBytes: 200 });
+    for (let i = 0; i < 3; i++) bench.put({ key: 'hot', data: 'x'.repeat(60) });
+    expect(bench.pipeline.deadline()).toBe(0);
+    bench.do(bench.pipeline.expire(0));
+    expect(bench.begin(0).entries).toHaveLength(1);
+  });
+
+  test('is kept through a retry: the throttled record goes first', () => {
+    const bench = new Bench({ aggregationEnabled: false, collectionMaxCount: 1 });
+    const records = [1, 2, 3].map((number) => bench.put({ key: 'hot', data: `${number}` }));
+    const first = bench.begin(0);
+    bench.answer(first.requestId, { kind: 'answered', entries: [throttled] }, 10);
+    expect(bench.waitingCount).toBe(0);
+    expect(bench.pipeline.deadline()).toBe(60);
+    bench.do(bench.pipeline.expire(60));
+    const again = bench.begin(60);
+    expect(again.entries).toEqual(first.entries);
+    bench.answer(again.requestId, { kind: 'answered', entries: [bench.written('shard-0')] }, 70);
+    expect(bench.delivered).toEqual(records.slice(0, 1));
+    expect(Buffer.from(bench.begin(70).entries[0]?.data ?? []).toString()).toBe('2');
+  });
+});
+
+describe('time to live', () => {
+  test('no attempt begins at or after it, also not of a request that waited for its turn', () => {
+    const bench = new Bench({ aggregationEnabled: false });
+    const record = bench.put({ recordTtlMs: 100, bufferedTimeMs: 0 });
+    bench.do(bench.pipeline.expire(0));
+    expect(bench.begin(100).entries).toEqual([]);
+    expect(bench.failed).toEqual([{ record, code: 'EXPIRED' }]);
+  });
+
+  test('a request in flight is awaited, and may still succeed', () => {
+    const bench = new Bench({ aggregationEnabled: false });
+    const record = bench.put({ recordTtlMs: 100, bufferedTimeMs: 0 });
+    bench.do(bench.pipeline.expire(0));
+    const { requestId } = bench.begin(99);
+    bench.do(bench.pipeline.expire(5_000));
+    expect(bench.failed).toEqual([]);
+    bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-0')] }, 6_000);
+    expect(bench.delivered).toEqual([record]);
+  });
+
+  test('over when a lost answer comes back: fails, and says that it may be written', () => {
+    const bench = new Bench({ aggregationEnabled: false });
+    const record = bench.put({ recordTtlMs: 100, bufferedTimeMs: 0 });
+    bench.do(bench.pipeline.expire(0));
+    bench.answer(bench.begin(50).requestId, lost, 6_050);
+    expect(bench.failed).toEqual([{ record, code: 'EXPIRED' }]);
+    expect(record.mayBeWritten).toBe(true);
+  });
+
+  test('ends the wait of held, limited and backing-off records alike, each at its own time', () => {
+    const bench = new Bench({ aggregationEnabled: false, collectionMaxCount: 1 });
+    bench.put({ key: 'hot', recordTtlMs: 100 });
+    bench.put({ key: 'hot', recordTtlMs: 100, nowMs: 10 });
+    bench.answer(bench.begin(20).requestId, { kind: 'answered', entries: [throttled] }, 90, 0.999);
+    bench.do(bench.pipeline.expire(100));
+    expect(bench.failed).toHaveLength(1);
+    expect(bench.pipeline.deadline()).toBeLessThanOrEqual(110);
+    bench.do(bench.pipeline.expire(110));
+    expect(bench.failed.map(({ code }) => code)).toEqual(['EXPIRED', 'EXPIRED']);
+  });
+});
+
+describe('a split', () => {
+  /** Two records, of the lower and the upper half, in one aggregated record that is in flight. */
+  function split(): { bench: Bench; records: UserRecord[]; requestId: number } {
+    const bench = new Bench();
+    const records = [0n, 2n ** 128n - 1n].map((explicitHashKey) => bench.put({ key: 'k', explicitHashKey }));
+    bench.do(bench.pipeline.flush(0));
+    return { bench, records, requestId: bench.begin(1_000).requestId };
+  }
+
+  test('makes every record of a straddling aggregate be sent again, to its own child, as a duplicate', () => {
+    const { bench, records, requestId } = split();
+    bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-1')] }, 1_010);
+    expect(bench.delivered).toEqual([]);
+    expect(bench.listingCount).toBe(2);
+    bench.do(bench.pipeline.shardsListed(shards(2, 1), 1_020));
+    bench.do(bench.pipeline.expire(1_020));
+    const again = bench.begin(1_020);
+    expect(again.entries.map(({ explicitHashKey }) => explicitHashKey)).toEqual(['0', String(2n ** 128n - 1n)]);
+    const entries = [bench.written('shard-1'), bench.written('shard-2')];
+    bench.answer(again.requestId, { kind: 'answered', entries }, 1_030);
+    expect(bench.delivered).toEqual(records);
+    expect(records.map(({ mayBeWritten, attempts }) => [mayBeWritten, attempts[0]?.errorCode])).toEqual([
+      [true, 'Wrong Shard'],
+      [true, 'Wrong Shard'],
+    ]);
+  });
+
+  test('of which the aggregate lies within one child costs no duplicate: it is decided once the list is read', () => {
+    const bench = new Bench();
+    const records = [1n, 2n].map((explicitHashKey) => bench.put({ key: 'k', explicitHashKey }));
+    bench.do(bench.pipeline.flush(0));
+    const { requestId } = bench.begin(1_000);
+    bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-1')] }, 1_010);
+    expect(bench.delivered).toEqual([]);
+    bench.do(bench.pipeline.shardsListed(shards(2, 1), 1_020));
+    expect(bench.delivered).toEqual(records);
+  });
+
+  test('is resent one by one when the list can not be read', () => {
+    const { bench, requestId } = split();
+    bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-1')] }, 1_010);
+    bench.do(bench.pipeline.listingFailed(1_020));
+    const again = bench.begin(1_020);
+    expect(again.entries.map(({ partitionKey }) => partitionKey)).toEqual(['k', 'k']);
+  });
+
+  test('takes an aggregate that has not left yet apart before it leaves', () => {
+    const bench = new Bench();
+    for (const explicitHashKey of [0n, 2n ** 128n - 1n]) bench.put({ key: 'k', explicitHashKey });
+    bench.do(bench.pipeline.flush(0));
+    bench.do(bench.pipeline.shardsListed(shards(2, 1), 500));
+    expect(bench.begin(500).entries).toEqual([]);
+    bench.do(bench.pipeline.expire(500));
+    const { entries } = bench.begin(500);
+    expect(entries.map(({ explicitHashKey }) => explicitHashKey)).toEqual(
+      expect.arrayContaining(['0', String(2n ** 128n - 1n)]),
+    );
+  });
+});
+
+describe('without a shard map', () => {
+  test('records wait for it and then travel together, in put order', () => {
+    const bench = new Bench({}, 0);
+    for (const key of ['a', 'b', 'a', 'c']) bench.put({ key, data: key, nowMs: 10 });
+    bench.do(bench.pipeline.expire(500));
+    expect(bench.waitingCount).toBe(0);
+    bench.do(bench.pipeline.shardsListed(shards(1), 600));
+    bench.do(bench.pipeline.expire(600));
+    expect(bench.begin(600).entries).toHaveLength(1);
+  });
+
+  test('but not for longer than a second', () => {
+    const bench = new Bench({}, 0);
+    for (const key of ['a', 'b']) bench.put({ key, nowMs: 10 });
+    expect(bench.pipeline.deadline()).toBe(1_000);
+    bench.do(bench.pipeline.expire(1_000));
+    expect(bench.begin(1_000).entries.map(({ partitionKey }) => partitionKey)).toEqual(['a', 'b']);
+  });
+
+  test('that can not be read they travel alone, when they are due', () => {
+    const bench = new Bench({}, 0);
+    bench.do(bench.pipeline.listingFailed(0));
+    for (const key of ['a', 'b']) bench.put({ key, nowMs: 10 });
+    expect(bench.pipeline.deadline()).toBe(110);
+    bench.do(bench.pipeline.expire(110));
+    expect(bench.begin(110).entries).toHaveLength(2);
+  });
+});
+
+describe('when records leave', () => {
+  test('a lone record leaves after recordMaxBufferedTimeMs, no later', () => {
+    const bench = new Bench();
+    bench.put({ nowMs: 10 });
+    expect(bench.pipeline.deadline()).toBe(110);
+    bench.do(bench.pipeline.expire(110));
+    expect(bench.waitingCount).toBe(1);
+  });
+
+  test('flush sends what waits, and what was held before it as soon as it may', () => {
+    const bench = new Bench({ aggregationEnabled: false, collectionMaxCount: 2 });
+    bench.put({ key: 'hot' });
+    bench.put({ key: 'hot' });
+    bench.do(bench.pipeline.flush(0));
+    bench.answer(bench.begin(0).requestId, { kind: 'answered', entries: [bench.written('shard-0')] }, 5);
+    expect(bench.waitingCount).toBe(1);
+  });
+
+  test('an application that waits for room hastens everything once nothing else is under way', () => {
+    const bench = new Bench();
+    bench.put({ nowMs: 0 });
+    bench.pipeline.pressed = true;
+    expect(bench.pipeline.deadline()).toBe(Number.NEGATIVE_INFINITY);
+    bench.do(bench.pipeline.expire(1));
+    expect(bench.waitingCount).toBe(1);
+    expect(bench.pipeline.deadline()).toBeGreaterThan(1);
+  });
+
+  test('with all requests taken, what is due waits for company; what is full does not', () => {
+    const bench = new Bench({ aggregationEnabled: false, maxRequestsInFlight: 1, collectionMaxCount: 2 });
+    bench.put({ key: 'a', bufferedTimeMs: 0 });
+    bench.do(bench.pipeline.expire(0));
+    bench.put({ key: 'b', bufferedTimeMs: 0 });
+    bench.do(bench.pipeline.expire(10));
+    expect(bench.waitingCount).toBe(1);
+    bench.put({ key: 'c', bufferedTimeMs: 0 });
+    expect(bench.waitingCount).toBe(2);
+  });
+});
+
+describe('failing', () => {
+  test('for good fails every record of the request, and what they kept back goes on', () => {
+    const bench = new Bench({ aggregationEnabled: false, collectionMaxCount: 1 });
+    bench.put({ key: 'hot' });
+    bench.put({ key: 'hot' });
+    const { requestId } = bench.begin(0);
+    bench.answer(requestId, { ...lost, errorCode: 'ResourceNotFoundException', permanent: 'STREAM_NOT_FOUND' }, 1);
+    expect(bench.failed.map(({ code }) => code)).toEqual(['STREAM_NOT_FOUND']);
+    expect(bench.waitingCount).toBe(1);
+  });
+
+  test('abandoning fails what waits and what is in flight, once; a late answer changes nothing', () => {
+    const bench = new Bench({ aggregationEnabled: false, collectionMaxCount: 1 });
+    const inFlight = bench.put({ key: 'hot' });
+    const held = bench.put({ key: 'hot' });
+    const { requestId } = bench.begin(0);
+    bench.do(bench.pipeline.abandon({ code: 'CLOSED', message: 'closed', retryable: true }));
+    bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-0')] }, 1);
+    expect(new Set(bench.failed.map(({ record }) => record))).toEqual(new Set([inFlight, held]));
+    expect(bench.delivered).toEqual([]);
+    expect([inFlight.mayBeWritten, held.mayBeWritten]).toEqual([true, false]);
+  });
+});
+
+test('a user record that expired out of an aggregated record leaves its key free', () => {
+  const bench = new Bench({ aggregationMaxCount: 2 });
+  bench.put({ key: 'short', recordTtlMs: 100 });
+  const other = bench.put({ key: 'long', recordTtlMs: 30_000 });
+  bench.do(bench.pipeline.flush(0));
+  bench.answer(bench.begin(0).requestId, { kind: 'answered', entries: [throttled] }, 10, 0.999);
+  bench.do(bench.pipeline.expire(200));
+  const { requestId, entries } = bench.begin(200);
+  expect(entries.map(({ partitionKey }) => partitionKey)).toEqual(['long']);
+  bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-0')] }, 210);
+  expect(bench.delivered).toEqual([other]);
+  expect(bench.put({ key: 'short', nowMs: 220 }).carrier?.phase).toBe('open');
+});
