@@ -7,6 +7,7 @@ import { DynamoDBClient, type DynamoDBClientConfig } from '@aws-sdk/client-dynam
 import { KinesisClient, type KinesisClientConfig } from '@aws-sdk/client-kinesis';
 import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler';
 import { describe, UsageError } from './errors.ts';
+import { silentLogger } from './logger.ts';
 
 /** What every client takes. */
 export interface AwsClientOptions {
@@ -18,8 +19,6 @@ export interface AwsClientOptions {
   readonly credentials?: NonNullable<KinesisClientConfig['credentials']>;
   /** Attempts of one call, the first included. Default: the SDK's (3). Give 1 where the caller retries by itself. */
   readonly maxAttempts?: number;
-  /** The longest wait for a connection, and for a free socket, ms. Default 6000, the KPL's. */
-  readonly connectionTimeoutMs?: number;
   /** The longest wait for an answer, and the longest silence within one, ms. Default 30000, the KCL's. */
   readonly requestTimeoutMs?: number;
 }
@@ -28,29 +27,27 @@ export interface AwsClientOptions {
 export interface HttpClientOptions extends AwsClientOptions {
   /** Sockets open at once; further calls wait for a free one. Default 50. */
   readonly maxSockets?: number;
+  /** The longest wait for a connection, and for a free socket, ms. Default 6000, the KPL's. */
+  readonly connectionTimeoutMs?: number;
 }
 
 const DEFAULT_MAX_SOCKETS = 50;
 const DEFAULT_CONNECTION_TIMEOUT_MS = 6_000;
 const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
+/** Node turns a longer timer into one of 1 ms. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** As the KCL's HTTP/2 client; with the protocol's 64 KiB a subscription moves at most 64 KiB a round trip. */
 const FAN_OUT_WINDOW_BYTES = 512 * 1024;
 
-const sharedOptionNames = [
-  'endpoint',
-  'region',
-  'credentials',
-  'maxAttempts',
-  'connectionTimeoutMs',
-  'requestTimeoutMs',
-];
+const sharedOptionNames = ['endpoint', 'region', 'credentials', 'maxAttempts', 'requestTimeoutMs'];
+const httpOptionNames = [...sharedOptionNames, 'maxSockets', 'connectionTimeoutMs'];
 
 /**
  * A Kinesis client for all calls but SubscribeToShard, over HTTP/1.1 keep-alive. `destroy()` closes its sockets.
  * @throws UsageError naming the option.
  */
 export function createKinesisClient(options: HttpClientOptions = {}): KinesisClient {
-  checkOptions(options, [...sharedOptionNames, 'maxSockets']);
+  checkOptions(options, httpOptionNames);
   return new KinesisClient({ ...clientConfig(options), requestHandler: httpHandler(options) });
 }
 
@@ -59,7 +56,7 @@ export function createKinesisClient(options: HttpClientOptions = {}): KinesisCli
  * @throws UsageError naming the option.
  */
 export function createDynamoDBClient(options: HttpClientOptions = {}): DynamoDBClient {
-  checkOptions(options, [...sharedOptionNames, 'maxSockets']);
+  checkOptions(options, httpOptionNames);
   const config: DynamoDBClientConfig = { ...clientConfig(options), requestHandler: httpHandler(options) };
   return new DynamoDBClient(config);
 }
@@ -67,7 +64,9 @@ export function createDynamoDBClient(options: HttpClientOptions = {}): DynamoDBC
 /**
  * A Kinesis client for SubscribeToShard alone, over HTTP/2, a connection a subscription: one slow shard never holds up
  * another by the shared window. A subscription that is silent for `requestTimeoutMs` ends (the service beats every 5 s or
- * so). `destroy()` does not end running subscriptions: abort them.
+ * so). The SDK lets every end look the same: the service's own after 5 minutes, silence, an abort, a broken connection are all
+ * just the end of the iteration. So an end means "subscribe again after the last ContinuationSequenceNumber"; only an event
+ * with ChildShards means that the shard is done. `destroy()` does not end running subscriptions: abort them.
  * @throws UsageError naming the option.
  */
 export function createFanOutClient(options: AwsClientOptions = {}): KinesisClient {
@@ -182,13 +181,12 @@ const networkCodes: ReadonlySet<string> = new Set([
 
 /** Says what an error thrown by an SDK client means. Never throws; something that is no SDK error is `unknown`. */
 export function classifyAwsError(error: unknown): AwsErrorClass {
-  const name = textField(error, 'name') ?? 'Unknown';
-  if (name === 'TransactionCanceledException') return { kind: transactionKind(error), code: name };
-  const named = kindByCode.get(name);
-  if (named !== undefined) return { kind: named, code: name };
+  // First the network: the SDK calls a connection that was reset a TimeoutError, the code says more.
   const networkCode = networkCodeOf(error);
   if (networkCode !== undefined) return { kind: 'transient', code: networkCode };
-  return { kind: kindOfStatus(httpStatusOf(error)), code: name };
+  const name = textField(error, 'name') ?? 'Unknown';
+  if (name === 'TransactionCanceledException') return { kind: transactionKind(error), code: name };
+  return { kind: kindByCode.get(name) ?? kindOfStatus(httpStatusOf(error)), code: name };
 }
 
 /** The caller goes too fast: wait and try again. */
@@ -275,6 +273,8 @@ function httpHandler(options: HttpClientOptions): NodeHttpHandler {
     throwOnRequestTimeout: true,
     // The request timeout ends with the answer's head; this one covers an answer that stops midway.
     socketTimeout: requestTimeout,
+    // Waiting for a socket is meant; the handler would warn of it on the console.
+    logger: silentLogger,
   });
 }
 
@@ -293,8 +293,8 @@ function checkOptions(options: HttpClientOptions, known: readonly string[]): voi
   }
   for (const name of ['maxAttempts', 'connectionTimeoutMs', 'requestTimeoutMs', 'maxSockets'] as const) {
     const value = options[name];
-    if (value !== undefined && (!Number.isSafeInteger(value) || value < 1)) {
-      throw new UsageError(name, 'a whole number from 1', describe(value));
+    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1 && value <= LONGEST_TIMER_MS)) {
+      throw new UsageError(name, `a whole number from 1 to ${LONGEST_TIMER_MS}`, describe(value));
     }
   }
 }
