@@ -1,1 +1,3 @@
-export {};
+export * from './consumer.ts';
+export type * from './handler.ts';
+export type { ConsumerOptions, InitialPosition } from './options.ts';

@@ -182,7 +182,7 @@ describe('rows and attributes of others', () => {
     });
     const tenure = 1;
     const leaseKey = 'a';
-    const seen = { seenOwner: undefined, seenCheckpointOwner: undefined };
+    const seen = { seenOwner: undefined, seenCheckpointOwner: undefined, seenCounter: undefined };
     await table.run({ kind: 'assignLease', leaseKey, ...seen, newOwner: 'w1', tenure: undefined });
     await table.run({ kind: 'renewLease', leaseKey, tenure, leaseCounter: 1, handoffKnown: false });
     expect(await get('keep', 'a')).toMatchObject({ ...unknown, pendingCheckpoint: { S: '5' } });

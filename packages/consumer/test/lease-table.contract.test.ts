@@ -196,8 +196,21 @@ describe.each([
   });
 
   describe('assignLease', () => {
-    const assign = (seenOwner: string | undefined, newOwner: string, seenCheckpointOwner?: string) =>
-      table.run({ kind: 'assignLease', leaseKey: key, seenOwner, seenCheckpointOwner, newOwner, tenure: undefined });
+    const assign = (
+      seenOwner: string | undefined,
+      newOwner: string,
+      seenCheckpointOwner?: string,
+      seenCounter?: number,
+    ) =>
+      table.run({
+        kind: 'assignLease',
+        leaseKey: key,
+        seenOwner,
+        seenCheckpointOwner,
+        seenCounter,
+        newOwner,
+        tenure: undefined,
+      });
 
     it('gives an unassigned lease its first owner, which is no switch', async () => {
       await create(lease({ leaseCounter: 3 }));
@@ -238,6 +251,13 @@ describe.each([
       await create(row);
       expect(await assign(seenOwner, 'w2', seenCheckpointOwner)).toEqual(refused(row));
       expect(await read()).toEqual(row);
+    });
+
+    it('with a counter, is refused once the owner has renewed', async () => {
+      const row = lease({ leaseOwner: 'w1', leaseCounter: 7 });
+      await create(row);
+      expect(await assign('w1', 'w2', undefined, 6)).toEqual(refused(row));
+      expect(await assign('w1', 'w2', undefined, 7)).toMatchObject({ applied: true, lease: { leaseCounter: 8 } });
     });
 
     it('does not make a row that is gone', async () => {
@@ -416,7 +436,9 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
     }
     case 'assign': {
       const seenCheckpointOwner = right ? row?.checkpointOwner : undefined;
-      return { kind: 'assignLease', leaseKey, seenOwner, seenCheckpointOwner, newOwner: owner, tenure: undefined };
+      const seenCounter = flag ? leaseCounter : undefined;
+      const seen = { seenOwner, seenCheckpointOwner, seenCounter };
+      return { kind: 'assignLease', leaseKey, ...seen, newOwner: owner, tenure: undefined };
     }
     case 'handOff':
       return { kind: 'handOffLease', leaseKey, from: seenOwner ?? owner, to: owner };

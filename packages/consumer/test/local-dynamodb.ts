@@ -1,13 +1,7 @@
 // The DynamoDB that this package's tests run against, over a real socket of the loopback.
-import { once } from 'node:events';
-import type { Server } from 'node:http';
-import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { createDynamoDBClient } from '@shardline/common';
-
-// Published without types.
-const dynalite: (options: { createTableMs: number }) => Server = createRequire(import.meta.url)('dynalite');
+import { startLocalDynamoDB } from '@shardline/local';
 
 export interface TestDynamoDB {
   readonly endpoint: string;
@@ -21,18 +15,14 @@ export const testCredentials: { accessKeyId: string; secretAccessKey: string } =
 };
 
 export async function startTestDynamoDB(): Promise<TestDynamoDB> {
-  const server = dynalite({ createTableMs: 0 });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const client = createDynamoDBClient({ endpoint, region: 'us-east-1', credentials: testCredentials });
+  const server = await startLocalDynamoDB();
+  const client = createDynamoDBClient(server.clientConfig);
   return {
-    endpoint,
+    endpoint: server.endpoint,
     client,
     close: async () => {
       client.destroy();
-      server.close();
-      await once(server, 'close');
+      await server.close();
     },
   };
 }

@@ -2,7 +2,7 @@
 // One source serves one tenure; polling.ts is one kind, enhanced fan-out will be another. A source paces itself, decides no
 // retry (a failed fetch is asked again by the core) and holds at most one answer of Kinesis.
 // Invariant: between two fetches with `after` of the second = `last` of the first, no record is left out and none repeated.
-import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
 import type { ChildShard } from '../coordination/lease.ts';
 import type { UserRecord } from '../handler.ts';
 
@@ -39,3 +39,9 @@ export interface ShardSource {
   /** Ends a fetch under way and drops what is held. */
   close(): void;
 }
+
+/** Makes the source of one tenure. `hashKeyRange`: the shard's, as far as its lease row says. */
+export type OpenSource = (shard: {
+  readonly shardId: string;
+  readonly hashKeyRange: HashKeyRange | undefined;
+}) => ShardSource;

@@ -7,6 +7,7 @@ import {
   compareExtended,
   consumerDiagnostics,
   type ExtendedSequenceNumber,
+  type HashKeyRange,
   invariant,
   type Logger,
   type MetricsSink,
@@ -25,8 +26,9 @@ import type {
   ShardEffect,
   Tenure,
 } from '../coordination/effects.ts';
+import type { Lease } from '../coordination/lease.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
-import type { ShardSource, SourceBatch } from '../retrieval/source.ts';
+import type { OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { type Checkpointer, leaseLost, readPosition } from './checkpointer.ts';
 
 export interface DeliveryOptions {
@@ -35,7 +37,7 @@ export interface DeliveryOptions {
   readonly handler: ShardHandler;
   /** `manual`: a finished batch vouches for nothing, only `context.checkpoint` does. */
   readonly checkpointing: 'auto' | 'manual';
-  readonly openSource: (shard: { readonly leaseKey: string; readonly shardId: string }) => ShardSource;
+  readonly openSource: OpenSource;
   readonly checkpointer: Checkpointer;
   readonly logger: Logger;
   readonly metrics: MetricsSink;
@@ -79,6 +81,8 @@ export class HandlerThrew extends Error {
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #shards = new Map<Tenure, Shard>();
+  /** By lease key: the hash key ranges of this worker's leases, by which strays are told. */
+  #ranges: ReadonlyMap<string, HashKeyRange | undefined> = new Map();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -88,6 +92,11 @@ export class Delivery {
   async run<E extends ShardEffect>(effect: E): Promise<ResultOf<E>> {
     // The switch pairs each kind with its result; TypeScript can't follow that through a type parameter.
     return (await this.#run(effect)) as ResultOf<E>;
+  }
+
+  /** Told whenever leases were looked for: the rows of all leases of this worker. */
+  learnRanges(leases: readonly Lease[]): void {
+    this.#ranges = new Map(leases.map((lease) => [lease.leaseKey, lease.hashKeyRange]));
   }
 
   /** How far behind its tip a tenure's shard was at the last read. */
@@ -234,7 +243,7 @@ export class Delivery {
     const shard: Shard = {
       leaseKey,
       shardId,
-      source: openSource({ leaseKey, shardId }),
+      source: openSource({ shardId, hashKeyRange: this.#ranges.get(leaseKey) }),
       controller,
       context,
       logger,

@@ -15,11 +15,13 @@ import {
 } from '@shardline/common';
 import PQueue from 'p-queue';
 import type {
+  DiscoverLeases,
   Done,
   Effect,
   Event,
   ListShards,
   Notice,
+  ResultOf,
   Results,
   ShardEffect,
   TableEffect,
@@ -29,7 +31,7 @@ import type { Shard } from '../coordination/lease.ts';
 import type { Worker, WorkerView } from '../coordination/worker.ts';
 import type { ShardHandler } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
-import type { ShardSource } from '../retrieval/source.ts';
+import type { OpenSource } from '../retrieval/source.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Delivery, HandlerThrew } from './delivery.ts';
 
@@ -39,11 +41,9 @@ export interface RuntimeOptions {
   readonly worker: Worker;
   readonly table: LeaseTable;
   readonly listShards: (filter: ListShards['filter']) => Promise<readonly Shard[]>;
-  readonly openSource: (shard: { readonly leaseKey: string; readonly shardId: string }) => ShardSource;
+  readonly openSource: OpenSource;
   readonly handler: ShardHandler;
   readonly checkpointing: 'auto' | 'manual';
-  /** The longest an effect on the table, or a listing, may take; they may be many calls. */
-  readonly effectTimeoutMs: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -52,6 +52,8 @@ export interface RuntimeOptions {
 
 /** Effects on the table under way at once; a leader's plan can be thousands. */
 const CONCURRENT_TABLE_EFFECTS = 32;
+/** The longest an effect on the table, or a listing, may take; it may be many calls, each with a shorter bound. */
+const EFFECT_TIMEOUT_MS = 60_000;
 
 export class Runtime {
   readonly #options: RuntimeOptions;
@@ -156,11 +158,24 @@ export class Runtime {
       case 'endShard':
       case 'closeShard':
         return this.#delivery.run<ShardEffect>(effect);
+      case 'discoverLeases':
+        return this.#discover(effect);
       case 'listShards':
         return this.#inTime(effect, this.#list(effect));
       default:
-        return this.#tableQueue.add(() => this.#inTime(effect, this.#options.table.run<TableEffect>(effect)));
+        return this.#onTable<TableEffect>(effect);
     }
+  }
+
+  #onTable<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
+    return this.#tableQueue.add(() => this.#inTime(effect, this.#options.table.run(effect)));
+  }
+
+  /** Every lease comes to this worker by discovery, so its row is seen here before its shard is opened. */
+  async #discover(effect: DiscoverLeases): Promise<Results['discoverLeases']> {
+    const result = await this.#onTable(effect);
+    this.#delivery.learnRanges(result.leases);
+    return result;
   }
 
   async #list({ filter }: ListShards): Promise<Results['listShards']> {
@@ -169,12 +184,12 @@ export class Runtime {
 
   /** Ends the wait for an effect, not the effect: a write that lands late is one whose outcome was not known. */
   #inTime<T>({ kind }: Effect, result: Promise<T>): Promise<T> {
-    const { clock, effectTimeoutMs } = this.#options;
+    const { clock } = this.#options;
     return new Promise((resolve, reject) => {
       const cancel = clock.setTimer(() => {
-        const message = `${kind} took longer than ${effectTimeoutMs} ms`;
+        const message = `${kind} took longer than ${EFFECT_TIMEOUT_MS} ms`;
         reject(new OperatingError('TIMEOUT', message, { retryable: true }));
-      }, effectTimeoutMs);
+      }, EFFECT_TIMEOUT_MS);
       result.then(resolve, reject).finally(cancel);
     });
   }

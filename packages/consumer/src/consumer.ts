@@ -1,0 +1,217 @@
+// The consumer as an application sees it: made, run with a handler, stopped. It puts the parts together and takes them down;
+// it does no work by itself. Invariant: whatever way `run` ends, no timer, socket or promise of ours is left behind it, but for
+// a handler that does not come back.
+import { hostname } from 'node:os';
+import {
+  createDynamoDBClient,
+  createKinesisClient,
+  describe,
+  formatExtended,
+  type HashKeyRange,
+  OperatingError,
+  UsageError,
+} from '@shardline/common';
+import { type LeaseView, Worker } from './coordination/worker.ts';
+import type { Handler, ShardHandler } from './handler.ts';
+import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';
+import { type ConsumerOptions, type ResolvedOptions, resolveOptions, workerOptions } from './options.ts';
+import { PollingSource } from './retrieval/polling.ts';
+import { StreamShards } from './retrieval/shards.ts';
+import { Runtime } from './runtime/runtime.ts';
+
+export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
+
+/** What an operator sees. Plain data, fit for JSON. */
+export interface ConsumerView {
+  readonly application: string;
+  readonly stream: string;
+  readonly workerId: string;
+  readonly state: ConsumerState;
+  /** This worker looks after the table for the whole application. */
+  readonly leader: boolean;
+  readonly shards: readonly ShardView[];
+}
+
+/** One lease in this worker's hands. */
+export interface ShardView {
+  readonly leaseKey: string;
+  readonly phase: LeaseView['phase'];
+  /** As last written: a sequence number with `:sub`, or a sentinel. */
+  readonly checkpoint: string;
+  readonly leaseCounter: number;
+  readonly pendingBatchCount: number;
+  /** Above 1: the handler keeps throwing. */
+  readonly handlerAttempt: number;
+  readonly millisBehindLatest: number | undefined;
+  readonly handingOffTo: string | undefined;
+}
+
+/** What was made for one run, and has to be taken down after it. */
+interface Parts {
+  readonly runtime: Runtime;
+  readonly table: DynamoDBLeaseTable;
+  readonly shards: StreamShards;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * One worker of an application.
+ *
+ * ```ts
+ * await using consumer = new Consumer({ application: 'billing', stream: 'orders' });
+ * await consumer.run(async (batch, { signal }) => {
+ *   for (const record of batch.records) await bill(record, { signal });
+ * });
+ * ```
+ */
+export class Consumer implements AsyncDisposable {
+  readonly #options: ResolvedOptions;
+  #state: ConsumerState = 'idle';
+  #parts: Parts | undefined;
+  #running: Promise<void> | undefined;
+
+  /** @throws UsageError naming the option. */
+  constructor(options: ConsumerOptions) {
+    this.#options = resolveOptions(options, hostname());
+  }
+
+  get workerId(): string {
+    return this.#options.workerId;
+  }
+
+  /**
+   * Works until `stop`, then resolves. Once only.
+   * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, LEASE_TABLE_FORMAT,
+   * LEASE_TABLE_UNAVAILABLE or ACCESS_DENIED (naming the action) when work can't begin, CLOSED after `stop` or a former `run`;
+   * InvariantError for a bug of ours, when everything was given up.
+   */
+  async run(handler: Handler): Promise<void> {
+    const shardHandler = readHandler(handler);
+    if (this.#state !== 'idle') {
+      const text = `a consumer runs once, and this one is ${this.#state}`;
+      throw new OperatingError('CLOSED', text, { retryable: false });
+    }
+    this.#state = 'starting';
+    this.#running = this.#work(shardHandler);
+    await this.#running;
+  }
+
+  /**
+   * Lets handlers finish, checkpoints, gives the leases up at once and resolves when nothing is left; handlers that don't return
+   * in `shutdownGraceMs` have their signals aborted. May be called again and joins. Not to be awaited inside a handler.
+   */
+  async stop(): Promise<void> {
+    if (this.#state === 'idle') this.#state = 'stopped';
+    else if (this.#state === 'starting') {
+      this.#state = 'stopping';
+      // Whatever opening waits for ends with its port.
+      await this.#parts?.close();
+    } else if (this.#state === 'running') {
+      this.#state = 'stopping';
+      this.#parts?.runtime.stop();
+    }
+    // How it ended is told to the one who called `run`.
+    await this.#running?.catch(() => undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  view(): ConsumerView {
+    const { application, stream, workerId } = this.#options;
+    const base = {
+      application,
+      stream: stream.streamArn ?? stream.streamName,
+      workerId,
+      state: this.#state,
+    };
+    const runtime = this.#parts?.runtime;
+    if (runtime === undefined) return { ...base, leader: false, shards: [] };
+    const { leader, leases } = runtime.view();
+    const shards = leases.map(
+      (lease): ShardView => ({
+        leaseKey: lease.leaseKey,
+        phase: lease.phase,
+        checkpoint: formatExtended(lease.checkpoint),
+        leaseCounter: lease.leaseCounter,
+        pendingBatchCount: lease.pendingBatchCount,
+        handlerAttempt: lease.handlerAttempt,
+        millisBehindLatest: runtime.millisBehindLatest(lease.tenure),
+        handingOffTo: lease.handingOffTo,
+      }),
+    );
+    return { ...base, leader, shards };
+  }
+
+  async #work(handler: ShardHandler): Promise<void> {
+    const parts = this.#build(handler);
+    this.#parts = parts;
+    try {
+      await Promise.all([parts.table.open(), parts.shards.check()]);
+      if (this.#state === 'starting') {
+        this.#state = 'running';
+        await parts.runtime.run();
+      }
+    } catch (error) {
+      // `stop` while opening ends what was being waited for; that is no failure of `run`.
+      const stopped = this.#state === 'stopping' && error instanceof OperatingError && error.code === 'CLOSED';
+      if (!stopped) throw error;
+    } finally {
+      this.#parts = undefined;
+      this.#state = 'stopped';
+      await parts.close();
+    }
+  }
+
+  #build(handler: ShardHandler): Parts {
+    const options = this.#options;
+    const { stream, clock, logger, initialPosition, timestamp, kinesisRequestTimeoutMs: requestTimeoutMs } = options;
+    // The core tries again by itself, with back-off.
+    const kinesis = options.kinesisClient ?? createKinesisClient({ maxAttempts: 1 });
+    const dynamoDB = options.dynamoDBClient ?? createDynamoDBClient();
+    const shards = new StreamShards({ client: kinesis, stream, initialPosition, timestamp, requestTimeoutMs, clock });
+    const table = new DynamoDBLeaseTable({
+      client: dynamoDB,
+      tableName: options.tableName,
+      workerId: options.workerId,
+      logger,
+      clock,
+      requestTimeoutMs: options.dynamoDBRequestTimeoutMs,
+      tableTimeoutMs: options.tableTimeoutMs,
+    });
+    const openSource = (shard: { shardId: string; hashKeyRange: HashKeyRange | undefined }): PollingSource =>
+      new PollingSource({ ...options, client: kinesis, timestamp, requestTimeoutMs, ...shard });
+    const runtime = new Runtime({
+      ...options,
+      worker: new Worker(workerOptions(options)),
+      table,
+      listShards: (filter) => shards.list(filter),
+      openSource,
+      handler,
+    });
+    const close = async (): Promise<void> => {
+      shards.close();
+      await table.close();
+      if (options.kinesisClient === undefined) kinesis.destroy();
+      if (options.dynamoDBClient === undefined) dynamoDB.destroy();
+    };
+    return { runtime, table, shards, close };
+  }
+}
+
+const optionalMethods = ['initialize', 'shardEnded', 'shutdownRequested', 'leaseLost'] as const;
+
+/** A function handles batches; an object has at least `processRecords`. */
+function readHandler(handler: Handler): ShardHandler {
+  if (typeof handler === 'function') return { processRecords: handler };
+  if (typeof handler !== 'object' || handler === null || typeof handler.processRecords !== 'function') {
+    throw new UsageError('handler', 'a function, or an object with a function processRecords', describe(handler));
+  }
+  for (const name of optionalMethods) {
+    if (handler[name] !== undefined && typeof handler[name] !== 'function') {
+      throw new UsageError(`handler.${name}`, 'a function', describe(handler[name]));
+    }
+  }
+  return handler;
+}

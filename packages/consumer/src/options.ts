@@ -1,0 +1,296 @@
+// The consumer's options: the KCL's names in camelCase with the unit, defaults and bounds. Read once, when the consumer is
+// made; what is wrong with them is a UsageError that names the option. Transport settings belong to the SDK clients.
+// Invariant: past this file every option has a valid value.
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
+import {
+  type Clock,
+  describe,
+  type Logger,
+  MAX_RECORDS_PER_GET_RECORDS,
+  type MetricsSink,
+  parseStream,
+  type Random,
+  resolveLogger,
+  resolveMetrics,
+  type StreamIdentifier,
+  systemClock,
+  systemRandom,
+  UsageError,
+} from '@shardline/common';
+import type { WorkerOptions } from './coordination/worker.ts';
+
+/** Where an application begins on shards that it has never read. */
+export type InitialPosition = 'TRIM_HORIZON' | 'LATEST' | { readonly timestamp: Date };
+
+/** What `new Consumer` takes; `application` and `stream` are required. */
+export interface ConsumerOptions {
+  /** The KCL's applicationName: workers of one application share the stream's shards. */
+  readonly application: string;
+  /** Name or ARN. */
+  readonly stream: string;
+  /** The lease table. Default: the application's name, as in the KCL. */
+  readonly tableName?: string;
+  /** Must differ between live workers. Default: the host's name and a fresh UUID. */
+  readonly workerId?: string;
+  /** Default TRIM_HORIZON, which leaves nothing out; the KCL's is LATEST. Only for shards without a checkpoint. */
+  readonly initialPosition?: InitialPosition;
+  /**
+   * `auto`: what the handler has returned from is checkpointed, at most every `checkpointIntervalMs`. `manual`: only
+   * `context.checkpoint` does, and a shard's end. Default `auto`.
+   */
+  readonly checkpointing?: 'auto' | 'manual';
+  /** Stays yours. Default: `createKinesisClient` of `@shardline/common` from the environment, destroyed at the end. */
+  readonly kinesisClient?: KinesisClient;
+  /** Stays yours. Default: `createDynamoDBClient` of `@shardline/common` from the environment, destroyed at the end. */
+  readonly dynamoDBClient?: DynamoDBClient;
+  /** Any pino-shaped logger. Default: silent, unless the environment's SHARDLINE_LOG_LEVEL says otherwise. */
+  readonly logger?: Logger;
+  /** Default: none. */
+  readonly metrics?: MetricsSink;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+  /** Default: the system's. */
+  readonly random?: Random;
+
+  /** How long a lease stays with a worker that no longer renews it: from 100, default 10000. Equal for all workers. */
+  readonly failoverTimeMs?: number;
+  /** How often the leader balances: from 50, default twice `failoverTimeMs`. Leases are looked for twice as often. */
+  readonly leaseAssignmentIntervalMs?: number;
+  /** How long the leader's row lasts without a heartbeat: from 100, default three times `failoverTimeMs`. */
+  readonly leaderLeaseDurationMs?: number;
+  /** How often the leader looks for shards without lease: from 100, default 60000. */
+  readonly shardSyncIntervalMs?: number;
+  /** How often a child looks whether its parents are finished: from 50, default 2000. */
+  readonly parentShardPollIntervalMs?: number;
+  /** With `auto`: from 0, default 5000. */
+  readonly checkpointIntervalMs?: number;
+  /** How long a finished lease is kept once its children have begun: from 0, default 300000. */
+  readonly completedLeaseCleanupIntervalMs?: number;
+  /** From 1, default unlimited. */
+  readonly maxLeasesForWorker?: number;
+  /** How long an old owner may finish after the leader gave the lease to another: from 0, default 30000. */
+  readonly gracefulLeaseHandoffTimeoutMs?: number;
+  /** How often a worker shows that it lives; twice that long unchanged, it gets no leases: from 100, default 30000. */
+  readonly workerMetricsReportIntervalMs?: number;
+  /** Batches fetched and not yet handled, a shard: from 1, default 4. */
+  readonly maxPendingBatchCount?: number;
+  /** Data bytes of them, a shard, beyond which nothing is fetched ahead: from 1, default 8388608. */
+  readonly maxPendingBytes?: number;
+  /** How long `stop` waits for handlers before it aborts their signals, and again before it gives up: from 0, default 30000. */
+  readonly shutdownGraceMs?: number;
+  /** Bound of the wait after a handler's first throw, doubled each time, with full jitter: from 1, default 500. */
+  readonly handlerBackoffBaseMs?: number;
+  /** Bound of the longest of those waits: from 1, default 30000. */
+  readonly handlerBackoffMaxMs?: number;
+  /** Kinesis records a read, and user records a batch (a single aggregate may hold more): 1 to 10000, default 10000. */
+  readonly maxRecordsPerRead?: number;
+  /** The pause between reads at the tip of a shard: from 200, default 1000 (KCL: 1500). Behind it, reads follow every 200 ms. */
+  readonly idleTimeBetweenReadsMs?: number;
+  /** One call to Kinesis: from 10, default 30000. */
+  readonly kinesisRequestTimeoutMs?: number;
+  /** One call to DynamoDB: from 10, default half of `failoverTimeMs` but 1000 to 10000 (KCL: 60000). */
+  readonly dynamoDBRequestTimeoutMs?: number;
+  /** Until a table that is being made is ACTIVE: from 100, default 600000. */
+  readonly tableTimeoutMs?: number;
+}
+
+interface Bounds {
+  /** By default, given the failover time. */
+  readonly byDefault: (failoverTimeMs: number) => number;
+  readonly min: number;
+  readonly max?: number;
+}
+
+const always = (value: number) => (): number => value;
+
+/** The options that are numbers. */
+type NumberName = {
+  [K in keyof ConsumerOptions]-?: NonNullable<ConsumerOptions[K]> extends number ? K : never;
+}[keyof ConsumerOptions];
+
+const numbers: Readonly<Record<NumberName, Bounds>> = {
+  failoverTimeMs: { byDefault: always(10_000), min: 100 },
+  leaseAssignmentIntervalMs: { byDefault: (failoverTimeMs) => 2 * failoverTimeMs, min: 50 },
+  leaderLeaseDurationMs: { byDefault: (failoverTimeMs) => 3 * failoverTimeMs, min: 100 },
+  shardSyncIntervalMs: { byDefault: always(60_000), min: 100 },
+  parentShardPollIntervalMs: { byDefault: always(2_000), min: 50 },
+  checkpointIntervalMs: { byDefault: always(5_000), min: 0 },
+  completedLeaseCleanupIntervalMs: { byDefault: always(300_000), min: 0 },
+  maxLeasesForWorker: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 1 },
+  gracefulLeaseHandoffTimeoutMs: { byDefault: always(30_000), min: 0 },
+  workerMetricsReportIntervalMs: { byDefault: always(30_000), min: 100 },
+  maxPendingBatchCount: { byDefault: always(4), min: 1 },
+  maxPendingBytes: { byDefault: always(8 * 1024 * 1024), min: 1 },
+  shutdownGraceMs: { byDefault: always(30_000), min: 0 },
+  handlerBackoffBaseMs: { byDefault: always(500), min: 1 },
+  handlerBackoffMaxMs: { byDefault: always(30_000), min: 1 },
+  maxRecordsPerRead: { byDefault: always(MAX_RECORDS_PER_GET_RECORDS), min: 1, max: MAX_RECORDS_PER_GET_RECORDS },
+  idleTimeBetweenReadsMs: { byDefault: always(1_000), min: 200 },
+  kinesisRequestTimeoutMs: { byDefault: always(30_000), min: 10 },
+  dynamoDBRequestTimeoutMs: {
+    // A call that hangs must not cost the lease.
+    byDefault: (failoverTimeMs) => Math.min(10_000, Math.max(1_000, Math.floor(failoverTimeMs / 2))),
+    min: 10,
+  },
+  tableTimeoutMs: { byDefault: always(600_000), min: 100 },
+};
+
+/** The options with every value filled in. */
+export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
+  readonly application: string;
+  readonly stream: StreamIdentifier;
+  readonly tableName: string;
+  readonly workerId: string;
+  readonly initialPosition: 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP';
+  /** With AT_TIMESTAMP. */
+  readonly timestamp: Date | undefined;
+  readonly checkpointing: 'auto' | 'manual';
+  readonly kinesisClient: KinesisClient | undefined;
+  readonly dynamoDBClient: DynamoDBClient | undefined;
+  readonly logger: Logger;
+  readonly metrics: MetricsSink;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+const otherNames = [
+  'application',
+  'stream',
+  'tableName',
+  'workerId',
+  'initialPosition',
+  'checkpointing',
+  'kinesisClient',
+  'dynamoDBClient',
+  'logger',
+  'metrics',
+  'clock',
+  'random',
+] as const;
+const knownNames: readonly string[] = [...otherNames, ...Object.keys(numbers)];
+
+/** Waits after a call to Kinesis that failed, and between looks at the table that did. */
+const FETCH_BACKOFF = { baseMs: 200, maxMs: 10_000 };
+const TABLE_BACKOFF = { baseMs: 100, maxMs: 5_000 };
+
+/**
+ * @param hostName for the default worker id.
+ * @throws UsageError naming the option, what it must be and what it is.
+ */
+export function resolveOptions(options: ConsumerOptions, hostName: string): ResolvedOptions {
+  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
+  for (const name of Object.keys(options)) {
+    if (!knownNames.includes(name)) throw new UsageError(name, 'a known option', `an unknown one${nearest(name)}`);
+  }
+  const application = text('application', options.application);
+  const random = options.random ?? systemRandom;
+  const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : text('workerId', options.workerId);
+  const stream = parseStream(options.stream);
+  const tableField = options.tableName === undefined ? 'application' : 'tableName';
+  const { initialPosition, timestamp } = readPosition(options.initialPosition ?? 'TRIM_HORIZON');
+  const { checkpointing = 'auto' } = options;
+  if (checkpointing !== 'auto' && checkpointing !== 'manual') {
+    throw new UsageError('checkpointing', "'auto' or 'manual'", describe(checkpointing));
+  }
+  return {
+    ...readNumbers(options),
+    application,
+    stream,
+    tableName: readTableName(tableField, options.tableName ?? application),
+    workerId,
+    initialPosition,
+    timestamp,
+    checkpointing,
+    kinesisClient: client('kinesisClient', options.kinesisClient),
+    dynamoDBClient: client('dynamoDBClient', options.dynamoDBClient),
+    logger: resolveLogger(options.logger, { application, worker: workerId }),
+    metrics: resolveMetrics(options.metrics),
+    clock: port('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
+    random: port('random', random, ['next', 'uuid']) ?? systemRandom,
+  };
+}
+
+/** What of the options is the core's. */
+export function workerOptions(options: ResolvedOptions): WorkerOptions {
+  const { failoverTimeMs, handlerBackoffBaseMs, handlerBackoffMaxMs } = options;
+  return {
+    workerId: options.workerId,
+    incarnation: options.random.uuid(),
+    initialPosition: options.initialPosition,
+    failoverTimeMs,
+    leaseAssignmentIntervalMs: options.leaseAssignmentIntervalMs,
+    leaderLeaseDurationMs: options.leaderLeaseDurationMs,
+    shardSyncIntervalMs: options.shardSyncIntervalMs,
+    parentShardPollIntervalMs: options.parentShardPollIntervalMs,
+    checkpointIntervalMs: options.checkpointIntervalMs,
+    completedLeaseCleanupIntervalMs: options.completedLeaseCleanupIntervalMs,
+    maxLeasesForWorker: options.maxLeasesForWorker,
+    gracefulLeaseHandoffTimeoutMs: options.gracefulLeaseHandoffTimeoutMs,
+    workerMetricsReportIntervalMs: options.workerMetricsReportIntervalMs,
+    // KCL: a metric row twice as old as the reporting interval is stale.
+    workerStaleMs: 2 * options.workerMetricsReportIntervalMs,
+    maxPendingBatchCount: options.maxPendingBatchCount,
+    maxPendingBytes: options.maxPendingBytes,
+    shutdownGraceMs: options.shutdownGraceMs,
+    // A lost answer must leave several tries before the lease runs out.
+    retryMs: Math.min(1_000, failoverTimeMs / 10),
+    handlerBackoff: { baseMs: handlerBackoffBaseMs, maxMs: handlerBackoffMaxMs },
+    fetchBackoff: FETCH_BACKOFF,
+    tableBackoff: TABLE_BACKOFF,
+  };
+}
+
+function readNumbers(options: ConsumerOptions): Record<NumberName, number> {
+  const read = (name: NumberName, failoverTimeMs: number): number => {
+    const { byDefault, min, max = Number.MAX_SAFE_INTEGER }: Bounds = numbers[name];
+    const value = options[name] ?? byDefault(failoverTimeMs);
+    if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+    const upTo = max === Number.MAX_SAFE_INTEGER ? 'on' : `to ${max}`;
+    throw new UsageError(name, `a whole number from ${min} ${upTo}`, describe(value));
+  };
+  const failoverTimeMs = read('failoverTimeMs', 0);
+  const values = Object.keys(numbers).map((name) => [name, read(name as NumberName, failoverTimeMs)] as const);
+  return Object.fromEntries(values) as Record<NumberName, number>;
+}
+
+function readPosition(position: InitialPosition): Pick<ResolvedOptions, 'initialPosition' | 'timestamp'> {
+  if (position === 'TRIM_HORIZON' || position === 'LATEST') return { initialPosition: position, timestamp: undefined };
+  const timestamp = typeof position === 'object' && position !== null ? position.timestamp : undefined;
+  if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) {
+    return { initialPosition: 'AT_TIMESTAMP', timestamp };
+  }
+  throw new UsageError('initialPosition', "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
+}
+
+/** API_CreateTable, TableName. */
+function readTableName(field: string, name: string): string {
+  if (typeof name === 'string' && /^[a-zA-Z0-9_.-]{3,255}$/.test(name)) return name;
+  throw new UsageError(field, 'a DynamoDB table name (3 to 255 of a-z A-Z 0-9 _ . -)', describe(name));
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value === 'string' && value !== '') return value;
+  throw new UsageError(name, 'a string that is not empty', describe(value));
+}
+
+function client<T extends { send: unknown }>(name: string, value: T | undefined): T | undefined {
+  return port(name, value, ['send', 'destroy']);
+}
+
+function port<T extends object>(name: string, value: T | undefined, methods: readonly string[]): T | undefined {
+  if (value === undefined) return undefined;
+  const complete =
+    typeof value === 'object' &&
+    value !== null &&
+    methods.every((method) => typeof Reflect.get(value, method) === 'function');
+  if (!complete) throw new UsageError(name, `an object with the methods ${methods.join(', ')}`, describe(value));
+  return value;
+}
+
+/** Helps with a KCL name or a slip of the unit: `failoverTime` → `failoverTimeMs`, `failoverTimeMillis` too. */
+function nearest(name: string): string {
+  const plain = name.toLowerCase().replace(/(in)?millis$/, '');
+  const found = knownNames.find((known) => known.toLowerCase().startsWith(plain));
+  return found === undefined ? `; known are ${knownNames.join(', ')}` : `; did you mean ${found}?`;
+}
