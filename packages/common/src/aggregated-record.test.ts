@@ -243,6 +243,20 @@ describe('AggregateSizer', () => {
     );
   });
 
+  test('counts one and the same object anew each time', () => {
+    fc.assert(
+      fc.property(userRecords, fc.integer({ min: 1, max: 5 }), (record, times) => {
+        const sizer = new AggregateSizer();
+        for (let i = 1; i <= times; i++) {
+          const size = encodeAggregatedRecord(Array.from({ length: i }, () => record)).length;
+          expect(sizer.sizeBytesWith(record)).toBe(size);
+          sizer.add(record);
+          expect(sizer.sizeBytes).toBe(size);
+        }
+      }),
+    );
+  });
+
   test('is as new after clear, also for a record it was just asked about', () => {
     fc.assert(
       fc.property(batches, batches, (before, after) => {
