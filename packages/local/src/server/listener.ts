@@ -110,6 +110,8 @@ function handOver(socket: Socket, timeoutMs: number, clock: Clock, take: (protoc
     socket.pause();
     socket.unshift(seen);
     take(isHttp2 ? 'http2' : 'http1');
+    // HTTP/1.1 listens for data on a socket that must flow; HTTP/2 has read what was put back and owns the handle.
+    if (!isHttp2) socket.resume();
   };
   socket.on('error', onError);
   socket.on('data', onData);
