@@ -1,7 +1,8 @@
-import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, SHARD_END } from '@shardline/common';
+import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, SHARD_END, TRIM_HORIZON } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import type { Done, Effect, Notice, Tell } from './effects.ts';
+import { newLease } from './lease.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 const options: WorkerOptions = {
@@ -180,12 +181,9 @@ describe('Worker', () => {
     script.done('fetchBatch', { batch: undefined, atShardEnd: true, childShards: [merged] });
     script.pass(1000);
     expect(script.table.leases.has('b')).toBe(false);
-    script.table.leases.set('z', {
-      ...(script.table.leases.get('a') as never),
-      leaseKey: 'z',
-      shardId: 'z',
-      leaseOwner: 'other',
-    } as never);
+    const { hashKeyRange } = shardA;
+    const otherParent = newLease({ shardId: 'z', parentShardIds: [], hashKeyRange }, TRIM_HORIZON);
+    script.table.apply({ kind: 'createLease', lease: otherParent, leaseKey: 'z', tenure: undefined });
     script.pass(100);
     expect(script.table.leases.has('b')).toBe(true);
   });
