@@ -40,7 +40,6 @@ export const AWS_FILES: readonly string[] = [
   'packages/producer/src/shards.ts',
   'packages/consumer/src/lease-table/dynamodb.ts',
   'packages/consumer/src/retrieval/polling.ts',
-  'packages/consumer/src/retrieval/fan-out.ts',
   'packages/consumer/src/retrieval/shards.ts',
 ];
 
