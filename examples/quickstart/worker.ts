@@ -38,6 +38,10 @@ const consumer = new Consumer({
   // for leases without an owner (default 5 s).
   failoverTimeMs: 2_000,
   leaseAssignmentIntervalMs: 1_000,
+  leaderLeaseDurationMs: 2_000,
+  workerMetricsReportIntervalMs: 500,
+  // A child shard begins when its parent is finished.
+  parentShardPollIntervalMs: 250,
   // What was handled since the last checkpoint is handled again after a crash: the shorter, the fewer duplicates.
   checkpointIntervalMs: 1_000,
   // As often as Kinesis allows for one shard, five times a second.
