@@ -120,6 +120,7 @@ describe('outcome', () => {
     const error = putError({ code: 'EXPIRED', message: 'too late', retryable: true, cause }, input);
     expect(error).toMatchObject({ code: 'EXPIRED', retryable: true, cause, userRecord: input, mayBeWritten: false });
     expect(isPutError(error)).toBe(true);
+    expect(JSON.stringify({ ...error })).not.toContain('"x"');
     expect(isPutError(new Error('other'))).toBe(false);
   });
 });

@@ -55,7 +55,7 @@ export interface PutResult {
 
 /** Why a put failed. `code` and `retryable` as in OperatingError. */
 export interface PutError extends OperatingError {
-  /** The record, ready to be put again. */
+  /** The record, ready to be put again. Not enumerable, so that no logger writes it out. */
   readonly userRecord: UserRecordInput;
   /** Every attempt that was made. */
   readonly attempts: readonly Attempt[];
@@ -210,7 +210,9 @@ export function putError(
 ): PutError {
   const { code, message, retryable, cause } = failure;
   const error = new OperatingError(code, message, { retryable, cause });
-  return Object.assign(error, { userRecord, attempts, mayBeWritten });
+  // Not enumerable: a logger that serializes errors must not write out the application's data.
+  Object.defineProperty(error, 'userRecord', { value: userRecord, enumerable: false });
+  return Object.assign(error as OperatingError & Pick<PutError, 'userRecord'>, { attempts, mayBeWritten });
 }
 
 /** Whether an error came from a put, and so holds its record. */
