@@ -1,0 +1,337 @@
+// Reading one shard by GetRecords from the local Kinesis over a real socket: where it begins, what it passes over, how it
+// paces itself, and how it ends. Time is a clock that the test moves, the server's and the source's in one.
+import { createHash } from 'node:crypto';
+import {
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  type KinesisClient,
+  PutRecordCommand,
+  SplitShardCommand,
+} from '@aws-sdk/client-kinesis';
+import {
+  AT_TIMESTAMP,
+  createKinesisClient,
+  type ExtendedSequenceNumber,
+  encodeAggregatedRecord,
+  evenRanges,
+  type HashKeyRange,
+  LATEST,
+  MAX_HASH_KEY,
+  parseCheckpoint,
+  parseStream,
+  TRIM_HORIZON,
+} from '@shardline/common';
+import { type LocalKinesis, ManualClock, startLocalKinesis } from '@shardline/local';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PollingSource, type PollingSourceOptions } from '../src/retrieval/polling.ts';
+import { StreamShards } from '../src/retrieval/shards.ts';
+import type { SourceRead } from '../src/retrieval/source.ts';
+
+const SHARD = 'shardId-000000000000';
+const IDLE_MS = 1_000;
+const never = new AbortController().signal;
+
+/** Notes how long each wait is meant to be. */
+class NotingClock extends ManualClock {
+  readonly delays: number[] = [];
+
+  override setTimer(callback: () => void, delayMs: number): () => void {
+    this.delays.push(delayMs);
+    return super.setTimer(callback, delayMs);
+  }
+}
+
+let clock: NotingClock;
+let local: LocalKinesis;
+let client: KinesisClient;
+
+beforeEach(async () => {
+  clock = new NotingClock();
+  local = await startLocalKinesis({ clock, streams: [{ name: 'orders', shardCount: 1 }] });
+  client = createKinesisClient({ ...local.clientConfig, maxAttempts: 1 });
+});
+afterEach(async () => {
+  client.destroy();
+  await local.close();
+});
+
+function sourceOf(options: Partial<PollingSourceOptions> = {}): PollingSource {
+  return new PollingSource({
+    client,
+    stream: parseStream('orders'),
+    shardId: SHARD,
+    hashKeyRange: evenRanges(1)[0] as HashKeyRange,
+    timestamp: undefined,
+    maxRecordsPerRead: 10_000,
+    idleTimeBetweenReadsMs: IDLE_MS,
+    requestTimeoutMs: 30_000,
+    clock,
+    ...options,
+  });
+}
+
+/** One fetch, with its pause passed over. */
+async function fetch(source: PollingSource, after: ExtendedSequenceNumber): Promise<SourceRead> {
+  const read = source.fetch(after, never);
+  clock.advance(IDLE_MS);
+  return read;
+}
+
+async function put(data: Uint8Array | string, partitionKey = 'key'): Promise<ExtendedSequenceNumber> {
+  const command = new PutRecordCommand({ StreamName: 'orders', PartitionKey: partitionKey, Data: Buffer.from(data) });
+  const { SequenceNumber } = await client.send(command);
+  return parseCheckpoint(SequenceNumber as string);
+}
+
+const aggregate = (...texts: string[]): Uint8Array =>
+  encodeAggregatedRecord(texts.map((text) => ({ partitionKey: text, data: Buffer.from(text) })));
+
+const textsOf = (read: SourceRead): string[] | undefined =>
+  read.batch?.records.map((record) => Buffer.from(record.data).toString());
+
+describe('where reading begins (KCL IteratorBuilder)', () => {
+  it('TRIM_HORIZON: with the oldest record', async () => {
+    await put('a');
+    const last = await put('b');
+    const read = await fetch(sourceOf(), TRIM_HORIZON);
+    expect(textsOf(read)).toEqual(['a', 'b']);
+    expect(read).toMatchObject({ atShardEnd: false, childShards: [], batch: { last, byteCount: 2 } });
+  });
+
+  it('LATEST: with what comes after the first read', async () => {
+    await put('a');
+    const source = sourceOf();
+    expect((await fetch(source, LATEST)).batch).toBeUndefined();
+    await put('b');
+    expect(textsOf(await fetch(source, LATEST))).toEqual(['b']);
+  });
+
+  it('AT_TIMESTAMP: with the first record of that time or later', async () => {
+    await put('a');
+    clock.advance(10_000);
+    const timestamp = new Date(clock.wallNow());
+    await put('b');
+    expect(textsOf(await fetch(sourceOf({ timestamp }), AT_TIMESTAMP))).toEqual(['b']);
+  });
+
+  it('a number: with the record after it', async () => {
+    await put('a');
+    const after = await put('b');
+    await put('c');
+    expect(textsOf(await fetch(sourceOf(), after))).toEqual(['c']);
+  });
+
+  it('a number and a sub-sequence number: with the rest of the aggregate', async () => {
+    const { sequenceNumber } = await put(aggregate('a', 'b', 'c', 'd'));
+    await put('e');
+    const read = await fetch(sourceOf(), { sequenceNumber, subSequenceNumber: 1 });
+    expect(textsOf(read)).toEqual(['c', 'd', 'e']);
+    expect(read.batch?.records.map((record) => record.subSequenceNumber)).toEqual([2, 3, 0]);
+  });
+
+  it('the last of all: with nothing, and the position stays', async () => {
+    const { sequenceNumber } = await put(aggregate('a', 'b'));
+    const source = sourceOf();
+    const after = { sequenceNumber, subSequenceNumber: 1 };
+    expect(await fetch(source, after)).toEqual({ batch: undefined, atShardEnd: false, childShards: [] });
+    await put('c');
+    expect(textsOf(await fetch(source, after))).toEqual(['c']);
+  });
+});
+
+it('a fetch goes on where the one before ended, record by record, whatever the batches', async () => {
+  const expected: string[] = [];
+  for (let n = 0; n < 12; n += 1) {
+    const texts = Array.from({ length: n % 4 }, (_, index) => `${n}.${index}`);
+    expected.push(...(texts.length === 0 ? [`${n}`] : texts));
+    await put(texts.length === 0 ? `${n}` : aggregate(...texts));
+  }
+  for (const maxRecordsPerRead of [1, 3, 5, 100]) {
+    const source = sourceOf({ maxRecordsPerRead });
+    let after: ExtendedSequenceNumber = TRIM_HORIZON;
+    const got: string[] = [];
+    while (got.length < expected.length) {
+      const read = await fetch(source, after);
+      got.push(...(textsOf(read) ?? []));
+      // An aggregate is not cut, so a batch may be larger by the rest of one.
+      expect(read.batch?.records.length).toBeLessThan(maxRecordsPerRead + 3);
+      after = read.batch?.last ?? after;
+    }
+    expect(got).toEqual(expected);
+  }
+});
+
+it('an aggregate of no records moves the position on', async () => {
+  const { sequenceNumber } = await put(aggregateOfNone());
+  const read = await fetch(sourceOf(), TRIM_HORIZON);
+  expect(read.batch).toMatchObject({ records: [], byteCount: 0, last: { sequenceNumber, subSequenceNumber: 0 } });
+});
+
+describe('pacing (API_GetRecords: five reads a second and shard)', () => {
+  it('is idle at the tip, counted from the start of the read before', async () => {
+    const source = sourceOf();
+    await source.fetch(TRIM_HORIZON, never);
+    clock.advance(300);
+    clock.delays.length = 0;
+    const read = source.fetch(TRIM_HORIZON, never);
+    expect(clock.delays).toEqual([IDLE_MS - 300]);
+    clock.advance(IDLE_MS);
+    await read;
+  });
+
+  it('reads on after 200 ms while it is behind', async () => {
+    const source = sourceOf({ maxRecordsPerRead: 1 });
+    const first = await put('a');
+    clock.advance(5_000);
+    await put('b');
+    clock.advance(5_000);
+    expect(textsOf(await source.fetch(TRIM_HORIZON, never))).toEqual(['a']);
+    clock.delays.length = 0;
+    const next = source.fetch(first, never);
+    expect(clock.delays[0]).toBe(200);
+    clock.advance(200);
+    expect(textsOf(await next)).toEqual(['b']);
+  });
+
+  it('ends at once when its tenure is aborted', async () => {
+    const source = sourceOf();
+    await source.fetch(TRIM_HORIZON, never);
+    const controller = new AbortController();
+    const read = expect(source.fetch(TRIM_HORIZON, controller.signal)).rejects.toThrow('lost');
+    controller.abort(new Error('lost'));
+    await read;
+  });
+
+  it('ends at once when it is closed', async () => {
+    const source = sourceOf();
+    source.close();
+    await expect(source.fetch(TRIM_HORIZON, never)).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+});
+
+describe('an iterator that expired (API_GetRecords: after five minutes)', () => {
+  const FIVE_MINUTES_MS = 301_000;
+
+  it('is made again from the position', async () => {
+    const source = sourceOf();
+    await put('a');
+    const first = await fetch(source, TRIM_HORIZON);
+    const after = first.batch?.last as ExtendedSequenceNumber;
+    await put('b');
+    clock.advance(FIVE_MINUTES_MS);
+    // The first look finds out, the next one reads.
+    expect((await fetch(source, after)).batch).toBeUndefined();
+    expect(textsOf(await fetch(source, after))).toEqual(['b']);
+  });
+
+  it('of LATEST is made again from where LATEST was', async () => {
+    const source = sourceOf();
+    await put('a');
+    clock.advance(1);
+    await fetch(source, LATEST);
+    clock.advance(1);
+    await put('b');
+    clock.advance(FIVE_MINUTES_MS);
+    expect((await fetch(source, LATEST)).batch).toBeUndefined();
+    expect(textsOf(await fetch(source, LATEST))).toEqual(['b']);
+  });
+});
+
+describe("the shard's end", () => {
+  it('comes with the children, after the last record', async () => {
+    await put('a');
+    const half = String((MAX_HASH_KEY + 1n) / 2n);
+    await client.send(new SplitShardCommand({ StreamName: 'orders', ShardToSplit: SHARD, NewStartingHashKey: half }));
+    const source = sourceOf();
+    let read = await fetch(source, TRIM_HORIZON);
+    expect(textsOf(read)).toEqual(['a']);
+    const after = read.batch?.last as ExtendedSequenceNumber;
+    while (!read.atShardEnd) read = await fetch(source, after);
+    const [low, high] = evenRanges(2);
+    expect(read.childShards).toEqual([
+      { shardId: 'shardId-000000000001', parentShardIds: [SHARD], hashKeyRange: low },
+      { shardId: 'shardId-000000000002', parentShardIds: [SHARD], hashKeyRange: high },
+    ]);
+    // Asked again, it is still the end.
+    expect(await fetch(source, after)).toEqual({ ...read, batch: undefined });
+  });
+
+  it('has come when the stream is gone, with no children', async () => {
+    local.model.deleteStream({ streamName: 'orders' }, clock.wallNow());
+    local.model.settle(clock.wallNow());
+    expect(await fetch(sourceOf(), TRIM_HORIZON)).toEqual({ batch: undefined, atShardEnd: true, childShards: [] });
+  });
+});
+
+it('counts corrupt aggregates and strays, and delivers both', async () => {
+  const corrupt = aggregate('x');
+  corrupt[8] = (corrupt[8] as number) ^ 1;
+  await put(corrupt);
+  await put(aggregate('a', 'b', 'c'));
+  const [low] = evenRanges(4_096) as [HashKeyRange];
+  const read = await fetch(sourceOf({ hashKeyRange: low }), TRIM_HORIZON);
+  expect(read.batch).toMatchObject({ corruptCount: 1, strayCount: 3, kinesisRecordCount: 2 });
+  expect(read.batch?.records).toHaveLength(4);
+});
+
+it('throttling is an error that can be retried, and costs no record', async () => {
+  await put('a');
+  const source = sourceOf();
+  // Somebody else uses up the reads of this second.
+  const latest = { StreamName: 'orders', ShardId: SHARD, ShardIteratorType: 'LATEST' } as const;
+  const { ShardIterator } = await client.send(new GetShardIteratorCommand(latest));
+  for (let n = 0; n < 5; n += 1) await client.send(new GetRecordsCommand({ ShardIterator }));
+  await expect(source.fetch(TRIM_HORIZON, never)).rejects.toMatchObject({ code: 'THROTTLED', retryable: true });
+  expect(textsOf(await fetch(source, TRIM_HORIZON))).toEqual(['a']);
+});
+
+describe('StreamShards', () => {
+  const shardsOf = (name: string, initialPosition: 'TRIM_HORIZON' | 'LATEST' = 'TRIM_HORIZON'): StreamShards =>
+    new StreamShards({
+      client,
+      stream: parseStream(name),
+      initialPosition,
+      timestamp: undefined,
+      requestTimeoutMs: 30_000,
+      clock,
+    });
+
+  it('lists what can be read at the initial position, or everything, over many pages', async () => {
+    local.model.createStream({ name: 'wide', shardCount: 2_500 }, clock.wallNow());
+    local.model.settle(clock.wallNow());
+    const all = await shardsOf('wide').list('all');
+    expect(all).toHaveLength(2_500);
+    expect(new Set(all.map((shard) => shard.shardId)).size).toBe(2_500);
+    expect(all.map((shard) => shard.hashKeyRange)).toEqual(evenRanges(2_500));
+
+    const half = String((MAX_HASH_KEY + 1n) / 2n);
+    await client.send(new SplitShardCommand({ StreamName: 'orders', ShardToSplit: SHARD, NewStartingHashKey: half }));
+    const ids = async (shards: StreamShards, filter: 'initial' | 'all') =>
+      (await shards.list(filter)).map((shard) => [shard.shardId.at(-1), shard.parentShardIds.length]);
+    expect(await ids(shardsOf('orders'), 'all')).toEqual([
+      ['0', 0],
+      ['1', 1],
+      ['2', 1],
+    ]);
+    expect(await ids(shardsOf('orders'), 'initial')).toEqual([['0', 0]]);
+    expect(await ids(shardsOf('orders', 'LATEST'), 'initial')).toEqual([
+      ['1', 1],
+      ['2', 1],
+    ]);
+  });
+
+  it('says that a stream is missing', async () => {
+    await expect(shardsOf('absent').check()).rejects.toMatchObject({
+      code: 'STREAM_NOT_FOUND',
+      retryable: false,
+      message: expect.stringMatching(/^kinesis:ListShards on stream absent found nothing/),
+    });
+  });
+});
+
+/** An aggregated record that holds no user record: one key in its table that nobody uses (KPL aggregation-format.md). */
+function aggregateOfNone(): Uint8Array {
+  const one = aggregate('a');
+  const keyTable = one.subarray(4, 7);
+  return Buffer.concat([one.subarray(0, 4), keyTable, createHash('md5').update(keyTable).digest()]);
+}
