@@ -76,6 +76,8 @@ export class Producer implements AsyncDisposable {
   #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #closed: Promise<void> | undefined;
   #broken: unknown;
+  /** What the last ListShards threw, until one succeeds. */
+  #listingError: unknown;
   /** Nothing drives the pipeline any more. */
   #stopped = false;
 
@@ -251,7 +253,7 @@ export class Producer implements AsyncDisposable {
           for (const record of effect.records) this.#fail(record, effect.failure);
           break;
         case 'shard-map-changed':
-          publishShardMap(this.#name, effect);
+          publishShardMap(this.#name, effect, effect.state === 'failed' ? this.#listingError : undefined);
           break;
         case 'throttled':
           publishThrottle(this.#name, effect);
@@ -286,10 +288,14 @@ export class Producer implements AsyncDisposable {
     const { clock } = this.#options;
     try {
       const shards = await this.#shards.list();
+      this.#listingError = undefined;
       this.#drive(() => this.#pipeline.shardsListed(shards, clock.now()));
     } catch (error) {
       if (this.#stopped) return;
-      this.#log.warn({ err: error }, 'ListShards failed: records travel alone until it succeeds');
+      // One warning, not one for every try: a missing permission is no news the second time.
+      const log = this.#listingError === undefined ? 'warn' : 'debug';
+      this.#log[log]({ err: error }, 'ListShards failed: records travel alone until it succeeds');
+      this.#listingError = error;
       this.#drive(() => this.#pipeline.listingFailed(clock.now()));
     }
   }

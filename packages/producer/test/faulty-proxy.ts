@@ -4,7 +4,17 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse, request as sendRequest } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-export type Fault = 'none' | 'lose-answer' | 'lose-request' | 'internal-failure' | 'throttle' | 'never-answer';
+/** What becomes of a request; a name that ends in Exception or Failure is the service's answer to all of it. */
+export type Fault =
+  | 'none'
+  | 'lose-answer'
+  | 'lose-request'
+  | 'never-answer'
+  | 'forget-one-result'
+  | 'InternalFailure'
+  | 'ProvisionedThroughputExceededException'
+  | 'AccessDeniedException'
+  | 'ExpiredTokenException';
 
 export interface FaultyProxy extends AsyncDisposable {
   readonly endpoint: string;
@@ -14,14 +24,21 @@ export interface FaultyProxy extends AsyncDisposable {
   connectionCount(): number;
 }
 
-/** `plan` says what becomes of the n-th PutRecords, counted from 0; other calls pass. */
-export async function startFaultyProxy(targetPort: number, plan: (count: number) => Fault): Promise<FaultyProxy> {
+/** `plan` says what becomes of the n-th PutRecords, counted from 0, `planListing` the same of ListShards. */
+export async function startFaultyProxy(
+  targetPort: number,
+  plan: (count: number) => Fault,
+  planListing: (count: number) => Fault = () => 'none',
+): Promise<FaultyProxy> {
   const sockets = new Set<Socket>();
   let putCount = 0;
+  let listingCount = 0;
   let connectionCount = 0;
   const server = createServer((incoming, outgoing) => {
     const isPut = String(incoming.headers['x-amz-target'] ?? '').endsWith('.PutRecords');
-    void pass(incoming, outgoing, targetPort, isPut ? plan(putCount++) : 'none');
+    const fault = isPut ? plan(putCount++) : planListing(listingCount++);
+    // A side that hangs up midway takes the other with it.
+    pass(incoming, outgoing, targetPort, fault).catch(() => outgoing.destroy());
   });
   server.on('connection', (socket) => {
     connectionCount++;
@@ -56,10 +73,10 @@ async function pass(
     outgoing.destroy();
     return;
   }
-  if (fault === 'internal-failure' || fault === 'throttle') {
-    const type = fault === 'throttle' ? 'ProvisionedThroughputExceededException' : 'InternalFailure';
-    outgoing.writeHead(fault === 'throttle' ? 400 : 500, { 'content-type': 'application/x-amz-json-1.1' });
-    outgoing.end(JSON.stringify({ __type: type, message: 'spoiled' }));
+  if (fault.endsWith('Exception') || fault === 'InternalFailure') {
+    const status = fault === 'InternalFailure' ? 500 : 400;
+    outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' });
+    outgoing.end(JSON.stringify({ __type: fault, message: 'spoiled' }));
     return;
   }
   const { method, url, headers } = incoming;
@@ -72,6 +89,11 @@ async function pass(
     outgoing.destroy();
     return;
   }
-  outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-  outgoing.end(Buffer.concat(answerBody));
+  let text = Buffer.concat(answerBody).toString();
+  if (fault === 'forget-one-result') {
+    const results: { Records: unknown[] } = JSON.parse(text);
+    text = JSON.stringify({ ...results, Records: results.Records.slice(1) });
+  }
+  outgoing.writeHead(answer.statusCode ?? 500, { 'content-type': 'application/x-amz-json-1.1' });
+  outgoing.end(text);
 }

@@ -1,6 +1,13 @@
 // The producer against the local server over real sockets.
 import { readFileSync } from 'node:fs';
-import { createKinesisClient, type HashKey, onDiagnostic, UsageError } from '@shardline/common';
+import {
+  createKinesisClient,
+  type HashKey,
+  type Logger,
+  onDiagnostic,
+  silentLogger,
+  UsageError,
+} from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { isPutError, Producer, type ProducerOptions, type PutError, type PutResult } from '../src/index.ts';
@@ -25,8 +32,8 @@ function producerOf(options: Partial<ProducerOptions> = {}, endpoint = local.end
   return producer;
 }
 
-async function proxyOf(plan: (count: number) => Fault): Promise<FaultyProxy> {
-  const proxy = await startFaultyProxy(local.port, plan);
+async function proxyOf(plan: (count: number) => Fault, planListing?: (count: number) => Fault): Promise<FaultyProxy> {
+  const proxy = await startFaultyProxy(local.port, plan, planListing);
   open.push(proxy);
   return proxy;
 }
@@ -233,7 +240,14 @@ describe('while the stream is resharded', () => {
 describe('over a bad network', () => {
   test('lost requests, lost answers and failures of the service cost copies, not records and not order', async () => {
     await start({ shardCount: 2 });
-    const faults: readonly Fault[] = ['lose-answer', 'internal-failure', 'none', 'lose-request', 'throttle', 'none'];
+    const faults: readonly Fault[] = [
+      'lose-answer',
+      'InternalFailure',
+      'none',
+      'lose-request',
+      'ProvisionedThroughputExceededException',
+      'none',
+    ];
     const proxy = await proxyOf((count) => faults[count % faults.length] ?? 'none');
     const producer = producerOf({ recordMaxBufferedTimeMs: 5, collectionMaxCount: 20 }, proxy.endpoint);
     const settled = await putMany(producer, 2_000, 100, { padBytes: 300 });
@@ -257,7 +271,7 @@ describe('over a bad network', () => {
 
   test('what can not be delivered in time fails with the record and all attempts in hand', async () => {
     await start();
-    const proxy = await proxyOf(() => 'throttle');
+    const proxy = await proxyOf(() => 'ProvisionedThroughputExceededException');
     const producer = producerOf({ recordTtlMs: 300, recordMaxBufferedTimeMs: 0 }, proxy.endpoint);
     const error = await errorOf(producer.put({ partitionKey: 'k', data: 'x' }));
     expect(error).toMatchObject({ code: 'EXPIRED', retryable: true, mayBeWritten: false });
@@ -268,10 +282,65 @@ describe('over a bad network', () => {
 
   test('with failIfThrottled a throttled record fails at once', async () => {
     await start();
-    const proxy = await proxyOf(() => 'throttle');
+    const proxy = await proxyOf(() => 'ProvisionedThroughputExceededException');
     const producer = producerOf({ failIfThrottled: true, recordMaxBufferedTimeMs: 0 }, proxy.endpoint);
     const error = await errorOf(producer.put({ partitionKey: 'k', data: 'x' }));
     expect(error).toMatchObject({ code: 'THROTTLED', retryable: true, attempts: [{ written: 'no' }] });
+  });
+});
+
+describe('when the service says no', () => {
+  test('access denied fails at once, with the record in hand', async () => {
+    await start();
+    const proxy = await proxyOf(() => 'AccessDeniedException');
+    const producer = producerOf({ recordMaxBufferedTimeMs: 0 }, proxy.endpoint);
+    const error = await errorOf(producer.put({ partitionKey: 'k', data: 'x' }));
+    expect(error).toMatchObject({ code: 'ACCESS_DENIED', retryable: false, mayBeWritten: false });
+    expect(Buffer.from(error.userRecord.data).toString()).toBe('x');
+    expect(proxy.putCount()).toBe(1);
+  });
+
+  test('expired credentials are tried again', async () => {
+    await start();
+    const proxy = await proxyOf((count) => (count < 2 ? 'ExpiredTokenException' : 'none'));
+    const producer = producerOf({ recordMaxBufferedTimeMs: 0 }, proxy.endpoint);
+    const { attempts } = await producer.put({ partitionKey: 'k', data: 'x' });
+    expect(attempts.map(({ errorCode }) => errorCode)).toEqual([
+      'ExpiredTokenException',
+      'ExpiredTokenException',
+      undefined,
+    ]);
+  });
+
+  test('an answer with a result too few fails all of its records (KPL: Record Count Mismatch)', async () => {
+    await start();
+    const proxy = await proxyOf(() => 'forget-one-result');
+    const producer = producerOf({ aggregationEnabled: false }, proxy.endpoint);
+    const errors = ['a', 'b'].map((key) => errorOf(producer.put({ partitionKey: key, data: 'x' })));
+    await producer.flush();
+    for (const error of await Promise.all(errors)) {
+      expect(error).toMatchObject({ code: 'REQUEST_FAILED', mayBeWritten: true });
+      expect(error.attempts[0]?.errorCode).toBe('Record Count Mismatch');
+    }
+  });
+
+  test('without permission for ListShards records travel alone, and one warning is written', async () => {
+    await start();
+    const warnings: string[] = [];
+    const logger: Logger = {
+      ...silentLogger,
+      warn: (_, message = '') => void warnings.push(message),
+      child: () => logger,
+    };
+    const proxy = await proxyOf(
+      () => 'none',
+      () => 'AccessDeniedException',
+    );
+    const producer = producerOf({ logger }, proxy.endpoint);
+    const settled = await putMany(producer, 200, 50);
+    expect(settled.every(({ result }) => result.subSequenceNumber === undefined)).toBe(true);
+    expectStreamToHold(settled);
+    expect(warnings).toEqual(['ListShards failed: records travel alone until it succeeds']);
   });
 });
 
