@@ -55,7 +55,7 @@ export class Child<Incoming, Outgoing extends object> {
         this.#isAlive = false;
         resolve();
         if (this.#isExpectedToEnd) return;
-        onCrash(crash(`${name} ended by itself with ${signal ?? `exit code ${code}`}`));
+        onCrash(crash(`${name} ended although nobody told it to (${signal ?? `exit code ${code}`})`));
       });
       child.on('error', (error) => {
         if (this.#isExpectedToEnd) return;

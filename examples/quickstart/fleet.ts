@@ -23,7 +23,10 @@ export interface ShardState {
   /** Undefined: nobody holds it at the moment. */
   workerId: string | undefined;
   lineCount: number;
+  /** Of the last batch handled. */
   behindMs: number | undefined;
+  /** Since when nobody holds it; `performance.now()`. */
+  releasedAtMs: number | undefined;
   isEnded: boolean;
 }
 
@@ -42,6 +45,7 @@ export class Fleet {
   readonly #workers: Worker[] = [];
   readonly #shards = new Map<string, ShardState>();
   #lastHandledAtMs: number | undefined;
+  #isStopping = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -98,6 +102,7 @@ export class Fleet {
 
   /** Lets the workers finish what they handle, give up their leases and end. */
   async stopAll(): Promise<void> {
+    this.#isStopping = true;
     const living = this.#workers.filter(({ child }) => child.isAlive);
     await Promise.all(
       living.map(async (worker) => {
@@ -131,14 +136,16 @@ export class Fleet {
     const shard = this.#shard(shardId);
     if (change === 'begun') {
       // A killed worker's last words may arrive after its end.
-      if (worker.child.isAlive) shard.workerId = worker.workerId;
-    } else if (shard.workerId === worker.workerId) {
-      shard.workerId = undefined;
+      if (!worker.child.isAlive) return;
+      shard.workerId = worker.workerId;
+    } else {
+      this.#release(worker.workerId, shardId);
     }
     if (change === 'shard ended') {
       shard.isEnded = true;
       shard.behindMs = undefined;
     }
+    if (this.#isStopping) return;
     const what = { begun: 'reads', 'given up': 'gave up', 'shard ended': 'came to the end of' }[change];
     this.#options.onEvent(`${worker.workerId} ${what} ${shardId}`);
   }
@@ -160,15 +167,25 @@ export class Fleet {
   #shard(shardId: string): ShardState {
     let shard = this.#shards.get(shardId);
     if (shard === undefined) {
-      shard = { shardId, workerId: undefined, lineCount: 0, behindMs: undefined, isEnded: false };
+      shard = {
+        shardId,
+        workerId: undefined,
+        lineCount: 0,
+        behindMs: undefined,
+        releasedAtMs: undefined,
+        isEnded: false,
+      };
       this.#shards.set(shardId, shard);
     }
     return shard;
   }
 
-  #release(workerId: string): void {
+  /** The worker holds the shard no more; without a shard: none. */
+  #release(workerId: string, shardId?: string): void {
     for (const shard of this.#shards.values()) {
-      if (shard.workerId === workerId) shard.workerId = undefined;
+      if (shard.workerId !== workerId || (shardId ?? shard.shardId) !== shard.shardId) continue;
+      shard.workerId = undefined;
+      shard.releasedAtMs = performance.now();
     }
   }
 }

@@ -10,13 +10,13 @@ import { type RunResult, run } from './run.ts';
 import { holds } from './tally.ts';
 import { count, View } from './view.ts';
 
-/** A signal ended the run. */
+/** The run was ended from outside: nothing failed, nothing is proven. */
 class Interruption extends Error {
   override readonly name = 'Interruption';
   readonly exitCode: number;
 
-  constructor(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') {
-    super(`ended by ${signal}`);
+  constructor(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE', reason: string) {
+    super(reason);
     this.exitCode = 128 + constants.signals[signal];
   }
 }
@@ -29,10 +29,10 @@ process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 const controller = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => controller.abort(new Interruption(signal)));
+  process.on(signal, () => controller.abort(new Interruption(signal, `ended by ${signal}`)));
 }
-// The reader of a pipe is gone (`| head`): nobody sees the rest.
-process.stdout.on('error', (error) => controller.abort(error));
+// As with `| head`. Node ignores SIGPIPE and tells it so.
+process.stdout.on('error', () => controller.abort(new Interruption('SIGPIPE', 'nobody reads the output any more')));
 
 process.exitCode = await main();
 setTimeout(() => process.exit(), LINGER_MS).unref();
@@ -69,7 +69,7 @@ ${isProven ? 'PROVEN: nothing was lost and every key kept its order.' : 'NOT PRO
   lines in          ${count(linesIn)}
   lines handled     ${count(linesHandled)}, each counted once
   order violations  ${count(orderViolations)} within ${count(keyCount)} keys
-  duplicates        ${count(duplicates)}, handled again since the killed worker had not yet checkpointed them
+  duplicates        ${count(duplicates)}, put again at the split, or handled again after the kill: delivery is at least once
   strays            ${count(strays)}, handled but never put so
   throughput        ${count(recordsPerSecond)} lines a second, through one split and one kill
 ${JSON.stringify({ linesIn, linesHandled, duplicates, orderViolations, recordsPerSecond, kills, splits })}

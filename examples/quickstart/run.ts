@@ -70,13 +70,14 @@ export async function run({ source, view, controller }: RunOptions): Promise<Run
     disturbances = await putAllAndDisturb(scene, onCrash);
     await allLinesHandled(scene);
     await allShardsRead(scene);
+    view.stop();
     await fleet.stopAll();
+    view.event('the workers gave up their leases and ended');
   } finally {
     client.destroy();
   }
   await aws.child.end({ kind: 'stop' });
   signal.throwIfAborted();
-  view.stop();
   const proof = tally.proof();
   const tookMs = (fleet.lastHandledAtMs ?? Number.POSITIVE_INFINITY) - (feed.startedAtMs ?? 0);
   return { proof, recordsPerSecond: Number(((proof.linesHandled * 1_000) / tookMs).toPrecision(4)), ...disturbances };
@@ -203,6 +204,7 @@ function snapshotOf(inputName: string, view: View, feed: Feed, tally: Tally, fle
   return {
     inputName,
     elapsedMs: view.elapsedMs,
+    nowMs: performance.now(),
     plannedCount: feed.plannedCount,
     isPlanWhole: feed.isPlanWhole,
     putCount: tally.linesIn,

@@ -7,6 +7,8 @@ import type { ShardState, WorkerState } from './fleet.ts';
 export interface Snapshot {
   readonly inputName: string;
   readonly elapsedMs: number;
+  /** `performance.now()` */
+  readonly nowMs: number;
   readonly plannedCount: number;
   /** There are no more lines than planned. */
   readonly isPlanWhole: boolean;
@@ -45,7 +47,7 @@ export function block(snapshot: Snapshot, columns: number): string[] {
     `put      ${bar(putCount, total)} ${count(putCount)} of ${count(total)}${snapshot.isPlanWhole ? '' : ' or more'}, ${count(putCount - settledCount)} on the way`,
     `handled  ${bar(handledCount, total)} ${count(handledCount)} and ${count(duplicates)} duplicates`,
     '',
-    ...snapshot.shards.map(shardLine),
+    ...snapshot.shards.map((shard) => shardLine(shard, snapshot.nowMs)),
     '',
     workers.map(({ workerId, state, lineCount }) => `${workerId} ${state} (${count(lineCount)})`).join(' · '),
   ];
@@ -133,9 +135,12 @@ export class View {
   }
 }
 
-function shardLine({ shardId, workerId, lineCount, behindMs, isEnded }: ShardState): string {
+function shardLine(shard: ShardState, nowMs: number): string {
+  const { shardId, workerId, lineCount, behindMs, releasedAtMs, isEnded } = shard;
   const owner = isEnded ? 'read to its end' : (workerId ?? 'waits for a worker');
-  const behind = behindMs === undefined ? '' : `${seconds(behindMs)} behind`;
+  const isBehind = workerId !== undefined && behindMs !== undefined;
+  const waitsSinceMs = workerId === undefined && !isEnded ? releasedAtMs : undefined;
+  const behind = isBehind ? `${seconds(behindMs)} behind` : waitsSinceMs ? `for ${seconds(nowMs - waitsSinceMs)}` : '';
   return `${shortShardId(shardId).padEnd(9)} ${owner.padEnd(20)} ${count(lineCount).padStart(9)} lines  ${behind}`.trimEnd();
 }
 
