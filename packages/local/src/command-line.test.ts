@@ -1,0 +1,66 @@
+import { UsageError } from '@shardline/common';
+import { expect, test } from 'vitest';
+import { HELP, parseCommandLine } from './command-line.ts';
+
+test('without arguments: Kinesis alone, on 4567, with limits', () => {
+  expect(parseCommandLine([])).toEqual({
+    kind: 'serve',
+    kinesis: { port: 4567, limits: true, streams: [], reshardMs: 0, createStreamMs: 0 },
+    dynamodb: undefined,
+  });
+});
+
+test('every option', () => {
+  const args =
+    '--port 1 --dynamodb-port=0 --host ::1 --stream a:3 --stream b --limits off --reshard-ms 5 --create-stream-ms 6';
+  expect(parseCommandLine(args.split(' '))).toEqual({
+    kind: 'serve',
+    kinesis: {
+      port: 1,
+      host: '::1',
+      limits: false,
+      streams: [
+        { name: 'a', shardCount: 3 },
+        { name: 'b', shardCount: 1 },
+      ],
+      reshardMs: 5,
+      createStreamMs: 6,
+    },
+    dynamodb: { port: 0, host: '::1' },
+  });
+  expect(parseCommandLine(['--port', 'x', '--help'])).toEqual({ kind: 'help' });
+  expect(parseCommandLine(['--version'])).toEqual({ kind: 'version' });
+});
+
+test.each([
+  [['--prot', '1'], 'option', '--prot'],
+  [['serve'], 'option', 'serve'],
+  [['--port'], '--port', 'none'],
+  [['--port', '--limits'], '--port', 'none'],
+  [['--help=1'], '--help', 'one'],
+  [['--port', '1e3'], '--port', '"1e3"'],
+  [['--port', '65536'], '--port', '"65536"'],
+  [['--dynamodb-port', 'x'], '--dynamodb-port', '"x"'],
+  [['--limits', 'yes'], '--limits', '"yes"'],
+  [['--stream', 'a:0'], '--stream', '"a:0"'],
+  [['--stream', 'a/b:1'], '--stream', '"a/b:1"'],
+  [['--reshard-ms', '-1'], '--reshard-ms', 'none'],
+])('%j is refused by name', (args, field, got) => {
+  expect(() => parseCommandLine(args)).toThrow(UsageError);
+  expect(() => parseCommandLine(args)).toThrow(expect.objectContaining({ field, got }));
+});
+
+test('the help names every option', () => {
+  for (const name of [
+    'port',
+    'dynamodb-port',
+    'host',
+    'stream',
+    'limits',
+    'reshard-ms',
+    'create-stream-ms',
+    'version',
+  ]) {
+    expect(HELP).toContain(`--${name} `);
+  }
+});

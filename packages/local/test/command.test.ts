@@ -1,0 +1,93 @@
+// The command `shardline-local` as a process: its first line, its end, its refusals.
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { ListStreamsCommand } from '@aws-sdk/client-kinesis';
+import { createKinesisClient } from '@shardline/common';
+import { afterEach, expect, test } from 'vitest';
+
+type Child = ChildProcessByStdio<null, Readable, Readable>;
+
+const command = fileURLToPath(new URL('../bin/shardline-local.js', import.meta.url));
+const running = new Set<Child>();
+
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+function start(...args: string[]): Child {
+  const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
+}
+
+interface FirstLine {
+  readonly port: number;
+  readonly dynamodbPort: number | null;
+  readonly version: string;
+}
+
+async function firstLineOf(child: Child): Promise<FirstLine> {
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  return JSON.parse(line) as FirstLine;
+}
+
+/** Runs to the end. */
+async function outcomeOf(child: Child): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const output = { stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => {
+    output.stdout += chunk.toString();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    output.stderr += chunk.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, ...output };
+}
+
+test.each(['SIGTERM', 'SIGINT'] as const)(
+  'one line of JSON, both servers at work, and a clean end on %s',
+  async (signal) => {
+    const child = start('--port', '0', '--dynamodb-port', '0', '--stream', 'orders:2', '--stream', 'clicks');
+    const line = await firstLineOf(child);
+    expect(line).toEqual({
+      port: expect.any(Number),
+      dynamodbPort: expect.any(Number),
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+    });
+    const credentials = { accessKeyId: 'x', secretAccessKey: 'x' };
+    const client = createKinesisClient({ endpoint: `http://127.0.0.1:${line.port}`, region: 'us-east-1', credentials });
+    expect((await client.send(new ListStreamsCommand({}))).StreamNames).toEqual(['clicks', 'orders']);
+    expect((await fetch(`http://127.0.0.1:${line.dynamodbPort}`)).status).toBe(200);
+    child.kill(signal);
+    // The client's connection is still open.
+    expect(await outcomeOf(child)).toEqual({ code: 0, stdout: '', stderr: '' });
+    client.destroy();
+  },
+);
+
+test('without --dynamodb-port there is none', async () => {
+  const child = start('--port', '0');
+  expect((await firstLineOf(child)).dynamodbPort).toBeNull();
+});
+
+test('a port in use is told by the option that asked for it, and nothing stays behind', async () => {
+  const { port } = await firstLineOf(start('--port', '0'));
+  const asKinesis = await outcomeOf(start('--port', String(port)));
+  expect(asKinesis).toMatchObject({ code: 1, stdout: '' });
+  expect(asKinesis.stderr).toContain(`--port: expected a free port of 127.0.0.1, got ${port}, which is in use`);
+  const asDynamoDB = await outcomeOf(start('--port', '0', '--dynamodb-port', String(port)));
+  expect(asDynamoDB).toMatchObject({ code: 1, stdout: '' });
+  expect(asDynamoDB.stderr).toContain(
+    `--dynamodb-port: expected a free port of 127.0.0.1, got ${port}, which is in use`,
+  );
+});
+
+test('a wrong option is told with what was expected and what was got', async () => {
+  const { code, stdout, stderr } = await outcomeOf(start('--limits', 'maybe'));
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toContain('--limits: expected on or off, got "maybe"');
+});
