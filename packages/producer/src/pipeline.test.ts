@@ -284,6 +284,14 @@ describe('without a shard map', () => {
     expect(bench.begin(1_000).entries.map(({ partitionKey }) => partitionKey)).toEqual(['a', 'b']);
   });
 
+  test('nor when the application waits for room', () => {
+    const bench = new Bench({}, 0);
+    bench.put({ key: 'a', nowMs: 10 });
+    bench.pipeline.pressed = true;
+    bench.do(bench.pipeline.expire(1_000));
+    expect(bench.begin(1_000).entries).toHaveLength(1);
+  });
+
   test('that can not be read they travel alone, when they are due', () => {
     const bench = new Bench({}, 0);
     bench.do(bench.pipeline.listingFailed(0));

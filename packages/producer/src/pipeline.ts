@@ -287,8 +287,8 @@ export class Pipeline {
     if (this.#shardMap.expire(nowMs)) this.#effects.push({ kind: 'list-shards' });
     this.#failExpired(nowMs);
     const hurried = this.pressed && this.#isStill();
-    for (const sealed of hurried ? this.#aggregator.flush() : this.#aggregator.expire(nowMs))
-      this.#limit(sealed, nowMs);
+    for (const sealed of this.#aggregator.expire(nowMs)) this.#limit(sealed, nowMs);
+    for (const sealed of hurried ? this.#aggregator.flush() : []) this.#limit(sealed, nowMs);
     for (const passed of this.#limiter.expire(nowMs)) this.#collect(passed, nowMs);
     for (const kinesisRecord of this.#retrier.expire(nowMs)) this.#tryAgain(kinesisRecord, nowMs);
     if (this.#requests.size >= this.#maxRequestsInFlight) return;

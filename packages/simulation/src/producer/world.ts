@@ -19,6 +19,8 @@ const STREAM = 'simulated';
 const DRAIN_MS = 60_000;
 /** So long after the last fault a record that still has time must be delivered; covers a back-off of the shard list. */
 const RECOVERY_MS = 20_000;
+/** How often the timer may fire at one virtual time; one that does nothing would fire for ever. */
+const MOST_EXPIRIES = 100;
 const MAX_DATA_BYTES = 1_048_576;
 const NO_FAULTS: FaultRates = {
   throttledEntry: 0,
@@ -49,6 +51,9 @@ class ProducerWorld {
   #lastNumber = 0;
   #pausedUntilMs = 0;
   #timerAtMs = Number.POSITIVE_INFINITY;
+  #expiredAtMs = -1;
+  /** How often the timer has fired at `#expiredAtMs`. */
+  #expiryCount = 0;
   #abandoned = false;
   readonly #waiting: Request[] = [];
   #runningCount = 0;
@@ -173,6 +178,12 @@ class ProducerWorld {
   #expire(timerAtMs: number): void {
     if (timerAtMs !== this.#timerAtMs) return;
     this.#timerAtMs = Number.POSITIVE_INFINITY;
+    this.#expiryCount = this.#queue.now === this.#expiredAtMs ? this.#expiryCount + 1 : 0;
+    this.#expiredAtMs = this.#queue.now;
+    if (this.#expiryCount > MOST_EXPIRIES) {
+      this.#checkers.violations.push('the timer fires without end at one time');
+      return;
+    }
     this.#drive(() => this.#pipeline.expire(this.#queue.now));
   }
 
