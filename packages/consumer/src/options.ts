@@ -184,11 +184,11 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     if (!knownNames.includes(name)) throw new UsageError(name, 'a known option', `an unknown one${nearest(name)}`);
   }
   const application = text('application', options.application);
-  const random = options.random ?? systemRandom;
+  const random = port('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : text('workerId', options.workerId);
   const stream = parseStream(options.stream);
   const tableField = options.tableName === undefined ? 'application' : 'tableName';
-  const { initialPosition, timestamp } = readPosition(options.initialPosition ?? 'TRIM_HORIZON');
+  const { initialPosition, timestamp } = readPosition(options.initialPosition);
   const { checkpointing = 'auto' } = options;
   if (checkpointing !== 'auto' && checkpointing !== 'manual') {
     throw new UsageError('checkpointing', "'auto' or 'manual'", describe(checkpointing));
@@ -197,7 +197,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     ...readNumbers(options),
     application,
     stream,
-    tableName: readTableName(tableField, options.tableName ?? application),
+    tableName: readTableName(tableField, options.tableName === undefined ? application : options.tableName),
     workerId,
     initialPosition,
     timestamp,
@@ -207,7 +207,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     logger: resolveLogger(options.logger, { application, worker: workerId }),
     metrics: resolveMetrics(options.metrics),
     clock: port('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
-    random: port('random', random, ['next', 'uuid']) ?? systemRandom,
+    random,
   };
 }
 
@@ -244,7 +244,8 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
 function readNumbers(options: ConsumerOptions): Record<NumberName, number> {
   const read = (name: NumberName, failoverTimeMs: number): number => {
     const { byDefault, min, max = Number.MAX_SAFE_INTEGER }: Bounds = numbers[name];
-    const value = options[name] ?? byDefault(failoverTimeMs);
+    const given = options[name];
+    const value = given === undefined ? byDefault(failoverTimeMs) : given;
     if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
     const upTo = max === Number.MAX_SAFE_INTEGER ? 'on' : `to ${max}`;
     throw new UsageError(name, `a whole number from ${min} ${upTo}`, describe(value));
@@ -254,7 +255,9 @@ function readNumbers(options: ConsumerOptions): Record<NumberName, number> {
   return Object.fromEntries(values) as Record<NumberName, number>;
 }
 
-function readPosition(position: InitialPosition): Pick<ResolvedOptions, 'initialPosition' | 'timestamp'> {
+function readPosition(
+  position: InitialPosition = 'TRIM_HORIZON',
+): Pick<ResolvedOptions, 'initialPosition' | 'timestamp'> {
   if (position === 'TRIM_HORIZON' || position === 'LATEST') return { initialPosition: position, timestamp: undefined };
   const timestamp = typeof position === 'object' && position !== null ? position.timestamp : undefined;
   if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) {

@@ -1,0 +1,109 @@
+// Options are read once; what is wrong is named with what was expected and what was got.
+import { createDynamoDBClient, silentLogger, UsageError } from '@shardline/common';
+import { describe, expect, it } from 'vitest';
+import { type ConsumerOptions, resolveOptions, workerOptions } from './options.ts';
+
+const required: ConsumerOptions = { application: 'billing', stream: 'orders' };
+const resolve = (options: Partial<ConsumerOptions> = {}) => resolveOptions({ ...required, ...options }, 'host');
+
+describe('resolveOptions', () => {
+  it('fills in defaults that lose nothing', () => {
+    expect(resolve()).toMatchObject({
+      application: 'billing',
+      tableName: 'billing',
+      stream: { streamName: 'orders' },
+      initialPosition: 'TRIM_HORIZON',
+      timestamp: undefined,
+      checkpointing: 'auto',
+      failoverTimeMs: 10_000,
+      leaseAssignmentIntervalMs: 20_000,
+      leaderLeaseDurationMs: 30_000,
+      shardSyncIntervalMs: 60_000,
+      checkpointIntervalMs: 5_000,
+      gracefulLeaseHandoffTimeoutMs: 30_000,
+      workerMetricsReportIntervalMs: 30_000,
+      maxRecordsPerRead: 10_000,
+      idleTimeBetweenReadsMs: 1_000,
+      dynamoDBRequestTimeoutMs: 5_000,
+    });
+  });
+
+  it('makes a worker id that no other worker has', () => {
+    expect(resolve().workerId).toMatch(/^host:[0-9a-f-]{36}$/);
+    expect(resolve().workerId).not.toBe(resolve().workerId);
+    expect(resolve({ workerId: 'w1' }).workerId).toBe('w1');
+  });
+
+  it('derives times from failoverTimeMs unless they are given', () => {
+    expect(resolve({ failoverTimeMs: 500, leaderLeaseDurationMs: 800 })).toMatchObject({
+      leaseAssignmentIntervalMs: 1_000,
+      leaderLeaseDurationMs: 800,
+      dynamoDBRequestTimeoutMs: 1_000,
+    });
+  });
+
+  it('takes a time to begin at', () => {
+    const timestamp = new Date('2026-01-02T03:04:05Z');
+    expect(resolve({ initialPosition: { timestamp } })).toMatchObject({ initialPosition: 'AT_TIMESTAMP', timestamp });
+  });
+
+  it('takes an ARN', () => {
+    const stream = 'arn:aws:kinesis:eu-central-1:123456789012:stream/orders';
+    expect(resolve({ stream }).stream).toMatchObject({ streamName: 'orders', streamArn: stream });
+  });
+
+  it('gives the core everything it asks for', () => {
+    const worker = workerOptions(
+      resolve({ workerId: 'w1', failoverTimeMs: 2_000, workerMetricsReportIntervalMs: 400 }),
+    );
+    expect(worker).toMatchObject({ workerId: 'w1', failoverTimeMs: 2_000, retryMs: 200, workerStaleMs: 800 });
+    expect(worker.incarnation).toMatch(/^[0-9a-f-]{36}$/);
+    expect(Object.values(worker)).not.toContain(undefined);
+  });
+
+  const wrong: [string, object, string, string][] = [
+    ['an unknown option', { failover: 5 }, 'failover', 'did you mean failoverTimeMs?'],
+    ["the KCL's name", { shardSyncIntervalMillis: 5 }, 'shardSyncIntervalMillis', 'did you mean shardSyncIntervalMs?'],
+    ['nonsense', { zzz: 5 }, 'zzz', 'known are application, stream'],
+    ['no application', { application: undefined }, 'application', 'got undefined'],
+    ['an empty application', { application: '' }, 'application', 'got ""'],
+    ['an application that is no table name', { application: 'a b' }, 'application', 'DynamoDB table name'],
+    ['a bad table name', { tableName: 'x' }, 'tableName', 'got "x"'],
+    ['a bad stream', { stream: 'a/b' }, 'stream', 'got "a/b"'],
+    ['no stream', { stream: undefined }, 'stream', 'got undefined'],
+    ['an empty worker id', { workerId: '' }, 'workerId', 'got ""'],
+    ['another initial position', { initialPosition: 'EARLIEST' }, 'initialPosition', 'got "EARLIEST"'],
+    ['a time that is none', { initialPosition: { timestamp: new Date('x') } }, 'initialPosition', 'timestamp: Date'],
+    ['a time as text', { initialPosition: { timestamp: '2026' } }, 'initialPosition', 'timestamp: Date'],
+    ['null as position', { initialPosition: null }, 'initialPosition', 'got null'],
+    ['another kind of checkpointing', { checkpointing: 'never' }, 'checkpointing', "'auto' or 'manual'"],
+    ['text for a number', { failoverTimeMs: '5' }, 'failoverTimeMs', 'a whole number from 100 on, got "5"'],
+    ['a number too small', { idleTimeBetweenReadsMs: 199 }, 'idleTimeBetweenReadsMs', 'from 200 on, got 199'],
+    ['a number too large', { maxRecordsPerRead: 10_001 }, 'maxRecordsPerRead', 'from 1 to 10000, got 10001'],
+    ['a fraction', { checkpointIntervalMs: 0.5 }, 'checkpointIntervalMs', 'got 0.5'],
+    ['NaN', { shutdownGraceMs: Number.NaN }, 'shutdownGraceMs', 'got NaN'],
+    ['a client that is none', { kinesisClient: {} }, 'kinesisClient', 'send, destroy'],
+    ['a clock that is none', { clock: { now: () => 0 } }, 'clock', 'now, wallNow, setTimer'],
+    ['a logger that is none', { logger: console }, 'logger', 'child'],
+    ['metrics that are none', { metrics: { count: 1 } }, 'metrics', 'count, sample, gauge'],
+  ];
+  it.each(wrong)('refuses %s', (_, options, field, text) => {
+    const call = (): unknown => resolveOptions({ ...required, ...options }, 'host');
+    expect(call).toThrow(UsageError);
+    expect(call).toThrow(expect.objectContaining({ field, message: expect.stringContaining(text) }));
+  });
+
+  it.each([[undefined], [null], ['billing']])('refuses %s in place of options', (options) => {
+    expect(() => Reflect.apply(resolveOptions, undefined, [options, 'host'])).toThrow(
+      expect.objectContaining({ field: 'options' }),
+    );
+  });
+
+  it('takes clients and a logger as they are', () => {
+    const dynamoDBClient = createDynamoDBClient({ region: 'eu-central-1' });
+    const resolved = resolve({ dynamoDBClient, logger: silentLogger });
+    expect(resolved.dynamoDBClient).toBe(dynamoDBClient);
+    expect(resolved.kinesisClient).toBeUndefined();
+    dynamoDBClient.destroy();
+  });
+});

@@ -1,0 +1,390 @@
+// The runtime around the real core, with the lease table in memory, a source of the test's making and a clock that the test
+// moves: what it does when things hang, throw or break a rule, and in which order it calls the handler.
+import {
+  evenRanges,
+  formatExtended,
+  InvariantError,
+  type MetricsSink,
+  noMetrics,
+  OperatingError,
+  onDiagnostic,
+  parseSequenceNumber,
+  silentLogger,
+  systemRandom,
+} from '@shardline/common';
+import { ManualClock } from '@shardline/local';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ResultOf, TableEffect } from '../coordination/effects.ts';
+import type { Shard } from '../coordination/lease.ts';
+import { Worker } from '../coordination/worker.ts';
+import type { ShardHandler, UserRecord } from '../handler.ts';
+import type { LeaseTable } from '../lease-table/lease-table.ts';
+import { MemoryLeaseTable } from '../lease-table/memory.ts';
+import { type ConsumerOptions, resolveOptions, workerOptions } from '../options.ts';
+import type { ShardSource, SourceBatch, SourceRead } from '../retrieval/source.ts';
+import { Runtime } from './runtime.ts';
+
+/** Lets everything that is ready run: promises, and what they start. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function recordsFrom(first: number, count: number): UserRecord[] {
+  return Array.from({ length: count }, (_, index) => ({
+    partitionKey: 'k',
+    data: Buffer.from(String(first + index)),
+    sequenceNumber: String(first + index),
+    subSequenceNumber: 0,
+    approximateArrivalTimestamp: new Date(0),
+    aggregated: false,
+  }));
+}
+
+function batchOf(records: readonly UserRecord[], last: number): SourceBatch {
+  return {
+    records,
+    byteCount: records.length,
+    last: { sequenceNumber: parseSequenceNumber(String(last)), subSequenceNumber: 0 },
+    millisBehindLatest: 7,
+    kinesisRecordCount: records.length,
+    corruptCount: 0,
+    strayCount: 0,
+  };
+}
+
+/** Gives what the test queues, one read a fetch; with nothing queued a fetch waits. */
+class QueueSource implements ShardSource {
+  readonly reads: (SourceRead | Error)[] = [];
+  closed = false;
+  #wake: (() => void) | undefined;
+
+  give(read: SourceRead | Error): void {
+    this.reads.push(read);
+    this.#wake?.();
+  }
+
+  async fetch(_after: unknown, signal: AbortSignal): Promise<SourceRead> {
+    while (this.reads.length === 0) {
+      await new Promise<void>((resolve, reject) => {
+        this.#wake = resolve;
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+    }
+    const read = this.reads.shift() as SourceRead | Error;
+    if (read instanceof Error) throw read;
+    return read;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** The table in memory, with a way to hold answers back and a count of what is under way. */
+class SlowTable implements LeaseTable {
+  readonly memory: MemoryLeaseTable;
+  hold: (effect: TableEffect) => boolean = () => false;
+  underWay = 0;
+  mostUnderWay = 0;
+
+  constructor(memory: MemoryLeaseTable) {
+    this.memory = memory;
+  }
+
+  async open(): Promise<void> {
+    await this.memory.open();
+  }
+
+  async run<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
+    this.underWay += 1;
+    this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
+    if (this.hold(effect)) await new Promise(() => undefined);
+    await new Promise((resolve) => setImmediate(resolve));
+    this.underWay -= 1;
+    return this.memory.apply(effect);
+  }
+
+  async close(): Promise<void> {
+    await this.memory.close();
+  }
+}
+
+interface Stage {
+  readonly clock: ManualClock;
+  readonly table: SlowTable;
+  readonly source: QueueSource;
+  readonly runtime: Runtime;
+  readonly running: Promise<void>;
+  /** Moves time on in small steps, with everything that becomes due carried out, until `check` holds. */
+  until(check: () => boolean): Promise<void>;
+}
+
+const stages: Stage[] = [];
+afterEach(async () => {
+  for (const { runtime, running, clock } of stages.splice(0)) {
+    runtime.stop();
+    let over = false;
+    running
+      .catch(() => undefined)
+      .finally(() => {
+        over = true;
+      });
+    for (let step = 0; !over && step < 1_000; step += 1) {
+      clock.advance(100);
+      await settle();
+    }
+    expect(over).toBe(true);
+  }
+});
+
+function stage(
+  handler: ShardHandler,
+  { shardCount = 1, metrics = noMetrics, ...given }: Partial<ConsumerOptions> & { shardCount?: number } = {},
+): Stage {
+  const clock = new ManualClock();
+  const options = resolveOptions(
+    { application: 'app', stream: 'orders', workerId: 'w1', clock, failoverTimeMs: 10_000, ...given },
+    'host',
+  );
+  const table = new SlowTable(new MemoryLeaseTable({ wallNow: () => clock.wallNow() }));
+  const source = new QueueSource();
+  const shards = evenRanges(shardCount).map(
+    (hashKeyRange, index): Shard => ({
+      shardId: `shard-${index}`,
+      parentShardIds: [],
+      hashKeyRange,
+      startingSequenceNumber: 0n,
+      endingSequenceNumber: undefined,
+    }),
+  );
+  const runtime = new Runtime({
+    ...options,
+    worker: new Worker(workerOptions(options)),
+    table,
+    listShards: async () => shards,
+    openSource: () => source,
+    handler,
+    random: systemRandom,
+    logger: silentLogger,
+    metrics,
+  });
+  const running = runtime.run();
+  running.catch(() => undefined);
+  const until = async (check: () => boolean): Promise<void> => {
+    for (let step = 0; step < 2_000; step += 1) {
+      await settle();
+      if (check()) return;
+      clock.advance(100);
+    }
+    throw new Error('did not come about within 200 s of the clock');
+  };
+  const made = { clock, table, source, runtime, running, until };
+  stages.push(made);
+  return made;
+}
+
+const open = (batch: SourceBatch): SourceRead => ({ batch, atShardEnd: false, childShards: [] });
+
+describe('the handler', () => {
+  it('gets batches one at a time, in order, and each is checkpointed after it', async () => {
+    const log: string[] = [];
+    let running = 0;
+    const { source, table, until } = stage({
+      processRecords: async ({ records }) => {
+        running += 1;
+        expect(running).toBe(1);
+        await settle();
+        log.push(records.map((record) => record.sequenceNumber).join());
+        running -= 1;
+      },
+    });
+    for (const first of [1, 3, 5]) source.give(open(batchOf(recordsFrom(first, 2), first + 1)));
+    await until(() => table.memory.leases.get('shard-0')?.checkpoint.sequenceNumber === 6n);
+    expect(log).toEqual(['1,2', '3,4', '5,6']);
+  });
+
+  it('is asked to initialize again until it does, and is not told of a loss it never began', async () => {
+    const log: string[] = [];
+    const { source, until } = stage({
+      initialize: () => {
+        log.push('initialize');
+        if (log.length < 3) throw new Error('not ready');
+      },
+      processRecords: () => {
+        log.push('processRecords');
+      },
+    });
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => log.includes('processRecords'));
+    expect(log).toEqual(['initialize', 'initialize', 'initialize', 'processRecords']);
+
+    const told: string[] = [];
+    const other = stage({
+      initialize: () => {
+        told.push('initialize');
+        throw new Error('never ready');
+      },
+      processRecords: () => undefined,
+      leaseLost: () => {
+        told.push('leaseLost');
+      },
+    });
+    await other.until(() => told.length > 0);
+    other.runtime.stop();
+    await other.until(() => other.runtime.view().leases.length === 0);
+    await other.running;
+    expect(told).not.toContain('leaseLost');
+  });
+
+  it('may throw whatever it likes, an InvariantError too: the batch comes again', async () => {
+    const attempts: number[] = [];
+    const { source, table, until } = stage({
+      processRecords: ({ attempt }) => {
+        attempts.push(attempt);
+        if (attempt === 1) throw new InvariantError('the handler has its own');
+        if (attempt === 2) throw undefined;
+      },
+    });
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => table.memory.leases.get('shard-0')?.checkpoint.sequenceNumber === 1n);
+    expect(attempts).toEqual([1, 2, 3]);
+  });
+
+  it('that throws in leaseLost does not keep the lease', async () => {
+    const { source, table, runtime, running, until } = stage({
+      processRecords: () => undefined,
+      leaseLost: () => {
+        throw new Error('too late');
+      },
+    });
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => table.memory.leases.get('shard-0')?.checkpoint.sequenceNumber === 1n);
+    runtime.stop();
+    await until(() => table.memory.leases.get('shard-0')?.leaseOwner === undefined);
+    await running;
+    expect(source.closed).toBe(true);
+  });
+
+  it('in shutdownRequested, checkpoint() means what it has finished, not what it was given and threw on', async () => {
+    let written: string | undefined;
+    let threw = 0;
+    const { source, table, runtime, running, until } = stage(
+      {
+        processRecords: ({ records }) => {
+          if (records[0]?.sequenceNumber === '1') return;
+          threw += 1;
+          throw new Error('bad');
+        },
+        shutdownRequested: async ({ checkpoint }) => {
+          await checkpoint();
+          written = formatExtended(table.memory.leases.get('shard-0')?.checkpoint as never);
+        },
+      },
+      { checkpointing: 'manual' },
+    );
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    source.give(open(batchOf(recordsFrom(2, 1), 2)));
+    await until(() => threw > 1);
+    runtime.stop();
+    await until(() => written !== undefined);
+    expect(written).toBe('1');
+    await until(() => table.memory.leases.get('shard-0')?.leaseOwner === undefined);
+    await running;
+  });
+});
+
+describe('what hangs and what fails', () => {
+  it('an effect on the table that is never answered counts as failed after a minute, and the worker goes on', async () => {
+    const failures: string[] = [];
+    const stop = onDiagnostic('shardline:consumer:step-error', ({ worker, step, cause }) => {
+      if (worker === 'hanging') failures.push(`${step}: ${cause instanceof OperatingError ? cause.code : cause}`);
+    });
+    const { table, source, until } = stage({ processRecords: () => undefined }, { workerId: 'hanging' });
+    let held = 0;
+    table.hold = (effect) => effect.kind === 'discoverLeases' && held++ === 0;
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => table.memory.leases.get('shard-0')?.checkpoint.sequenceNumber === 1n);
+    expect(failures).toEqual(['discoverLeases: TIMEOUT']);
+    stop();
+  });
+
+  it('a fetch that fails is made again from where it was', async () => {
+    const log: string[] = [];
+    const { source, until } = stage({
+      processRecords: ({ records }) => {
+        log.push(...records.map((record) => record.sequenceNumber));
+      },
+    });
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    source.give(new OperatingError('THROTTLED', 'slow down', { retryable: true }));
+    source.give(open(batchOf(recordsFrom(2, 1), 2)));
+    await until(() => log.length === 2);
+    expect(log).toEqual(['1', '2']);
+  });
+
+  it('an answer that the core cannot take gives everything up', async () => {
+    const { source, running } = stage({ processRecords: () => undefined });
+    source.give(open({ ...batchOf(recordsFrom(1, 1), 1), last: undefined as never }));
+    await expect(running).rejects.toBeInstanceOf(TypeError);
+    expect(source.closed).toBe(true);
+  });
+
+  it('a broken rule of ours gives everything up: run rejects, signals abort, checkpoints reject', async () => {
+    const seen: { aborted?: boolean; checkpoint?: unknown } = {};
+    const { source, table, running, runtime, until } = stage({
+      processRecords: async (_batch, { signal, checkpoint }) => {
+        const pending = checkpoint().catch((error: unknown) => {
+          seen.checkpoint = error;
+        });
+        signal.addEventListener('abort', () => {
+          seen.aborted = true;
+        });
+        await pending;
+        await new Promise(() => undefined);
+      },
+    });
+    table.hold = (effect) => effect.kind === 'checkpointLease';
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => runtime.view().leases[0]?.handlerAttempt === 1);
+    source.give(new InvariantError('a rule of ours'));
+    const failure = await running.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(failure).toBeInstanceOf(InvariantError);
+    await settle();
+    expect(seen).toEqual({ aborted: true, checkpoint: failure });
+    expect(source.closed).toBe(true);
+    // The lease is left to expire: what a broken core would write can't be trusted.
+    expect(table.memory.leases.get('shard-0')?.leaseOwner).toBe('w1');
+    const counter = table.memory.leases.get('shard-0')?.leaseCounter;
+    await settle();
+    expect(table.memory.leases.get('shard-0')?.leaseCounter).toBe(counter);
+  });
+
+  it('a plan of hundreds of writes is carried out a few at a time', async () => {
+    const { table, until } = stage({ processRecords: () => undefined }, { shardCount: 300 });
+    await until(() => table.memory.leases.size === 300);
+    await until(() => [...table.memory.leases.values()].every((lease) => lease.leaseOwner === 'w1'));
+    expect(table.mostUnderWay).toBe(32);
+  });
+});
+
+it('what is handled is counted', async () => {
+  const counts: [string, number][] = [];
+  const metrics: MetricsSink = {
+    count: (name, value) => counts.push([name, value]),
+    sample: () => undefined,
+    gauge: (name, value) => counts.push([name, value]),
+  };
+  const { source, until } = stage({ processRecords: () => undefined }, { metrics });
+  source.give(open({ ...batchOf(recordsFrom(1, 3), 3), corruptCount: 1, strayCount: 2 }));
+  await until(() => counts.some(([name]) => name === 'DataBytesProcessed'));
+  expect(counts).toEqual([
+    ['MillisBehindLatest', 7],
+    ['CorruptRecords', 1],
+    ['StrayRecords', 2],
+    ['RecordsProcessed', 3],
+    ['DataBytesProcessed', 3],
+  ]);
+});
