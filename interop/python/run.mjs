@@ -1,0 +1,105 @@
+// @ts-check
+// boto3 and the AWS CLI against the built local server. Installs both into a folder of its own beside this file, starts
+// `shardline-local`, runs the Python tests on it, and ends with `N passed, N failed, N skipped`. Needs Node, python3 >= 3.10 with pip
+// or venv, and PyPI (or a mirror that pip is set to). What cannot run has failed: nothing is skipped.
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { devNull } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const command = join(here, '..', '..', 'packages', 'local', 'bin', 'shardline-local.js');
+const requirements = join(here, 'requirements.txt');
+/** Ignored by git, like every .venv. */
+const packages = join(here, '.venv');
+const stamp = join(packages, '.requirements');
+const python = process.env['PYTHON'] ?? 'python3';
+const installTimeoutMs = 4 * 60_000;
+const startTimeoutMs = 20_000;
+const testTimeoutMs = 4 * 60_000;
+
+try {
+  install();
+  process.exitCode = await test();
+} catch (error) {
+  console.error(`interop/python: ${error instanceof Error ? error.message : error}`);
+  console.log('0 passed, 1 failed, 0 skipped');
+  process.exitCode = 1;
+}
+
+/** Once a set of requirements: pip with --target needs no virtual environment, and leaves the system's packages alone. */
+function install() {
+  const version = run(python, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']).trim();
+  const wanted = createHash('sha256').update(readFileSync(requirements)).update(version).digest('hex');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  rmSync(packages, { recursive: true, force: true });
+  const pip = pipCommand();
+  console.error(`installing boto3 and the AWS CLI for Python ${version}`);
+  run(pip, [
+    '-m',
+    'pip',
+    'install',
+    '--quiet',
+    '--disable-pip-version-check',
+    '--target',
+    packages,
+    '-r',
+    requirements,
+  ]);
+  writeFileSync(stamp, wanted);
+}
+
+/** A python that has pip: the system's own, or that of a virtual environment made for the purpose. */
+function pipCommand() {
+  if (spawnSync(python, ['-m', 'pip', '--version']).status === 0) return python;
+  const environment = join(packages, 'pip');
+  run(python, ['-m', 'venv', environment]);
+  return join(environment, 'bin', 'python');
+}
+
+/** @returns {Promise<number>} the exit code */
+async function test() {
+  const server = spawn(process.execPath, [command, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    const [line] = await once(createInterface(server.stdout), 'line', { signal: AbortSignal.timeout(startTimeoutMs) });
+    const { port } = JSON.parse(line);
+    const tests = spawn(python, [join(here, 'clients_test.py')], {
+      stdio: 'inherit',
+      timeout: testTimeoutMs,
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        PYTHONPATH: packages,
+        PYTHONDONTWRITEBYTECODE: '1',
+        SHARDLINE_ENDPOINT: `http://127.0.0.1:${port}`,
+        AWS_ACCESS_KEY_ID: 'local',
+        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_DEFAULT_REGION: 'eu-west-1',
+        AWS_CONFIG_FILE: devNull,
+        AWS_SHARED_CREDENTIALS_FILE: devNull,
+        AWS_EC2_METADATA_DISABLED: 'true',
+        AWS_PAGER: '',
+      },
+    });
+    const [code, signal] = await once(tests, 'exit');
+    if (code === null) throw new Error(`the tests ended by ${signal}`);
+    if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}`);
+    return code;
+  } finally {
+    server.kill('SIGTERM');
+  }
+}
+
+/**
+ * @param {string} program
+ * @param {string[]} args
+ */
+function run(program, args) {
+  const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: installTimeoutMs });
+  if (error) throw new Error(`${program}: ${error.message}`);
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr.slice(-2000)}`);
+  return stdout;
+}
