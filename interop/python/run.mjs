@@ -17,7 +17,7 @@ const requirements = join(here, 'requirements.txt');
 /** Ignored by git, like every .venv. */
 const packages = join(here, '.venv');
 const stamp = join(packages, '.requirements');
-const python = process.env['PYTHON'] ?? 'python3';
+const python = 'python3';
 const installTimeoutMs = 4 * 60_000;
 const startTimeoutMs = 20_000;
 const testTimeoutMs = 4 * 60_000;
