@@ -69,6 +69,7 @@ function main() {
   for (const [file, what] of /** @type {const} */ ([
     ['javascript.mjs', 'a JavaScript program'],
     ['commonjs.cjs', 'a CommonJS program that requires the packages'],
+    ['command.mjs', 'the command shardline-local'],
   ])) {
     copyFileSync(join(root, 'tools', 'published', file), join(app, file));
     report(`${what} runs, without a flag and without a warning`, quietly(run('node', [file], app)));

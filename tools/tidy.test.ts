@@ -120,7 +120,7 @@ const rules: readonly Rule[] = [
     ],
   },
   {
-    title: 'what a published source imports, its package.json lists',
+    title: 'a package lists what its sources import, and nothing else',
     check: tidy.declaredDependencies,
     bad: [
       [
@@ -128,6 +128,10 @@ const rules: readonly Rule[] = [
         { path: 'packages/consumer/src/consumer.ts', text: "import PQueue from 'p-queue';" },
       ],
       file('packages/consumer/src/consumer.ts', "import { hashKeyOf } from '@shardline/common';"),
+      [
+        { path: 'packages/consumer/package.json', text: '{ "dependencies": { "pino": "1.0.0" } }' },
+        { path: 'packages/consumer/src/consumer.ts', text: "// pino is common's\nimport 'node:os';" },
+      ],
     ],
     good: [
       [

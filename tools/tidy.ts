@@ -133,20 +133,30 @@ export function packageDirection(files: readonly SourceFile[]): Finding[] {
   });
 }
 
-/** What a published source imports stands in its own package.json: hoisting would hide that it does not. */
+/**
+ * What a source imports stands in its own package.json (hoisting would hide that it does not), and in a published one
+ * nothing else does: users would install it for nothing.
+ */
 export function declaredDependencies(files: readonly SourceFile[]): Finding[] {
-  return files
-    .filter((file) => isPackageSource(file) && !isTest(file))
-    .flatMap((file) => {
-      const home = file.path.split('/').slice(0, 2).join('/');
-      const manifest = files.find(({ path }) => path === `${home}/package.json`);
-      const { dependencies = {}, peerDependencies = {} }: Manifest = JSON.parse(manifest?.text ?? '{}');
-      const declared = new Set([...Object.keys(dependencies), ...Object.keys(peerDependencies)]);
-      return readModule(file)
+  const sources = files.filter((file) => isPackageSource(file) && !isTest(file));
+  return [...new Set(sources.map(({ path }) => path.split('/').slice(0, 2).join('/')))].flatMap((home) => {
+    const own = sources.filter(({ path }) => path.startsWith(`${home}/`));
+    const manifest = files.find(({ path }) => path === `${home}/package.json`)?.text ?? '{}';
+    const { private: unpublished, dependencies = {}, peerDependencies = {} }: Manifest = JSON.parse(manifest);
+    const undeclared = own.flatMap((file) =>
+      readModule(file)
         .imports.filter(({ specifier }) => /^[@a-z]/.test(specifier) && !specifier.startsWith('node:'))
-        .filter(({ specifier }) => !declared.has(/^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? ''))
-        .map((each) => at(file, each, `imports ${each.specifier}, which ${home}/package.json does not list`));
-    });
+        .filter(
+          ({ specifier }) => !Object.keys({ ...dependencies, ...peerDependencies }).includes(packageOf(specifier)),
+        )
+        .map((each) => at(file, each, `imports ${each.specifier}, which ${home}/package.json does not list`)),
+    );
+    const unused = (unpublished ? [] : Object.keys(dependencies))
+      // Quoted anywhere: a CommonJS package is loaded by createRequire.
+      .filter((name) => !own.some(({ text }) => text.includes(`'${name}'`) || text.includes(`'${name}/`)))
+      .map((name) => `${home}/package.json: lists ${name}, which no source imports`);
+    return [...undeclared, ...unused];
+  });
 }
 
 /** Names that say nothing about what is inside. */
@@ -255,6 +265,7 @@ export function markedFiles(files: readonly SourceFile[]): Finding[] {
 }
 
 interface Manifest {
+  readonly private?: boolean;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
 }
@@ -398,6 +409,11 @@ function isPureImport(file: SourceFile, { specifier, typeOnly }: Import): boolea
   if (!specifier.startsWith('.')) return false;
   if (typeOnly && !file.path.includes('/coordination/')) return true;
   return isPure({ path: normalize(join(dirname(file.path), specifier)), text: '' });
+}
+
+/** `@scope/name` or `name`, without what follows. */
+function packageOf(specifier: string): string {
+  return /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? '';
 }
 
 /** The path with all its folders. */

@@ -12,7 +12,7 @@ import { root } from './install.mjs';
  * @property {string} what one line for the table of CONTRIBUTING.md
  * @property {readonly string[]} command a program and its arguments; `node` is the running one
  * @property {'exit' | 'vitest' | 'last-line' | 'simulation'} counts where the counts stand: the exit code alone; vitest's
- *   JSON report; a last line `N passed, N failed, N skipped`; the simulator's last line of JSON
+ *   JSON report; a last line `N passed, N failed, N skipped`; the simulator's last line of JSON, the command's last argument being the number of schedules
  * @property {readonly string[]} needs tiers that must have passed before
  * @property {readonly string[]} [programs] programs that must be on the machine
  * @property {number} timeoutMs
@@ -21,6 +21,7 @@ import { root } from './install.mjs';
 const minuteMs = 60_000;
 const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run'];
 const simulationSchedules = 400;
+const longSimulationSchedules = 5000;
 
 /** @type {readonly Tier[]} */
 export const tiers = [
@@ -79,6 +80,15 @@ export const tiers = [
     timeoutMs: 5 * minuteMs,
   },
   {
+    name: 'examples',
+    group: 'fast',
+    what: 'every numbered example runs to its end',
+    command: ['node', 'tools/examples.mjs'],
+    counts: 'last-line',
+    needs: ['build'],
+    timeoutMs: 3 * minuteMs,
+  },
+  {
     name: 'simulation',
     group: 'fast',
     what: `${simulationSchedules} seeded schedules without a violation, and every planted bug found`,
@@ -116,6 +126,18 @@ export const tiers = [
     needs: ['build'],
     programs: ['npm'],
     timeoutMs: 4 * minuteMs,
+  },
+  {
+    name: 'simulation-long',
+    group: 'more',
+    what: `${longSimulationSchedules} more schedules, other seeds`,
+    command: [
+      ...['node', 'packages/simulation/dist/main.js', '--seed', '1000001'],
+      ...['--schedules', String(longSimulationSchedules)],
+    ],
+    counts: 'simulation',
+    needs: ['build'],
+    timeoutMs: 5 * minuteMs,
   },
   {
     name: 'python',
