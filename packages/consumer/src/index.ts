@@ -1,3 +1,3 @@
-export * from './consumer.ts';
-export type * from './handler.ts';
+export { Consumer, type ConsumerState, type ConsumerView, type ShardView } from './consumer.ts';
+export type { Batch, BatchHandler, Handler, Position, ShardContext, ShardHandler, UserRecord } from './handler.ts';
 export type { ConsumerOptions, InitialPosition } from './options.ts';

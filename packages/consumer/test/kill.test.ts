@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Cloud, keyOf, quick, Scene, startCloud, until } from './cloud.ts';
 
 interface Handled {
@@ -14,12 +14,8 @@ interface Handled {
 }
 
 let cloud: Cloud;
-const children: ChildProcess[] = [];
 beforeAll(async () => {
   cloud = await startCloud();
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 afterAll(async () => {
   await cloud.close();
@@ -33,15 +29,18 @@ function startWorker(scene: Scene, worker: string, handled: Handled[]): ChildPro
       ...quick,
       failoverTimeMs: 1_000,
       leaderLeaseDurationMs: 1_500,
+      workerMetricsReportIntervalMs: 300,
       application: scene.name,
       stream: scene.name,
       workerId: worker,
-      maxRecordsPerRead: 10,
+      maxRecordsPerRead: 20,
     },
   };
   const path = fileURLToPath(new URL('./fixtures/worker.mjs', import.meta.url));
   const child = fork(path, [JSON.stringify(settings)], { execArgv: [] });
-  children.push(child);
+  onTestFinished(() => {
+    child.kill('SIGKILL');
+  });
   child.on('message', (message: { kind: string } & Omit<Handled, 'worker'>) => {
     if (message.kind === 'handled') handled.push({ ...message, worker });
   });

@@ -136,17 +136,18 @@ export class Delivery {
   // --- in the order of a tenure's life ---
 
   async #open(effect: OpenShard): Promise<undefined> {
-    let shard = this.#shards.get(effect.tenure);
-    if (shard === undefined) {
-      shard = this.#admit(effect);
-      this.#shards.set(effect.tenure, shard);
-    }
+    // There already when the handler threw and is asked again.
+    const shard = this.#shards.get(effect.tenure) ?? this.#admit(effect);
+    this.#shards.set(effect.tenure, shard);
     const { handler } = this.#options;
     const { sequenceNumber, subSequenceNumber } = effect.checkpoint;
     const position = { sequenceNumber: String(sequenceNumber), subSequenceNumber };
     const { context } = shard;
-    await this.#call(shard, undefined, () => handler.initialize?.(position, context));
-    shard.opened = true;
+    // Within the call, so that a close that waits for it knows whether there is anything to lose.
+    await this.#call(shard, undefined, async () => {
+      await handler.initialize?.(position, context);
+      shard.opened = true;
+    });
     return undefined;
   }
 
