@@ -34,7 +34,6 @@ async function main() {
   const notInstalled = install();
   if (notInstalled !== undefined) return conclude([...earlier, failedRow('install', notInstalled)], resultsPath);
 
-  rmSync(logFolder, { recursive: true, force: true });
   mkdirSync(logFolder, { recursive: true });
   /** @type {Row[]} */
   const rows = [];
@@ -106,6 +105,7 @@ async function runTier(tier, before) {
 
   const started = process.hrtime.bigint();
   const reportPath = join(logFolder, `${tier.name}.json`);
+  rmSync(reportPath, { force: true });
   const [program = '', ...args] = tier.command;
   const reporters =
     tier.counts === 'vitest' ? ['--reporter=default', '--reporter=json', `--outputFile.json=${reportPath}`] : [];
