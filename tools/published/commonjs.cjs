@@ -19,4 +19,7 @@ async function main() {
   assert.throws(() => new Consumer({ application: 'billing' }), isShardlineError);
 }
 
-main();
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
