@@ -34,8 +34,7 @@ import {
   type WrittenValue,
   workerItem,
 } from './item.ts';
-import type { LeaseTable } from './lease-table.ts';
-import { ownerSwitches } from './memory.ts';
+import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 
 export interface DynamoDBLeaseTableOptions {
   readonly client: DynamoDBClient;

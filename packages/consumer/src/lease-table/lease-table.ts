@@ -9,3 +9,15 @@ export interface LeaseTable {
   run<E extends TableEffect>(effect: E): Promise<ResultOf<E>>;
   close(): Promise<void>;
 }
+
+/**
+ * 1 when an assignment to `newOwner` counts as a switch of owners, else 0: another one held the lease, or a handoff is
+ * taken back by the one that was giving it away (KCL DynamoDBLeaseSerializer, getDynamoTakeLeaseUpdate).
+ */
+export function ownerSwitches(
+  seen: { readonly leaseOwner: string | undefined; readonly checkpointOwner: string | undefined },
+  newOwner: string,
+): 0 | 1 {
+  const another = seen.leaseOwner !== undefined && seen.leaseOwner !== newOwner;
+  return another || seen.checkpointOwner === newOwner ? 1 : 0;
+}

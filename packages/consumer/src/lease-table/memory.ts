@@ -5,7 +5,7 @@
 import { systemClock } from '@shardline/common';
 import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
-import type { LeaseTable } from './lease-table.ts';
+import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 
 export interface MemoryLeaseTableOptions {
   /** Milliseconds since 1970, for worker rows. Default: the system's clock. */
@@ -163,18 +163,6 @@ const operations: Operations = {
     return undefined;
   },
 };
-
-/**
- * 1 when an assignment to `newOwner` counts as a switch of owners, else 0: another one held the lease, or a handoff is
- * taken back by the one that was giving it away (KCL DynamoDBLeaseSerializer, getDynamoTakeLeaseUpdate).
- */
-export function ownerSwitches(
-  seen: { readonly leaseOwner: string | undefined; readonly checkpointOwner: string | undefined },
-  newOwner: string,
-): 0 | 1 {
-  const another = seen.leaseOwner !== undefined && seen.leaseOwner !== newOwner;
-  return another || seen.checkpointOwner === newOwner ? 1 : 0;
-}
 
 function write(
   table: MemoryLeaseTable,
