@@ -8,6 +8,7 @@ import { startLocalKinesis } from './local-kinesis.ts';
 
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
+const PARENT_CHECK_MS = 200;
 
 run(process.argv.slice(2)).catch((error: unknown) => {
   const isTold = isShardlineError(error);
@@ -49,8 +50,23 @@ async function serve({ kinesis, dynamodb }: CommandLine & { kind: 'serve' }): Pr
   };
   process.once('SIGTERM', end);
   process.once('SIGINT', end);
+  if (process.env['npm_lifecycle_event'] !== undefined) watchParent(end);
   const line = { port: local.port, dynamodbPort: beside?.port ?? null, version: version() };
   process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+/**
+ * npm and npx put a shell between themselves and this process: ended by a signal, the shell dies of it and nobody tells us.
+ * Then the only trace is another parent.
+ */
+function watchParent(end: () => void): void {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    end();
+  }, PARENT_CHECK_MS);
+  watch.unref();
 }
 
 /** The servers name their option `port`; here it is an argument of the command, and there are two. */

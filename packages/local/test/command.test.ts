@@ -69,6 +69,20 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   },
 );
 
+test('under npx, which leaves a shell in between, it ends with that shell', async () => {
+  const script = `"$0" "$1" --port 0; exit $?`;
+  const shell: Child = spawn('sh', ['-c', script, process.execPath, command], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, npm_lifecycle_event: 'npx' },
+  });
+  running.add(shell);
+  const { port } = await firstLineOf(shell);
+  shell.kill('SIGTERM');
+  // The pipe is the server's too: it closes when the server has ended.
+  await once(shell, 'close');
+  await expect(fetch(`http://127.0.0.1:${port}`)).rejects.toThrow();
+});
+
 test('without --dynamodb-port there is none', async () => {
   const child = start('--port', '0');
   expect((await firstLineOf(child)).dynamodbPort).toBeNull();
