@@ -2,7 +2,7 @@
 // many worlds are about few things and go deep there.
 import type { Prng } from '../prng.ts';
 
-export type IncidentKind = 'start' | 'put' | 'split' | 'merge' | 'crash' | 'pause' | 'stop';
+export type IncidentKind = 'start' | 'put' | 'split' | 'merge' | 'crash' | 'pause' | 'fallSilent' | 'stop';
 
 export interface Incident {
   readonly at: number;
@@ -31,6 +31,16 @@ export interface Plan {
   readonly incidents: readonly Incident[];
 }
 
+const calm: FaultRates = {
+  lostRequest: 0,
+  lostAnswer: 0,
+  late: 0,
+  slow: 0,
+  fetchFails: 0,
+  handlerThrows: 0,
+  slowHandler: 0,
+};
+
 export function planWorld(prng: Prng): Plan {
   const faultsUntilMs = prng.between(3000, 9000);
   const incidents: Incident[] = [];
@@ -51,6 +61,26 @@ export function planWorld(prng: Prng): Plan {
   add('crash', some(2), 200);
   add('pause', some(5), 200);
   add('stop', some(2), 200);
+  // Some worlds are about one thing alone. Silence: owners pause for about as long as a leader waits, and come back to slow
+  // handlers, while the leader's writes linger. Lateness: everything works, but requests land long after they were given up.
+  const theme = prng.next();
+  if (theme < 0.2) {
+    incidents.length = 1;
+    add('start', 2);
+    add('put', 80);
+    for (let at = 2000; at < faultsUntilMs; at += prng.between(300, 900)) {
+      incidents.push({ at, kind: 'fallSilent', target: prng.int(8) });
+    }
+    return { shardCount, faultsUntilMs, rates: { ...calm, late: 0.2, slow: 0.3, slowHandler: 0.6 }, incidents };
+  }
+  if (theme < 0.35) {
+    incidents.length = 1;
+    add('start', 1);
+    add('put', 30);
+    add('split', 2, 200);
+    add('merge', 1, 200);
+    return { shardCount, faultsUntilMs, rates: { ...calm, late: 0.3 }, incidents };
+  }
   const rates = {
     lostRequest: rate(0.3),
     lostAnswer: rate(0.3),

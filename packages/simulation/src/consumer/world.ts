@@ -182,6 +182,12 @@ export class World {
           this.#log(() => `process ${victim.id} pauses until ${victim.pausedUntil}`);
         }
         return;
+      case 'fallSilent':
+        if (victim !== undefined && victim.pausedUntil < queue.now) {
+          victim.pausedUntil = queue.now + prng.between(700, 1700);
+          this.#log(() => `process ${victim.id} falls silent until ${victim.pausedUntil}`);
+        }
+        return;
       case 'stop':
         if (victim !== undefined && alive.length > 1) {
           victim.stopping = true;
