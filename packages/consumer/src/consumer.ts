@@ -3,11 +3,15 @@
 // a handler that does not come back.
 import { hostname } from 'node:os';
 import {
+  type BackoffOptions,
+  backoffMs,
   createDynamoDBClient,
   createKinesisClient,
+  delay,
   describe,
   formatExtended,
   type HashKeyRange,
+  isShardlineError,
   OperatingError,
   UsageError,
 } from '@shardline/common';
@@ -51,8 +55,13 @@ interface Parts {
   readonly runtime: Runtime;
   readonly table: DynamoDBLeaseTable;
   readonly shards: StreamShards;
+  /** Aborted by `close`. */
+  readonly closing: AbortSignal;
   readonly close: () => Promise<void>;
 }
+
+const OPENING_ATTEMPTS = 20;
+const OPENING_BACKOFF: BackoffOptions = { baseMs: 200, maxMs: 2_000 };
 
 /**
  * One worker of an application.
@@ -148,7 +157,7 @@ export class Consumer implements AsyncDisposable {
     const parts = this.#build(handler);
     this.#parts = parts;
     try {
-      await Promise.all([parts.table.open(), parts.shards.check()]);
+      await this.#open(parts);
       if (this.#state === 'starting') {
         this.#state = 'running';
         await parts.runtime.run();
@@ -161,6 +170,21 @@ export class Consumer implements AsyncDisposable {
       this.#parts = undefined;
       this.#state = 'stopped';
       await parts.close();
+    }
+  }
+
+  /** Nothing is held yet, so what may pass is tried again, as often as the KCL tries (maxInitializationAttempts). */
+  async #open({ table, shards, closing }: Parts): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    for (let attempt = 1; ; attempt += 1) {
+      const outcomes = await Promise.allSettled([table.open(), shards.check()]);
+      const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+      if (errors.length === 0) return;
+      const lasting = errors.find((error) => !isShardlineError(error) || !error.retryable);
+      if (lasting !== undefined || attempt >= OPENING_ATTEMPTS) throw lasting ?? errors[0];
+      const retryInMs = backoffMs(attempt, random.next(), OPENING_BACKOFF);
+      logger.warn({ attempt, retryInMs, err: errors[0] }, 'the lease table or the stream did not answer; tried again');
+      await delay(clock, retryInMs, closing);
     }
   }
 
@@ -190,13 +214,15 @@ export class Consumer implements AsyncDisposable {
       openSource,
       handler,
     });
+    const controller = new AbortController();
     const close = async (): Promise<void> => {
+      controller.abort(new OperatingError('CLOSED', 'the consumer was stopped', { retryable: false }));
       shards.close();
       await table.close();
       if (options.kinesisClient === undefined) kinesis.destroy();
       if (options.dynamoDBClient === undefined) dynamoDB.destroy();
     };
-    return { runtime, table, shards, close };
+    return { runtime, table, shards, closing: controller.signal, close };
   }
 }
 

@@ -1,7 +1,15 @@
 // The whole consumer over real sockets: local Kinesis, local DynamoDB, the SDK in between.
 import { deepStrictEqual } from 'node:assert';
 import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
-import { evenRanges, type HashKeyRange, type OperatingError, onDiagnostic, UsageError } from '@shardline/common';
+import {
+  createDynamoDBClient,
+  evenRanges,
+  type HashKeyRange,
+  type OperatingError,
+  onDiagnostic,
+  UsageError,
+} from '@shardline/common';
+import { startLocalDynamoDB } from '@shardline/local';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
 import type { Batch, ShardContext } from '../src/handler.ts';
@@ -385,6 +393,29 @@ describe('bad input and bad ends', () => {
       }),
     );
     await expect(scene.consumer().run(() => undefined)).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
+  });
+
+  it('tries again while the lease table does not answer yet, and stops at once when asked meanwhile', async () => {
+    const scene = new Scene(cloud, 'late-table');
+    await scene.put('a 1');
+    // A port that nobody listens on until the local DynamoDB does.
+    const early = await startLocalDynamoDB();
+    const dynamoDBClient = createDynamoDBClient({ ...early.clientConfig, maxAttempts: 1 });
+    await early.close();
+    const handled: string[] = [];
+    const consumer = scene.consumer({ dynamoDBClient });
+    const running = consumer.run((batch) => {
+      handled.push(...batch.records.map(textOf));
+    });
+    const impatient = scene.consumer({ dynamoDBClient });
+    const ended = impatient.run(() => undefined);
+    await impatient.stop();
+    await ended;
+    await using _late = await startLocalDynamoDB({ port: early.port });
+    await until(() => same(handled, ['a 1']));
+    await consumer.stop();
+    await running;
+    dynamoDBClient.destroy();
   });
 
   it('runs once, and not after stop', async () => {
