@@ -132,7 +132,7 @@ export const tiers = [
     group: 'more',
     what: `${longSimulationSchedules} more schedules, other seeds`,
     command: [
-      ...['node', 'packages/simulation/dist/main.js', '--seed', '1000001', '--bug-seeds', '20000'],
+      ...['node', 'packages/simulation/dist/main.js', '--seed', '1000001'],
       ...['--schedules', String(longSimulationSchedules)],
     ],
     counts: 'simulation',
