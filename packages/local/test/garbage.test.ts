@@ -1,7 +1,7 @@
 // Garbage on the wire: whatever one client sends, it gets AWS's error or is hung up on, the server lives, and another client
 // that works all the while does not notice.
 import { once } from 'node:events';
-import { connect as connectHttp2 } from 'node:http2';
+import { type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { type KinesisClient, PutRecordCommand } from '@aws-sdk/client-kinesis';
 import { createKinesisClient } from '@shardline/common';
@@ -200,6 +200,31 @@ test('HTTP/2: a stream that stops in the midst of its body is answered with 408,
   whole.end('{}');
   const [answer] = (await once(whole, 'response')) as [Record<string, unknown>];
   expect(answer[':status']).toBe(200);
+  session.destroy();
+});
+
+test('HTTP/2: a stream that the client resets with an error, in a request or in a subscription, harms nobody', async () => {
+  const now = Date.now();
+  const { createdMs } = local.model.registerConsumer({ streamName: StreamName, consumerName: 'c' }, now);
+  const [shard] = local.model.stream(StreamName, now).shards;
+  const ConsumerARN = `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}/consumer/c:${Math.floor(createdMs / 1000)}`;
+  const session = connectHttp2(local.endpoint);
+  const start = (target: string): ClientHttp2Stream => {
+    const stream = session.request({
+      ':method': 'POST',
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': `Kinesis_20131202.${target}`,
+    });
+    stream.on('error', () => stream.destroy());
+    return stream;
+  };
+  const reading = start('SubscribeToShard');
+  reading.end(JSON.stringify({ ConsumerARN, ShardId: shard?.id, StartingPosition: { Type: 'LATEST' } }));
+  await once(reading, 'data');
+  const sending = start('PutRecord');
+  sending.write('{"Stream');
+  for (const stream of [reading, sending]) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  await expect.poll(() => shard?.watchers.size).toBe(0);
   session.destroy();
 });
 
