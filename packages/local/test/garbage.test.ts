@@ -224,7 +224,7 @@ test('HTTP/2: a stream that the client resets with an error, in a request or in 
   const sending = start('PutRecord');
   sending.write('{"Stream');
   for (const stream of [reading, sending]) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  await expect.poll(() => shard?.watchers.size).toBe(0);
+  await expect.poll(() => shard?.watchers.size, { timeout: 10_000 }).toBe(0);
   session.destroy();
 });
 

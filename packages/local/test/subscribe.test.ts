@@ -211,6 +211,6 @@ test.each(['HTTP/2', 'HTTP/1.1'])('a client that goes away leaves nothing behind
   }
   expect(shard?.watchers.size).toBe(1);
   leave();
-  await expect.poll(() => shard?.watchers.size).toBe(0);
+  await expect.poll(() => shard?.watchers.size, { timeout: 10_000 }).toBe(0);
   await put('a');
 });
