@@ -33,6 +33,16 @@ if (program !== undefined) {
   process.on('SIGHUP', () => child.kill('SIGHUP'));
   // A terminal sends Ctrl-C to the command too; passing it on would make it two.
   process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'));
+  if (process.env.npm_lifecycle_event !== undefined) {
+    // npm puts a shell between itself and us: ended by a signal, the shell dies of it and nobody tells us. Another parent does.
+    const parent = process.ppid;
+    const watch = setInterval(() => {
+      if (process.ppid === parent) return;
+      clearInterval(watch);
+      child.kill('SIGTERM');
+    }, 200);
+    watch.unref();
+  }
   child.on('error', (error) => {
     console.error(`${program}: ${error.message}`);
     process.exit(1);

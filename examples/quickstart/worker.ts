@@ -46,6 +46,8 @@ const consumer = new Consumer({
   parentShardPollIntervalMs: 250,
   // What was handled since the last checkpoint is handled again after a crash: the shorter, the fewer duplicates.
   checkpointIntervalMs: 1_000,
+  // A checkpoint follows a finished batch, so small batches keep a crash cheap as well.
+  maxRecordsPerRead: 200,
   // As often as Kinesis allows for one shard, five times a second.
   idleTimeBetweenReadsMs: 200,
 });

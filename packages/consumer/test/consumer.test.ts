@@ -1,6 +1,6 @@
 // The whole consumer over real sockets: local Kinesis, local DynamoDB, the SDK in between.
 import { deepStrictEqual } from 'node:assert';
-import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
+import { CreateTableCommand, DeleteTableCommand } from '@aws-sdk/client-dynamodb';
 import {
   createDynamoDBClient,
   evenRanges,
@@ -416,6 +416,17 @@ describe('bad input and bad ends', () => {
     await consumer.stop();
     await running;
     dynamoDBClient.destroy();
+  });
+
+  it('gives everything up when its lease table is deleted', async () => {
+    const scene = new Scene(cloud, 'deleted-table');
+    const consumer = scene.consumer();
+    const running = consumer.run(() => undefined);
+    const rejected = expect(running).rejects.toMatchObject({ code: 'LEASE_TABLE_UNAVAILABLE', retryable: false });
+    await until(() => same(consumer.view().shards.length, 1));
+    await cloud.dynamoDB.send(new DeleteTableCommand({ TableName: scene.name }));
+    await rejected;
+    expect(consumer.view()).toMatchObject({ state: 'stopped', shards: [] });
   });
 
   it('runs once, and not after stop', async () => {

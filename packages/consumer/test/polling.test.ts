@@ -237,6 +237,29 @@ describe('an iterator that expired (API_GetRecords: after five minutes)', () => 
   });
 });
 
+it('an iterator that a replaced server refuses is made again', async () => {
+  const streams = [{ name: 'orders', shardCount: 1 }];
+  const first = await startLocalKinesis({ streams });
+  const own = createKinesisClient({ ...first.clientConfig, maxAttempts: 1 });
+  const source = sourceOf({ client: own });
+  expect((await fetch(source, TRIM_HORIZON)).batch).toBeUndefined();
+  await first.close();
+  await using second = await startLocalKinesis({ streams, port: first.port });
+  second.model.putRecord({ streamName: 'orders', record: { partitionKey: 'k', data: Buffer.from('b') } }, Date.now());
+  // The core tries again after each failure: a connection that the first server cut, an iterator that the second one refuses.
+  const failures: string[] = [];
+  let read: SourceRead | undefined;
+  while (read === undefined && failures.length < 3) {
+    read = await fetch(source, TRIM_HORIZON).catch((error: Error) => {
+      failures.push(error.message);
+      return undefined;
+    });
+  }
+  expect(read && textsOf(read)).toEqual(['b']);
+  expect(failures.at(-1)).toContain('InvalidArgumentException');
+  own.destroy();
+});
+
 describe("the shard's end", () => {
   it('comes with the children, after the last record', async () => {
     await put('a');

@@ -481,7 +481,9 @@ export class Pipeline {
 function expiredFailure(record: UserRecord): Failure {
   const last = record.attempts.at(-1);
   const attempted =
-    last === undefined ? 'without an attempt' : `after ${record.attempts.length}, the last: ${last.errorCode}`;
+    last === undefined
+      ? 'without an attempt'
+      : `after ${record.attempts.length} attempts, the last of which ended with ${last.errorCode}`;
   const message = `not delivered within recordTtlMs, ${attempted}`;
   return { code: 'EXPIRED', message, retryable: true, cause: record.lastCause };
 }

@@ -76,7 +76,7 @@ export class ShardConsumer {
   }
 
   get handlerAttempt(): number {
-    return this.#delivering ? this.#deliverAttempt : 0;
+    return this.#deliverAttempt;
   }
 
   get closeReason(): CloseReason | undefined {
@@ -392,7 +392,8 @@ export class ShardConsumer {
       return;
     }
     this.#holder.hurry();
-    if (this.#holder.flushed) this.#close(this.#leaving as CloseReason);
+    // A stale lease is not waited for: the next owner begins at the last checkpoint that was written.
+    if (this.#holder.flushed || !this.#holder.isFresh(now)) this.#close(this.#leaving as CloseReason);
   }
 
   #close(reason: CloseReason): void {

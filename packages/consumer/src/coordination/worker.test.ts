@@ -44,6 +44,8 @@ class Script {
   readonly table: MemoryLeaseTable = new MemoryLeaseTable({ wallNow: () => this.now });
   readonly worker: Worker = new Worker(options);
   readonly notices: Notice[] = [];
+  /** Set: every effect on the table fails. */
+  tableIsAway = false;
   #open: Effect[] = [];
 
   start(): void {
@@ -116,6 +118,10 @@ class Script {
           this.#open.push(effect);
           break;
         default: {
+          if (this.tableIsAway) {
+            this.#take(this.worker.step({ kind: 'failed', effect, error: new Error('away') }, this.now, 0));
+            break;
+          }
           const done = { kind: 'done', effect, result: this.table.apply(effect) } as Done;
           this.#take(this.worker.step(done, this.now, 0));
         }
@@ -223,6 +229,32 @@ describe('Worker', () => {
     expect(script.table.workers.size).toBe(0);
     expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
     expect(script.worker.deadline()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('stop does not wait for a table that is away longer than the lease lasts', () => {
+    const script = new Script();
+    script.withBatch();
+    script.tableIsAway = true;
+    script.stop();
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('drainShard', undefined);
+    script.pass(880);
+    expect(script.isOpen('closeShard')).toBe(false);
+    script.pass(40);
+    script.done('closeShard', undefined);
+    script.pass(20);
+    expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
+    expect(script.table.leases.get('a')?.checkpoint.sequenceNumber).toBe('TRIM_HORIZON');
+  });
+
+  test('the view says how often the handler threw, between the tries as well', () => {
+    const script = new Script();
+    script.withBatch();
+    script.fail('deliverBatch');
+    expect(script.worker.view(script.now).leases[0]?.handlerAttempt).toBe(1);
+    script.pass(20);
+    script.fail('deliverBatch');
+    expect(script.worker.view(script.now).leases[0]?.handlerAttempt).toBe(2);
   });
 
   test('a handler that never returns is aborted after shutdownGraceMs and named at the end', () => {

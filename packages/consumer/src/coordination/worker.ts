@@ -58,7 +58,15 @@ export class Worker {
   #discoverAt = Number.POSITIVE_INFINITY;
   #reporting = false;
   #reportAt = Number.POSITIVE_INFINITY;
-  #stop: { readonly abortAt: number; readonly giveUpAt: number; forgetting: boolean; forgotten: boolean } | undefined;
+  #stop:
+    | {
+        readonly startedAt: number;
+        readonly abortAt: number;
+        readonly giveUpAt: number;
+        forgetting: boolean;
+        forgotten: boolean;
+      }
+    | undefined;
   #aborted = false;
   #started = false;
   #stopped = false;
@@ -280,7 +288,15 @@ export class Worker {
     const write: HolderWrite | undefined = holder.nextWrite(now);
     if (write !== undefined) this.#out.push(write);
     this.#settleWaiters(slot);
-    if (holder.gone !== undefined && slot.consumer === undefined) this.#slots.delete(holder.lease.leaseKey);
+    if (slot.consumer === undefined && (holder.gone !== undefined || this.#isPastHelp(slot, now))) {
+      this.#slots.delete(holder.lease.leaseKey);
+    }
+  }
+
+  /** Stopping, and the lease has run out while its release failed: the leader will see it expire, there is nothing to wait for. */
+  #isPastHelp({ holder }: Slot, now: number): boolean {
+    if (this.#stop === undefined || holder.isFresh(now)) return false;
+    return now >= this.#stop.startedAt + this.#options.failoverTimeMs;
   }
 
   /** The claim was applied, nobody wants the lease back, and there is something left to read. */
@@ -346,6 +362,7 @@ export class Worker {
     if (this.#stop !== undefined) return;
     const { shutdownGraceMs } = this.#options;
     this.#stop = {
+      startedAt: now,
       abortAt: now + shutdownGraceMs,
       giveUpAt: now + 2 * shutdownGraceMs,
       forgetting: false,

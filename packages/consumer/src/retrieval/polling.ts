@@ -144,9 +144,11 @@ export class PollingSource implements ShardSource {
       const behind = (answer.MillisBehindLatest ?? 0) > 0;
       if (!behind) this.#nextReadAt = startedAt + this.#options.idleTimeBetweenReadsMs;
     } catch (error) {
-      if (awsCodeOf(error) !== 'ExpiredIteratorException') throw error;
-      // Unused for five minutes, as after a long stay in the handler: begin again at the position, at the next read.
-      this.#iterator = undefined;
+      const code = awsCodeOf(error);
+      // Unused for five minutes, as after a long stay in the handler, or of a server that was replaced: another one is made from
+      // the position at the next read (KCL KinesisDataFetcher restarts on both).
+      if (code === 'ExpiredIteratorException' || code === 'InvalidArgumentException') this.#iterator = undefined;
+      if (code !== 'ExpiredIteratorException') throw error;
     }
   }
 

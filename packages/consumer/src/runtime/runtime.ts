@@ -14,6 +14,7 @@ import {
   unreachable,
 } from '@shardline/common';
 import PQueue from 'p-queue';
+import { awsCodeOf } from '../aws-call.ts';
 import type {
   DiscoverLeases,
   Done,
@@ -72,7 +73,7 @@ export class Runtime {
     this.#delivery = new Delivery({ ...options, checkpointer: this.#checkpointer });
   }
 
-  /** Begins to work. Resolves when the core has stopped; rejects when it broke a rule of its own. */
+  /** Begins to work. Resolves when the core has stopped; rejects when it broke a rule of its own, or when the lease table is gone. */
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -144,6 +145,7 @@ export class Runtime {
         // What the user's handler throws is the user's, even if it should look like a bug of ours.
         if (error instanceof HandlerThrew) this.#post({ kind: 'failed', effect: asked, error: error.thrown });
         else if (isShardlineError(error) && error.code === 'INVARIANT') this.#giveUp(error);
+        else if (isTableGone(error)) this.#giveUp(error);
         else this.#post({ kind: 'failed', effect: asked, error });
       },
     );
@@ -203,7 +205,8 @@ export class Runtime {
 
   #giveUp(error: unknown): void {
     if (this.#over) return;
-    this.#options.logger.error({ err: error }, 'a rule of our own was broken: everything is given up');
+    const why = isTableGone(error) ? 'the lease table is gone' : 'a rule of our own was broken';
+    this.#options.logger.error({ err: error }, `${why}: everything is given up`);
     this.#end(error);
     this.#settle?.reject(error);
   }
@@ -294,6 +297,16 @@ export class Runtime {
         unreachable(notice);
     }
   }
+}
+
+/** Without its table no lease can be kept or found, and another table would begin from the start: somebody has to decide. */
+function isTableGone(error: unknown): boolean {
+  return (
+    isShardlineError(error) &&
+    error.code === 'LEASE_TABLE_UNAVAILABLE' &&
+    !error.retryable &&
+    awsCodeOf(error) === 'ResourceNotFoundException'
+  );
 }
 
 /** A transient failure, as opposed to one that somebody has to do something about. */
