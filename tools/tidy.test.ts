@@ -209,7 +209,7 @@ const rules: readonly Rule[] = [
     check: tidy.foreignPlaces,
     bad: [
       'const path = "/tmp/data.log";',
-      'see /work/main for more',
+      'see /work/project for more',
       'cd /root/project',
       '/home/ada/project',
       "'C:\\Users\\ada'",

@@ -92,9 +92,16 @@ test('a pipe gets plain lines', () => {
   expect(text()).toMatch(/^ +\d+\.\d s {2}shard 3 was split\n$/);
 });
 
-function shown(isTTY: boolean, rows: number): { readonly view: View; readonly text: () => string } {
+test('a terminal that says it has 0 columns and rows is taken for an ordinary one', () => {
+  const { view, text } = shown(true, 0, 0);
+  view.stop();
+  expect(text()).not.toContain('…');
+  expect(text()).toContain('handled');
+});
+
+function shown(isTTY: boolean, rows: number, columns = 80): { readonly view: View; readonly text: () => string } {
   let text = '';
-  const view = new View({ isTTY, rows, columns: 80, write: (written) => (text += written) });
+  const view = new View({ isTTY, rows, columns, write: (written) => (text += written) });
   view.start(() => snapshot);
   return { view, text: () => text };
 }

@@ -124,7 +124,9 @@ export class View {
 
   /** Lines that stay, and below them the block anew. */
   #write(lines: readonly string[]): void {
-    const { columns = DEFAULT_COLUMNS, rows = DEFAULT_ROWS } = this.#screen;
+    // A terminal that does not know its size says 0.
+    const columns = this.#screen.columns || DEFAULT_COLUMNS;
+    const rows = this.#screen.rows || DEFAULT_ROWS;
     const isDrawn = this.#screen.isTTY === true && this.#read !== undefined;
     // A block taller than the terminal could not be taken back.
     const drawn = isDrawn && this.#read !== undefined ? block(this.#read(), columns).slice(0, rows - 1) : [];
