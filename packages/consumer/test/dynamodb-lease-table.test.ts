@@ -189,7 +189,7 @@ describe('rows and attributes of others', () => {
     const checkpoint = parseCheckpoint('9');
     const childShardIds = undefined;
     await table.run({ kind: 'checkpointLease', leaseKey, tenure, leaseCounter: 2, checkpoint, childShardIds });
-    const last = await table.run({ kind: 'evictLease', leaseKey, seenOwner: 'w1', tenure });
+    const last = await table.run({ kind: 'evictLease', leaseKey, seenOwner: 'w1', seenCounter: undefined, tenure });
     expect(last).toMatchObject({ applied: true, lease: { leaseCounter: 4 } });
     const row = await get('keep', 'a');
     expect(row).toMatchObject(unknown);

@@ -296,7 +296,8 @@ describe.each([
   });
 
   describe('evictLease', () => {
-    const evict = (seenOwner: string) => table.run({ kind: 'evictLease', leaseKey: key, seenOwner, tenure });
+    const evict = (seenOwner: string, seenCounter?: number) =>
+      table.run({ kind: 'evictLease', leaseKey: key, seenOwner, seenCounter, tenure });
 
     it('leaves the lease to nobody', async () => {
       await create(lease({ leaseOwner: 'w1', leaseCounter: 2, ownerSwitchesSinceCheckpoint: 1 }));
@@ -313,6 +314,13 @@ describe.each([
       await create(row);
       expect(await evict('w1')).toEqual(refused(row));
       expect(await read()).toEqual(row);
+    });
+
+    it('is refused by another counter, where one is given', async () => {
+      const row = lease({ leaseOwner: 'w1', leaseCounter: 5 });
+      await create(row);
+      expect(await evict('w1', 4)).toEqual(refused(row));
+      expect(await evict('w1', 5)).toMatchObject({ applied: true, lease: { leaseOwner: undefined, leaseCounter: 6 } });
     });
   });
 
@@ -443,7 +451,13 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
     case 'handOff':
       return { kind: 'handOffLease', leaseKey, from: seenOwner ?? owner, to: owner };
     case 'evict':
-      return { kind: 'evictLease', leaseKey, seenOwner: seenOwner ?? owner, tenure };
+      return {
+        kind: 'evictLease',
+        leaseKey,
+        seenOwner: seenOwner ?? owner,
+        seenCounter: right ? row?.leaseCounter : undefined,
+        tenure,
+      };
     case 'delete':
       return { kind: 'deleteLease', leaseKey };
     case 'readLeases':

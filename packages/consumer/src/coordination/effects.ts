@@ -65,8 +65,9 @@ export interface CheckpointLease {
 }
 /**
  * Condition: row exists, leaseOwner and checkpointOwner as seen, and the counter too when one is given. Sets the owner, removes
- * checkpointOwner, adds 1 to the counter. The KCL's leader gives no counter; ours does when it takes a lease from nobody or from
- * a silent owner, so that an owner which comes back between the leader's look and its write keeps the lease.
+ * checkpointOwner, adds 1 to the counter. The KCL gives no counter. Our leader does when it takes a lease from nobody or from a
+ * silent owner, so that an owner which comes back between its look and its write keeps the lease; our holder does when it
+ * completes a handoff, so that a completion which lingers can't end a later tenure in a later handoff between the same two.
  */
 export interface AssignLease {
   readonly kind: 'assignLease';
@@ -85,11 +86,15 @@ export interface HandOffLease {
   readonly from: string;
   readonly to: string;
 }
-/** Condition: row exists, owner as seen, no checkpointOwner. Removes the owner, adds 1 to the counter. */
+/**
+ * Condition: row exists, owner as seen, no checkpointOwner, and the counter if one is given. Removes the owner, adds 1 to the
+ * counter. The holder gives its counter, as with all its writes: one that lingers must not end a later tenure of its own worker.
+ */
 export interface EvictLease {
   readonly kind: 'evictLease';
   readonly leaseKey: string;
   readonly seenOwner: string;
+  readonly seenCounter: number | undefined;
   readonly tenure: Tenure;
 }
 /** Deletes a completed lease. Condition: the checkpoint is SHARD_END. */

@@ -152,13 +152,14 @@ export class LeaseHolder {
     }
     if (this.#releasing) {
       const me = this.#options.workerId;
-      if (this.successor === undefined) return { kind: 'evictLease', ...base, seenOwner: me };
+      if (this.successor === undefined)
+        return { kind: 'evictLease', ...base, seenOwner: me, seenCounter: leaseCounter };
       return {
         kind: 'assignLease',
         ...base,
         seenOwner: this.successor,
         seenCheckpointOwner: me,
-        seenCounter: undefined,
+        seenCounter: leaseCounter,
         newOwner: this.successor,
       };
     }

@@ -487,12 +487,16 @@ const operations: {
       { ':from': { S: from }, ':to': { S: to } },
     ),
 
-  evictLease: (rows, { leaseKey, seenOwner }) =>
+  evictLease: (rows, { leaseKey, seenOwner, seenCounter }) =>
     rows.update(
       leaseKey,
-      'leaseOwner = :owner AND attribute_not_exists(checkpointOwner)',
+      `leaseOwner = :owner AND attribute_not_exists(checkpointOwner)${seenCounter === undefined ? '' : ' AND leaseCounter = :seenCounter'}`,
       'REMOVE leaseOwner ADD leaseCounter :one',
-      { ':owner': { S: seenOwner }, ':one': { N: '1' } },
+      {
+        ':owner': { S: seenOwner },
+        ':one': { N: '1' },
+        ...(seenCounter === undefined ? {} : { ':seenCounter': { N: String(seenCounter) } }),
+      },
     ),
 
   deleteLease: async (rows, { leaseKey }) => ({

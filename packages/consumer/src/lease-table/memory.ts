@@ -123,11 +123,14 @@ const operations: Operations = {
       (row) => ({ ...row, leaseOwner: to, checkpointOwner: from }),
     ),
 
-  evictLease: (table, { leaseKey, seenOwner }) =>
+  evictLease: (table, { leaseKey, seenOwner, seenCounter }) =>
     write(
       table,
       leaseKey,
-      (row) => row.leaseOwner === seenOwner && row.checkpointOwner === undefined,
+      (row) =>
+        row.leaseOwner === seenOwner &&
+        row.checkpointOwner === undefined &&
+        (seenCounter === undefined || row.leaseCounter === seenCounter),
       (row) => ({ ...row, leaseOwner: undefined, leaseCounter: row.leaseCounter + 1 }),
     ),
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { plantedBugs } from './planted-bugs.ts';
+import { blindRelease, plantedBugs } from './planted-bugs.ts';
 import { simulateWorld } from './world.ts';
 
 test('a seed replays to the byte', () => {
@@ -27,4 +27,10 @@ test('a planted bug is found by the checker that it is for', () => {
   const seeds = Array.from({ length: 60 }, (_, index) => index + 1);
   const found = seeds.flatMap((seed) => simulateWorld(seed, { bug: noFence }).violations);
   expect(found.some((violation) => /moved back|two handlers|went back/.test(violation))).toBe(true);
+});
+
+test('seed 3015191: a release that lingers does not end a later tenure of the same worker', () => {
+  expect(simulateWorld(3_015_191).violations).toEqual([]);
+  // A change of the worlds can make the seed harmless; then another one has to be found for this bug.
+  expect(simulateWorld(3_015_191, { bug: blindRelease() }).violations[0]).toContain('two handlers');
 });
