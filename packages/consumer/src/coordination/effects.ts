@@ -3,7 +3,7 @@
 // says whether the effect was applied. The answer carries the effect itself, so nothing has to be remembered to understand
 // it. Notices are the exception: they are told, not answered.
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
-import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
 import type { ChildShard, LeaderRow, Lease, Shard, WorkerRow } from './lease.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
@@ -138,6 +138,8 @@ export interface OpenShard {
   readonly kind: 'openShard';
   readonly leaseKey: string;
   readonly shardId: string;
+  /** By which strays are told; undefined: the row does not say. */
+  readonly hashKeyRange: HashKeyRange | undefined;
   readonly tenure: Tenure;
   readonly checkpoint: ExtendedSequenceNumber;
 }

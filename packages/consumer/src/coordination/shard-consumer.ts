@@ -268,8 +268,8 @@ export class ShardConsumer {
 
   #advanceOpening(now: number): void {
     if (this.#asking || now < this.#retryAt || !this.#mayCallHandler(now)) return;
-    const { shardId, checkpoint } = this.#holder.lease;
-    this.#ask({ kind: 'openShard', ...this.#base, shardId, checkpoint });
+    const { shardId, hashKeyRange, checkpoint } = this.#holder.lease;
+    this.#ask({ kind: 'openShard', ...this.#base, shardId, hashKeyRange, checkpoint });
   }
 
   // --- processing ---

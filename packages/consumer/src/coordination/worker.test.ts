@@ -137,6 +137,7 @@ describe('Worker', () => {
     expect(script.now).toBe(0);
     expect(script.table.leader?.owner).toBe('me');
     expect(script.open('openShard')).toMatchObject({ shardId: 'a', checkpoint: { sequenceNumber: 'TRIM_HORIZON' } });
+    expect(script.open('openShard').hashKeyRange).toEqual(shardA.hashKeyRange);
     expect(script.worker.view(0)).toMatchObject({
       leader: true,
       leases: [{ leaseKey: 'a', phase: 'opening', fresh: true }],

@@ -7,7 +7,6 @@ import {
   compareExtended,
   consumerDiagnostics,
   type ExtendedSequenceNumber,
-  type HashKeyRange,
   invariant,
   type Logger,
   type MetricsSink,
@@ -26,7 +25,6 @@ import type {
   ShardEffect,
   Tenure,
 } from '../coordination/effects.ts';
-import type { Lease } from '../coordination/lease.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
 import type { OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { type Checkpointer, leaseLost, readPosition } from './checkpointer.ts';
@@ -81,8 +79,6 @@ export class HandlerThrew extends Error {
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #shards = new Map<Tenure, Shard>();
-  /** By lease key: the hash key ranges of this worker's leases, by which strays are told. */
-  #ranges: ReadonlyMap<string, HashKeyRange | undefined> = new Map();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -92,11 +88,6 @@ export class Delivery {
   async run<E extends ShardEffect>(effect: E): Promise<ResultOf<E>> {
     // The switch pairs each kind with its result; TypeScript can't follow that through a type parameter.
     return (await this.#run(effect)) as ResultOf<E>;
-  }
-
-  /** Told whenever leases were looked for: the rows of all leases of this worker. */
-  learnRanges(leases: readonly Lease[]): void {
-    this.#ranges = new Map(leases.map((lease) => [lease.leaseKey, lease.hashKeyRange]));
   }
 
   /** How far behind its tip a tenure's shard was at the last read. */
@@ -225,7 +216,7 @@ export class Delivery {
 
   // --- parts ---
 
-  #admit({ leaseKey, shardId, tenure, checkpoint }: OpenShard): Shard {
+  #admit({ leaseKey, shardId, hashKeyRange, tenure, checkpoint }: OpenShard): Shard {
     const { openSource, checkpointer } = this.#options;
     const logger = this.#options.logger.child({ shard: shardId });
     const controller = new AbortController();
@@ -244,7 +235,7 @@ export class Delivery {
     const shard: Shard = {
       leaseKey,
       shardId,
-      source: openSource({ shardId, hashKeyRange: this.#ranges.get(leaseKey) }),
+      source: openSource({ shardId, hashKeyRange }),
       controller,
       context,
       logger,

@@ -16,7 +16,6 @@ import {
 import PQueue from 'p-queue';
 import { awsCodeOf } from '../aws-call.ts';
 import type {
-  DiscoverLeases,
   Done,
   Effect,
   Event,
@@ -160,8 +159,6 @@ export class Runtime {
       case 'endShard':
       case 'closeShard':
         return this.#delivery.run<ShardEffect>(effect);
-      case 'discoverLeases':
-        return this.#discover(effect);
       case 'listShards':
         return this.#inTime(effect, this.#list(effect));
       default:
@@ -171,13 +168,6 @@ export class Runtime {
 
   #onTable<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
     return this.#tableQueue.add(() => this.#inTime(effect, this.#options.table.run(effect)));
-  }
-
-  /** Every lease comes to this worker by discovery, so its row is seen here before its shard is opened. */
-  async #discover(effect: DiscoverLeases): Promise<Results['discoverLeases']> {
-    const result = await this.#onTable(effect);
-    this.#delivery.learnRanges(result.leases);
-    return result;
   }
 
   async #list({ filter }: ListShards): Promise<Results['listShards']> {
