@@ -9,6 +9,7 @@ export * from './invariant.ts';
 export * from './limits.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
+export * from './option-checks.ts';
 export * from './random.ts';
 export * from './sequence-number.ts';
 export * from './stream.ts';

@@ -5,10 +5,12 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
+  checkPort,
   describe,
   type Logger,
   MAX_RECORDS_PER_GET_RECORDS,
   type MetricsSink,
+  nearestName,
   parseStream,
   type Random,
   resolveLogger,
@@ -181,10 +183,12 @@ const TABLE_BACKOFF = { baseMs: 100, maxMs: 5_000 };
 export function resolveOptions(options: ConsumerOptions, hostName: string): ResolvedOptions {
   if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
   for (const name of Object.keys(options)) {
-    if (!knownNames.includes(name)) throw new UsageError(name, 'a known option', `an unknown one${nearest(name)}`);
+    if (!knownNames.includes(name)) {
+      throw new UsageError(name, 'a known option', `an unknown one${nearestName(name, knownNames)}`);
+    }
   }
   const application = text('application', options.application);
-  const random = port('random', options.random, ['next', 'uuid']) ?? systemRandom;
+  const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : text('workerId', options.workerId);
   const stream = parseStream(options.stream);
   const tableField = options.tableName === undefined ? 'application' : 'tableName';
@@ -202,11 +206,11 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     initialPosition,
     timestamp,
     checkpointing,
-    kinesisClient: client('kinesisClient', options.kinesisClient),
-    dynamoDBClient: client('dynamoDBClient', options.dynamoDBClient),
+    kinesisClient: checkPort('kinesisClient', options.kinesisClient, ['send', 'destroy']),
+    dynamoDBClient: checkPort('dynamoDBClient', options.dynamoDBClient, ['send', 'destroy']),
     logger: resolveLogger(options.logger, { application, worker: workerId }),
     metrics: resolveMetrics(options.metrics),
-    clock: port('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
+    clock: checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
     random,
   };
 }
@@ -275,25 +279,4 @@ function readTableName(field: string, name: string): string {
 function text(name: string, value: unknown): string {
   if (typeof value === 'string' && value !== '') return value;
   throw new UsageError(name, 'a string that is not empty', describe(value));
-}
-
-function client<T extends { send: unknown }>(name: string, value: T | undefined): T | undefined {
-  return port(name, value, ['send', 'destroy']);
-}
-
-function port<T extends object>(name: string, value: T | undefined, methods: readonly string[]): T | undefined {
-  if (value === undefined) return undefined;
-  const complete =
-    typeof value === 'object' &&
-    value !== null &&
-    methods.every((method) => typeof Reflect.get(value, method) === 'function');
-  if (!complete) throw new UsageError(name, `an object with the methods ${methods.join(', ')}`, describe(value));
-  return value;
-}
-
-/** Helps with a KCL name or a slip of the unit: `failoverTime` → `failoverTimeMs`, `failoverTimeMillis` too. */
-function nearest(name: string): string {
-  const plain = name.toLowerCase().replace(/(in)?millis$/, '');
-  const found = knownNames.find((known) => known.toLowerCase().startsWith(plain));
-  return found === undefined ? `; known are ${knownNames.join(', ')}` : `; did you mean ${found}?`;
 }

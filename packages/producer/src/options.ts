@@ -5,12 +5,14 @@
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
+  checkPort,
   DEFAULT_MAX_RECORD_BYTES,
   describe,
   type Logger,
   MAX_PUT_RECORDS_BYTES,
   MAX_RECORD_BYTES,
   MAX_RECORDS_PER_PUT_RECORDS,
+  nearestName,
   parseStream,
   type Random,
   resolveLogger,
@@ -99,13 +101,15 @@ const numbers = {
 type NumberName = keyof typeof numbers;
 
 const otherNames = ['stream', 'client', 'logger', 'clock', 'random', 'aggregationEnabled', 'failIfThrottled'];
-const knownNames: ReadonlySet<string> = new Set([...otherNames, ...Object.keys(numbers)]);
+const knownNames: readonly string[] = [...otherNames, ...Object.keys(numbers)];
 
 /** Checks the options and fills in the defaults. @throws UsageError naming the option. */
 export function resolveOptions(options: ProducerOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
   for (const name of Object.keys(options)) {
-    if (!knownNames.has(name)) throw new UsageError(name, 'a known option', `an unknown one${nearest(name)}`);
+    if (!knownNames.includes(name)) {
+      throw new UsageError(name, 'a known option', `an unknown one${nearestName(name, knownNames)}`);
+    }
   }
   const { client } = options;
   if (client !== undefined && typeof Reflect.get(Object(client), 'send') !== 'function') {
@@ -122,8 +126,8 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     stream,
     client,
     logger: resolveLogger(options.logger, { stream: stream.streamName }),
-    clock: readPort(options.clock, 'clock', ['now', 'wallNow', 'setTimer']) ?? systemClock,
-    random: readPort(options.random, 'random', ['next', 'uuid']) ?? systemRandom,
+    clock: checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
+    random: checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom,
     aggregationEnabled: readBoolean(options, 'aggregationEnabled', true),
     aggregationMaxCount: readNumber(options, 'aggregationMaxCount'),
     aggregationMaxSizeBytes: readNumber(options, 'aggregationMaxSizeBytes'),
@@ -160,23 +164,4 @@ function readBoolean(
   if (value === undefined) return byDefault;
   if (typeof value !== 'boolean') throw new UsageError(name, 'true or false', describe(value));
   return value;
-}
-
-function readPort<Port extends object>(
-  port: Port | undefined,
-  name: string,
-  methods: readonly (keyof Port & string)[],
-): Port | undefined {
-  if (port === undefined) return undefined;
-  const complete =
-    typeof port === 'object' && port !== null && methods.every((method) => typeof port[method] === 'function');
-  if (!complete) throw new UsageError(name, `an object with the methods ${methods.join(', ')}`, describe(port));
-  return port;
-}
-
-/** Helps with a KPL name or a slip of the unit: `recordTtl` → `recordTtlMs`. */
-function nearest(name: string): string {
-  const plain = name.toLowerCase();
-  const found = [...knownNames].find((known) => known.toLowerCase().startsWith(plain));
-  return found === undefined ? `; known are ${[...knownNames].join(', ')}` : `; did you mean ${found}?`;
 }

@@ -1,0 +1,26 @@
+// Checks that the options of producer and consumer have in common. What is wrong is a UsageError that names the option.
+// They know no option by name; each package keeps its own list, defaults and bounds.
+import { describe, UsageError } from './errors.ts';
+
+/**
+ * A given object with the methods that are called of it, or undefined. By its methods and not by its class: it may come from
+ * another copy of a package. @throws UsageError naming the option.
+ */
+export function checkPort<Port extends object>(
+  name: string,
+  port: Port | undefined,
+  methods: readonly (keyof Port & string)[],
+): Port | undefined {
+  if (port === undefined) return undefined;
+  const complete =
+    typeof port === 'object' && port !== null && methods.every((method) => typeof port[method] === 'function');
+  if (!complete) throw new UsageError(name, `an object with the methods ${methods.join(', ')}`, describe(port));
+  return port;
+}
+
+/** Helps with a name of the KPL or the KCL, or a slip of the unit: `recordTtl` and `recordTtlMillis` mean `recordTtlMs`. */
+export function nearestName(name: string, knownNames: readonly string[]): string {
+  const plain = name.toLowerCase().replace(/(in)?millis$/, '');
+  const found = knownNames.find((known) => known.toLowerCase().startsWith(plain));
+  return found === undefined ? `; known are ${knownNames.join(', ')}` : `; did you mean ${found}?`;
+}
