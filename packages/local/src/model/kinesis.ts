@@ -23,7 +23,7 @@ import type { StoredRecord } from './record-log.ts';
 import { mergedRange, splitRanges } from './reshard.ts';
 import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
 import { filterOfParts, filterParts, filterShards, type ShardFilter } from './shard-filter.ts';
-import { Stream, type StreamMode } from './stream.ts';
+import { type Reshard, Stream, type StreamChange, type StreamMode } from './stream.ts';
 import { openToken, sealToken } from './token.ts';
 
 export interface KinesisModelOptions {
@@ -128,7 +128,7 @@ export class KinesisModel {
     this.#refuseOverShardLimit(count);
     const stream = new Stream(name, count, mode, ++this.#incarnations, now);
     this.#streams.set(name, stream);
-    this.#begin(stream, 'CREATING', this.#options.createStreamMs, now, () => undefined);
+    this.#begin(stream, { kind: 'create' }, this.#options.createStreamMs, now);
   }
 
   /** Deletes a stream with all it holds. @throws ResourceInUseException when it has consumers and `enforceConsumerDeletion` is not true */
@@ -145,7 +145,7 @@ export class KinesisModel {
       );
     }
     for (const consumer of stream.consumers.values()) consumer.delete(Number.POSITIVE_INFINITY, 'stream-deleted');
-    this.#begin(stream, 'DELETING', this.#options.deleteStreamMs, now, () => this.#streams.delete(streamName));
+    this.#begin(stream, { kind: 'delete' }, this.#options.deleteStreamMs, now);
   }
 
   /** All streams, by name. */
@@ -156,7 +156,7 @@ export class KinesisModel {
 
   /** A stream to look at, in whatever status it is. @throws ResourceNotFoundException */
   stream(streamName: string, now: number): Stream {
-    this.#streams.get(streamName)?.settle(now);
+    this.#settle(this.#streams.get(streamName), now);
     const stream = this.#streams.get(streamName);
     if (stream === undefined) throw this.#notFound(streamName);
     return stream;
@@ -209,7 +209,7 @@ export class KinesisModel {
     this.#refuseUnless(stream, 'ACTIVE');
     const ranges = splitRanges(shard, newStartingHashKey, this.#within(streamName));
     this.#refuseOverShardLimit(1);
-    this.#begin(stream, 'UPDATING', this.#options.reshardMs, now, (atMs) => stream.reshard([shard], ranges, atMs));
+    this.#beginReshard(stream, [{ parentIds: [shard.id], ranges }], now);
   }
 
   /** Merges two open shards whose ranges touch. */
@@ -222,9 +222,7 @@ export class KinesisModel {
     const adjacent = this.#shard(stream, adjacentShardId);
     this.#refuseUnless(stream, 'ACTIVE');
     const range = mergedRange(shard, adjacent, this.#within(streamName));
-    this.#begin(stream, 'UPDATING', this.#options.reshardMs, now, (atMs) =>
-      stream.reshard([shard, adjacent], [range], atMs),
-    );
+    this.#beginReshard(stream, [{ parentIds: [shard.id, adjacent.id], ranges: [range] }], now);
   }
 
   // ---- writing
@@ -381,7 +379,7 @@ export class KinesisModel {
 
   /** Does everything that has become due by `now`. Calls about a stream do it for that stream by themselves. */
   settle(now: number): void {
-    for (const stream of this.#streams.values()) stream.settle(now);
+    for (const stream of this.#streams.values()) this.#settle(stream, now);
   }
 
   /** Drops the records whose retention is over, also of shards that nobody touches. */
@@ -401,19 +399,21 @@ export class KinesisModel {
 
   // ---- what several of them need
 
-  #begin(
-    stream: Stream,
-    status: 'CREATING' | 'UPDATING' | 'DELETING',
-    forMs: number,
-    now: number,
-    apply: (atMs: number) => void,
-  ): void {
-    stream.begin(status, now + forMs, apply);
+  #beginReshard(stream: Stream, steps: readonly Reshard[], now: number): void {
+    this.#begin(stream, { kind: 'reshard', steps }, this.#options.reshardMs, now);
+  }
+
+  #begin(stream: Stream, change: StreamChange, forMs: number, now: number): void {
+    stream.begin(change, now + forMs);
     this.#settleBy(stream, now + forMs, now);
   }
 
+  #settle(stream: Stream | undefined, now: number): void {
+    if (stream?.settle(now) === 'gone') this.#streams.delete(stream.name);
+  }
+
   #settleBy(stream: Stream, dueMs: number, now: number): void {
-    stream.settle(now);
+    this.#settle(stream, now);
     if (dueMs > now) this.#options.onDue(dueMs);
   }
 

@@ -1,11 +1,33 @@
 // One stream: its shards, old and open, its consumers, its retention, and the change that is under way (being created,
 // resharded, deleted). The open shards cover the hash key space exactly once, at every moment.
-import { DEFAULT_RETENTION_HOURS, evenRanges, type HashKey, invariant } from '@shardline/common';
+import {
+  DEFAULT_RETENTION_HOURS,
+  evenRanges,
+  type HashKey,
+  type HashKeyRange,
+  invariant,
+  unreachable,
+} from '@shardline/common';
 import type { StreamConsumer } from './consumers.ts';
 import { type ChildShard, Shard, type ShardOrigin } from './shard.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
+
+/** Shards that end together, and the ranges of those that go on in their place. */
+export interface Reshard {
+  readonly parentIds: readonly string[];
+  readonly ranges: readonly HashKeyRange[];
+}
+
+/** What a stream becomes when its CREATING, UPDATING or DELETING is over. Plain data, so that it can be kept and restored. */
+export type StreamChange =
+  | { readonly kind: 'create' }
+  | { readonly kind: 'delete' }
+  /** One after another; a later step may end the shards that an earlier one opened. */
+  | { readonly kind: 'reshard'; readonly steps: readonly Reshard[] };
+
+const statusOf = { create: 'CREATING', delete: 'DELETING', reshard: 'UPDATING' } as const;
 
 const HOUR_MS = 3_600_000;
 
@@ -20,7 +42,7 @@ export class Stream {
   #open: Shard[] = [];
   #nextShardNumber = 0;
   #status: StreamStatus = 'ACTIVE';
-  #change: { readonly dueMs: number; readonly apply: (atMs: number) => void } | undefined;
+  #change: { readonly dueMs: number; readonly change: StreamChange } | undefined;
   #retentionHours = DEFAULT_RETENTION_HOURS;
   /** When the first closed shard has outlived its records. */
   #expiryMs = Number.POSITIVE_INFINITY;
@@ -81,24 +103,26 @@ export class Stream {
     return dueMs;
   }
 
-  /** Enters `status` until `dueMs`; then `apply` runs and the stream is ACTIVE again. */
-  begin(status: StreamStatus, dueMs: number, apply: (atMs: number) => void): void {
-    this.#status = status;
-    this.#change = { dueMs, apply };
+  /** Enters the status that goes with the change until `dueMs`; then the change is made, and the stream is ACTIVE or gone. */
+  begin(change: StreamChange, dueMs: number): void {
+    this.#status = statusOf[change.kind];
+    this.#change = { dueMs, change };
   }
 
   /** Does what has become due by `now`. */
-  settle(now: number): void {
-    const change = this.#change;
-    if (change !== undefined && change.dueMs <= now) {
+  settle(now: number): 'here' | 'gone' {
+    const due = this.#change;
+    if (due !== undefined && due.dueMs <= now) {
+      if (due.change.kind === 'delete') return 'gone';
       this.#change = undefined;
       this.#status = 'ACTIVE';
-      change.apply(change.dueMs);
+      this.#apply(due.change, due.dueMs);
     }
     if (this.#expiryMs < now) this.#expire(now);
     for (const consumer of this.consumers.values()) {
       if (consumer.settle(now) === 'gone') this.consumers.delete(consumer.name);
     }
+    return 'here';
   }
 
   setRetention(hours: number): void {
@@ -106,9 +130,25 @@ export class Stream {
     this.#planExpiry();
   }
 
-  /** Closes `parents` and opens a shard for each range in their place. */
-  reshard(parents: readonly Shard[], ranges: readonly ShardOrigin['range'][], atMs: number): void {
-    const parentIds = parents.map((parent) => parent.id);
+  #apply(change: Exclude<StreamChange, { kind: 'delete' }>, atMs: number): void {
+    switch (change.kind) {
+      case 'create':
+        break;
+      case 'reshard':
+        for (const step of change.steps) this.#reshard(step, atMs);
+        break;
+      default:
+        unreachable(change);
+    }
+  }
+
+  /** Closes the parents and opens a shard for each range in their place. */
+  #reshard({ parentIds, ranges }: Reshard, atMs: number): void {
+    const parents = parentIds.map((id) => {
+      const parent = this.#shards.get(id);
+      invariant(parent !== undefined, `${id} is there until it has been resharded`);
+      return parent;
+    });
     const epoch = epochAt(atMs, Math.max(...parents.map((parent) => parent.origin.epoch)) + 1);
     const children = ranges.map((range) => this.#add({ range, createdMs: atMs, epoch, parentIds }));
     const childShards = children.map(
