@@ -1,10 +1,12 @@
 // The Kinesis that a test or a developer starts: the model, a port in front of it, and the timers that let the model see time
 // pass. Everything it opens it closes.
 import { randomUUID } from 'node:crypto';
-import { KinesisModel } from './model/index.ts';
+import { describe, UsageError } from '@shardline/common';
+import type { KinesisModel } from './model/index.ts';
 import { type LocalKinesisOptions, type ResolvedKinesisOptions, resolveKinesisOptions } from './options.ts';
-import { DEFAULT_REGION } from './server/caller.ts';
+import { type Caller, DEFAULT_CALLER } from './server/caller.ts';
 import { type Listener, listen } from './server/listener.ts';
+import { Models } from './server/models.ts';
 import { handleRequest } from './server/request-handler.ts';
 
 /** What an SDK client needs to reach a local server: `new KinesisClient(local.clientConfig)`. */
@@ -18,8 +20,10 @@ export interface LocalKinesis extends AsyncDisposable {
   readonly port: number;
   readonly endpoint: string;
   readonly clientConfig: LocalClientConfig;
-  /** The streams themselves: look at them, or split a shard, without a client. */
+  /** The streams themselves, those that a client with `clientConfig` sees: look at them, or split a shard, without a client. */
   readonly model: KinesisModel;
+  /** The streams of another account or region. Default: account 000000000000, region us-east-1. */
+  modelOf(place: { readonly accountId?: string; readonly region?: string }): KinesisModel;
   /** Forgets all streams, consumers and records, ends all subscriptions, and makes the initial streams again. */
   reset(): void;
   /** Stops listening and hangs up on every client. Idempotent. */
@@ -39,28 +43,31 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
   const timers = new Timers(resolved);
   const { limits, createStreamMs, deleteStreamMs, reshardMs, registerConsumerMs, shardLimit, maxStoredBytesPerShard } =
     resolved;
-  const model = new KinesisModel({
-    limits,
-    createStreamMs,
-    deleteStreamMs,
-    reshardMs,
-    registerConsumerMs,
-    shardLimit,
-    maxStoredBytesPerShard,
-    tokenKey: randomUUID(),
-    onDue: (dueMs) => timers.settleAt(model, dueMs),
-  });
-  createInitialStreams(model, resolved);
+  const models = new Models(
+    {
+      limits,
+      createStreamMs,
+      deleteStreamMs,
+      reshardMs,
+      registerConsumerMs,
+      shardLimit,
+      maxStoredBytesPerShard,
+      tokenKey: randomUUID(),
+      onDue: (dueMs) => timers.settleAt(models, dueMs),
+    },
+    (model) => createInitialStreams(model, resolved),
+  );
+  models.of(DEFAULT_CALLER);
   const { port, host, clock, logger, requestTimeoutMs } = resolved;
-  const service = { model, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs };
+  const service = { models, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs };
   const listener = await listen({
     port,
     host,
     requestTimeoutMs,
     handle: (request, reply) => handleRequest(service, request, reply),
   });
-  timers.keepHouse(model);
-  return localKinesis(resolved, model, listener, timers);
+  timers.keepHouse(models);
+  return localKinesis(resolved, models, listener, timers);
 }
 
 /** The address under which a client on this machine reaches a server that listens on `host`. */
@@ -70,12 +77,12 @@ export function endpointOf(host: string, port: number): string {
 }
 
 export function clientConfigFor(endpoint: string): LocalClientConfig {
-  return { endpoint, region: DEFAULT_REGION, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+  return { endpoint, region: DEFAULT_CALLER.region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
 }
 
 function localKinesis(
   options: ResolvedKinesisOptions,
-  model: KinesisModel,
+  models: Models,
   listener: Listener,
   timers: Timers,
 ): LocalKinesis {
@@ -84,7 +91,7 @@ function localKinesis(
   const close = (): Promise<void> => {
     closing ??= (async () => {
       timers.cancelAll();
-      model.clear();
+      for (const model of models.all()) model.clear();
       await listener.close();
     })();
     return closing;
@@ -93,14 +100,30 @@ function localKinesis(
     port: listener.port,
     endpoint,
     clientConfig: clientConfigFor(endpoint),
-    model,
+    model: models.of(DEFAULT_CALLER),
+    modelOf: (place) => models.of(checkedPlace(place)),
     reset: () => {
-      model.clear();
-      createInitialStreams(model, options);
+      for (const model of models.all()) {
+        model.clear();
+        createInitialStreams(model, options);
+      }
     },
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** @throws UsageError */
+function checkedPlace({
+  accountId = DEFAULT_CALLER.accountId,
+  region = DEFAULT_CALLER.region,
+}: {
+  readonly accountId?: string;
+  readonly region?: string;
+}): Caller {
+  if (!/^\d{12}$/.test(accountId)) throw new UsageError('accountId', '12 digits', describe(accountId));
+  if (!/^[a-z0-9-]{1,64}$/.test(region)) throw new UsageError('region', 'a region such as us-east-1', describe(region));
+  return { accountId, region };
 }
 
 /** Initial streams are ACTIVE at once, whatever createStreamMs says. */
@@ -120,18 +143,22 @@ class Timers {
   }
 
   /** A subscriber hears of a shard's end when the split is due, not when someone next asks. */
-  settleAt(model: KinesisModel, dueMs: number): void {
+  settleAt(models: Models, dueMs: number): void {
     const { clock } = this.#options;
-    this.#once(dueMs - clock.wallNow(), () => model.settle(clock.wallNow()));
+    this.#once(dueMs - clock.wallNow(), () => {
+      for (const model of models.all()) model.settle(clock.wallNow());
+    });
   }
 
   /** Frees what has outlived its retention in streams that nobody touches. */
-  keepHouse(model: KinesisModel): void {
+  keepHouse(models: Models): void {
     this.#once(HOUSEKEEPING_MS, () => {
       const now = this.#options.clock.wallNow();
-      model.settle(now);
-      model.trim(now);
-      this.keepHouse(model);
+      for (const model of models.all()) {
+        model.settle(now);
+        model.trim(now);
+      }
+      this.keepHouse(models);
     });
   }
 

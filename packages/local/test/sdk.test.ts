@@ -269,10 +269,3 @@ describe.each(protocols)('over $protocol', ({ connect }) => {
     for (const [what, call, type] of refused) await expect(call, what).rejects.toThrow(type);
   });
 });
-
-test('the region of the caller stands in ARNs, and a stream is found from any region', async () => {
-  const client = new kinesis.KinesisClient({ ...local.clientConfig, region: 'eu-central-1' });
-  const { StreamDescriptionSummary } = await client.send(new kinesis.DescribeStreamSummaryCommand({ StreamName }));
-  expect(StreamDescriptionSummary?.StreamARN).toBe(`arn:aws:kinesis:eu-central-1:000000000000:stream/${StreamName}`);
-  client.destroy();
-});

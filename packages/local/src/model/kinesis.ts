@@ -45,6 +45,8 @@ export interface KinesisModelOptions {
   readonly tokenKey?: string;
   /** Named in messages. Default 000000000000. */
   readonly accountId?: string;
+  /** What to add to the message that a stream was not found, with a space before it. Default nothing. */
+  readonly notFoundHint?: (streamName: string, now: number) => string;
   /** Told when something begins that takes until `dueMs`: whoever has a clock then calls `settle`. */
   readonly onDue?: (dueMs: number) => void;
 }
@@ -109,6 +111,7 @@ export class KinesisModel {
       maxStoredBytesPerShard: options.maxStoredBytesPerShard ?? Number.POSITIVE_INFINITY,
       tokenKey: options.tokenKey ?? 'shardline',
       accountId: options.accountId ?? '000000000000',
+      notFoundHint: options.notFoundHint ?? (() => ''),
       onDue: options.onDue ?? (() => undefined),
     };
   }
@@ -158,8 +161,15 @@ export class KinesisModel {
   stream(streamName: string, now: number): Stream {
     this.#settle(this.#streams.get(streamName), now);
     const stream = this.#streams.get(streamName);
-    if (stream === undefined) throw this.#notFound(streamName);
-    return stream;
+    if (stream !== undefined) return stream;
+    const { message } = this.#notFound(streamName);
+    throw new KinesisError('ResourceNotFoundException', message + this.#options.notFoundHint(streamName, now));
+  }
+
+  /** Whether there is a stream of that name, in whatever status. */
+  has(streamName: string, now: number): boolean {
+    this.#settle(this.#streams.get(streamName), now);
+    return this.#streams.has(streamName);
   }
 
   /** Sets how long records are kept, 24 to 8,760 hours. @throws InvalidArgumentException when it does not go the way asked for */

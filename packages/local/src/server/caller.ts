@@ -1,27 +1,41 @@
-// Who calls and what they name: the region out of the SigV4 scope, ARNs written and read. There is one account and one set of
-// streams; an ARN shows the caller's region, so that any region a client is set to finds every stream. Nothing here checks a
-// signature.
+// Who calls and what they name: account and region out of the SigV4 scope, ARNs written and read. A request that names an ARN
+// is for the ARN's account and region. Nothing here checks a signature.
 import { type ConsumerAddress, KinesisError } from '../model/index.ts';
-
-export const ACCOUNT_ID = '000000000000';
-export const DEFAULT_REGION = 'us-east-1';
 
 export const STREAM_NAME_PATTERN: RegExp = /^[a-zA-Z0-9_.-]+$/;
 export const STREAM_ARN_PATTERN: RegExp = /^arn:aws.*:kinesis:.*:\d{12}:stream\/[a-zA-Z0-9_.-]+$/;
 export const CONSUMER_ARN_PATTERN: RegExp =
   /^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+$/;
 
+/** Whose streams a request is about. */
 export interface Caller {
+  /** 12 digits. */
+  readonly accountId: string;
   readonly region: string;
 }
 
-/** Reads `Credential=KEY/DATE/REGION/kinesis/aws4_request` of an Authorization header. */
+/** Of requests without a signature, and of access keys that name no account. */
+export const DEFAULT_CALLER: Caller = { accountId: '000000000000', region: 'us-east-1' };
+
+/**
+ * Reads `Credential=KEY/DATE/REGION/kinesis/aws4_request` of an Authorization header. An access key of 12 digits is the
+ * account, as with other local servers; the key itself says nothing about it elsewhere.
+ */
 export function callerOf(authorization: string | undefined): Caller {
-  const region =
-    authorization === undefined
-      ? undefined
-      : /Credential=[^/\s,]*\/\d{8}\/([a-z0-9-]{1,64})\//.exec(authorization)?.[1];
-  return { region: region ?? DEFAULT_REGION };
+  const [, accessKeyId = '', region = DEFAULT_CALLER.region] =
+    /Credential=([^/\s,]*)\/\d{8}\/([a-z0-9-]{1,64})\//.exec(authorization ?? '') ?? [];
+  return { accountId: /^\d{12}$/.test(accessKeyId) ? accessKeyId : DEFAULT_CALLER.accountId, region };
+}
+
+/** The account and region that an input's ARN names, whoever asks; the caller's own without one. */
+export function ownerOf(
+  input: { readonly StreamARN?: unknown; readonly ConsumerARN?: unknown; readonly ResourceARN?: unknown },
+  caller: Caller,
+): Caller {
+  const arn = input.ConsumerARN ?? input.StreamARN ?? input.ResourceARN;
+  if (typeof arn !== 'string') return caller;
+  const [, , , region = caller.region, accountId = caller.accountId] = arn.split(':', 5);
+  return { accountId, region };
 }
 
 export function streamArn(caller: Caller, streamName: string): string {
@@ -30,7 +44,7 @@ export function streamArn(caller: Caller, streamName: string): string {
     : caller.region.startsWith('us-gov-')
       ? 'aws-us-gov'
       : 'aws';
-  return `arn:${partition}:kinesis:${caller.region}:${ACCOUNT_ID}:stream/${streamName}`;
+  return `arn:${partition}:kinesis:${caller.region}:${caller.accountId}:stream/${streamName}`;
 }
 
 export function consumerArn(caller: Caller, streamName: string, consumerName: string, createdMs: number): string {

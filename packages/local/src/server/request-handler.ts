@@ -2,11 +2,11 @@
 // that turns errors into answers; whatever a client sends, the server lives on. Knows HTTP messages, not sockets.
 import { randomUUID } from 'node:crypto';
 import { type Clock, type Logger, systemClock } from '@shardline/common';
-import type { KinesisModel } from '../model/index.ts';
 import { callerOf } from './caller.ts';
 import { formatFor } from './formats.ts';
 import { type HttpReply, type HttpRequest, readBody } from './http-exchange.ts';
 import { jsonFormat } from './json-format.ts';
+import type { Models } from './models.ts';
 import { operations } from './operations/index.ts';
 import type { Answer } from './operations/operation.ts';
 import { feedSubscription } from './subscription-feed.ts';
@@ -14,8 +14,8 @@ import { describeError, serializationError, WireError } from './wire-error.ts';
 import type { WireFormat } from './wire-format.ts';
 
 export interface Service {
-  readonly model: KinesisModel;
-  /** The model's time. */
+  readonly models: Models;
+  /** The models' time. */
   readonly clock: Clock;
   readonly logger: Logger;
   readonly maxBodyBytes: number;
@@ -63,9 +63,9 @@ function answerTo(service: Service, request: HttpRequest, format: WireFormat | u
   }
   const operation = target.startsWith(TARGET_PREFIX) ? operations.get(target.slice(TARGET_PREFIX.length)) : undefined;
   if (operation === undefined) throw new WireError('UnknownOperationException', `Unknown operation ${target}`);
-  const { model, clock } = service;
+  const { models, clock } = service;
   const caller = callerOf(request.headers.authorization);
-  return operation(parsed(format, body), format, { model, now: clock.wallNow(), caller });
+  return operation(parsed(format, body), format, { models, now: clock.wallNow(), caller });
 }
 
 function parsed(format: WireFormat, body: Buffer): unknown {

@@ -1,14 +1,24 @@
 // What every operation of the API is: a check of its input and a call of the model. An operation does no I/O; the shell
 // parses, calls it, and writes the answer.
 import type { KinesisModel, Subscription } from '../../model/index.ts';
-import type { Caller } from '../caller.ts';
+import { type Caller, ownerOf } from '../caller.ts';
 import { type Checked, checkInput, type Structure, structure } from '../input-check.ts';
+import type { Models } from '../models.ts';
 import type { WireFormat, WireObject } from '../wire-format.ts';
 
-export interface Context {
-  readonly model: KinesisModel;
+/** What a request comes with beside its input. */
+export interface Arrival {
+  readonly models: Models;
   /** Milliseconds since 1970. */
   readonly now: number;
+  readonly caller: Caller;
+}
+
+export interface Context {
+  /** Of the account and region that the request is about. */
+  readonly model: KinesisModel;
+  readonly now: number;
+  /** That account and region, whoever asks: what the ARNs of the answer show. */
   readonly caller: Caller;
 }
 
@@ -20,7 +30,7 @@ export type Answer =
   | { readonly kind: 'subscription'; readonly subscription: Subscription };
 
 /** @throws KinesisError, WireError */
-export type Operation = (input: unknown, format: WireFormat, context: Context) => Answer;
+export type Operation = (input: unknown, format: WireFormat, arrival: Arrival) => Answer;
 
 export type OperationTable = Readonly<Record<string, Operation>>;
 
@@ -35,5 +45,9 @@ export function operation<S extends Structure>(
   run: (input: Checked<S>, context: Context) => Answer,
 ): Operation {
   const check = structure(input);
-  return (given, format, context) => run(checkInput(check, given, format), context);
+  return (given, format, { models, now, caller }) => {
+    const checked = checkInput(check, given, format);
+    const owner = ownerOf(checked, caller);
+    return run(checked, { model: models.of(owner), now, caller: owner });
+  };
 }

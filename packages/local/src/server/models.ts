@@ -1,0 +1,59 @@
+// The streams of every account and region that somebody calls from: a model for each, made by the first request. Which one a
+// request means is told by its signature's scope, or by the ARN in it. Two of them share nothing but the clock.
+import { KinesisModel, type KinesisModelOptions } from '../model/index.ts';
+import type { Caller } from './caller.ts';
+import { WireError } from './wire-error.ts';
+
+/** More than anybody has; a client that makes new ones without end is stopped. */
+const MAX_MODELS = 1_000;
+
+export class Models {
+  readonly #options: KinesisModelOptions;
+  readonly #onNew: (model: KinesisModel) => void;
+  readonly #models: Map<string, { readonly caller: Caller; readonly model: KinesisModel }> = new Map();
+
+  /** `onNew` sees each model before its first request does. */
+  constructor(options: KinesisModelOptions, onNew: (model: KinesisModel) => void) {
+    this.#options = options;
+    this.#onNew = onNew;
+  }
+
+  /** @throws WireError LimitExceededException when there are too many */
+  of(caller: Caller): KinesisModel {
+    const key = `${caller.accountId}/${caller.region}`;
+    const held = this.#models.get(key);
+    if (held !== undefined) return held.model;
+    if (this.#models.size >= MAX_MODELS) {
+      throw new WireError(
+        'LimitExceededException',
+        `Requests came from ${MAX_MODELS} accounts and regions already; the local Kinesis keeps no more.`,
+      );
+    }
+    const model = new KinesisModel({
+      ...this.#options,
+      accountId: caller.accountId,
+      tokenKey: `${this.#options.tokenKey}/${key}`,
+      notFoundHint: (streamName, now) => this.#hint(streamName, caller, now),
+    });
+    this.#models.set(key, { caller, model });
+    this.#onNew(model);
+    return model;
+  }
+
+  all(): KinesisModel[] {
+    return [...this.#models.values()].map(({ model }) => model);
+  }
+
+  /** The likeliest reason of a stream that is missing: the two sides are set to different regions. */
+  #hint(streamName: string, asker: Caller, now: number): string {
+    for (const { caller, model } of this.#models.values()) {
+      if (!model.has(streamName, now)) continue;
+      return ` There is one in ${placeOf(caller)}; this request is for ${placeOf(asker)}.`;
+    }
+    return '';
+  }
+}
+
+function placeOf({ accountId, region }: Caller): string {
+  return `account ${accountId}, region ${region}`;
+}
