@@ -22,6 +22,8 @@ const minuteMs = 60_000;
 const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run'];
 const simulationSchedules = 400;
 const longSimulationSchedules = 5000;
+/** The last release of each later line that is supported; the oldest one runs everything else. */
+const otherNodes = ['22.23.3', '24.21.0'];
 
 /** @type {readonly Tier[]} */
 export const tiers = [
@@ -139,6 +141,22 @@ export const tiers = [
     needs: ['build'],
     timeoutMs: 5 * minuteMs,
   },
+  ...otherNodes.map(
+    (version) =>
+      /** @type {Tier} */ ({
+        name: `node-${version.split('.', 1)[0]}`,
+        group: 'more',
+        what: `unit and integration tests on Node ${version}`,
+        command: [
+          ...['node', 'tools/other-node.mjs', version],
+          ...['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', '--project', 'integration'],
+        ],
+        counts: 'vitest',
+        needs: ['build'],
+        programs: ['npm'],
+        timeoutMs: 8 * minuteMs,
+      }),
+  ),
   {
     name: 'python',
     group: 'more',

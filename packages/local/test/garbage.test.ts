@@ -50,11 +50,12 @@ async function sendRaw(bytes: string | Uint8Array, keepOpen = true): Promise<str
   const socket = connect(local.port, '127.0.0.1');
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  // A reset is one of the ways of hanging up.
+  // A reset is one of the ways of hanging up; events.once would reject at it.
   socket.on('error', () => socket.destroy());
+  const closed = new Promise<void>((resolve) => void socket.once('close', () => resolve()));
   socket.write(bytes);
   if (!keepOpen) socket.end();
-  await once(socket, 'close');
+  await closed;
   return Buffer.concat(chunks).toString('latin1');
 }
 
