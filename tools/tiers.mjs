@@ -158,6 +158,15 @@ export const tiers = [
       }),
   ),
   {
+    name: 'bench-local',
+    group: 'more',
+    what: '`npm run bench:local -- --quick` ends with a whole last line',
+    command: ['node', 'tools/bench-local.mjs'],
+    counts: 'last-line',
+    needs: ['build'],
+    timeoutMs: 3 * minuteMs,
+  },
+  {
     name: 'python',
     group: 'more',
     what: 'boto3 and the AWS CLI against the local servers',
