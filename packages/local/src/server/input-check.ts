@@ -3,7 +3,7 @@
 // member as AWS does (`records.3.member.partitionKey`). Members that no check asks for are ignored, as on AWS.
 import { KinesisError } from '../model/index.ts';
 import { serializationError } from './wire-error.ts';
-import type { WireFormat } from './wire-format.ts';
+import { Timestamp, type WireFormat } from './wire-format.ts';
 
 /** `value` is never undefined or null; `format` reads blobs and times. */
 export type Check<T> = (value: unknown, format: WireFormat) => T;
@@ -47,7 +47,7 @@ export function optional<T>(check: Check<T>): OptionalMember<T> {
 export function structure<S extends Structure>(members: S): Check<Checked<S>> {
   const entries = Object.entries(members);
   return (value, format) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) {
+    if (typeof value !== 'object' || value === null || kindOf(value) !== 'a structure') {
       throw mistyped(value, 'a structure');
     }
     const given = value as Readonly<Record<string, unknown>>;
@@ -173,6 +173,7 @@ function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'a list';
   if (value instanceof Uint8Array) return 'a Blob';
+  if (value instanceof Timestamp) return 'a Timestamp';
   if (typeof value === 'object') return 'a structure';
   return `a ${typeof value}`;
 }

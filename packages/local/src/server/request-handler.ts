@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, type Logger, systemClock } from '@shardline/common';
 import { callerOf } from './caller.ts';
-import { formatFor } from './formats.ts';
+import { contentTypes, formatFor } from './formats.ts';
 import { type HttpReply, type HttpRequest, readBody } from './http-exchange.ts';
 import { jsonFormat } from './json-format.ts';
 import type { Models } from './models.ts';
@@ -58,7 +58,7 @@ function answerTo(service: Service, request: HttpRequest, format: WireFormat | u
   }
   // AWS answers 404 to a content type that it does not speak, whatever the operation.
   if (format === undefined) {
-    const message = `Content-Type ${request.headers['content-type'] ?? '(none)'}: expected ${jsonFormat.contentType}`;
+    const message = `Content-Type ${request.headers['content-type'] ?? '(none)'}: expected ${contentTypes.join(' or ')}`;
     throw new WireError('UnknownOperationException', message, 404);
   }
   const operation = target.startsWith(TARGET_PREFIX) ? operations.get(target.slice(TARGET_PREFIX.length)) : undefined;
