@@ -109,6 +109,15 @@ export class Subscription {
   }
 }
 
+/** A consumer without its subscriptions, as plain data. */
+export interface ConsumerState {
+  readonly name: string;
+  readonly createdMs: number;
+  readonly status: ConsumerStatus;
+  /** When CREATING or DELETING is over. */
+  readonly dueMs?: number;
+}
+
 export class StreamConsumer {
   readonly name: string;
   readonly createdMs: number;
@@ -122,6 +131,17 @@ export class StreamConsumer {
     this.#dueMs = activeAtMs;
   }
 
+  static restored({ name, createdMs, status, dueMs = Number.POSITIVE_INFINITY }: ConsumerState): StreamConsumer {
+    const consumer = new StreamConsumer(name, createdMs, dueMs);
+    consumer.#status = status;
+    return consumer;
+  }
+
+  get state(): ConsumerState {
+    const state = { name: this.name, createdMs: this.createdMs, status: this.#status };
+    return Number.isFinite(this.#dueMs) ? { ...state, dueMs: this.#dueMs } : state;
+  }
+
   get status(): ConsumerStatus {
     return this.#status;
   }
@@ -130,12 +150,12 @@ export class StreamConsumer {
     return this.#dueMs;
   }
 
-  settle(now: number): 'here' | 'gone' {
-    if (this.#dueMs > now) return 'here';
+  settle(now: number): 'as-before' | 'changed' | 'gone' {
+    if (this.#dueMs > now) return 'as-before';
     if (this.#status === 'DELETING') return 'gone';
     this.#status = 'ACTIVE';
     this.#dueMs = Number.POSITIVE_INFINITY;
-    return 'here';
+    return 'changed';
   }
 
   /** Deregisters it: it is gone at `goneAtMs`, its subscriptions end now. */

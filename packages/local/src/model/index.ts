@@ -1,6 +1,7 @@
 // The model's public face: what the shell and the simulator use.
 export * from './consumers.ts';
 export * from './errors.ts';
+export type { AppendedRecords, Journal, RestoredModel } from './journal.ts';
 export {
   type ConsumerAddress,
   type GetRecordsAnswer,
@@ -14,6 +15,6 @@ export type { StartingPosition } from './position.ts';
 export type { RecordToPut } from './put-check.ts';
 export type { StoredRecord } from './record-log.ts';
 export { shardNumberOf } from './sequence.ts';
-export type { ChildShard, Shard, ShardEnd, ShardOrigin } from './shard.ts';
+export type { ChildShard, Shard, ShardEnd, ShardOrigin, ShardState } from './shard.ts';
 export type { ShardFilter } from './shard-filter.ts';
-export type { Stream, StreamMode, StreamStatus } from './stream.ts';
+export type { PlannedChange, Stream, StreamChange, StreamMode, StreamState, StreamStatus } from './stream.ts';

@@ -17,6 +17,7 @@ import {
 import { StreamConsumer, type Subscription } from './consumers.ts';
 import { KinesisError } from './errors.ts';
 import { openIterator, sealIterator } from './iterator.ts';
+import type { Journal, RestoredModel } from './journal.ts';
 import { counterAt, readShard, type StartingPosition } from './position.ts';
 import { checkedSizes, type RecordToPut } from './put-check.ts';
 import type { StoredRecord } from './record-log.ts';
@@ -49,6 +50,10 @@ export interface KinesisModelOptions {
   readonly notFoundHint?: (streamName: string, now: number) => string;
   /** Told when something begins that takes until `dueMs`: whoever has a clock then calls `settle`. */
   readonly onDue?: (dueMs: number) => void;
+  /** Told of every change before anybody sees it. Default: nothing outlives the model. */
+  readonly journal?: Journal | undefined;
+  /** What the model begins with. Default: empty. */
+  readonly restored?: RestoredModel | undefined;
 }
 
 export interface StoredAt {
@@ -96,8 +101,11 @@ const ON_DEMAND_SHARDS = 4;
 
 export class KinesisModel {
   readonly limits: boolean;
-  readonly #options: Required<Omit<KinesisModelOptions, 'limits'>>;
+  readonly #options: Required<Omit<KinesisModelOptions, 'limits' | 'journal' | 'restored'>>;
   readonly #streams: Map<string, Stream> = new Map();
+  readonly #journal: Journal | undefined;
+  /** Streams of whose last change the journal does not know yet. Empty but after it failed. */
+  readonly #untold: Set<Stream> = new Set();
   #incarnations = 0;
 
   constructor(options: KinesisModelOptions = {}) {
@@ -114,6 +122,8 @@ export class KinesisModel {
       notFoundHint: options.notFoundHint ?? (() => ''),
       onDue: options.onDue ?? (() => undefined),
     };
+    this.#journal = options.journal;
+    if (options.restored !== undefined) this.#restore(options.restored);
   }
 
   // ---- streams
@@ -129,7 +139,7 @@ export class KinesisModel {
     }
     const count = shardCount ?? (mode === 'ON_DEMAND' ? ON_DEMAND_SHARDS : 1);
     this.#refuseOverShardLimit(count);
-    const stream = new Stream(name, count, mode, ++this.#incarnations, now);
+    const stream = Stream.created({ name, mode, createdMs: now, incarnation: ++this.#incarnations }, count);
     this.#streams.set(name, stream);
     this.#begin(stream, { kind: 'create' }, this.#options.createStreamMs, now);
   }
@@ -193,6 +203,7 @@ export class KinesisModel {
       );
     }
     stream.setRetention(hours);
+    this.#tell(stream);
   }
 
   // ---- shards
@@ -255,7 +266,8 @@ export class KinesisModel {
     const stream = this.#readable(streamName, now);
     const sizes = checkedSizes(records);
     const horizonMs = now - stream.retentionMs;
-    const touched = new Set<Shard>();
+    /** With the counter of the first new record. */
+    const touched = new Map<Shard, number>();
     const outcomes = records.map(({ partitionKey, explicitHashKey, data }, index): PutOutcome => {
       const shard = stream.shardFor(explicitHashKey ?? hashKeyOf(partitionKey));
       const sizeBytes = sizes[index] ?? 0;
@@ -266,11 +278,12 @@ export class KinesisModel {
           message: this.#rateExceeded(shard, streamName),
         };
       }
+      if (!touched.has(shard)) touched.set(shard, shard.log.nextCounter);
       const { sequenceNumber } = shard.append(partitionKey, data, sizeBytes, now);
-      touched.add(shard);
       return { kind: 'stored', shardId: shard.id, sequenceNumber };
     });
-    for (const shard of touched) {
+    this.#tellAppended(stream, touched);
+    for (const shard of touched.keys()) {
       shard.log.trim(horizonMs, this.#options.maxStoredBytesPerShard);
       if (shard.watchers.size > 0) shard.wake();
     }
@@ -330,6 +343,7 @@ export class KinesisModel {
     const activeAtMs = now + this.#options.registerConsumerMs;
     const consumer = new StreamConsumer(consumerName, now, activeAtMs);
     stream.consumers.set(consumerName, consumer);
+    this.#tell(stream);
     this.#settleBy(stream, activeAtMs, now);
     return consumer;
   }
@@ -338,7 +352,9 @@ export class KinesisModel {
   deregisterConsumer(address: ConsumerAddress, now: number): void {
     const goneAtMs = now + this.#options.registerConsumerMs;
     this.consumer(address, now).delete(goneAtMs);
-    this.#settleBy(this.stream(address.streamName, now), goneAtMs, now);
+    const stream = this.stream(address.streamName, now);
+    this.#tell(stream);
+    this.#settleBy(stream, goneAtMs, now);
   }
 
   /** @throws ResourceNotFoundException */
@@ -403,8 +419,15 @@ export class KinesisModel {
   clear(): void {
     for (const stream of this.#streams.values()) {
       for (const consumer of stream.consumers.values()) consumer.delete(Number.POSITIVE_INFINITY, 'stream-deleted');
+      this.#untold.add(stream);
     }
     this.#streams.clear();
+    this.#tellAll();
+  }
+
+  /** How many streams there have been. */
+  get incarnations(): number {
+    return this.#incarnations;
   }
 
   // ---- what several of them need
@@ -415,11 +438,71 @@ export class KinesisModel {
 
   #begin(stream: Stream, change: StreamChange, forMs: number, now: number): void {
     stream.begin(change, now + forMs);
+    this.#tell(stream);
     this.#settleBy(stream, now + forMs, now);
   }
 
   #settle(stream: Stream | undefined, now: number): void {
-    if (stream?.settle(now) === 'gone') this.#streams.delete(stream.name);
+    // A change that the journal does not know of may be taken back by a restart: nobody may see it made.
+    if (stream === undefined || (this.#untold.size > 0 && !this.#isTold(stream))) return;
+    const became = stream.settle(now);
+    if (became === 'as-before') return;
+    if (became === 'gone') this.#streams.delete(stream.name);
+    // Should the journal fail here, a restart makes the same change again, of the plan that it knows.
+    if (this.#journal !== undefined) this.#untold.add(stream);
+    this.#isTold(stream);
+  }
+
+  // ---- the journal
+
+  /** Keeps the change of a stream, and all that is still to be kept. @throws what the journal throws */
+  #tell(stream: Stream): void {
+    if (this.#journal === undefined) return;
+    this.#untold.add(stream);
+    this.#tellAll();
+  }
+
+  #tellAll(): void {
+    for (const stream of this.#untold) {
+      if (this.#streams.get(stream.name) === stream) this.#journal?.changed(stream);
+      else this.#journal?.removed(stream);
+      this.#untold.delete(stream);
+    }
+  }
+
+  #isTold(stream: Stream): boolean {
+    try {
+      this.#tellAll();
+    } catch {
+      // The journal says why in its own log; whoever next wants to write is refused.
+    }
+    return !this.#untold.has(stream);
+  }
+
+  /** Keeps the records that each of the shards has got from a counter on, or takes them back. @throws what the journal throws */
+  #tellAppended(stream: Stream, touched: ReadonlyMap<Shard, number>): void {
+    if (this.#journal === undefined) return;
+    try {
+      this.#tellAll();
+      this.#journal.appended(
+        stream,
+        Array.from(touched, ([shard, counter]) => ({ shard, records: shard.log.from(counter) })),
+      );
+    } catch (error) {
+      for (const [shard, counter] of touched) shard.takeBack(counter);
+      throw error;
+    }
+  }
+
+  #restore({ incarnations, streams, recordsOf }: RestoredModel): void {
+    this.#incarnations = incarnations;
+    for (const state of streams) {
+      const stream = Stream.restored(state, (shard) => recordsOf(state, shard));
+      this.#streams.set(stream.name, stream);
+      for (const { dueMs } of [...state.consumers, ...(state.change === undefined ? [] : [state.change])]) {
+        if (dueMs !== undefined) this.#options.onDue(dueMs);
+      }
+    }
   }
 
   #settleBy(stream: Stream, dueMs: number, now: number): void {

@@ -20,6 +20,14 @@ export class RecordLog {
   #firstCounter = 1;
   #sizeBytes = 0;
 
+  /** A log that begins at `firstCounter` and holds these records. */
+  static restored(firstCounter: number, records: readonly StoredRecord[]): RecordLog {
+    const log = new RecordLog();
+    log.#firstCounter = firstCounter;
+    for (const record of records) log.append(record);
+    return log;
+  }
+
   /** The counter of the oldest record held, or of the next one when there is none. */
   get firstCounter(): number {
     return this.#firstCounter;
@@ -41,6 +49,18 @@ export class RecordLog {
   append(record: StoredRecord): void {
     this.#records.push(record);
     this.#sizeBytes += record.sizeBytes;
+  }
+
+  /** All from `counter` on. */
+  from(counter: number): readonly StoredRecord[] {
+    return this.#records.slice(Math.max(0, counter - this.#firstCounter) + this.#head);
+  }
+
+  /** Drops the records from `counter` on: they were never there. */
+  takeBack(counter: number): void {
+    const kept = counter - this.#firstCounter + this.#head;
+    for (let at = kept; at < this.#records.length; at++) this.#sizeBytes -= this.#records[at]?.sizeBytes ?? 0;
+    this.#records.length = kept;
   }
 
   /** From `counter` on: at most `maxCount` records and `maxBytes`, yet at least one if there is one. */

@@ -12,6 +12,7 @@ const SPARE_SHIFT = 72n;
 const SECOND_SHIFT = 36n;
 const SHARD_SHIFT = 4n;
 const COUNTER_MASK = (1n << 64n) - 1n;
+const SECOND_MASK = (1n << 36n) - 1n;
 const LAST_COUNTER = (1n << 63n) - 1n;
 /** Everything but the counter, the spare byte and the second. */
 const FIXED_PART = ~(((1n << 112n) - 1n) << SECOND_SHIFT);
@@ -50,6 +51,11 @@ export function belongsTo(base: bigint, sequenceNumber: bigint): boolean {
 /** Which record of its shard a number stands for. Exact below 2^53; above, only known to be beyond every record. */
 export function counterOf(sequenceNumber: bigint): number {
   return Number((sequenceNumber >> COUNTER_SHIFT) & COUNTER_MASK);
+}
+
+/** The second of arrival in it. */
+export function secondOf(sequenceNumber: bigint): number {
+  return Number((sequenceNumber >> SECOND_SHIFT) & SECOND_MASK);
 }
 
 /** The number of the shard that gave a sequence number out, as the KCL's SequenceNumberValidator reads it. */

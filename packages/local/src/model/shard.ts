@@ -1,7 +1,7 @@
 // One shard: a hash key range, the records in it, the sequence numbers they get, and its end when it is split or merged.
 // Open, it is appended to; closed, it is only read, and says which children go on. Its numbers strictly increase, whatever
 // the clock does.
-import type { HashKeyRange, SequenceNumber } from '@shardline/common';
+import { type HashKeyRange, invariant, type SequenceNumber } from '@shardline/common';
 import { ReadLimit, WriteLimit } from './rate-limit.ts';
 import { RecordLog, type StoredRecord } from './record-log.ts';
 import {
@@ -10,6 +10,7 @@ import {
   counterOf,
   endingSequenceNumber,
   SEQUENCE_STEP,
+  secondOf,
   sequenceBase,
   sequenceNumberAt,
 } from './sequence.ts';
@@ -37,6 +38,19 @@ export interface ShardOrigin {
   readonly parentIds: readonly string[];
 }
 
+/** A shard without its records, as plain data. */
+export interface ShardState {
+  readonly origin: ShardOrigin;
+  /** Of the oldest record held. */
+  readonly firstCounter: number;
+  /** Of the next record. */
+  readonly nextCounter: number;
+  /** In the last sequence number given. */
+  readonly second: number;
+  readonly lastArrivalMs: number;
+  readonly end?: ShardEnd;
+}
+
 /** `shardId-000000000007` */
 export function shardIdOf(number: number): string {
   return `shardId-${String(number).padStart(12, '0')}`;
@@ -46,7 +60,7 @@ export class Shard {
   readonly id: string;
   readonly origin: ShardOrigin;
   readonly startingSequenceNumber: SequenceNumber;
-  readonly log: RecordLog = new RecordLog();
+  readonly log: RecordLog;
   readonly writeLimit: WriteLimit = new WriteLimit();
   readonly readLimit: ReadLimit = new ReadLimit();
   /** Called after every append and at the end: a subscription that waits for news. */
@@ -57,14 +71,39 @@ export class Shard {
   #second: number;
   #lastArrivalMs: number;
 
-  constructor(origin: ShardOrigin) {
+  constructor(origin: ShardOrigin, log: RecordLog = new RecordLog()) {
     this.id = shardIdOf(origin.number);
     this.origin = origin;
+    this.log = log;
     this.#base = sequenceBase(origin.epoch, origin.number);
     this.#second = Math.max(0, Math.floor(origin.createdMs / 1000));
     this.#lastArrivalMs = origin.createdMs;
     this.startingSequenceNumber = sequenceNumberAt(this.#base, 0, this.#second);
     this.#next = this.startingSequenceNumber + SEQUENCE_STEP;
+  }
+
+  /** The shard of which `state` was taken, with the records from its `firstCounter` on. More than the state knew may be there. */
+  static restored(state: ShardState, records: readonly StoredRecord[]): Shard {
+    const shard = new Shard(state.origin, RecordLog.restored(state.firstCounter, records));
+    invariant(shard.log.nextCounter >= state.nextCounter, `${shard.id} has all of its records`);
+    const last = records.at(-1);
+    shard.#second = Math.max(state.second, last === undefined ? 0 : secondOf(last.sequenceNumber));
+    shard.#lastArrivalMs = Math.max(state.lastArrivalMs, last?.arrivalMs ?? 0);
+    shard.#next = sequenceNumberAt(shard.#base, shard.log.nextCounter, shard.#second);
+    shard.#end = state.end;
+    return shard;
+  }
+
+  get state(): ShardState {
+    const { firstCounter, nextCounter } = this.log;
+    const state = {
+      origin: this.origin,
+      firstCounter,
+      nextCounter,
+      second: this.#second,
+      lastArrivalMs: this.#lastArrivalMs,
+    };
+    return this.#end === undefined ? state : { ...state, end: this.#end };
   }
 
   /** Set once the shard was split or merged. */
@@ -91,6 +130,12 @@ export class Shard {
     const record: StoredRecord = { sequenceNumber, partitionKey, data, arrivalMs, sizeBytes };
     this.log.append(record);
     return record;
+  }
+
+  /** Undoes the appends from `counter` on, which nobody has seen: the same numbers are given again. */
+  takeBack(counter: number): void {
+    this.log.takeBack(counter);
+    this.#next = sequenceNumberAt(this.#base, counter, this.#second);
   }
 
   /** Ends the shard. */

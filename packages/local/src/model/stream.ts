@@ -8,8 +8,9 @@ import {
   invariant,
   unreachable,
 } from '@shardline/common';
-import type { StreamConsumer } from './consumers.ts';
-import { type ChildShard, Shard, type ShardOrigin } from './shard.ts';
+import { type ConsumerState, StreamConsumer } from './consumers.ts';
+import type { StoredRecord } from './record-log.ts';
+import { type ChildShard, Shard, type ShardOrigin, type ShardState } from './shard.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
@@ -27,6 +28,28 @@ export type StreamChange =
   /** One after another; a later step may end the shards that an earlier one opened. */
   | { readonly kind: 'reshard'; readonly steps: readonly Reshard[] };
 
+/** What never changes about a stream. */
+export type StreamIdentity = Pick<StreamState, 'name' | 'mode' | 'createdMs' | 'incarnation'>;
+
+/** When which change is made. */
+export interface PlannedChange {
+  readonly dueMs: number;
+  readonly change: StreamChange;
+}
+
+/** A stream without its records, as plain data: what a journal keeps. A field added to the class belongs here as well. */
+export interface StreamState {
+  readonly name: string;
+  readonly mode: StreamMode;
+  readonly createdMs: number;
+  readonly incarnation: number;
+  readonly retentionHours: number;
+  readonly nextShardNumber: number;
+  readonly change?: PlannedChange;
+  readonly consumers: readonly ConsumerState[];
+  readonly shards: readonly ShardState[];
+}
+
 const statusOf = { create: 'CREATING', delete: 'DELETING', reshard: 'UPDATING' } as const;
 
 const HOUR_MS = 3_600_000;
@@ -42,18 +65,56 @@ export class Stream {
   #open: Shard[] = [];
   #nextShardNumber = 0;
   #status: StreamStatus = 'ACTIVE';
-  #change: { readonly dueMs: number; readonly change: StreamChange } | undefined;
+  #change: PlannedChange | undefined;
   #retentionHours = DEFAULT_RETENTION_HOURS;
   /** When the first closed shard has outlived its records. */
   #expiryMs = Number.POSITIVE_INFINITY;
 
-  constructor(name: string, shardCount: number, mode: StreamMode, incarnation: number, now: number) {
+  private constructor({ name, mode, createdMs, incarnation }: StreamIdentity) {
     this.name = name;
     this.mode = mode;
-    this.createdMs = now;
+    this.createdMs = createdMs;
     this.incarnation = incarnation;
-    const epoch = epochAt(now, 0);
-    this.#open = evenRanges(shardCount).map((range) => this.#add({ range, createdMs: now, epoch, parentIds: [] }));
+  }
+
+  /** A new stream whose shards divide the hash key space evenly. */
+  static created(identity: StreamIdentity, shardCount: number): Stream {
+    const stream = new Stream(identity);
+    const { createdMs } = identity;
+    const epoch = epochAt(createdMs, 0);
+    stream.#open = evenRanges(shardCount).map((range) => stream.#add({ range, createdMs, epoch, parentIds: [] }));
+    return stream;
+  }
+
+  /** The stream of which `state` was taken. `recordsOf` gives a shard's records from its `firstCounter` on. */
+  static restored(state: StreamState, recordsOf: (shard: ShardState) => readonly StoredRecord[]): Stream {
+    const stream = new Stream(state);
+    stream.#retentionHours = state.retentionHours;
+    stream.#nextShardNumber = state.nextShardNumber;
+    for (const each of state.shards) {
+      const shard = Shard.restored(each, recordsOf(each));
+      stream.#shards.set(shard.id, shard);
+    }
+    stream.#open = inHashKeyOrder(stream.shards.filter((shard) => shard.isOpen));
+    for (const each of state.consumers) stream.consumers.set(each.name, StreamConsumer.restored(each));
+    if (state.change !== undefined) stream.begin(state.change.change, state.change.dueMs);
+    stream.#planExpiry();
+    return stream;
+  }
+
+  get state(): StreamState {
+    const { name, mode, createdMs, incarnation, retentionHours } = this;
+    const state = {
+      name,
+      mode,
+      createdMs,
+      incarnation,
+      retentionHours,
+      nextShardNumber: this.#nextShardNumber,
+      consumers: [...this.consumers.values()].map((consumer) => consumer.state),
+      shards: this.shards.map((shard) => shard.state),
+    };
+    return this.#change === undefined ? state : { ...state, change: this.#change };
   }
 
   get status(): StreamStatus {
@@ -110,19 +171,26 @@ export class Stream {
   }
 
   /** Does what has become due by `now`. */
-  settle(now: number): 'here' | 'gone' {
+  settle(now: number): 'as-before' | 'changed' | 'gone' {
+    let outcome: 'as-before' | 'changed' = 'as-before';
     const due = this.#change;
     if (due !== undefined && due.dueMs <= now) {
       if (due.change.kind === 'delete') return 'gone';
       this.#change = undefined;
       this.#status = 'ACTIVE';
       this.#apply(due.change, due.dueMs);
+      outcome = 'changed';
     }
-    if (this.#expiryMs < now) this.#expire(now);
+    if (this.#expiryMs < now) {
+      this.#expire(now);
+      outcome = 'changed';
+    }
     for (const consumer of this.consumers.values()) {
-      if (consumer.settle(now) === 'gone') this.consumers.delete(consumer.name);
+      const became = consumer.settle(now);
+      if (became === 'gone') this.consumers.delete(consumer.name);
+      if (became !== 'as-before') outcome = 'changed';
     }
-    return 'here';
+    return outcome;
   }
 
   setRetention(hours: number): void {
@@ -155,9 +223,7 @@ export class Stream {
       (child): ChildShard => ({ shardId: child.id, parentShards: parentIds, hashKeyRange: child.origin.range }),
     );
     for (const parent of parents) parent.close(childShards, atMs);
-    this.#open = [...this.#open.filter((shard) => !parents.includes(shard)), ...children].sort((a, b) =>
-      a.origin.range.start < b.origin.range.start ? -1 : 1,
-    );
+    this.#open = inHashKeyOrder([...this.#open.filter((shard) => !parents.includes(shard)), ...children]);
     this.#planExpiry();
     for (const parent of parents) parent.wake();
   }
@@ -182,6 +248,10 @@ export class Stream {
       if (end !== undefined) this.#expiryMs = Math.min(this.#expiryMs, end.atMs + this.retentionMs);
     }
   }
+}
+
+function inHashKeyOrder(shards: Shard[]): Shard[] {
+  return shards.sort((a, b) => (a.origin.range.start < b.origin.range.start ? -1 : 1));
 }
 
 function epochAt(now: number, atLeast: number): number {
