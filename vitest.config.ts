@@ -2,14 +2,21 @@
 // come built, as users get them, so `npm test` builds first.
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
-const project = (name: string, include: string[]) => ({ extends: true as const, test: { name, include } });
+const project = (name: string, include: string[], more: object = {}) => ({
+  extends: true as const,
+  test: { name, include, ...more },
+});
+/** What only AWS's own DynamoDB Local does. */
+const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
+const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
 
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       project('unit', ['packages/*/src/**/*.test.ts']),
-      project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts']),
+      project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], { exclude: [onDynamoDBLocal] }),
       project('tidy', ['tools/**/*.test.ts']),
+      project('dynamodb-local', ['packages/consumer/test/*lease-table*.test.ts', onDynamoDBLocal], withDynamoDBLocal),
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },

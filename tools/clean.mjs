@@ -1,5 +1,5 @@
 // @ts-check
-// `npm run clean`: deletes what builds and tests left (every dist, turbo's cache, coverage), nothing that git knows.
+// `npm run clean`: deletes what builds and tests left (every dist, turbo's cache, coverage, the built Java), nothing that git knows.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './install.mjs';
@@ -12,6 +12,7 @@ const folders = [
 for (const path of [
   '.turbo',
   'coverage',
+  'interop/java/.cache',
   ...folders.flatMap((folder) => [join(folder, 'dist'), join(folder, '.turbo')]),
 ]) {
   rmSync(join(root, path), { recursive: true, force: true });

@@ -60,6 +60,7 @@ const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
   'packages/simulation': ['common', 'producer', 'consumer', 'local'],
   examples: ['common', 'producer', 'consumer', 'local'],
   benchmarks: ['common', 'producer', 'consumer', 'local'],
+  interop: ['common', 'producer', 'consumer', 'local'],
 };
 const PUBLIC_PACKAGES: readonly string[] = ['common', 'producer', 'consumer', 'local'];
 

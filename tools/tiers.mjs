@@ -178,4 +178,14 @@ export const tiers = [
     programs: ['python3'],
     timeoutMs: 6 * minuteMs,
   },
+  {
+    name: 'dynamodb-local',
+    group: 'more',
+    what: "the lease table's tests once more, against AWS's DynamoDB Local",
+    command: [...vitest, '--project', 'dynamodb-local'],
+    counts: 'vitest',
+    needs: ['build'],
+    programs: ['java', 'mvn'],
+    timeoutMs: 6 * minuteMs,
+  },
 ];

@@ -1,5 +1,5 @@
-// What only the lease table in DynamoDB does: making and checking the table, keeping what it doesn't know, living without
-// the owner index, and failing in time with a name for what failed.
+// What only the lease table in DynamoDB does: making and checking the table, keeping what it doesn't know, and failing in
+// time with a name for what failed. All of it holds on dynalite and on AWS's DynamoDB Local.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -145,20 +145,6 @@ describe('open', () => {
       code: 'LEASE_TABLE_FORMAT',
       message: expect.stringContaining('got CLIENT_VERSION_UPGRADE_FROM_2X'),
     });
-  });
-
-  it('does without the owner index where it cannot be had', async () => {
-    await createTable({ TableName: 'noindex', ...leaseTableSchema });
-    const { logger, lines } = recordingLogger();
-    const table = tableOf('noindex', { logger });
-    await table.open();
-    expect(lines.map((line) => line.message)).toEqual(['no owner index; leases are found by scanning']);
-    for (const leaseOwner of ['w1', 'w2']) {
-      const row = { ...lease(`of ${leaseOwner}`), leaseOwner };
-      await table.run({ kind: 'createLease', lease: row, leaseKey: row.leaseKey, tenure: undefined });
-    }
-    const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1' });
-    expect(leases.map((row) => row.leaseKey)).toEqual(['of w1']);
   });
 });
 

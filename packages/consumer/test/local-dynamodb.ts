@@ -1,7 +1,16 @@
-// The DynamoDB that this package's tests run against, over a real socket of the loopback.
+// The DynamoDB that this package's tests run against, over a real socket of the loopback: dynalite, started here, or the one
+// whose endpoint the vitest project hands in (AWS's DynamoDB Local: interop/dynamodb-local).
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { createDynamoDBClient } from '@shardline/common';
 import { startLocalDynamoDB } from '@shardline/local';
+import { inject } from 'vitest';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Absent in the projects that need none from outside. */
+    readonly dynamoDBEndpoint?: string;
+  }
+}
 
 export interface TestDynamoDB {
   readonly endpoint: string;
@@ -15,14 +24,16 @@ export const testCredentials: { accessKeyId: string; secretAccessKey: string } =
 };
 
 export async function startTestDynamoDB(): Promise<TestDynamoDB> {
-  const server = await startLocalDynamoDB();
-  const client = createDynamoDBClient(server.clientConfig);
+  const given = inject('dynamoDBEndpoint');
+  const server = given === undefined ? await startLocalDynamoDB() : undefined;
+  const endpoint = given ?? server?.endpoint ?? '';
+  const client = createDynamoDBClient({ endpoint, region: 'us-east-1', credentials: testCredentials });
   return {
-    endpoint: server.endpoint,
+    endpoint,
     client,
     close: async () => {
       client.destroy();
-      await server.close();
+      await server?.close();
     },
   };
 }

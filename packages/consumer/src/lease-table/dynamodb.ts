@@ -102,8 +102,9 @@ export class DynamoDBLeaseTable implements LeaseTable {
     const found = (await this.#describe()) ?? (await this.#create());
     this.#checkFormat(found);
     await this.#untilActive(found);
-    if (!found.GlobalSecondaryIndexes?.some((index) => index.IndexName === OWNER_INDEX)) await this.#addIndex(found);
+    // Before the index: the table of a fleet that we must not join stays as it is.
     await this.#joinFleet();
+    if (!hasOwnerIndex(found)) await this.#addIndex(found);
   }
 
   // --- opening ---
@@ -185,7 +186,8 @@ export class DynamoDBLeaseTable implements LeaseTable {
       await this.#calls.call('dynamodb:UpdateTable', (options) => this.#client.send(command, options));
       logger.info({ table: tableName, index: OWNER_INDEX }, 'adding the owner index to the lease table');
     } catch (error) {
-      if (awsCodeOf(error) === 'ResourceInUseException') return;
+      // Another worker adds it, or has added it since we looked.
+      if (awsCodeOf(error) === 'ResourceInUseException' || hasOwnerIndex(await this.#describe())) return;
       logger.warn({ table: tableName, index: OWNER_INDEX, err: error }, 'no owner index; leases are found by scanning');
     }
   }
@@ -533,6 +535,10 @@ function badFormat(tableName: string, expected: string, got: string): OperatingE
 
 function unavailable(tableName: string, text: string): OperatingError {
   return new OperatingError('LEASE_TABLE_UNAVAILABLE', `table ${tableName} ${text}`, { retryable: true });
+}
+
+function hasOwnerIndex(table: TableDescription | undefined): boolean {
+  return table?.GlobalSecondaryIndexes?.some((index) => index.IndexName === OWNER_INDEX) ?? false;
 }
 
 function ownerIndex(): {

@@ -1,0 +1,75 @@
+// A running Java program of ours: it says what happens in lines of JSON on its standard output, and ends when its standard
+// input does, so none outlives the tests, however these end. What it writes to stderr is kept for the message of a failure.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { buildJava, type JavaProgramName } from './build.ts';
+
+export interface JavaStart {
+  readonly program: JavaProgramName;
+  readonly mainClass: string;
+  /** Before the class: system properties, memory. */
+  readonly jvmArgs?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Called with every line of JSON. */
+  readonly onLine: (line: unknown) => void;
+}
+
+/** Two cores are shared by servers, clients and tests: compile fast rather than well, and collect garbage without threads. */
+const FRUGAL = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xmx384m'];
+const KEPT_STDERR = 20_000;
+const END_TIMEOUT_MS = 15_000;
+
+export class JavaProcess {
+  readonly #child: ChildProcess;
+  readonly #name: string;
+  readonly #ended: Promise<number | undefined>;
+  #stderr = '';
+
+  static async start(options: JavaStart): Promise<JavaProcess> {
+    return new JavaProcess(await buildJava(options.program), options);
+  }
+
+  private constructor(classPath: string, { mainClass, jvmArgs = FRUGAL, environment = {}, onLine }: JavaStart) {
+    this.#name = mainClass;
+    const child = spawn('java', [...jvmArgs, '-cp', classPath, mainClass], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
+    this.#child = child;
+    // It may be gone before its standard input is closed.
+    child.stdin.on('error', () => undefined);
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR);
+    });
+    const lines = createInterface(child.stdout);
+    lines.on('line', (line) => onLine(JSON.parse(line)));
+    // 'close' comes after the last line.
+    this.#ended = once(child, 'close').then(([code]) => code ?? undefined);
+  }
+
+  /** The last it said on stderr. */
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Rejects when the process has ended, with what it said last: to race against whatever is waited for. */
+  async untilBroken(): Promise<never> {
+    const code = await this.#ended;
+    throw new Error(`${this.#name} ended with ${code ?? 'a signal'}:\n${this.#stderr}`);
+  }
+
+  /** SIGTERM, which asks for an orderly end. @returns the exit code, undefined when it ended by a signal. */
+  terminate(): Promise<number | undefined> {
+    this.#child.kill('SIGTERM');
+    return this.#ended;
+  }
+
+  /** Ends it by closing its standard input, and by force if that does not help. */
+  async end(): Promise<void> {
+    this.#child.stdin?.end();
+    const force = setTimeout(() => this.#child.kill('SIGKILL'), END_TIMEOUT_MS);
+    await this.#ended;
+    clearTimeout(force);
+  }
+}

@@ -1,0 +1,164 @@
+// The owner index added by UpdateTable to a table that was made without one, as older releases of the KCL left it: on AWS's
+// DynamoDB Local, since dynalite cannot do it.
+import {
+  CreateTableCommand,
+  type CreateTableCommandInput,
+  DescribeTableCommand,
+  type DynamoDBClient,
+  type GlobalSecondaryIndexDescription,
+  PutItemCommand,
+} from '@aws-sdk/client-dynamodb';
+import { evenRanges, type HashKeyRange, type Logger, parseCheckpoint, silentLogger } from '@shardline/common';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { newLease } from '../../src/coordination/lease.ts';
+import { DynamoDBLeaseTable, OWNER_INDEX } from '../../src/lease-table/dynamodb.ts';
+import { startTestDynamoDB, type TestDynamoDB } from '../local-dynamodb.ts';
+
+let dynamodb: TestDynamoDB;
+beforeAll(async () => {
+  dynamodb = await startTestDynamoDB();
+});
+afterAll(async () => {
+  await dynamodb.close();
+});
+
+/** A table with the key of a lease table and no index. */
+async function bareTable(TableName: string, billing: Partial<CreateTableCommandInput> = {}): Promise<void> {
+  await dynamodb.client.send(
+    new CreateTableCommand({
+      TableName,
+      BillingMode: 'PAY_PER_REQUEST',
+      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
+      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
+      ...billing,
+    }),
+  );
+}
+
+function leaseTable(tableName: string, workerId = 'w1', logger: Logger = silentLogger): DynamoDBLeaseTable {
+  return new DynamoDBLeaseTable({ client: dynamodb.client, tableName, workerId, logger });
+}
+
+async function createLease(table: DynamoDBLeaseTable, leaseKey: string, leaseOwner: string): Promise<void> {
+  const shard = { shardId: leaseKey, parentShardIds: [], hashKeyRange: evenRanges(1)[0] as HashKeyRange };
+  const lease = { ...newLease(shard, parseCheckpoint('LATEST')), leaseOwner };
+  await table.run({ kind: 'createLease', lease, leaseKey, tenure: undefined });
+}
+
+async function ownerKeys(table: DynamoDBLeaseTable, owner: string): Promise<string[]> {
+  const { leases } = await table.run({ kind: 'discoverLeases', owner });
+  return leases.map((lease) => lease.leaseKey).sort();
+}
+
+async function indexes(TableName: string): Promise<GlobalSecondaryIndexDescription[]> {
+  const { Table } = await dynamodb.client.send(new DescribeTableCommand({ TableName }));
+  return Table?.GlobalSecondaryIndexes ?? [];
+}
+
+function watchfulLogger(): { logger: Logger; warnings: unknown[] } {
+  const warnings: unknown[] = [];
+  return { logger: { ...silentLogger, warn: (...line: unknown[]) => void warnings.push(line) }, warnings };
+}
+
+function untilActive(tableName: string): Promise<void> {
+  const check = async (): Promise<void> => {
+    expect((await indexes(tableName)).map((index) => index.IndexStatus)).toEqual(['ACTIVE']);
+  };
+  return vi.waitFor(check, { timeout: 20_000, interval: 50 });
+}
+
+/** The operations that `work` calls, in order. */
+async function operationsOf(client: DynamoDBClient, work: () => Promise<unknown>): Promise<string[]> {
+  const called: string[] = [];
+  client.middlewareStack.add(
+    (next, { commandName = '?' }) => {
+      return (args) => {
+        called.push(commandName);
+        return next(args);
+      };
+    },
+    { step: 'initialize', name: 'operations' },
+  );
+  try {
+    await work();
+  } finally {
+    client.middlewareStack.remove('operations');
+  }
+  return called;
+}
+
+it('is added with the KCL’s schema, and finds the leases that were there before it', async () => {
+  await bareTable('bare');
+  const table = leaseTable('bare');
+  await createLease(table, 'before', 'w1');
+  await table.open();
+  await untilActive('bare');
+  await createLease(table, 'after', 'w1');
+  await createLease(table, 'other', 'w2');
+  expect(await indexes('bare')).toMatchObject([
+    {
+      IndexName: OWNER_INDEX,
+      KeySchema: [
+        { AttributeName: 'leaseOwner', KeyType: 'HASH' },
+        { AttributeName: 'leaseKey', KeyType: 'RANGE' },
+      ],
+      Projection: { ProjectionType: 'KEYS_ONLY' },
+    },
+  ]);
+  const operations = await operationsOf(dynamodb.client, async () => {
+    expect(await ownerKeys(table, 'w1')).toEqual(['after', 'before']);
+  });
+  expect(operations).toEqual(['QueryCommand', 'GetItemCommand', 'GetItemCommand']);
+});
+
+it('is added once by a crowd of workers, and none of them thinks that it does without', async () => {
+  await bareTable('many');
+  const { logger, warnings } = watchfulLogger();
+  const tables = Array.from({ length: 8 }, (_, n) => leaseTable('many', `w${n}`, logger));
+  await Promise.all(tables.map((table) => table.open()));
+  await untilActive('many');
+  expect(warnings).toEqual([]);
+});
+
+it('is not missed by a worker that looked for it before another one added it', async () => {
+  await bareTable('late');
+  const other = await startTestDynamoDB();
+  let lookedForIt = (): void => undefined;
+  const looked = new Promise<void>((resolve) => {
+    lookedForIt = resolve;
+  });
+  other.client.middlewareStack.add(
+    (next, { commandName }) =>
+      async (args) => {
+        if (commandName !== 'UpdateTableCommand') return next(args);
+        lookedForIt();
+        await untilActive('late');
+        return next(args);
+      },
+    { step: 'initialize' },
+  );
+  const { logger, warnings } = watchfulLogger();
+  const slow = new DynamoDBLeaseTable({ client: other.client, tableName: 'late', workerId: 'w2', logger });
+  const opening = slow.open();
+  await looked;
+  await leaseTable('late').open();
+  await opening;
+  expect(warnings).toEqual([]);
+  await other.close();
+});
+
+it('is not added to the table of a fleet that speaks the protocol of the KCL 2.x', async () => {
+  await bareTable('fleet-2x');
+  const Item = { leaseKey: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_2X' } };
+  await dynamodb.client.send(new PutItemCommand({ TableName: 'fleet-2x', Item }));
+  await expect(leaseTable('fleet-2x').open()).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
+  expect(await indexes('fleet-2x')).toEqual([]);
+});
+
+it('has the throughput of a table that is provisioned', async () => {
+  const ProvisionedThroughput = { ReadCapacityUnits: 7, WriteCapacityUnits: 9 };
+  await bareTable('provisioned', { BillingMode: 'PROVISIONED', ProvisionedThroughput });
+  await leaseTable('provisioned').open();
+  await untilActive('provisioned');
+  expect(await indexes('provisioned')).toMatchObject([{ ProvisionedThroughput }]);
+});
