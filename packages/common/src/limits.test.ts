@@ -9,6 +9,8 @@ const sentences: Record<keyof typeof limits, [string, number]> = {
   MAX_RECORD_BYTES: ['a stream takes records of at most 10 MiB', 10_485_760],
   MAX_PARTITION_KEY_UNITS: ['a partition key has at most 256 characters', 256],
   MAX_STREAM_NAME_LENGTH: ['a stream name has at most 128 characters', 128],
+  DEFAULT_MAX_SHARDS_PER_STREAM: ['UpdateShardCount scales a stream to at most 10000 shards', 10_000],
+  MAX_SHARD_COUNT_UPDATES_PER_DAY: ['UpdateShardCount may be called ten times in 24 hours', 10],
   SHARD_WRITE_BYTES_PER_SECOND: ['a shard takes 1 MiB a second', 1_048_576],
   SHARD_WRITE_RECORDS_PER_SECOND: ['a shard takes 1,000 records a second', 1000],
   SHARD_READ_BYTES_PER_SECOND: ['a shard gives 2 MiB a second to its polling consumers', 2_097_152],

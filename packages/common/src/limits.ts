@@ -18,6 +18,11 @@ export const MAX_PARTITION_KEY_UNITS = 256;
 /** A stream name (API_CreateStream, StreamName: 1 to 128 of [a-zA-Z0-9_.-]). */
 export const MAX_STREAM_NAME_LENGTH = 128;
 
+/** Open shards of one stream after UpdateShardCount (API_UpdateShardCount: 10000 unless raised). */
+export const DEFAULT_MAX_SHARDS_PER_STREAM = 10_000;
+/** UpdateShardCount calls for one stream in a rolling 24 hours (API_UpdateShardCount: ten). */
+export const MAX_SHARD_COUNT_UPDATES_PER_DAY = 10;
+
 /** Written to one shard in a second, data and partition keys (Quotas and limits: 1 MB, counted as MiB by the KPL and here). */
 export const SHARD_WRITE_BYTES_PER_SECOND: number = 1 * MIB;
 /** Kinesis records written to one shard in a second (Quotas and limits). */

@@ -1,4 +1,5 @@
 // The model's public face: what the shell and the simulator use.
+export type { StreamCapacity, StreamMode } from './capacity.ts';
 export * from './consumers.ts';
 export * from './errors.ts';
 export type { AppendedRecords, Journal, RestoredModel } from './journal.ts';
@@ -17,4 +18,4 @@ export type { StoredRecord } from './record-log.ts';
 export { shardNumberOf } from './sequence.ts';
 export type { ChildShard, Shard, ShardEnd, ShardOrigin, ShardState } from './shard.ts';
 export type { ShardFilter } from './shard-filter.ts';
-export type { PlannedChange, Stream, StreamChange, StreamMode, StreamState, StreamStatus } from './stream.ts';
+export type { PlannedChange, Stream, StreamChange, StreamState, StreamStatus } from './stream.ts';

@@ -14,6 +14,15 @@ import {
   MAX_RETENTION_HOURS,
   type SequenceNumber,
 } from '@shardline/common';
+import {
+  type Account,
+  initialCapacity,
+  ON_DEMAND_SHARDS,
+  refuseOnDemand,
+  refuseOverShardLimit,
+  type StreamMode,
+  shardCountChange,
+} from './capacity.ts';
 import { StreamConsumer, type Subscription } from './consumers.ts';
 import { KinesisError } from './errors.ts';
 import { openIterator, sealIterator } from './iterator.ts';
@@ -24,11 +33,11 @@ import type { StoredRecord } from './record-log.ts';
 import { mergedRange, splitRanges } from './reshard.ts';
 import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
 import { filterOfParts, filterParts, filterShards, type ShardFilter } from './shard-filter.ts';
-import { type Reshard, Stream, type StreamChange, type StreamMode } from './stream.ts';
+import { Stream, type StreamChange } from './stream.ts';
 import { openToken, sealToken } from './token.ts';
 
 export interface KinesisModelOptions {
-  /** Whether a shard's and a consumer's rates are limited as on AWS. Default true. Limits of a request always hold. */
+  /** Whether rates, and how often a stream is rescaled, are limited as on AWS. Default true. Limits of a request always hold. */
   readonly limits?: boolean;
   /** How long a new stream is CREATING, ms. Default 0: it is ACTIVE at once. */
   readonly createStreamMs?: number;
@@ -96,9 +105,6 @@ export type ListShardsRequest =
     }
   | { readonly nextToken: string; readonly maxResults?: number | undefined };
 
-/** Default shard count of an on-demand stream. */
-const ON_DEMAND_SHARDS = 4;
-
 export class KinesisModel {
   readonly limits: boolean;
   readonly #options: Required<Omit<KinesisModelOptions, 'limits' | 'journal' | 'restored'>>;
@@ -138,8 +144,9 @@ export class KinesisModel {
       throw new KinesisError('ResourceInUseException', `${this.#where(name)} already exists.`);
     }
     const count = shardCount ?? (mode === 'ON_DEMAND' ? ON_DEMAND_SHARDS : 1);
-    this.#refuseOverShardLimit(count);
-    const stream = Stream.created({ name, mode, createdMs: now, incarnation: ++this.#incarnations }, count);
+    refuseOverShardLimit(this.#account, count);
+    const identity = { name, createdMs: now, incarnation: ++this.#incarnations };
+    const stream = Stream.created(identity, initialCapacity(mode), count);
     this.#streams.set(name, stream);
     this.#begin(stream, { kind: 'create' }, this.#options.createStreamMs, now);
   }
@@ -228,9 +235,10 @@ export class KinesisModel {
     const stream = this.stream(streamName, now);
     const shard = this.#shard(stream, shardId);
     this.#refuseUnless(stream, 'ACTIVE');
+    refuseOnDemand(stream, this.#account);
     const ranges = splitRanges(shard, newStartingHashKey, this.#within(streamName));
-    this.#refuseOverShardLimit(1);
-    this.#beginReshard(stream, [{ parentIds: [shard.id], ranges }], now);
+    refuseOverShardLimit(this.#account, 1);
+    this.#beginUpdate(stream, { kind: 'reshard', steps: [{ parentIds: [shard.id], ranges }] }, now);
   }
 
   /** Merges two open shards whose ranges touch. */
@@ -242,8 +250,25 @@ export class KinesisModel {
     const shard = this.#shard(stream, shardId);
     const adjacent = this.#shard(stream, adjacentShardId);
     this.#refuseUnless(stream, 'ACTIVE');
+    refuseOnDemand(stream, this.#account);
     const range = mergedRange(shard, adjacent, this.#within(streamName));
-    this.#beginReshard(stream, [{ parentIds: [shard.id, adjacent.id], ranges: [range] }], now);
+    const step = { parentIds: [shard.id, adjacent.id], ranges: [range] };
+    this.#beginUpdate(stream, { kind: 'reshard', steps: [step] }, now);
+  }
+
+  /**
+   * Splits and merges shards until there are `targetShardCount` of even ranges.
+   * @throws ResourceInUseException, ValidationException in on-demand mode, LimitExceededException
+   */
+  updateShardCount(
+    { streamName, targetShardCount }: { streamName: string; targetShardCount: number },
+    now: number,
+  ): { readonly currentShardCount: number } {
+    const stream = this.stream(streamName, now);
+    this.#refuseUnless(stream, 'ACTIVE');
+    const currentShardCount = stream.openShards.length;
+    this.#beginUpdate(stream, shardCountChange(stream, targetShardCount, this.#account, now), now);
+    return { currentShardCount };
   }
 
   // ---- writing
@@ -432,8 +457,12 @@ export class KinesisModel {
 
   // ---- what several of them need
 
-  #beginReshard(stream: Stream, steps: readonly Reshard[], now: number): void {
-    this.#begin(stream, { kind: 'reshard', steps }, this.#options.reshardMs, now);
+  get #account(): Account {
+    return { ...this.#options, limits: this.limits, streams: this.#streams.values() };
+  }
+
+  #beginUpdate(stream: Stream, change: StreamChange, now: number): void {
+    this.#begin(stream, change, this.#options.reshardMs, now);
   }
 
   #begin(stream: Stream, change: StreamChange, forMs: number, now: number): void {
@@ -521,17 +550,6 @@ export class KinesisModel {
     throw new KinesisError(
       'ResourceInUseException',
       `${this.#where(stream.name)} not ${allowed[0]}, instead in state ${stream.status}`,
-    );
-  }
-
-  #refuseOverShardLimit(additional: number): void {
-    const { shardLimit, accountId } = this.#options;
-    let open = additional;
-    for (const stream of this.#streams.values()) open += stream.openShards.length;
-    if (open <= shardLimit) return;
-    throw new KinesisError(
-      'LimitExceededException',
-      `This request would exceed the shard limit for the account ${accountId}. Current shard count for the account: ${open - additional}. Limit: ${shardLimit}. Number of additional shards that would have resulted from this request: ${additional}.`,
     );
   }
 

@@ -8,12 +8,12 @@ import {
   invariant,
   unreachable,
 } from '@shardline/common';
+import type { StreamCapacity, StreamMode } from './capacity.ts';
 import { type ConsumerState, StreamConsumer } from './consumers.ts';
 import type { StoredRecord } from './record-log.ts';
 import { type ChildShard, Shard, type ShardOrigin, type ShardState } from './shard.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
-export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
 
 /** Shards that end together, and the ranges of those that go on in their place. */
 export interface Reshard {
@@ -29,7 +29,7 @@ export type StreamChange =
   | { readonly kind: 'reshard'; readonly steps: readonly Reshard[] };
 
 /** What never changes about a stream. */
-export type StreamIdentity = Pick<StreamState, 'name' | 'mode' | 'createdMs' | 'incarnation'>;
+export type StreamIdentity = Pick<StreamState, 'name' | 'createdMs' | 'incarnation'>;
 
 /** When which change is made. */
 export interface PlannedChange {
@@ -40,9 +40,9 @@ export interface PlannedChange {
 /** A stream without its records, as plain data: what a journal keeps. A field added to the class belongs here as well. */
 export interface StreamState {
   readonly name: string;
-  readonly mode: StreamMode;
   readonly createdMs: number;
   readonly incarnation: number;
+  readonly capacity: StreamCapacity;
   readonly retentionHours: number;
   readonly nextShardNumber: number;
   readonly change?: PlannedChange;
@@ -56,7 +56,8 @@ const HOUR_MS = 3_600_000;
 
 export class Stream {
   readonly name: string;
-  readonly mode: StreamMode;
+  /** Replaced as a whole when one of its settings changes. */
+  capacity: StreamCapacity;
   readonly createdMs: number;
   /** Tells this stream from an earlier one of the same name, in tokens. */
   readonly incarnation: number;
@@ -70,16 +71,16 @@ export class Stream {
   /** When the first closed shard has outlived its records. */
   #expiryMs = Number.POSITIVE_INFINITY;
 
-  private constructor({ name, mode, createdMs, incarnation }: StreamIdentity) {
+  private constructor({ name, createdMs, incarnation }: StreamIdentity, capacity: StreamCapacity) {
     this.name = name;
-    this.mode = mode;
+    this.capacity = capacity;
     this.createdMs = createdMs;
     this.incarnation = incarnation;
   }
 
   /** A new stream whose shards divide the hash key space evenly. */
-  static created(identity: StreamIdentity, shardCount: number): Stream {
-    const stream = new Stream(identity);
+  static created(identity: StreamIdentity, capacity: StreamCapacity, shardCount: number): Stream {
+    const stream = new Stream(identity, capacity);
     const { createdMs } = identity;
     const epoch = epochAt(createdMs, 0);
     stream.#open = evenRanges(shardCount).map((range) => stream.#add({ range, createdMs, epoch, parentIds: [] }));
@@ -88,7 +89,7 @@ export class Stream {
 
   /** The stream of which `state` was taken. `recordsOf` gives a shard's records from its `firstCounter` on. */
   static restored(state: StreamState, recordsOf: (shard: ShardState) => readonly StoredRecord[]): Stream {
-    const stream = new Stream(state);
+    const stream = new Stream(state, state.capacity);
     stream.#retentionHours = state.retentionHours;
     stream.#nextShardNumber = state.nextShardNumber;
     for (const each of state.shards) {
@@ -103,18 +104,22 @@ export class Stream {
   }
 
   get state(): StreamState {
-    const { name, mode, createdMs, incarnation, retentionHours } = this;
+    const { name, createdMs, incarnation, capacity, retentionHours } = this;
     const state = {
       name,
-      mode,
       createdMs,
       incarnation,
+      capacity,
       retentionHours,
       nextShardNumber: this.#nextShardNumber,
       consumers: [...this.consumers.values()].map((consumer) => consumer.state),
       shards: this.shards.map((shard) => shard.state),
     };
     return this.#change === undefined ? state : { ...state, change: this.#change };
+  }
+
+  get mode(): StreamMode {
+    return this.capacity.mode;
   }
 
   get status(): StreamStatus {
@@ -137,6 +142,11 @@ export class Stream {
   /** The shards that take records, by hash key. */
   get openShards(): readonly Shard[] {
     return this.#open;
+  }
+
+  /** What the next shard to be opened is called by. */
+  get nextShardNumber(): number {
+    return this.#nextShardNumber;
   }
 
   shard(shardId: string): Shard | undefined {
@@ -203,15 +213,22 @@ export class Stream {
       case 'create':
         break;
       case 'reshard':
-        for (const step of change.steps) this.#reshard(step, atMs);
+        this.#reshard(change.steps, atMs);
         break;
       default:
         unreachable(change);
     }
   }
 
+  #reshard(steps: readonly Reshard[], atMs: number): void {
+    const closed = steps.flatMap((step) => this.#replace(step, atMs));
+    this.#open = inHashKeyOrder(this.shards.filter((shard) => shard.isOpen));
+    this.#planExpiry();
+    for (const shard of closed) shard.wake();
+  }
+
   /** Closes the parents and opens a shard for each range in their place. */
-  #reshard({ parentIds, ranges }: Reshard, atMs: number): void {
+  #replace({ parentIds, ranges }: Reshard, atMs: number): Shard[] {
     const parents = parentIds.map((id) => {
       const parent = this.#shards.get(id);
       invariant(parent !== undefined, `${id} is there until it has been resharded`);
@@ -223,9 +240,7 @@ export class Stream {
       (child): ChildShard => ({ shardId: child.id, parentShards: parentIds, hashKeyRange: child.origin.range }),
     );
     for (const parent of parents) parent.close(childShards, atMs);
-    this.#open = inHashKeyOrder([...this.#open.filter((shard) => !parents.includes(shard)), ...children]);
-    this.#planExpiry();
-    for (const parent of parents) parent.wake();
+    return parents;
   }
 
   #add(origin: Omit<ShardOrigin, 'number'>): Shard {
