@@ -57,8 +57,13 @@ export interface ConsumerOptions {
 
   /** How long a lease stays with a worker that no longer renews it: from 100, default 10000. Equal for all workers. */
   readonly failoverTimeMs?: number;
-  /** How often the leader balances: from 50, default twice `failoverTimeMs`. Leases are looked for twice as often. */
+  /** How often the leader balances: from 50, default twice `failoverTimeMs`. */
   readonly leaseAssignmentIntervalMs?: number;
+  /**
+   * How often a worker looks for leases that it was given: from 50, default 500. One query of the owner index each time, of as
+   * many rows as the worker has leases. It bounds how long a shard rests while a worker hands it to another.
+   */
+  readonly leaseDiscoveryIntervalMs?: number;
   /** How long the leader's row lasts without a heartbeat: from 100, default three times `failoverTimeMs`. */
   readonly leaderLeaseDurationMs?: number;
   /** How often the leader looks for shards without lease: from 100, default 60000. */
@@ -114,6 +119,7 @@ type NumberName = {
 const numbers: Readonly<Record<NumberName, Bounds>> = {
   failoverTimeMs: { byDefault: always(10_000), min: 100 },
   leaseAssignmentIntervalMs: { byDefault: (failoverTimeMs) => 2 * failoverTimeMs, min: 50 },
+  leaseDiscoveryIntervalMs: { byDefault: always(500), min: 50 },
   leaderLeaseDurationMs: { byDefault: (failoverTimeMs) => 3 * failoverTimeMs, min: 100 },
   shardSyncIntervalMs: { byDefault: always(60_000), min: 100 },
   parentShardPollIntervalMs: { byDefault: always(2_000), min: 50 },
@@ -224,6 +230,7 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     initialPosition: options.initialPosition,
     failoverTimeMs,
     leaseAssignmentIntervalMs: options.leaseAssignmentIntervalMs,
+    leaseDiscoveryIntervalMs: options.leaseDiscoveryIntervalMs,
     leaderLeaseDurationMs: options.leaderLeaseDurationMs,
     shardSyncIntervalMs: options.shardSyncIntervalMs,
     parentShardPollIntervalMs: options.parentShardPollIntervalMs,

@@ -41,6 +41,7 @@ export async function startCloud(): Promise<Cloud> {
 export const quick: Partial<ConsumerOptions> = {
   failoverTimeMs: 1_500,
   leaseAssignmentIntervalMs: 200,
+  leaseDiscoveryIntervalMs: 100,
   shardSyncIntervalMs: 500,
   parentShardPollIntervalMs: 50,
   checkpointIntervalMs: 50,

@@ -113,7 +113,7 @@ describe('open', () => {
   it('is for many workers at once', async () => {
     const tables = Array.from({ length: 5 }, (_, n) => tableOf('crowd', { workerId: `w${n}` }));
     await Promise.all(tables.map((table) => table.open()));
-    expect(await tables[0]?.run({ kind: 'readTable' })).toEqual({ leases: [], workers: [] });
+    expect(await tables[0]?.run({ kind: 'readTable', for: 'leader' })).toEqual({ leases: [], workers: [] });
   });
 
   it.each([
@@ -214,7 +214,7 @@ describe('rows and attributes of others', () => {
     await table.run({ kind: 'createLease', lease: lease('good'), leaseKey: 'good', tenure: undefined });
     await put('spoilt', { leaseKey: { S: 'bad' }, leaseCounter: { S: 'x' }, checkpoint: { S: 'LATEST' } });
     for (const _ of [1, 2]) {
-      const { leases } = await table.run({ kind: 'readTable' });
+      const { leases } = await table.run({ kind: 'readTable', for: 'leader' });
       expect(leases.map((row) => row.leaseKey)).toEqual(['good']);
     }
     expect(lines).toEqual([
@@ -233,9 +233,9 @@ describe('rows and attributes of others', () => {
       const row = { leaseKey: { S: `k${n}` }, leaseCounter: { N: '0' }, leaseOwner: { S: 'w1' } };
       await put('pages', { ...row, checkpoint: { S: 'LATEST' }, pad });
     }
-    const { leases } = await table.run({ kind: 'readTable' });
+    const { leases } = await table.run({ kind: 'readTable', for: 'leader' });
     expect(leases.map((row) => row.leaseKey).sort()).toEqual(['k1', 'k2', 'k3', 'k4', 'k5']);
-    expect((await table.run({ kind: 'discoverLeases', owner: 'w1' })).leases).toHaveLength(5);
+    expect((await table.run({ kind: 'discoverLeases', owner: 'w1', held: [] })).leases).toHaveLength(5);
   });
 });
 
@@ -309,7 +309,7 @@ describe('failures', () => {
     const opening = expect(table.open()).rejects.toMatchObject({ code: 'CLOSED' });
     await table.close();
     await opening;
-    await expect(table.run({ kind: 'readTable' })).rejects.toMatchObject({ code: 'CLOSED' });
+    await expect(table.run({ kind: 'readTable', for: 'leader' })).rejects.toMatchObject({ code: 'CLOSED' });
     await close();
   });
 });

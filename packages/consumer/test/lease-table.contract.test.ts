@@ -353,8 +353,15 @@ describe.each([
     await create(lease({ leaseKey: 'coming', leaseOwner: 'w1', checkpointOwner: 'w2' }));
     await create(lease({ leaseKey: 'going', leaseOwner: 'w2', checkpointOwner: 'w1' }));
     await create(lease({ leaseKey: 'free' }));
-    const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1' });
+    const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1', held: [] });
     expect(leases.map((row) => row.leaseKey).sort()).toEqual(['coming', 'mine']);
+  });
+
+  it('discoverLeases leaves out what the worker holds', async () => {
+    await create(lease({ leaseKey: 'new', leaseOwner: 'w1' }));
+    await create(lease({ leaseKey: 'held', leaseOwner: 'w1' }));
+    const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1', held: ['held', 'gone'] });
+    expect(leases.map((row) => row.leaseKey)).toEqual(['new']);
   });
 
   it('readTable tells leases and workers apart from each other and from the leader', async () => {
@@ -364,7 +371,7 @@ describe.each([
     await table.run({ kind: 'reportWorker', workerId: 'w2' });
     await table.run({ kind: 'reportWorker', workerId: 'w2' });
     await table.run({ kind: 'writeLeader', leader: leader('w1', 'v1'), expectedVersion: undefined });
-    const { leases, workers } = await table.run({ kind: 'readTable' });
+    const { leases, workers } = await table.run({ kind: 'readTable', for: 'leader' });
     expect(leases.map((row) => row.leaseKey).sort()).toEqual(['a', 'b']);
     const row = { lastUpdateSeconds: 1_700_000_000, ageMs: 250 };
     expect([...workers].sort(byWorker)).toEqual([
@@ -373,7 +380,7 @@ describe.each([
     ]);
     await table.run({ kind: 'forgetWorker', workerId: 'w1' });
     await table.run({ kind: 'forgetWorker', workerId: 'w1' });
-    expect((await table.run({ kind: 'readTable' })).workers).toEqual([{ workerId: 'w2', ...row }]);
+    expect((await table.run({ kind: 'readTable', for: 'leader' })).workers).toEqual([{ workerId: 'w2', ...row }]);
   });
 
   describe('the Leader row', () => {
@@ -463,9 +470,9 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
     case 'readLeases':
       return { kind: 'readLeases', leaseKeys: [leaseKey, 'c'], leaseKey, tenure };
     case 'discover':
-      return { kind: 'discoverLeases', owner };
+      return { kind: 'discoverLeases', owner, held: [] };
     case 'readTable':
-      return { kind: 'readTable' };
+      return { kind: 'readTable', for: 'leader' };
     case 'leader': {
       const expectedVersion = right ? table.leader?.version : flag ? `v${number}` : undefined;
       return { kind: 'writeLeader', leader: leader(owner, `v${number}`), expectedVersion };
@@ -510,7 +517,7 @@ describe('both lease tables', () => {
           expect(comparable(await remote.run(effect))).toEqual(comparable(expected));
           if (expected !== undefined && 'applied' in expected) applied[`${expected.applied}`] += 1;
         }
-        const everything = { kind: 'readTable' } as const;
+        const everything = { kind: 'readTable', for: 'leader' } as const;
         expect(comparable(await remote.run(everything))).toEqual(comparable(memory.apply(everything)));
       }),
       { numRuns: 25 },

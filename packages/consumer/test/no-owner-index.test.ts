@@ -27,7 +27,7 @@ it('leases are found by scanning where the owner index cannot be had, which is s
     const row = { ...newLease(shard, parseCheckpoint('LATEST')), leaseOwner };
     await table.run({ kind: 'createLease', lease: row, leaseKey, tenure: undefined });
   }
-  const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1' });
+  const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1', held: [] });
   expect(leases.map((row) => row.leaseKey)).toEqual(['of w1']);
   await table.close();
   await dynamodb.close();

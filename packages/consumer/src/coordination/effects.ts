@@ -20,14 +20,16 @@ export type LeaderWrite =
 
 // --- Effects on the lease table. Conditions are those of the KCL's DynamoDBLeaseRefresher. ---
 
-/** All rows, read consistently. */
+/** All rows, read consistently: for a run of the leader's, or for a worker that leaves and looks for successors. */
 export interface ReadTable {
   readonly kind: 'readTable';
+  readonly for: 'leader' | 'succession';
 }
-/** The leases whose `leaseOwner` is `owner`, by the owner index, each then read by its key. */
+/** The leases whose `leaseOwner` is `owner`, by the owner index, each then read by its key; those in `held` are left out. */
 export interface DiscoverLeases {
   readonly kind: 'discoverLeases';
   readonly owner: string;
+  readonly held: readonly string[];
 }
 /** Some leases, read consistently; absent ones are left out of the answer. */
 export interface ReadLeases {
@@ -67,7 +69,7 @@ export interface CheckpointLease {
  * Condition: row exists, leaseOwner and checkpointOwner as seen, and the counter too when one is given. Sets the owner, removes
  * checkpointOwner, adds 1 to the counter. The KCL gives no counter. Our leader does when it takes a lease from nobody or from a
  * silent owner, so that an owner which comes back between its look and its write keeps the lease; our holder does when it
- * completes a handoff, so that a completion which lingers can't end a later tenure in a later handoff between the same two.
+ * completes a handoff or leaves the lease to a successor, so that one of these which lingers can't end a later tenure.
  */
 export interface AssignLease {
   readonly kind: 'assignLease';
@@ -76,7 +78,7 @@ export interface AssignLease {
   readonly seenCheckpointOwner: string | undefined;
   readonly seenCounter: number | undefined;
   readonly newOwner: string;
-  /** The holder's own tenure when it completes a handoff, undefined for the leader. */
+  /** The holder's own tenure when it gives the lease away, undefined for the leader. */
   readonly tenure: Tenure | undefined;
 }
 /** Begins a graceful handoff. Condition: leaseOwner = from, no checkpointOwner. The counter stays, so `from` goes on renewing. */

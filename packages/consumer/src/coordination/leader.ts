@@ -92,7 +92,7 @@ export class Leader {
     if (this.#run === undefined && now >= this.#runAt && this.isLeader(now)) {
       this.#run = 'reading';
       this.#runStartedAt = now;
-      this.#out.push({ kind: 'readTable' });
+      this.#out.push({ kind: 'readTable', for: 'leader' });
     } else if (this.#run === undefined && this.#row !== undefined && now >= this.#runAt) {
       // Ours but not surely so: look again when the next heartbeat has been answered.
       this.#runAt = now + this.#options.retryMs;
@@ -356,7 +356,6 @@ export class Leader {
 /** Whether the leader, not the holder of a lease, asked for this. */
 export function isLeaderEffect(effect: Effect): boolean {
   switch (effect.kind) {
-    case 'readTable':
     case 'listShards':
     case 'readLeader':
     case 'writeLeader':
@@ -364,6 +363,8 @@ export function isLeaderEffect(effect: Effect): boolean {
     case 'handOffLease':
     case 'deleteLease':
       return true;
+    case 'readTable':
+      return effect.for === 'leader';
     case 'createLease':
     case 'assignLease':
       return effect.tenure === undefined;

@@ -29,6 +29,7 @@ export class LeaseHolder {
   #childShardIds: readonly string[] | undefined;
   #checkpointDueAt = 0;
   #releasing = false;
+  #heir: string | undefined;
   #gone: 'lost' | 'released' | undefined;
 
   constructor(tenure: Tenure, lease: Lease, options: LeaseHolderOptions) {
@@ -88,9 +89,13 @@ export class LeaseHolder {
     this.#checkpointDueAt = 0;
   }
 
-  /** Give the lease up once what is vouched for has been written. The shard must be closed by then. */
-  release(): void {
+  /**
+   * Give the lease up once what is vouched for has been written: to the one a handoff names, else to `heir`, else to nobody.
+   * The shard must be closed by then.
+   */
+  release(heir?: string): void {
     this.#releasing = true;
+    this.#heir = heir;
     this.hurry();
   }
 
@@ -152,16 +157,13 @@ export class LeaseHolder {
     }
     if (this.#releasing) {
       const me = this.#options.workerId;
-      if (this.successor === undefined)
-        return { kind: 'evictLease', ...base, seenOwner: me, seenCounter: leaseCounter };
-      return {
-        kind: 'assignLease',
-        ...base,
-        seenOwner: this.successor,
-        seenCheckpointOwner: me,
-        seenCounter: leaseCounter,
-        newOwner: this.successor,
-      };
+      const given = { kind: 'assignLease', ...base, seenCounter: leaseCounter } as const;
+      const { successor } = this;
+      if (successor !== undefined)
+        return { ...given, seenOwner: successor, seenCheckpointOwner: me, newOwner: successor };
+      if (this.#heir !== undefined)
+        return { ...given, seenOwner: me, seenCheckpointOwner: undefined, newOwner: this.#heir };
+      return { kind: 'evictLease', ...base, seenOwner: me, seenCounter: leaseCounter };
     }
     if (this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs()) {
       return { kind: 'renewLease', ...base, leaseCounter, handoffKnown: this.successor !== undefined };

@@ -11,6 +11,7 @@ const options: WorkerOptions = {
   initialPosition: 'TRIM_HORIZON',
   failoverTimeMs: 900,
   leaseAssignmentIntervalMs: 600,
+  leaseDiscoveryIntervalMs: 300,
   leaderLeaseDurationMs: 2700,
   shardSyncIntervalMs: 60_000,
   completedLeaseCleanupIntervalMs: 300_000,
@@ -230,6 +231,48 @@ describe('Worker', () => {
     expect(script.table.workers.size).toBe(0);
     expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
     expect(script.worker.deadline()).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('a worker that leaves gives its lease to another one, after its handler has returned', () => {
+    const script = new Script();
+    script.withBatch();
+    script.table.apply({ kind: 'reportWorker', workerId: 'other' });
+    script.stop();
+    expect(script.table.workers.has('me')).toBe(false);
+    expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('drainShard', undefined);
+    expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
+    script.done('closeShard', undefined);
+    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'other', checkpoint: parseCheckpoint('7') });
+    expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
+  });
+
+  test('a worker that leaves gives nothing to one whose row is stale', () => {
+    const script = new Script();
+    script.table.apply({ kind: 'reportWorker', workerId: 'other' });
+    script.pass(2500);
+    script.withBatch();
+    script.stop();
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('drainShard', undefined);
+    script.done('closeShard', undefined);
+    expect(script.table.leases.get('a')?.leaseOwner).toBeUndefined();
+  });
+
+  test('leases that are held are not read again by discovery', () => {
+    const script = new Script();
+    script.withBatch();
+    const asked: Effect[] = [];
+    const { apply } = script.table;
+    script.table.apply = (effect) => {
+      asked.push(effect);
+      return apply.call(script.table, effect) as never;
+    };
+    script.pass(300);
+    expect(asked.filter(({ kind }) => kind === 'discoverLeases')).toEqual([
+      { kind: 'discoverLeases', owner: 'me', held: ['a'] },
+    ]);
   });
 
   test('stop does not wait for a table that is away longer than the lease lasts', () => {

@@ -11,9 +11,12 @@ import { isEnded, type Lease } from './lease.ts';
 import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from './lease-holder.ts';
 import { ShardConsumer, type ShardConsumerOptions, type ShardPhase } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
+import { planSuccession } from './succession.ts';
 
 export interface WorkerOptions extends LeaderOptions, LeaseHolderOptions, ShardConsumerOptions {
   readonly workerMetricsReportIntervalMs: number;
+  /** How often to look for leases that were given to us. */
+  readonly leaseDiscoveryIntervalMs: number;
   /** How long `stop` waits for handlers before it aborts their signals. */
   readonly shutdownGraceMs: number;
 }
@@ -40,6 +43,9 @@ export interface LeaseView {
   readonly handingOffTo: string | undefined;
 }
 
+/** A worker that leaves does not wait longer than this to learn who else is there. */
+const LONGEST_LOOK_MS = 1_000;
+
 interface Slot {
   readonly holder: LeaseHolder;
   consumer: ShardConsumer | undefined;
@@ -65,6 +71,9 @@ export class Worker {
         readonly giveUpAt: number;
         forgetting: boolean;
         forgotten: boolean;
+        /** Who shall have each lease; undefined while that is being found out, but no longer than until `heirsBy`. */
+        heirs: ReadonlyMap<string, string> | undefined;
+        readonly heirsBy: number;
       }
     | undefined;
   #aborted = false;
@@ -125,7 +134,11 @@ export class Worker {
     if (!this.#discovering && this.#stop === undefined) deadline = Math.min(deadline, this.#discoverAt);
     if (!this.#reporting && this.#stop === undefined) deadline = Math.min(deadline, this.#reportAt);
     if (this.#stop !== undefined)
-      deadline = Math.min(deadline, this.#aborted ? this.#stop.giveUpAt : this.#stop.abortAt);
+      deadline = Math.min(
+        deadline,
+        this.#aborted ? this.#stop.giveUpAt : this.#stop.abortAt,
+        this.#stop.heirs === undefined ? this.#stop.heirsBy : Number.POSITIVE_INFINITY,
+      );
     for (const slot of this.#slots.values()) deadline = Math.min(deadline, this.#slotDeadline(slot));
     return deadline;
   }
@@ -164,6 +177,10 @@ export class Worker {
     } else if (answers(event, 'discoverLeases')) {
       this.#discovering = false;
       for (const lease of event.result.leases) this.#discovered(lease, now);
+    } else if (answers(event, 'readTable')) {
+      const { workerId, workerStaleMs, maxLeasesForWorker } = this.#options;
+      const { leases, workers } = event.result;
+      this.#inherit(planSuccession(leases, workers, { leaving: workerId, workerStaleMs, maxLeasesForWorker }), now);
     } else if (answers(event, 'reportWorker')) this.#reporting = false;
     else if (answers(event, 'forgetWorker')) this.#forgotten();
     else if (
@@ -207,6 +224,9 @@ export class Worker {
       case 'reportWorker':
         this.#reporting = false;
         this.#reportAt = now + retryInMs;
+        break;
+      case 'readTable':
+        this.#inherit(new Map(), now);
         break;
       case 'forgetWorker':
         // The row grows stale by itself.
@@ -255,9 +275,8 @@ export class Worker {
     }
     if (!this.#discovering && now >= this.#discoverAt) {
       this.#discovering = true;
-      // KCL LeaseDiscoverer: half the assignment interval.
-      this.#discoverAt = now + this.#options.leaseAssignmentIntervalMs / 2;
-      this.#out.push({ kind: 'discoverLeases', owner: this.#options.workerId });
+      this.#discoverAt = now + this.#options.leaseDiscoveryIntervalMs;
+      this.#out.push({ kind: 'discoverLeases', owner: this.#options.workerId, held: [...this.#slots.keys()] });
     }
   }
 
@@ -284,7 +303,8 @@ export class Worker {
     const { consumer } = slot;
     consumer?.advance(now);
     if (consumer?.phase === 'closed') this.#closed(slot, consumer.closeReason as CloseReason);
-    else if (consumer === undefined && (this.#stop !== undefined || holder.successor !== undefined)) holder.release();
+    else if (consumer === undefined && (this.#stop !== undefined || holder.successor !== undefined))
+      this.#release(slot);
     const write: HolderWrite | undefined = holder.nextWrite(now);
     if (write !== undefined) this.#out.push(write);
     this.#settleWaiters(slot);
@@ -326,7 +346,13 @@ export class Worker {
     slot.consumer = undefined;
     this.#out.push({ kind: 'tell', notice: { kind: 'leaseEnded', leaseKey, tenure: slot.holder.tenure, reason } });
     // A finished lease is kept alive until the leader cleans it up, so that it isn't handed round.
-    if (reason !== 'shardEnded' || this.#stop !== undefined) slot.holder.release();
+    if (reason !== 'shardEnded' || this.#stop !== undefined) this.#release(slot);
+  }
+
+  /** A lease that a handoff names nobody for waits a moment for an heir when this worker leaves. */
+  #release({ holder }: Slot): void {
+    if (this.#stop === undefined || holder.successor !== undefined) holder.release();
+    else if (this.#stop.heirs !== undefined) holder.release(this.#stop.heirs.get(holder.lease.leaseKey));
   }
 
   // --- checkpoints by hand ---
@@ -356,18 +382,22 @@ export class Worker {
     this.#out.push({ kind: 'tell', notice: { kind: 'checkpointSettled', requestId, outcome } });
   }
 
-  // --- stopping: all leases are drained and released at once, then the Leader row and the metric row go ---
+  // --- stopping: the metric row goes, so that nobody gives us more; leases are drained and left to the other workers ---
 
   #beginStop(now: number): void {
     if (this.#stop !== undefined) return;
-    const { shutdownGraceMs } = this.#options;
+    const { shutdownGraceMs, failoverTimeMs } = this.#options;
+    const looksForHeirs = this.#slots.size > 0;
     this.#stop = {
       startedAt: now,
       abortAt: now + shutdownGraceMs,
       giveUpAt: now + 2 * shutdownGraceMs,
       forgetting: false,
       forgotten: !this.#started,
+      heirs: looksForHeirs ? undefined : new Map(),
+      heirsBy: now + Math.min(LONGEST_LOOK_MS, failoverTimeMs / 3),
     };
+    if (looksForHeirs) this.#out.push({ kind: 'readTable', for: 'succession' });
     this.#leader.resign();
     for (const slot of this.#slots.values()) this.#advanceSlot(slot, now);
     if (!this.#started) this.#finish();
@@ -383,11 +413,20 @@ export class Worker {
         this.#advanceSlot(slot, now);
       }
     }
-    if (!stop.forgetting && this.#slots.size === 0 && !this.#reporting) {
+    if (stop.heirs === undefined && now >= stop.heirsBy) this.#inherit(new Map(), now);
+    // A report under way would make the row anew.
+    if (!stop.forgetting && !this.#reporting) {
       stop.forgetting = true;
       this.#out.push({ kind: 'forgetWorker', workerId: this.#options.workerId });
     }
     if ((stop.forgotten && this.#slots.size === 0 && this.#leader.resigned) || now >= stop.giveUpAt) this.#finish();
+  }
+
+  /** From now on leases go to these; those without one go to nobody, and the leader finds them. The first answer counts. */
+  #inherit(heirs: ReadonlyMap<string, string>, now: number): void {
+    if (this.#stop === undefined || this.#stop.heirs !== undefined) return;
+    this.#stop.heirs = heirs;
+    for (const slot of [...this.#slots.values()]) this.#advanceSlot(slot, now);
   }
 
   #forgotten(): void {

@@ -56,6 +56,8 @@ const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
 const DEFAULT_TABLE_TIMEOUT_MS = 600_000;
 const FIRST_POLL_MS = 100;
 const LONGEST_POLL_MS = 5_000;
+/** Between two looks for leases of ours while there is no index: half the KCL's default of leaseAssignmentIntervalMillis. */
+const SCAN_INTERVAL_MS = 10_000;
 /** Rows read at once within one effect. */
 const CONCURRENT_READS = 16;
 
@@ -221,6 +223,7 @@ class Rows {
   readonly #clock: Clock;
   /** Reports made, so that a row that stays bad is not reported at every look. */
   readonly #reported = new Set<string>();
+  #scannedAt = Number.NEGATIVE_INFINITY;
 
   constructor({ client, tableName, logger }: DynamoDBLeaseTableOptions, calls: AwsCalls, clock: Clock) {
     this.#client = client;
@@ -288,6 +291,14 @@ class Rows {
       from = page.LastEvaluatedKey;
     } while (from !== undefined);
     return { leases, workers };
+  }
+
+  /** The owner's leases without the help of an index, but not at every call: a scan pays for the whole table. */
+  async scanNow(owner: string): Promise<Lease[]> {
+    const now = this.#clock.now();
+    if (now - this.#scannedAt < SCAN_INTERVAL_MS) return [];
+    this.#scannedAt = now;
+    return (await this.scan(owner)).leases;
   }
 
   /** The keys of the owner's leases by the index, which may lag; undefined while there is no index that can be asked. */
@@ -423,10 +434,12 @@ const operations: {
 } = {
   readTable: (rows) => rows.scan(),
 
-  discoverLeases: async (rows, { owner }) => {
+  discoverLeases: async (rows, { owner, held }) => {
+    const known = new Set(held);
     const keys = await rows.queryOwner(owner);
-    if (keys === undefined) return { leases: (await rows.scan(owner)).leases };
-    const leases = await rows.getLeases(keys);
+    if (keys === undefined)
+      return { leases: (await rows.scanNow(owner)).filter((lease) => !known.has(lease.leaseKey)) };
+    const leases = await rows.getLeases(keys.filter((key) => !known.has(key)));
     // The index lags behind the table.
     return { leases: leases.filter((lease) => lease.leaseOwner === owner) };
   },

@@ -54,9 +54,11 @@ export class MemoryLeaseTable implements LeaseTable {
 const operations: Operations = {
   readTable: (table) => ({ leases: [...table.leases.values()], workers: workerRows(table) }),
 
-  discoverLeases: (table, { owner }) => {
+  discoverLeases: (table, { owner, held }) => {
     const leases: Lease[] = [];
-    for (const lease of table.leases.values()) if (lease.leaseOwner === owner) leases.push(lease);
+    for (const lease of table.leases.values()) {
+      if (lease.leaseOwner === owner && !held.includes(lease.leaseKey)) leases.push(lease);
+    }
     return { leases };
   },
 

@@ -46,7 +46,7 @@ async function createLease(table: DynamoDBLeaseTable, leaseKey: string, leaseOwn
 }
 
 async function ownerKeys(table: DynamoDBLeaseTable, owner: string): Promise<string[]> {
-  const { leases } = await table.run({ kind: 'discoverLeases', owner });
+  const { leases } = await table.run({ kind: 'discoverLeases', owner, held: [] });
   return leases.map((lease) => lease.leaseKey).sort();
 }
 

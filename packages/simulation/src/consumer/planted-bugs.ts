@@ -41,6 +41,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     adoptStrangers(),
     eagerCleanUp(),
     blindAssignment(),
+    handsOverEarly(),
   ];
 }
 
@@ -256,6 +257,28 @@ function blindAssignment(): PlantedBug {
       run(
         effect.kind === 'assignLease' && effect.tenure === undefined ? { ...effect, seenCounter: undefined } : effect,
       ),
+  };
+}
+
+function handsOverEarly(): PlantedBug {
+  return {
+    name: 'hands-over-early',
+    mistake: 'a worker that leaves gives its leases away before its handlers have returned',
+    apply: (effect, world, workerId, run) => {
+      const result = run(effect);
+      if (effect.kind !== 'readTable' || effect.for !== 'succession') return result;
+      const { leases, workers } = result as { leases: readonly Lease[]; workers: readonly { workerId: string }[] };
+      const heir = workers.find((worker) => worker.workerId !== workerId);
+      for (const lease of leases) {
+        if (lease.leaseOwner !== workerId || heir === undefined) continue;
+        world.table.leases.set(lease.leaseKey, {
+          ...lease,
+          leaseOwner: heir.workerId,
+          leaseCounter: lease.leaseCounter + 1,
+        });
+      }
+      return result;
+    },
   };
 }
 

@@ -23,6 +23,7 @@ export interface WorldResult {
 const TIMES = {
   failoverTimeMs: 1000,
   leaseAssignmentIntervalMs: 600,
+  leaseDiscoveryIntervalMs: 300,
   leaderLeaseDurationMs: 2400,
   shardSyncIntervalMs: 2000,
   // Longer than the latest of late requests (TIMEOUT_MS + 3000).

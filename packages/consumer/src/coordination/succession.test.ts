@@ -1,0 +1,59 @@
+import { MAX_HASH_KEY, MIN_HASH_KEY, SHARD_END, TRIM_HORIZON } from '@shardline/common';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type Lease, newLease, type WorkerRow } from './lease.ts';
+import { planSuccession } from './succession.ts';
+
+const rules = { leaving: 'me', workerStaleMs: 1000, maxLeasesForWorker: 100 };
+
+function lease(leaseKey: string, leaseOwner: string | undefined, checkpointOwner?: string): Lease {
+  const hashKeyRange = { start: MIN_HASH_KEY, end: MAX_HASH_KEY };
+  return {
+    ...newLease({ shardId: leaseKey, parentShardIds: [], hashKeyRange }, TRIM_HORIZON),
+    leaseOwner,
+    checkpointOwner,
+  };
+}
+
+function worker(workerId: string, ageMs = 0): WorkerRow {
+  return { workerId, lastUpdateSeconds: 0, ageMs };
+}
+
+test('the least loaded of the others inherits first', () => {
+  const leases = [lease('a', 'me'), lease('b', 'me'), lease('c', 'busy'), lease('d', 'busy'), lease('e', 'idle')];
+  const heirs = planSuccession(leases, [worker('me'), worker('busy'), worker('idle')], rules);
+  expect([...heirs.entries()]).toEqual([
+    ['a', 'idle'],
+    ['b', 'busy'],
+  ]);
+});
+
+test('who is stale, full or leaving inherits nothing', () => {
+  const leases = [lease('a', 'me'), lease('b', 'full')];
+  const workers = [worker('me'), worker('stale', 1000), worker('full')];
+  expect(planSuccession(leases, workers, { ...rules, maxLeasesForWorker: 1 }).size).toBe(0);
+});
+
+test('what is finished, of others, or in a handoff is left alone', () => {
+  const leases = [
+    { ...lease('ended', 'me'), checkpoint: SHARD_END },
+    lease('theirs', 'other'),
+    lease('free', undefined),
+    lease('going', 'other', 'me'),
+    lease('coming', 'me', 'other'),
+  ];
+  expect(planSuccession(leases, [worker('other')], rules).size).toBe(0);
+});
+
+test('heirs are live workers and end up within one lease of each other, if they began so', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 0, max: 40 }), (workerCount, leaseCount) => {
+      const workers = Array.from({ length: workerCount }, (_, index) => worker(`w${index}`));
+      const leases = Array.from({ length: leaseCount }, (_, index) => lease(`l${index}`, 'me'));
+      const heirs = planSuccession(leases, workers, rules);
+      expect(heirs.size).toBe(leaseCount);
+      const counts = workers.map(({ workerId }) => [...heirs.values()].filter((heir) => heir === workerId).length);
+      expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+    }),
+  );
+});
