@@ -166,7 +166,7 @@ test('an unknown operation, service, content type or method gets AWS\u2019s erro
 test('members that nobody asked for are ignored, __proto__ among them', async () => {
   puts++;
   const body =
-    '{"__proto__":{"x":1},"constructor":1,"Hats":[1],"StreamName":"orders","PartitionKey":"k","Data":"eA==","StreamId":"s"}';
+    '{"__proto__":{"x":1},"constructor":1,"Hats":[1],"StreamName":"orders","PartitionKey":"k","Data":"eA==","Stream":"s"}';
   expect((await post(body)).status).toBe(200);
 });
 

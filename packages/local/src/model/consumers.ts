@@ -11,6 +11,7 @@ import { KinesisError } from './errors.ts';
 import { readShard } from './position.ts';
 import { TokenBucket } from './rate-limit.ts';
 import type { StoredRecord } from './record-log.ts';
+import { type ConsumerSettings, NEW_CONSUMER_SETTINGS } from './settings.ts';
 import type { ChildShard, Shard } from './shard.ts';
 
 export type ConsumerStatus = 'CREATING' | 'ACTIVE' | 'DELETING';
@@ -116,29 +117,39 @@ export interface ConsumerState {
   readonly status: ConsumerStatus;
   /** When CREATING or DELETING is over. */
   readonly dueMs?: number;
+  readonly settings: ConsumerSettings;
 }
 
 export class StreamConsumer {
   readonly name: string;
+  /** Replaced as a whole when one of them changes. */
+  settings: ConsumerSettings;
   readonly createdMs: number;
   #status: ConsumerStatus = 'CREATING';
   #dueMs: number;
   readonly #subscriptions: Map<string, Subscription> = new Map();
 
-  constructor(name: string, now: number, activeAtMs: number) {
+  constructor(name: string, now: number, activeAtMs: number, settings: Partial<ConsumerSettings> = {}) {
     this.name = name;
+    this.settings = { ...NEW_CONSUMER_SETTINGS, ...settings };
     this.createdMs = now;
     this.#dueMs = activeAtMs;
   }
 
-  static restored({ name, createdMs, status, dueMs = Number.POSITIVE_INFINITY }: ConsumerState): StreamConsumer {
-    const consumer = new StreamConsumer(name, createdMs, dueMs);
+  static restored(state: ConsumerState): StreamConsumer {
+    const { name, createdMs, status, dueMs = Number.POSITIVE_INFINITY, settings } = state;
+    const consumer = new StreamConsumer(name, createdMs, dueMs, settings);
     consumer.#status = status;
     return consumer;
   }
 
   get state(): ConsumerState {
-    const state = { name: this.name, createdMs: this.createdMs, status: this.#status };
+    const state = {
+      name: this.name,
+      createdMs: this.createdMs,
+      status: this.#status,
+      settings: this.settings,
+    };
     return Number.isFinite(this.#dueMs) ? { ...state, dueMs: this.#dueMs } : state;
   }
 

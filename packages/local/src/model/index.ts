@@ -11,11 +11,14 @@ export {
   type ListShardsRequest,
   type PutOutcome,
   type StoredAt,
+  type StreamAddress,
 } from './kinesis.ts';
 export type { StartingPosition } from './position.ts';
 export type { RecordToPut } from './put-check.ts';
 export type { StoredRecord } from './record-log.ts';
 export { shardNumberOf } from './sequence.ts';
+export type { ConsumerSettings, ResourceSettings, StreamSettings } from './settings.ts';
 export type { ChildShard, Shard, ShardEnd, ShardOrigin, ShardState } from './shard.ts';
 export type { ShardFilter } from './shard-filter.ts';
 export type { PlannedChange, Stream, StreamChange, StreamState, StreamStatus } from './stream.ts';
+export type { Tags } from './tags.ts';

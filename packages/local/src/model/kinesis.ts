@@ -31,6 +31,7 @@ import { counterAt, readShard, type StartingPosition } from './position.ts';
 import { checkedSizes, type RecordToPut } from './put-check.ts';
 import type { StoredRecord } from './record-log.ts';
 import { mergedRange, splitRanges } from './reshard.ts';
+import type { ConsumerSettings, ResourceSettings, StreamSettings } from './settings.ts';
 import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
 import { filterOfParts, filterParts, filterShards, type ShardFilter } from './shard-filter.ts';
 import { Stream, type StreamChange } from './stream.ts';
@@ -88,6 +89,10 @@ export interface GetRecordsAnswer {
   readonly childShards: readonly ChildShard[];
 }
 
+export interface StreamAddress {
+  readonly streamName: string;
+}
+
 /** A consumer of a stream; `createdSecond`, as in its ARN, tells it from an earlier one of the same name. */
 export interface ConsumerAddress {
   readonly streamName: string;
@@ -136,7 +141,12 @@ export class KinesisModel {
 
   /** Makes a stream. An ON_DEMAND one begins with 4 shards. @throws ResourceInUseException, LimitExceededException */
   createStream(
-    { name, shardCount, mode = 'PROVISIONED' }: { name: string; shardCount?: number | undefined; mode?: StreamMode },
+    {
+      name,
+      shardCount,
+      mode = 'PROVISIONED',
+      settings = {},
+    }: { name: string; shardCount?: number | undefined; mode?: StreamMode; settings?: Partial<StreamSettings> },
     now: number,
   ): void {
     this.settle(now);
@@ -146,7 +156,7 @@ export class KinesisModel {
     const count = shardCount ?? (mode === 'ON_DEMAND' ? ON_DEMAND_SHARDS : 1);
     refuseOverShardLimit(this.#account, count);
     const identity = { name, createdMs: now, incarnation: ++this.#incarnations };
-    const stream = Stream.created(identity, initialCapacity(mode), count);
+    const stream = Stream.created(identity, initialCapacity(mode), settings, count);
     this.#streams.set(name, stream);
     this.#begin(stream, { kind: 'create' }, this.#options.createStreamMs, now);
   }
@@ -194,8 +204,7 @@ export class KinesisModel {
     { streamName, hours, direction }: { streamName: string; hours: number; direction: 'increase' | 'decrease' },
     now: number,
   ): void {
-    const stream = this.stream(streamName, now);
-    this.#refuseUnless(stream, 'ACTIVE');
+    const stream = this.#activeStream(streamName, now);
     const current = stream.retentionHours;
     if (hours < DEFAULT_RETENTION_HOURS || hours > MAX_RETENTION_HOURS) {
       throw new KinesisError(
@@ -211,6 +220,29 @@ export class KinesisModel {
     }
     stream.setRetention(hours);
     this.#tell(stream);
+  }
+
+  // ---- settings
+
+  /** What is set on a stream or a consumer, in whatever status it is. @throws ResourceNotFoundException */
+  settingsOf(address: StreamAddress | ConsumerAddress, now: number): ResourceSettings {
+    return (isConsumer(address) ? this.consumer(address, now) : this.stream(address.streamName, now)).settings;
+  }
+
+  /**
+   * Sets at once what a stream or a consumer has. `change` gets the settings as they are.
+   * @throws ResourceNotFoundException, ResourceInUseException unless it is ACTIVE, and what `change` throws
+   */
+  set(
+    address: StreamAddress | ConsumerAddress,
+    change: (settings: ResourceSettings) => Partial<ResourceSettings>,
+    now: number,
+  ): void {
+    const resource: { settings: ResourceSettings } = isConsumer(address)
+      ? this.#activeConsumer(address, now)
+      : this.#activeStream(address.streamName, now);
+    resource.settings = { ...resource.settings, ...change(resource.settings) };
+    this.#tell(this.stream(address.streamName, now));
   }
 
   // ---- shards
@@ -351,7 +383,10 @@ export class KinesisModel {
   // ---- registered consumers
 
   /** Registers a consumer for SubscribeToShard. @throws ResourceInUseException, LimitExceededException (20 a stream) */
-  registerConsumer({ streamName, consumerName }: ConsumerAddress, now: number): StreamConsumer {
+  registerConsumer(
+    { streamName, consumerName, settings = {} }: ConsumerAddress & { readonly settings?: Partial<ConsumerSettings> },
+    now: number,
+  ): StreamConsumer {
     const stream = this.#readable(streamName, now);
     if (stream.consumers.has(consumerName)) {
       throw new KinesisError(
@@ -366,7 +401,7 @@ export class KinesisModel {
       );
     }
     const activeAtMs = now + this.#options.registerConsumerMs;
-    const consumer = new StreamConsumer(consumerName, now, activeAtMs);
+    const consumer = new StreamConsumer(consumerName, now, activeAtMs, settings);
     stream.consumers.set(consumerName, consumer);
     this.#tell(stream);
     this.#settleBy(stream, activeAtMs, now);
@@ -407,13 +442,7 @@ export class KinesisModel {
     now: number,
   ): Subscription {
     const stream = this.#readable(request.streamName, now);
-    const consumer = this.consumer(request, now);
-    if (consumer.status !== 'ACTIVE') {
-      throw new KinesisError(
-        'ResourceInUseException',
-        `Consumer ${consumer.name} under ${this.#within(stream.name)} not ACTIVE, instead in state ${consumer.status}`,
-      );
-    }
+    const consumer = this.#activeConsumer(request, now);
     const shard = this.#shard(stream, request.shardId);
     this.#trim(stream, shard, now);
     return consumer.subscribe(shard, counterAt(shard, request.position, now), this.limits, now);
@@ -545,6 +574,21 @@ export class KinesisModel {
     return stream;
   }
 
+  #activeStream(streamName: string, now: number): Stream {
+    const stream = this.stream(streamName, now);
+    this.#refuseUnless(stream, 'ACTIVE');
+    return stream;
+  }
+
+  #activeConsumer(address: ConsumerAddress, now: number): StreamConsumer {
+    const consumer = this.consumer(address, now);
+    if (consumer.status === 'ACTIVE') return consumer;
+    throw new KinesisError(
+      'ResourceInUseException',
+      `Consumer ${consumer.name} with creation timestamp ${Math.floor(consumer.createdMs / 1000)} under stream: ${address.streamName} , account ${this.#options.accountId} is not in ACTIVE status.`,
+    );
+  }
+
   #refuseUnless(stream: Stream, ...allowed: Stream['status'][]): void {
     if (allowed.includes(stream.status)) return;
     throw new KinesisError(
@@ -616,4 +660,8 @@ export class KinesisModel {
   #rateExceeded(shard: Shard, streamName: string): string {
     return `Rate exceeded for shard ${shard.id} in ${this.#within(streamName)}.`;
   }
+}
+
+function isConsumer(address: StreamAddress | ConsumerAddress): address is ConsumerAddress {
+  return 'consumerName' in address;
 }

@@ -11,6 +11,7 @@ import {
 import type { StreamCapacity, StreamMode } from './capacity.ts';
 import { type ConsumerState, StreamConsumer } from './consumers.ts';
 import type { StoredRecord } from './record-log.ts';
+import { NEW_STREAM_SETTINGS, type StreamSettings } from './settings.ts';
 import { type ChildShard, Shard, type ShardOrigin, type ShardState } from './shard.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
@@ -43,6 +44,7 @@ export interface StreamState {
   readonly createdMs: number;
   readonly incarnation: number;
   readonly capacity: StreamCapacity;
+  readonly settings: StreamSettings;
   readonly retentionHours: number;
   readonly nextShardNumber: number;
   readonly change?: PlannedChange;
@@ -58,6 +60,8 @@ export class Stream {
   readonly name: string;
   /** Replaced as a whole when one of its settings changes. */
   capacity: StreamCapacity;
+  /** Replaced as a whole, too. */
+  settings: StreamSettings;
   readonly createdMs: number;
   /** Tells this stream from an earlier one of the same name, in tokens. */
   readonly incarnation: number;
@@ -71,16 +75,26 @@ export class Stream {
   /** When the first closed shard has outlived its records. */
   #expiryMs = Number.POSITIVE_INFINITY;
 
-  private constructor({ name, createdMs, incarnation }: StreamIdentity, capacity: StreamCapacity) {
+  private constructor(
+    { name, createdMs, incarnation }: StreamIdentity,
+    capacity: StreamCapacity,
+    settings: Partial<StreamSettings>,
+  ) {
     this.name = name;
     this.capacity = capacity;
+    this.settings = { ...NEW_STREAM_SETTINGS, ...settings };
     this.createdMs = createdMs;
     this.incarnation = incarnation;
   }
 
   /** A new stream whose shards divide the hash key space evenly. */
-  static created(identity: StreamIdentity, capacity: StreamCapacity, shardCount: number): Stream {
-    const stream = new Stream(identity, capacity);
+  static created(
+    identity: StreamIdentity,
+    capacity: StreamCapacity,
+    settings: Partial<StreamSettings>,
+    shardCount: number,
+  ): Stream {
+    const stream = new Stream(identity, capacity, settings);
     const { createdMs } = identity;
     const epoch = epochAt(createdMs, 0);
     stream.#open = evenRanges(shardCount).map((range) => stream.#add({ range, createdMs, epoch, parentIds: [] }));
@@ -89,7 +103,7 @@ export class Stream {
 
   /** The stream of which `state` was taken. `recordsOf` gives a shard's records from its `firstCounter` on. */
   static restored(state: StreamState, recordsOf: (shard: ShardState) => readonly StoredRecord[]): Stream {
-    const stream = new Stream(state, state.capacity);
+    const stream = new Stream(state, state.capacity, state.settings);
     stream.#retentionHours = state.retentionHours;
     stream.#nextShardNumber = state.nextShardNumber;
     for (const each of state.shards) {
@@ -104,12 +118,13 @@ export class Stream {
   }
 
   get state(): StreamState {
-    const { name, createdMs, incarnation, capacity, retentionHours } = this;
+    const { name, createdMs, incarnation, capacity, settings, retentionHours } = this;
     const state = {
       name,
       createdMs,
       incarnation,
       capacity,
+      settings,
       retentionHours,
       nextShardNumber: this.#nextShardNumber,
       consumers: [...this.consumers.values()].map((consumer) => consumer.state),

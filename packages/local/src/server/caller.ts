@@ -1,11 +1,7 @@
 // Who calls and what they name: account and region out of the SigV4 scope, ARNs written and read. A request that names an ARN
 // is for the ARN's account and region. Nothing here checks a signature.
-import { type ConsumerAddress, KinesisError } from '../model/index.ts';
-
-export const STREAM_NAME_PATTERN: RegExp = /^[a-zA-Z0-9_.-]+$/;
-export const STREAM_ARN_PATTERN: RegExp = /^arn:aws.*:kinesis:.*:\d{12}:stream\/[a-zA-Z0-9_.-]+$/;
-export const CONSUMER_ARN_PATTERN: RegExp =
-  /^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+$/;
+import { invariant } from '@shardline/common';
+import { type ConsumerAddress, KinesisError, type StreamAddress } from '../model/index.ts';
 
 /** Whose streams a request is about. */
 export interface Caller {
@@ -51,6 +47,12 @@ export function consumerArn(caller: Caller, streamName: string, consumerName: st
   return `${streamArn(caller, streamName)}/consumer/${consumerName}:${Math.floor(createdMs / 1000)}`;
 }
 
+/** A stream or a consumer as it stands in messages. */
+export function whereIs(caller: Caller, address: StreamAddress | ConsumerAddress): string {
+  const stream = `stream ${address.streamName} under account ${caller.accountId}`;
+  return 'consumerName' in address ? `consumer ${address.consumerName} of ${stream}` : stream;
+}
+
 /** The stream's name by its name, its ARN, or both. @throws InvalidArgumentException when there is neither, or they differ */
 export function streamNameOf(input: { StreamName?: string | undefined; StreamARN?: string | undefined }): string {
   const fromArn = input.StreamARN === undefined ? undefined : streamNameOfArn(input.StreamARN);
@@ -71,8 +73,21 @@ export function streamNameOfArn(arn: string): string {
   return arn.slice(arn.lastIndexOf(':stream/') + ':stream/'.length);
 }
 
-/** A consumer by its ARN, which matched CONSUMER_ARN_PATTERN. */
-export function consumerOfArn(arn: string): Required<ConsumerAddress> {
-  const [, streamName = '', consumerName = '', created] = /stream\/([^/]+)\/consumer\/([^/:]+):(\d+)$/.exec(arn) ?? [];
+/** What a ResourceARN names. */
+export function resourceOfArn(arn: string): StreamAddress | ConsumerAddress {
+  return consumerInArn(arn) ?? { streamName: streamNameOfArn(arn) };
+}
+
+/** Whom an ARN of a consumer names; undefined for any other. */
+function consumerInArn(arn: string): Required<ConsumerAddress> | undefined {
+  const [, streamName, consumerName, created] = /stream\/([^/]+)\/consumer\/([^/:]+):(\d+)$/.exec(arn) ?? [];
+  if (streamName === undefined || consumerName === undefined) return undefined;
   return { streamName, consumerName, createdSecond: Number(created) };
+}
+
+/** A consumer by its ARN, which matched the pattern of ConsumerARN. */
+export function consumerOfArn(arn: string): Required<ConsumerAddress> {
+  const address = consumerInArn(arn);
+  invariant(address !== undefined, 'the pattern lets no other ARN pass');
+  return address;
 }

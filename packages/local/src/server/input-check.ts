@@ -36,6 +36,12 @@ export function checkInput<T>(check: Check<T>, input: unknown, format: WireForma
   }
 }
 
+/** How many units, entries or bytes. */
+export interface Lengths {
+  readonly min: number;
+  readonly max: number;
+}
+
 export function required<T>(check: Check<T>): RequiredMember<T> {
   return { kind: 'required', check };
 }
@@ -67,7 +73,7 @@ export function structure<S extends Structure>(members: S): Check<Checked<S>> {
   };
 }
 
-export function list<T>(item: Check<T>, { min, max }: { min: number; max: number }): Check<T[]> {
+export function list<T>(item: Check<T>, { min, max }: Lengths): Check<T[]> {
   return (value, format) => {
     if (!Array.isArray(value)) throw mistyped(value, 'a list');
     if (value.length < min || value.length > max) throw badLength(`a list of ${value.length}`, value.length, min, max);
@@ -84,12 +90,43 @@ export function list<T>(item: Check<T>, { min, max }: { min: number; max: number
   };
 }
 
-export function text({ min, max, pattern }: { min: number; max: number; pattern?: RegExp }): Check<string> {
+/** Texts of `min` to `max` units each; AWS names the list, not the entry, when one is shorter or longer. */
+export function textList(entry: Lengths, lengths: Lengths): Check<string[]> {
+  const check = list(unchecked, lengths);
+  return (value, format) => {
+    const texts = check(value, format);
+    if (texts.every((one) => fits(one, entry))) return texts;
+    throw new Violation(shown(`[${texts.join(', ')}]`), `Member must satisfy constraint: ${bothLengths(entry)}`);
+  };
+}
+
+/** Texts by keys of `key` units and values of `value` units, as the entries of an object. */
+export function textMap(key: Lengths, value: Lengths, { min, max }: Lengths): Check<Readonly<Record<string, string>>> {
+  return (given, format) => {
+    if (typeof given !== 'object' || given === null || Array.isArray(given) || given instanceof Uint8Array) {
+      throw mistyped(given, 'a map');
+    }
+    const entries = Object.entries(given).map(([name, one]): [string, string] => [name, unchecked(one, format)]);
+    const whole = shown(`{${entries.map(([name, one]) => `${name}=${one}`).join(', ')}}`);
+    if (entries.length < min || entries.length > max) throw badLength(whole, entries.length, min, max);
+    if (!entries.every(([name]) => fits(name, key))) {
+      throw new Violation(whole, `Map keys must satisfy constraint: ${bothLengths(key)}`);
+    }
+    if (!entries.every(([, one]) => fits(one, value))) {
+      throw new Violation(whole, `Map value must satisfy constraint: ${bothLengths(value)}`);
+    }
+    return Object.fromEntries(entries);
+  };
+}
+
+/** `pattern` is the API reference's own, which matches the whole text and stands in the message. */
+export function text({ min, max, pattern }: Lengths & { pattern?: string }): Check<string> {
+  const whole = pattern === undefined ? undefined : new RegExp(`^(?:${pattern})$`);
   return (value) => {
     if (typeof value !== 'string') throw mistyped(value, 'a String');
     if (value.length < min || value.length > max) throw badLength(shown(value), value.length, min, max);
-    if (pattern !== undefined && !pattern.test(value)) {
-      throw new Violation(shown(value), `Member must satisfy regular expression pattern: ${pattern.source}`);
+    if (whole?.test(value) === false) {
+      throw new Violation(shown(value), `Member must satisfy regular expression pattern: ${pattern}`);
     }
     return value;
   };
@@ -158,6 +195,20 @@ class Violation extends Error {
 function inside(segment: string, error: unknown): unknown {
   if (error instanceof Violation) error.path.unshift(segment);
   return error;
+}
+
+/** A text of any length. */
+const unchecked: Check<string> = (value) => {
+  if (typeof value !== 'string') throw mistyped(value, 'a String');
+  return value;
+};
+
+function fits({ length }: string, { min, max }: Lengths): boolean {
+  return length >= min && length <= max;
+}
+
+function bothLengths({ min, max }: Lengths): string {
+  return `[Member must have length less than or equal to ${max}, Member must have length greater than or equal to ${min}]`;
 }
 
 function badLength(value: string, length: number, min: number, max: number): Violation {

@@ -1,6 +1,7 @@
 // RegisterStreamConsumer, DeregisterStreamConsumer, DescribeStreamConsumer, ListStreamConsumers, SubscribeToShard.
 import { type ConsumerAddress, KinesisError, type StreamConsumer } from '../../model/index.ts';
-import { type Caller, consumerArn, consumerOfArn, streamArn, streamNameOfArn } from '../caller.ts';
+import { withTags } from '../../model/tags.ts';
+import { type Caller, consumerArn, consumerOfArn, streamArn, streamNameOfArn, whereIs } from '../caller.ts';
 import { integer, optional, required, structure, timestamp } from '../input-check.ts';
 import { Timestamp, type WireObject } from '../wire-format.ts';
 import {
@@ -12,16 +13,25 @@ import {
   sequenceNumberText,
   shardId,
   streamArnText,
+  streamId,
+  tagMap,
 } from './members.ts';
 import { empty, members, type OperationTable, operation } from './operation.ts';
 
 const DEFAULT_PAGE = 100;
 
 const registerStreamConsumer = operation(
-  { StreamARN: required(streamArnText), ConsumerName: required(consumerName) },
-  ({ StreamARN, ConsumerName }, { model, now, caller }) => {
+  {
+    StreamARN: required(streamArnText),
+    ConsumerName: required(consumerName),
+    StreamId: streamId,
+    Tags: optional(tagMap),
+  },
+  ({ StreamARN, ConsumerName, Tags = {} }, { model, now, caller }) => {
     const streamName = streamNameOfArn(StreamARN);
-    const consumer = model.registerConsumer({ streamName, consumerName: ConsumerName }, now);
+    const address = { streamName, consumerName: ConsumerName };
+    const settings = { tags: withTags({}, Tags, whereIs(caller, address)) };
+    const consumer = model.registerConsumer({ ...address, settings }, now);
     return members({ Consumer: consumerMembers(consumer, streamName, caller) });
   },
 );
@@ -31,6 +41,7 @@ const consumerAddress = {
   ConsumerARN: optional(consumerArnText),
   ConsumerName: optional(consumerName),
   StreamARN: optional(streamArnText),
+  StreamId: streamId,
 };
 
 const deregisterStreamConsumer = operation(consumerAddress, (input, { model, now }) => {
@@ -54,6 +65,7 @@ const listStreamConsumers = operation(
     StreamARN: required(streamArnText),
     NextToken: optional(nextToken),
     MaxResults: optional(integer({ min: 1, max: 10_000 })),
+    StreamId: streamId,
   },
   ({ StreamARN, NextToken, MaxResults = DEFAULT_PAGE }, { model, now, caller }) => {
     const streamName = streamNameOfArn(StreamARN);
@@ -72,6 +84,7 @@ const subscribeToShard = operation(
   {
     ConsumerARN: required(consumerArnText),
     ShardId: required(shardId),
+    StreamId: streamId,
     StartingPosition: required(
       structure({
         Type: required(positionKind),

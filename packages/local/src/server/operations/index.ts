@@ -4,7 +4,14 @@ import type { Operation } from './operation.ts';
 import { recordOperations } from './records.ts';
 import { shardOperations } from './shards.ts';
 import { streamOperations } from './streams.ts';
+import { tagOperations } from './tags.ts';
 
 export const operations: ReadonlyMap<string, Operation> = new Map(
-  Object.entries({ ...streamOperations, ...shardOperations, ...recordOperations, ...consumerOperations }),
+  Object.entries({
+    ...streamOperations,
+    ...shardOperations,
+    ...recordOperations,
+    ...consumerOperations,
+    ...tagOperations,
+  }),
 );

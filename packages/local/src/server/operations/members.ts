@@ -1,18 +1,40 @@
 // The members that several operations share, with the ranges and patterns of the Kinesis API reference, and the shapes that
 // several answers share.
 import { type HashKey, MAX_HASH_KEY, MAX_STREAM_NAME_LENGTH } from '@shardline/common';
-import { KinesisError, type Shard, type StartingPosition } from '../../model/index.ts';
-import { CONSUMER_ARN_PATTERN, STREAM_ARN_PATTERN, STREAM_NAME_PATTERN } from '../caller.ts';
-import { type Check, type OptionalMember, oneOf, optional, text } from '../input-check.ts';
+import { KinesisError, type Shard, type StartingPosition, type Tags } from '../../model/index.ts';
+import { type Check, type OptionalMember, oneOf, optional, text, textList, textMap } from '../input-check.ts';
 import type { WireObject } from '../wire-format.ts';
 
-export const streamName: Check<string> = text({ min: 1, max: MAX_STREAM_NAME_LENGTH, pattern: STREAM_NAME_PATTERN });
-export const streamArnText: Check<string> = text({ min: 1, max: 2048, pattern: STREAM_ARN_PATTERN });
-export const consumerName: Check<string> = text({ min: 1, max: 128, pattern: STREAM_NAME_PATTERN });
-export const consumerArnText: Check<string> = text({ min: 1, max: 2048, pattern: CONSUMER_ARN_PATTERN });
-export const shardId: Check<string> = text({ min: 1, max: 128, pattern: STREAM_NAME_PATTERN });
-export const hashKeyText: Check<string> = text({ min: 1, max: 39, pattern: /^(0|([1-9]\d{0,38}))$/ });
-export const sequenceNumberText: Check<string> = text({ min: 1, max: 129, pattern: /^(0|([1-9]\d{0,128}))$/ });
+/** Of names of streams and consumers, and of shard ids. */
+const NAME_PATTERN = '[a-zA-Z0-9_.-]+';
+
+export const streamName: Check<string> = text({ min: 1, max: MAX_STREAM_NAME_LENGTH, pattern: NAME_PATTERN });
+export const streamArnText: Check<string> = text({
+  min: 1,
+  max: 2048,
+  pattern: 'arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+',
+});
+export const consumerName: Check<string> = text({ min: 1, max: 128, pattern: NAME_PATTERN });
+export const consumerArnText: Check<string> = text({
+  min: 1,
+  max: 2048,
+  pattern: '^(arn):aws.*:kinesis:.*:\\d{12}:.*stream\\/[a-zA-Z0-9_.-]+\\/consumer\\/[a-zA-Z0-9_.-]+:[0-9]+',
+});
+/** Of a stream or a consumer. */
+export const resourceArnText: Check<string> = text({
+  min: 1,
+  max: 2048,
+  pattern: 'arn:aws.*:kinesis:.*:\\d{12}:.*stream/\\S+',
+});
+/** Accepted by its pattern, and ignored: "Not Implemented. Reserved for future use." */
+export const streamId: OptionalMember<string> = optional(
+  text({ min: 1, max: 24, pattern: '[a-z0-9]{20}-[a-z0-9]{3}' }),
+);
+export const shardId: Check<string> = text({ min: 1, max: 128, pattern: NAME_PATTERN });
+export const hashKeyText: Check<string> = text({ min: 0, max: 39, pattern: '0|([1-9]\\d{0,38})' });
+export const sequenceNumberText: Check<string> = text({ min: 0, max: 129, pattern: '0|([1-9]\\d{0,128})' });
+export const tagKeys: Check<string[]> = textList({ min: 1, max: 128 }, { min: 1, max: 50 });
+export const tagMap: Check<Tags> = textMap({ min: 1, max: 128 }, { min: 0, max: 256 }, { min: 1, max: 200 });
 export const nextToken: Check<string> = text({ min: 1, max: 1_048_576 });
 export const positionKind: Check<StartingPosition['kind']> = oneOf(
   'AT_SEQUENCE_NUMBER',
@@ -26,7 +48,8 @@ export const positionKind: Check<StartingPosition['kind']> = oneOf(
 export const streamAddress: {
   readonly StreamName: OptionalMember<string>;
   readonly StreamARN: OptionalMember<string>;
-} = { StreamName: optional(streamName), StreamARN: optional(streamArnText) };
+  readonly StreamId: OptionalMember<string>;
+} = { StreamName: optional(streamName), StreamARN: optional(streamArnText), StreamId: streamId };
 
 /** @throws KinesisError InvalidArgumentException at 2^128 and above */
 export function hashKeyIn(member: string, decimal: string): HashKey {

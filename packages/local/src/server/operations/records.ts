@@ -19,6 +19,7 @@ import {
   shardId,
   streamAddress,
   streamArnText,
+  streamId,
 } from './members.ts';
 import { members, type OperationTable, operation } from './operation.ts';
 
@@ -70,6 +71,7 @@ const getRecords = operation(
     ShardIterator: required(text({ min: 1, max: 512 })),
     Limit: optional(integer({ min: 1, max: MAX_RECORDS_PER_GET_RECORDS })),
     StreamARN: optional(streamArnText),
+    StreamId: streamId,
   },
   ({ ShardIterator: shardIterator, Limit: limit }, { model, now }) => {
     const answer = model.getRecords({ shardIterator, limit }, now);

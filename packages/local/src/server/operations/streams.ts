@@ -1,10 +1,11 @@
 // CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, Increase- and DecreaseStreamRetentionPeriod.
 import { DEFAULT_MAX_RECORD_BYTES } from '@shardline/common';
 import { KinesisError, type Stream } from '../../model/index.ts';
-import { type Caller, STREAM_NAME_PATTERN, streamArn, streamNameOf } from '../caller.ts';
+import { withTags } from '../../model/tags.ts';
+import { type Caller, streamArn, streamNameOf, whereIs } from '../caller.ts';
 import { boolean, integer, oneOf, optional, required, structure } from '../input-check.ts';
 import { Timestamp, type WireObject } from '../wire-format.ts';
-import { nextToken, shardId, shardMembers, streamAddress, streamName } from './members.ts';
+import { nextToken, shardId, shardMembers, streamAddress, streamName, tagMap } from './members.ts';
 import { type Context, empty, members, type Operation, type OperationTable, operation } from './operation.ts';
 
 const DEFAULT_PAGE = 100;
@@ -15,14 +16,16 @@ const createStream = operation(
     StreamName: required(streamName),
     ShardCount: optional(integer({ min: 1, max: 1_000_000 })),
     StreamModeDetails: optional(structure({ StreamMode: required(oneOf('PROVISIONED', 'ON_DEMAND')) })),
+    Tags: optional(tagMap),
   },
-  ({ StreamName, ShardCount, StreamModeDetails }, { model, now }) => {
+  ({ StreamName, ShardCount, StreamModeDetails, Tags = {} }, { model, now, caller }) => {
     const mode = StreamModeDetails?.StreamMode ?? 'PROVISIONED';
     if ((mode === 'PROVISIONED') !== (ShardCount !== undefined)) {
       const rule = mode === 'PROVISIONED' ? 'must be specified' : 'must not be specified';
       throw new KinesisError('ValidationException', `ShardCount ${rule} for a stream in ${mode} mode.`);
     }
-    model.createStream({ name: StreamName, mode, shardCount: ShardCount }, now);
+    const settings = { tags: withTags({}, Tags, whereIs(caller, { streamName: StreamName })) };
+    model.createStream({ name: StreamName, mode, shardCount: ShardCount, settings }, now);
     return empty;
   },
 );
@@ -121,6 +124,6 @@ function commonMembers(stream: Stream, caller: Caller): WireObject {
 
 function nameInToken(token: string): string {
   const name = Buffer.from(token, 'base64').toString('latin1');
-  if (STREAM_NAME_PATTERN.test(name)) return name;
+  if (/^[a-zA-Z0-9_.-]+$/.test(name)) return name;
   throw new KinesisError('InvalidArgumentException', 'Invalid NextToken.');
 }
