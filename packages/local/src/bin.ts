@@ -1,7 +1,7 @@
 // The command `shardline-local`: starts what its arguments ask for, says so in one line of JSON, and ends on a signal. The only
 // file of this package that writes to stdout or ends the process.
-import { readFileSync } from 'node:fs';
-import { isShardlineError } from '@shardline/common';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { isShardlineError, UsageError } from '@shardline/common';
 import { type CommandLine, HELP, parseCommandLine } from './command-line.ts';
 import { type LocalDynamoDB, startLocalDynamoDB } from './local-dynamodb.ts';
 import { startLocalKinesis } from './local-kinesis.ts';
@@ -33,10 +33,16 @@ async function run(args: readonly string[]): Promise<void> {
   }
 }
 
-async function serve({ kinesis, dynamodb }: CommandLine & { kind: 'serve' }): Promise<void> {
-  const local = await named('--port', startLocalKinesis(kinesis));
+async function serve(commandLine: CommandLine & { kind: 'serve' }): Promise<void> {
+  const { kinesis, dynamodb, tlsFiles, tlsAuthorityFile } = commandLine;
+  const tlsCertificate = tlsFiles && {
+    cert: readText('--tls-cert', tlsFiles.cert),
+    key: readText('--tls-key', tlsFiles.key),
+  };
+  const local = await named('--port', startLocalKinesis({ ...kinesis, ...(tlsCertificate && { tlsCertificate }) }));
   let beside: LocalDynamoDB | undefined;
   try {
+    if (tlsAuthorityFile !== undefined) writeText('--tls-ca-out', tlsAuthorityFile, local.certificate ?? '');
     if (dynamodb !== undefined) beside = await named('--dynamodb-port', startLocalDynamoDB(dynamodb));
   } catch (error) {
     await local.close();
@@ -51,7 +57,12 @@ async function serve({ kinesis, dynamodb }: CommandLine & { kind: 'serve' }): Pr
   process.once('SIGTERM', end);
   process.once('SIGINT', end);
   if (process.env['npm_lifecycle_event'] !== undefined) watchParent(end);
-  const line = { port: local.port, dynamodbPort: beside?.port ?? null, version: version() };
+  const line = {
+    port: local.port,
+    tlsPort: local.tlsPort ?? null,
+    dynamodbPort: beside?.port ?? null,
+    version: version(),
+  };
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
@@ -75,8 +86,28 @@ async function named<T>(portOption: string, starting: Promise<T>): Promise<T> {
     return await starting;
   } catch (error) {
     if (isShardlineError(error))
-      error.message = error.message.replace(/^port:/, `${portOption}:`).replace(/^host:/, '--host:');
+      error.message = error.message
+        .replace(/^port:/, `${portOption}:`)
+        .replace(/^tlsPort:/, '--tls:')
+        .replace(/^tlsCertificate:/, '--tls-cert:')
+        .replace(/^host:/, '--host:');
     throw error;
+  }
+}
+
+function readText(option: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(option, 'a file that can be read', (error as Error).message);
+  }
+}
+
+function writeText(option: string, file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch (error) {
+    throw new UsageError(option, 'a file that can be written', (error as Error).message);
   }
 }
 

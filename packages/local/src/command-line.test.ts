@@ -32,6 +32,13 @@ test('every option', () => {
   expect(parseCommandLine(['--version'])).toEqual({ kind: 'version' });
 });
 
+test('TLS, with a certificate made at start or given', () => {
+  const tls = (...args: string[]): object => parseCommandLine(['--tls', '5', ...args]);
+  expect(tls()).toMatchObject({ kinesis: { tlsPort: 5 }, tlsFiles: undefined, tlsAuthorityFile: undefined });
+  expect(tls('--tls-ca-out', 'ca.pem')).toMatchObject({ tlsFiles: undefined, tlsAuthorityFile: 'ca.pem' });
+  expect(tls('--tls-cert', 'c', '--tls-key', 'k')).toMatchObject({ tlsFiles: { cert: 'c', key: 'k' } });
+});
+
 test.each([
   [['--prot', '1'], 'option', '--prot'],
   [['serve'], 'option', 'serve'],
@@ -41,6 +48,10 @@ test.each([
   [['--port', '1e3'], '--port', '"1e3"'],
   [['--port', '65536'], '--port', '"65536"'],
   [['--dynamodb-port', 'x'], '--dynamodb-port', '"x"'],
+  [['--tls', 'on'], '--tls', '"on"'],
+  [['--tls-ca-out', 'x'], '--tls', 'none'],
+  [['--tls', '1', '--tls-cert', 'x'], '--tls-key', 'none'],
+  [['--tls', '1', '--tls-key', 'x'], '--tls-cert', 'none'],
   [['--limits', 'yes'], '--limits', '"yes"'],
   [['--stream', 'a:0'], '--stream', '"a:0"'],
   [['--stream', 'a/b:1'], '--stream', '"a/b:1"'],
@@ -53,6 +64,10 @@ test.each([
 test('the help names every option', () => {
   for (const name of [
     'port',
+    'tls',
+    'tls-ca-out',
+    'tls-cert',
+    'tls-key',
     'dynamodb-port',
     'host',
     'stream',

@@ -9,6 +9,10 @@ export type CommandLine =
   | {
       readonly kind: 'serve';
       readonly kinesis: LocalKinesisOptions;
+      /** Files to read the server's certificate and key from; undefined when one is to be made. */
+      readonly tlsFiles: { readonly cert: string; readonly key: string } | undefined;
+      /** The file to write what clients shall trust to. */
+      readonly tlsAuthorityFile: string | undefined;
       /** Undefined when no DynamoDB was asked for. */
       readonly dynamodb: LocalDynamoDBOptions | undefined;
     };
@@ -16,9 +20,13 @@ export type CommandLine =
 export const HELP = `Usage: shardline-local [options]
 
 A Kinesis on this machine, and a DynamoDB beside it if you ask for one. The first line on stdout, once it listens, is JSON:
-{"port":4567,"dynamodbPort":8000,"version":"…"}. SIGTERM and SIGINT end it.
+{"port":4567,"tlsPort":4568,"dynamodbPort":8000,"version":"…"}. SIGTERM and SIGINT end it.
 
   --port N              where Kinesis listens; 0 is any free port (default 4567)
+  --tls N               also listen there with TLS; 0 is any free port
+  --tls-ca-out FILE     write the certificate that clients shall trust there, as PEM
+  --tls-cert FILE       the server's own certificate, as PEM, in place of one made at start; with --tls-key
+  --tls-key FILE        its private key, as PEM
   --dynamodb-port N     also start a DynamoDB there; 0 is any free port
   --host HOST           the address to listen on (default 127.0.0.1: this machine only)
   --stream NAME:SHARDS  a stream that is there from the start; may be repeated; :SHARDS may be left out (1)
@@ -33,6 +41,10 @@ const DEFAULT_PORT = 4567;
 
 const options = {
   port: { type: 'string' },
+  tls: { type: 'string' },
+  'tls-ca-out': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
   'dynamodb-port': { type: 'string' },
   host: { type: 'string' },
   stream: { type: 'string', multiple: true },
@@ -50,11 +62,14 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   if (given.version) return { kind: 'version' };
   const host = given.host === undefined ? {} : { host: given.host };
   const dynamodbPort = given['dynamodb-port'];
+  const tlsPort = wholeNumber('--tls', given.tls, 65_535);
   return {
     kind: 'serve',
+    ...tlsFiles(given['tls-cert'], given['tls-key'], given['tls-ca-out'], tlsPort),
     kinesis: {
       ...host,
       port: wholeNumber('--port', given.port, 65_535) ?? DEFAULT_PORT,
+      ...(tlsPort === undefined ? {} : { tlsPort }),
       limits: onOff('--limits', given.limits),
       streams: (given.stream ?? []).map(initialStream),
       reshardMs: wholeNumber('--reshard-ms', given['reshard-ms'], 3_600_000) ?? 0,
@@ -79,6 +94,29 @@ function valuesOf(args: readonly string[]): ReturnType<typeof parseArgs<{ option
     if (named !== undefined && names.includes(named)) throw new UsageError(named, 'a value', 'none');
     throw new UsageError('option', `one of ${names.join(', ')}`, /'([^']*)'/.exec(message)?.[1] ?? message);
   }
+}
+
+/** Each of them is about the TLS port, and a certificate needs its key. */
+function tlsFiles(
+  cert: string | undefined,
+  key: string | undefined,
+  tlsAuthorityFile: string | undefined,
+  tlsPort: number | undefined,
+): Pick<CommandLine & { kind: 'serve' }, 'tlsFiles' | 'tlsAuthorityFile'> {
+  if (tlsPort === undefined && (cert ?? key ?? tlsAuthorityFile) !== undefined) {
+    throw new UsageError('--tls', 'a port beside the other options of TLS', 'none');
+  }
+  if (cert === undefined && key === undefined) return { tlsFiles: undefined, tlsAuthorityFile };
+  if (key === undefined) throw new UsageError('--tls-key', 'a file beside --tls-cert', 'none');
+  if (cert === undefined) throw new UsageError('--tls-cert', 'a file beside --tls-key', 'none');
+  if (tlsAuthorityFile !== undefined) {
+    throw new UsageError(
+      '--tls-ca-out',
+      'a certificate made at start',
+      '--tls-cert, whose authority is known elsewhere',
+    );
+  }
+  return { tlsFiles: { cert, key }, tlsAuthorityFile };
 }
 
 function wholeNumber(name: string, given: string | undefined, max: number): number | undefined {

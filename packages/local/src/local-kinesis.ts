@@ -1,10 +1,11 @@
 // The Kinesis that a test or a developer starts: the model, a port in front of it, and the timers that let the model see time
 // pass. Everything it opens it closes.
 import { randomUUID } from 'node:crypto';
-import { describe, UsageError } from '@shardline/common';
+import { describe, systemClock, UsageError } from '@shardline/common';
 import type { KinesisModel } from './model/index.ts';
 import { type LocalKinesisOptions, type ResolvedKinesisOptions, resolveKinesisOptions } from './options.ts';
 import { type Caller, DEFAULT_CALLER } from './server/caller.ts';
+import { type MadeCertificate, makeCertificate } from './server/certificate.ts';
 import { type Listener, listen } from './server/listener.ts';
 import { Models } from './server/models.ts';
 import { handleRequest } from './server/request-handler.ts';
@@ -16,7 +17,22 @@ export interface LocalClientConfig {
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
 }
 
-export interface LocalKinesis extends AsyncDisposable {
+/** The same for its TLS port. With it the SDK's default handler verifies the certificate. */
+export interface LocalTlsClientConfig extends LocalClientConfig {
+  readonly requestHandler: { readonly nodeHttp2ConnectOptions: { readonly ca: string } };
+}
+
+/** Of a server that was started with a `tlsPort`. */
+export interface LocalTls {
+  readonly tlsPort: number;
+  /** `https://…` */
+  readonly tlsEndpoint: string;
+  readonly tlsClientConfig: LocalTlsClientConfig;
+  /** PEM, for clients to trust: the authority of the certificate that was made at start, or the certificate that was given. */
+  readonly certificate: string;
+}
+
+export interface LocalKinesis extends AsyncDisposable, Partial<LocalTls> {
   readonly port: number;
   readonly endpoint: string;
   readonly clientConfig: LocalClientConfig;
@@ -32,12 +48,17 @@ export interface LocalKinesis extends AsyncDisposable {
 
 /** 500 records of 10 MiB together, as base64, with keys and names around them. */
 const MAX_BODY_BYTES = 16 * 1024 * 1024;
+const MAX_CONNECTIONS = 10_000;
 const HOUSEKEEPING_MS = 60_000;
 
 /**
  * Starts a Kinesis in this process.
  * @throws UsageError for an option that cannot work, OperatingError PORT_IN_USE
  */
+export function startLocalKinesis(
+  options: LocalKinesisOptions & { readonly tlsPort: number },
+): Promise<LocalKinesis & LocalTls>;
+export function startLocalKinesis(options?: LocalKinesisOptions): Promise<LocalKinesis>;
 export async function startLocalKinesis(options: LocalKinesisOptions = {}): Promise<LocalKinesis> {
   const resolved = resolveKinesisOptions(options);
   const timers = new Timers(resolved);
@@ -60,20 +81,34 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
   models.of(DEFAULT_CALLER);
   const { port, host, clock, logger, requestTimeoutMs } = resolved;
   const service = { models, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs };
+  const tls = tlsOf(resolved);
   const listener = await listen({
     port,
     host,
+    tls,
+    maxConnections: MAX_CONNECTIONS,
     requestTimeoutMs,
     handle: (request, reply) => handleRequest(service, request, reply),
   });
   timers.keepHouse(models);
-  return localKinesis(resolved, models, listener, timers);
+  return localKinesis(resolved, models, listener, timers, tls?.authority);
+}
+
+/** The certificate is dated by the system's clock, as its readers are. */
+function tlsOf({
+  tlsPort,
+  tlsCertificate,
+  host,
+}: ResolvedKinesisOptions): (MadeCertificate & { port: number }) | undefined {
+  if (tlsPort === undefined) return undefined;
+  const certificate = tlsCertificate && { ...tlsCertificate, authority: tlsCertificate.cert };
+  return { ...(certificate ?? makeCertificate(host, systemClock.wallNow())), port: tlsPort };
 }
 
 /** The address under which a client on this machine reaches a server that listens on `host`. */
-export function endpointOf(host: string, port: number): string {
+export function endpointOf(host: string, port: number, protocol: 'http' | 'https' = 'http'): string {
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+  return `${protocol}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
 export function clientConfigFor(endpoint: string): LocalClientConfig {
@@ -85,6 +120,7 @@ function localKinesis(
   models: Models,
   listener: Listener,
   timers: Timers,
+  certificate: string | undefined,
 ): LocalKinesis {
   const endpoint = endpointOf(options.host, listener.port);
   let closing: Promise<void> | undefined;
@@ -100,6 +136,7 @@ function localKinesis(
     port: listener.port,
     endpoint,
     clientConfig: clientConfigFor(endpoint),
+    ...tlsFace(options.host, listener.tlsPort, certificate),
     model: models.of(DEFAULT_CALLER),
     modelOf: (place) => models.of(checkedPlace(place)),
     reset: () => {
@@ -124,6 +161,13 @@ function checkedPlace({
   if (!/^\d{12}$/.test(accountId)) throw new UsageError('accountId', '12 digits', describe(accountId));
   if (!/^[a-z0-9-]{1,64}$/.test(region)) throw new UsageError('region', 'a region such as us-east-1', describe(region));
   return { accountId, region };
+}
+
+function tlsFace(host: string, tlsPort: number | undefined, certificate: string | undefined): Partial<LocalTls> {
+  if (tlsPort === undefined || certificate === undefined) return {};
+  const tlsEndpoint = endpointOf(host, tlsPort, 'https');
+  const requestHandler = { nodeHttp2ConnectOptions: { ca: certificate } };
+  return { tlsPort, tlsEndpoint, tlsClientConfig: { ...clientConfigFor(tlsEndpoint), requestHandler }, certificate };
 }
 
 /** Initial streams are ACTIVE at once, whatever createStreamMs says. */

@@ -1,5 +1,6 @@
 // What `startLocalKinesis` and `startLocalDynamoDB` take, checked and completed once. Nothing else of this package looks at
 // what a user passed.
+import { createSecureContext } from 'node:tls';
 import {
   type Clock,
   describe,
@@ -9,6 +10,12 @@ import {
   systemClock,
   UsageError,
 } from '@shardline/common';
+
+/** Of a server, in PEM: its certificate followed by those that link it to the authority, and its private key. */
+export interface TlsCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
 
 /** A stream that is there from the start, and again after `reset()`. */
 export interface InitialStream {
@@ -23,6 +30,10 @@ export interface LocalKinesisOptions {
   readonly port?: number;
   /** The address to listen on. Default 127.0.0.1: this machine alone can connect. */
   readonly host?: string;
+  /** Also listen there with TLS; 0 is any free port. Default: clear text alone. */
+  readonly tlsPort?: number;
+  /** What the TLS port shows. Default: one made at start for localhost, the loopback addresses and `host`. */
+  readonly tlsCertificate?: TlsCertificate;
   /** Made at start, ACTIVE at once. Default none. */
   readonly streams?: readonly InitialStream[];
   /** Whether the rates of a shard and of a consumer are limited as on AWS. Default true. */
@@ -60,8 +71,10 @@ export interface LocalDynamoDBOptions {
   readonly updateTableMs?: number;
 }
 
-export type ResolvedKinesisOptions = Required<Omit<LocalKinesisOptions, 'streams'>> & {
+export type ResolvedKinesisOptions = Required<Omit<LocalKinesisOptions, 'streams' | 'tlsPort' | 'tlsCertificate'>> & {
   readonly streams: readonly Required<InitialStream>[];
+  readonly tlsPort: number | undefined;
+  readonly tlsCertificate: TlsCertificate | undefined;
 };
 export type ResolvedDynamoDBOptions = Required<LocalDynamoDBOptions>;
 
@@ -72,6 +85,8 @@ const LONGEST_MS = 2 ** 31 - 1;
 const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'port',
   'host',
+  'tlsPort',
+  'tlsCertificate',
   'streams',
   'limits',
   'clock',
@@ -99,6 +114,8 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
   return {
     port: port(options.port),
     host: text('host', options.host, DEFAULT_HOST),
+    tlsPort: options.tlsPort === undefined ? undefined : wholeNumber('tlsPort', options.tlsPort, 0, 0, 65_535),
+    tlsCertificate: tlsCertificate(options),
     streams: streams(options.streams, shardLimit),
     limits: flag('limits', options.limits, true),
     clock: clock(options.clock),
@@ -162,6 +179,21 @@ function flag(field: string, given: boolean | undefined, absent: boolean): boole
   if (given === undefined) return absent;
   if (typeof given !== 'boolean') throw new UsageError(field, 'true or false', describe(given));
   return given;
+}
+
+function tlsCertificate({ tlsCertificate: given, tlsPort }: LocalKinesisOptions): TlsCertificate | undefined {
+  if (given === undefined) return undefined;
+  const { cert, key } = typeof given === 'object' && given !== null ? given : { cert: undefined, key: undefined };
+  if (typeof cert !== 'string' || typeof key !== 'string') {
+    throw new UsageError('tlsCertificate', '{ cert, key }, both PEM', describe(given));
+  }
+  if (tlsPort === undefined) throw new UsageError('tlsPort', 'a port beside tlsCertificate', 'none');
+  try {
+    createSecureContext({ cert, key });
+  } catch (error) {
+    throw new UsageError('tlsCertificate', 'a certificate in PEM and its private key', (error as Error).message);
+  }
+  return { cert, key };
 }
 
 function clock(given: Clock | undefined): Clock {

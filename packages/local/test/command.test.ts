@@ -1,12 +1,17 @@
 // The command `shardline-local` as a process: its first line, its end, its refusals.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { ListStreamsCommand } from '@aws-sdk/client-kinesis';
 import { createKinesisClient } from '@shardline/common';
 import { afterEach, expect, test } from 'vitest';
+import { makeCertificate } from '../src/server/certificate.ts';
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
 
@@ -26,6 +31,7 @@ function start(...args: string[]): Child {
 
 interface FirstLine {
   readonly port: number;
+  readonly tlsPort: number | null;
   readonly dynamodbPort: number | null;
   readonly version: string;
 }
@@ -55,6 +61,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
     const line = await firstLineOf(child);
     expect(line).toEqual({
       port: expect.any(Number),
+      tlsPort: null,
       dynamodbPort: expect.any(Number),
       version: expect.stringMatching(/^\d+\.\d+\.\d+/),
     });
@@ -86,6 +93,70 @@ test('under npx, which leaves a shell in between, it ends with that shell', asyn
 test('without --dynamodb-port there is none', async () => {
   const child = start('--port', '0');
   expect((await firstLineOf(child)).dynamodbPort).toBeNull();
+});
+
+test('with --tls it also listens with TLS, and writes what clients shall trust', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shardline-'));
+  const file = join(folder, 'ca.pem');
+  const { tlsPort } = await firstLineOf(start('--port', '0', '--tls', '0', '--tls-ca-out', file));
+  const socket = connect({ port: tlsPort ?? 0, host: 'localhost', servername: 'localhost', ca: await readFile(file) });
+  await once(socket, 'secureConnect');
+  expect(socket.authorized).toBe(true);
+  socket.destroy();
+  await rm(folder, { recursive: true });
+});
+
+test('a program that trusts the file by NODE_EXTRA_CA_CERTS needs nothing else', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shardline-'));
+  const file = join(folder, 'ca.pem');
+  const { tlsPort } = await firstLineOf(start('--port', '0', '--tls', '0', '--tls-ca-out', file, '--stream', 'orders'));
+  const program = `
+    import { KinesisClient, ListStreamsCommand } from '@aws-sdk/client-kinesis';
+    const client = new KinesisClient({});
+    console.log((await client.send(new ListStreamsCommand({}))).StreamNames.join());
+    client.destroy();
+  `;
+  const child: Child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      ...process.env,
+      NODE_EXTRA_CA_CERTS: file,
+      AWS_ENDPOINT_URL_KINESIS: `https://localhost:${tlsPort}`,
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'local',
+      AWS_SECRET_ACCESS_KEY: 'local',
+    },
+  });
+  expect(await outcomeOf(child)).toEqual({ code: 0, stdout: 'orders\n', stderr: '' });
+  await rm(folder, { recursive: true });
+});
+
+test('a certificate out of files', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'shardline-'));
+  const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  const made = makeCertificate('127.0.0.1', Date.now());
+  await Promise.all([writeFile(cert, made.cert), writeFile(key, made.key)]);
+  const { tlsPort } = await firstLineOf(start('--port', '0', '--tls', '0', '--tls-cert', cert, '--tls-key', key));
+  const socket = connect({ port: tlsPort ?? 0, host: '127.0.0.1', ca: made.authority });
+  await once(socket, 'secureConnect');
+  expect(socket.authorized).toBe(true);
+  socket.destroy();
+  const swapped = await outcomeOf(start('--port', '0', '--tls', '0', '--tls-cert', key, '--tls-key', cert));
+  expect(swapped).toMatchObject({ code: 2, stdout: '' });
+  expect(swapped.stderr).toContain('--tls-cert: expected a certificate in PEM and its private key');
+  const missing = await outcomeOf(
+    start('--port', '0', '--tls', '0', '--tls-cert', join(folder, 'x'), '--tls-key', key),
+  );
+  expect(missing.code).toBe(2);
+  expect(missing.stderr).toContain('--tls-cert: expected a file that can be read, got ENOENT');
+  await rm(folder, { recursive: true });
+});
+
+test('a file that cannot be written ends it, and nothing stays behind', async () => {
+  const { code, stdout, stderr } = await outcomeOf(start('--port', '0', '--tls', '0', '--tls-ca-out', tmpdir()));
+  expect([code, stdout]).toEqual([2, '']);
+  expect(stderr).toContain('--tls-ca-out: expected a file that can be written, got EISDIR');
 });
 
 test('a port in use is told by the option that asked for it, and nothing stays behind', async () => {
