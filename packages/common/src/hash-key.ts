@@ -3,6 +3,7 @@
 import { hash } from 'node:crypto';
 import { describe, UsageError } from './errors.ts';
 import { MAX_PARTITION_KEY_UNITS } from './limits.ts';
+import { md5OfShortAscii } from './md5.ts';
 
 declare const hashKeyBrand: unique symbol;
 
@@ -37,7 +38,9 @@ export function checkPartitionKey(key: unknown, field = 'partitionKey'): string 
 
 /** The hash key of a partition key: MD5 of its UTF-8 bytes (Kinesis API, PutRecord). */
 export function hashKeyOf(partitionKey: string): HashKey {
-  return BigInt(`0x${hashHexOf(partitionKey)}`) as HashKey;
+  const digest = md5OfShortAscii(partitionKey);
+  if (digest === undefined) return BigInt(`0x${hashHexOf(partitionKey)}`) as HashKey;
+  return ((digest.getBigUint64(0) << 64n) | digest.getBigUint64(8)) as HashKey;
 }
 
 /** The same as 32 hexadecimal digits, which sort as the numbers do and cost no bigint. */
