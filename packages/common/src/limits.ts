@@ -22,6 +22,16 @@ export const MAX_STREAM_NAME_LENGTH = 128;
 export const DEFAULT_MAX_SHARDS_PER_STREAM = 10_000;
 /** UpdateShardCount calls for one stream in a rolling 24 hours (API_UpdateShardCount: ten). */
 export const MAX_SHARD_COUNT_UPDATES_PER_DAY = 10;
+/** Switches between on-demand and provisioned in a rolling 24 hours, a stream (Choose the right mode to stream in: twice). */
+export const MAX_STREAM_MODE_UPDATES_PER_DAY = 2;
+/** On-demand streams of one account (Quotas and limits: 50 unless raised). */
+export const DEFAULT_MAX_ON_DEMAND_STREAMS = 50;
+/** Shards of a new on-demand stream (Quotas and limits: 4 MB/s of write throughput). */
+export const DEFAULT_ON_DEMAND_SHARDS = 4;
+/** A shard of an on-demand stream is split when more arrives (Choose the right mode to stream in: 500 KB/s per shard). */
+export const ON_DEMAND_SPLIT_BYTES_PER_SECOND: number = 500 * KIB;
+/** The same in records: AWS names bytes alone, yet scales for records too; half of what the shard takes, as with bytes. */
+export const ON_DEMAND_SPLIT_RECORDS_PER_SECOND = 500;
 
 /** Written to one shard in a second, data and partition keys (Quotas and limits: 1 MB, counted as MiB by the KPL and here). */
 export const SHARD_WRITE_BYTES_PER_SECOND: number = 1 * MIB;

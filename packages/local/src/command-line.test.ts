@@ -12,7 +12,7 @@ test('without arguments: Kinesis alone, on 4567, with limits', () => {
 
 test('every option', () => {
   const args =
-    '--port 1 --dynamodb-port=0 --host ::1 --stream a:3 --stream b --limits off --reshard-ms 5 --create-stream-ms 6';
+    '--port 1 --dynamodb-port=0 --host ::1 --stream a:3 --stream b --limits off --reshard-ms 5 --create-stream-ms 6 --on-demand-period-ms 7000';
   expect(parseCommandLine(args.split(' '))).toEqual({
     kind: 'serve',
     kinesis: {
@@ -24,6 +24,7 @@ test('every option', () => {
         { name: 'b', shardCount: 1 },
       ],
       reshardMs: 5,
+      onDemandPeriodMs: 7000,
       createStreamMs: 6,
     },
     dynamodb: { port: 0, host: '::1' },
@@ -56,6 +57,7 @@ test.each([
   [['--stream', 'a:0'], '--stream', '"a:0"'],
   [['--stream', 'a/b:1'], '--stream', '"a/b:1"'],
   [['--reshard-ms', '-1'], '--reshard-ms', 'none'],
+  [['--on-demand-period-ms', '999'], '--on-demand-period-ms', '"999"'],
 ])('%j is refused by name', (args, field, got) => {
   expect(() => parseCommandLine(args)).toThrow(UsageError);
   expect(() => parseCommandLine(args)).toThrow(expect.objectContaining({ field, got }));
@@ -73,6 +75,7 @@ test('the help names every option', () => {
     'stream',
     'limits',
     'reshard-ms',
+    'on-demand-period-ms',
     'create-stream-ms',
     'version',
   ]) {

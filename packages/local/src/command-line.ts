@@ -33,6 +33,8 @@ A Kinesis on this machine, and a DynamoDB beside it if you ask for one. The firs
   --limits on|off       the rates of a shard, as on AWS (default on)
   --reshard-ms N        how long a split or merge keeps a stream UPDATING (default 0)
   --create-stream-ms N  how long a new stream is CREATING (default 0)
+  --on-demand-period-ms N
+                        how long a busy shard of an on-demand stream waits for its split (default 300000)
   --version             print the version
   --help                print this
 `;
@@ -51,6 +53,7 @@ const options = {
   limits: { type: 'string' },
   'reshard-ms': { type: 'string' },
   'create-stream-ms': { type: 'string' },
+  'on-demand-period-ms': { type: 'string' },
   version: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
@@ -63,11 +66,13 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const host = given.host === undefined ? {} : { host: given.host };
   const dynamodbPort = given['dynamodb-port'];
   const tlsPort = wholeNumber('--tls', given.tls, 65_535);
+  const onDemandPeriodMs = wholeNumber('--on-demand-period-ms', given['on-demand-period-ms'], 3_600_000, 1000);
   return {
     kind: 'serve',
     ...tlsFiles(given['tls-cert'], given['tls-key'], given['tls-ca-out'], tlsPort),
     kinesis: {
       ...host,
+      ...(onDemandPeriodMs === undefined ? {} : { onDemandPeriodMs }),
       port: wholeNumber('--port', given.port, 65_535) ?? DEFAULT_PORT,
       ...(tlsPort === undefined ? {} : { tlsPort }),
       limits: onOff('--limits', given.limits),
@@ -119,10 +124,12 @@ function tlsFiles(
   return { tlsFiles: { cert, key }, tlsAuthorityFile };
 }
 
-function wholeNumber(name: string, given: string | undefined, max: number): number | undefined {
+function wholeNumber(name: string, given: string | undefined, max: number, min = 0): number | undefined {
   if (given === undefined) return undefined;
   const value = /^\d{1,10}$/.test(given) ? Number(given) : Number.NaN;
-  if (!(value <= max)) throw new UsageError(name, `a whole number from 0 to ${max}`, describe(given));
+  if (!(value >= min && value <= max)) {
+    throw new UsageError(name, `a whole number from ${min} to ${max}`, describe(given));
+  }
   return value;
 }
 

@@ -64,6 +64,7 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
   const timers = new Timers(resolved);
   const { limits, createStreamMs, deleteStreamMs, reshardMs, registerConsumerMs, shardLimit, maxStoredBytesPerShard } =
     resolved;
+  const { onDemandStreamLimit, onDemandPeriodMs } = resolved;
   const models = new Models(
     {
       limits,
@@ -72,6 +73,8 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
       reshardMs,
       registerConsumerMs,
       shardLimit,
+      onDemandStreamLimit,
+      onDemandPeriodMs,
       maxStoredBytesPerShard,
       tokenKey: randomUUID(),
       onDue: (dueMs) => timers.settleAt(models, dueMs),

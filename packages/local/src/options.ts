@@ -3,6 +3,7 @@
 import { createSecureContext } from 'node:tls';
 import {
   type Clock,
+  DEFAULT_MAX_ON_DEMAND_STREAMS,
   describe,
   type Logger,
   MAX_STREAM_NAME_LENGTH,
@@ -48,8 +49,12 @@ export interface LocalKinesisOptions {
   readonly reshardMs?: number;
   /** How long a consumer is CREATING and DELETING, ms. Default 0. */
   readonly registerConsumerMs?: number;
-  /** Open shards of all streams together. Default 20,000. */
+  /** Open shards of all provisioned streams together. Default 20,000. */
   readonly shardLimit?: number;
+  /** Streams in on-demand mode. Default 50. */
+  readonly onDemandStreamLimit?: number;
+  /** For how long a shard of an on-demand stream must get more than 500 KiB/s to be split, ms, at least 1,000. Default 300,000. */
+  readonly onDemandPeriodMs?: number;
   /** What one shard holds at most, bytes; beyond it the oldest records are dropped. Default: only the retention bounds it. */
   readonly maxStoredBytesPerShard?: number;
   /** A request's time to arrive, ms. Default 30,000. */
@@ -95,6 +100,8 @@ const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'reshardMs',
   'registerConsumerMs',
   'shardLimit',
+  'onDemandStreamLimit',
+  'onDemandPeriodMs',
   'maxStoredBytesPerShard',
   'requestTimeoutMs',
   'logger',
@@ -124,6 +131,14 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
     reshardMs: durationMs('reshardMs', options.reshardMs),
     registerConsumerMs: durationMs('registerConsumerMs', options.registerConsumerMs),
     shardLimit,
+    onDemandStreamLimit: wholeNumber(
+      'onDemandStreamLimit',
+      options.onDemandStreamLimit,
+      DEFAULT_MAX_ON_DEMAND_STREAMS,
+      0,
+      1_000_000,
+    ),
+    onDemandPeriodMs: wholeNumber('onDemandPeriodMs', options.onDemandPeriodMs, 300_000, 1000, LONGEST_MS),
     maxStoredBytesPerShard:
       options.maxStoredBytesPerShard === undefined
         ? Number.POSITIVE_INFINITY

@@ -12,7 +12,8 @@ let client: kinesis.KinesisClient;
 
 beforeEach(async () => {
   clock = new ManualClock();
-  local = await startLocalKinesis({ clock, streams: [{ name: StreamName, shardCount: 2 }], reshardMs: 100 });
+  const streams = [{ name: StreamName, shardCount: 2 }];
+  local = await startLocalKinesis({ clock, streams, reshardMs: 100, onDemandPeriodMs: 10_000 });
   client = new kinesis.KinesisClient({ ...local.clientConfig, maxAttempts: 1 });
 });
 afterEach(async () => {
@@ -100,4 +101,58 @@ test("UpdateShardCount refuses with the SDK's modelled exceptions", async () => 
   );
   await scale(4);
   await expect(scale(4)).rejects.toThrow(kinesis.ResourceInUseException);
+});
+
+const toOnDemand = { StreamARN, StreamModeDetails: { StreamMode: 'ON_DEMAND' } } as const;
+const toProvisioned = { StreamARN, StreamModeDetails: { StreamMode: 'PROVISIONED' } } as const;
+
+test('UpdateStreamMode to on-demand and back: UPDATING, the mode in the summary, the shards as they were', async () => {
+  for (const input of [toOnDemand, toProvisioned]) {
+    await client.send(new kinesis.UpdateStreamModeCommand(input));
+    const summary = new kinesis.DescribeStreamSummaryCommand({ StreamName });
+    expect((await client.send(summary)).StreamDescriptionSummary?.StreamStatus).toBe('UPDATING');
+    await expect(client.send(new kinesis.UpdateStreamModeCommand(input))).rejects.toThrow(
+      kinesis.ResourceInUseException,
+    );
+    clock.advance(100);
+    expect((await client.send(summary)).StreamDescriptionSummary).toMatchObject({
+      StreamStatus: 'ACTIVE',
+      StreamModeDetails: input.StreamModeDetails,
+      OpenShardCount: 2,
+    });
+  }
+  await expect(client.send(new kinesis.UpdateStreamModeCommand(toOnDemand))).rejects.toThrow(
+    kinesis.LimitExceededException,
+  );
+});
+
+test('a stream that is on-demand refuses SplitShard, MergeShards and UpdateShardCount with a ValidationException', async () => {
+  await client.send(new kinesis.UpdateStreamModeCommand(toOnDemand));
+  clock.advance(100);
+  const [ShardToSplit, AdjacentShardToMerge] = ['shardId-000000000000', 'shardId-000000000001'];
+  const refused = [
+    scale(4),
+    client.send(new kinesis.SplitShardCommand({ StreamName, ShardToSplit, NewStartingHashKey: '5' })),
+    client.send(new kinesis.MergeShardsCommand({ StreamName, ShardToMerge: ShardToSplit, AdjacentShardToMerge })),
+  ];
+  for (const call of refused) await expect(call).rejects.toThrow(kinesis.ValidationException);
+});
+
+test('an on-demand stream splits the shard that gets more than 500 KB/s, and who follows ChildShards misses nothing', async () => {
+  await client.send(new kinesis.UpdateStreamModeCommand(toOnDemand));
+  clock.advance(100);
+  const texts = Array.from({ length: 12 }, (_, second) => `${second}`.padEnd(600_000, 'x'));
+  for (const text of texts) {
+    const record = { PartitionKey: 'k', Data: Buffer.from(text), ExplicitHashKey: '0' };
+    await client.send(new kinesis.PutRecordCommand({ StreamName, ...record }));
+    clock.advance(1000);
+  }
+  expect((await openShards()).map(({ ParentShardId }) => ParentShardId)).toEqual([
+    undefined,
+    'shardId-000000000000',
+    'shardId-000000000000',
+  ]);
+  const read = await walk();
+  expect(read.ended).toEqual(['shardId-000000000000']);
+  expect(read.texts).toEqual(texts);
 });

@@ -1,7 +1,8 @@
 // Sentences of the Kinesis documentation about a stream's capacity that a client can see. What stands in quotation marks is its
 // own; the rest says what it leaves to the reader.
+import { type HashKey, MAX_HASH_KEY } from '@shardline/common';
 import { expect, test } from 'vitest';
-import { type KinesisErrorType, KinesisModel, type KinesisModelOptions } from './index.ts';
+import { type KinesisErrorType, KinesisModel, type KinesisModelOptions, type Shard, type StreamMode } from './index.ts';
 
 const streamName = 'orders';
 const t0 = 1_700_000_000_000;
@@ -99,4 +100,172 @@ test('UpdateShardCount cannot "Scale up to more than the shard limit for your ac
   const tight = modelWith(2, { shardLimit: 3 });
   expect(refusal(() => scale(tight, 3)).type).toBe('LimitExceededException');
   expect(scale(tight, 1)).toBe(2);
+});
+
+// ---- UpdateStreamMode and on-demand streams
+
+function modeOf(model: KinesisModel, now: number): string {
+  return model.stream(streamName, now).mode;
+}
+
+function onDemand(options: KinesisModelOptions = {}): KinesisModel {
+  const model = new KinesisModel(options);
+  model.createStream({ name: streamName, mode: 'ON_DEMAND' }, t0);
+  return model;
+}
+
+test('"By default, new data streams created with the on-demand capacity mode have 4 MB/s of write and 8 MB/s of read throughput"', () => {
+  const model = onDemand();
+  const records = Array.from({ length: 500 }, (_, index) => ({
+    partitionKey: 'k',
+    explicitHashKey: ((MAX_HASH_KEY / 500n) * BigInt(index)) as HashKey,
+    data: new Uint8Array(10_000),
+  }));
+  const stored = (): number =>
+    model.putRecords({ streamName, records }, t0).filter(({ kind }) => kind === 'stored').length;
+  // 5 MB are written to all shards evenly; 4 MiB of them are taken.
+  expect(stored()).toBe(4 * Math.floor((1024 * 1024) / 10_001));
+  expect(model.stream(streamName, t0).openShards).toHaveLength(4);
+});
+
+test('"the status of the stream is set to Updating. You must wait for the data stream status to get to Active before you can modify its properties again"', () => {
+  const model = modelWith(3, { reshardMs: 1000 });
+  model.updateStreamMode({ streamName, mode: 'ON_DEMAND' }, t0);
+  expect(model.stream(streamName, t0 + 999).status).toBe('UPDATING');
+  const again = (): void => model.updateStreamMode({ streamName, mode: 'PROVISIONED' }, t0 + 999);
+  expect(refusal(again).type).toBe('ResourceInUseException');
+  expect([model.stream(streamName, t0 + 1000).status, modeOf(model, t0 + 1000)]).toEqual(['ACTIVE', 'ON_DEMAND']);
+});
+
+test('"When you switch from provisioned to on-demand …, your data stream initially retains whatever shard count it had before the transition", and back', () => {
+  const model = modelWith(3);
+  const shards = model.stream(streamName, t0).openShards;
+  for (const mode of ['ON_DEMAND', 'PROVISIONED'] as const) {
+    model.updateStreamMode({ streamName, mode }, t0);
+    expect(model.stream(streamName, t0).openShards).toEqual(shards);
+  }
+});
+
+test('"you can switch between the on-demand and provisioned modes twice within 24 hours", unless limits are off', () => {
+  const model = modelWith(1);
+  const change = (to: KinesisModel, mode: StreamMode, now: number): void =>
+    to.updateStreamMode({ streamName, mode }, now);
+  change(model, 'ON_DEMAND', t0);
+  // The mode that it has is no switch.
+  for (let time = 0; time < 5; time++) change(model, 'ON_DEMAND', t0);
+  change(model, 'PROVISIONED', t0 + hourMs);
+  expect(refusal(() => change(model, 'ON_DEMAND', t0 + 24 * hourMs - 1)).type).toBe('LimitExceededException');
+  change(model, 'ON_DEMAND', t0 + 24 * hourMs);
+  expect(refusal(() => change(model, 'PROVISIONED', t0 + 25 * hourMs - 1)).type).toBe('LimitExceededException');
+  const unlimited = modelWith(1, { limits: false });
+  for (let time = 0; time < 10; time++) change(unlimited, time % 2 === 0 ? 'ON_DEMAND' : 'PROVISIONED', t0);
+});
+
+test('"By default, you can create up to 50 data streams with the on-demand capacity mode", and switch no further one to it', () => {
+  const model = modelWith(1);
+  for (let number = 0; number < 50; number++) model.createStream({ name: `d${number}`, mode: 'ON_DEMAND' }, t0);
+  expect(refusal(() => model.createStream({ name: 'd50', mode: 'ON_DEMAND' }, t0)).type).toBe('LimitExceededException');
+  const toOnDemand = (): void => model.updateStreamMode({ streamName, mode: 'ON_DEMAND' }, t0);
+  expect(refusal(toOnDemand).type).toBe('LimitExceededException');
+  model.deleteStream({ streamName: 'd7' }, t0);
+  toOnDemand();
+});
+
+test('"There\'s no upper limit" to the shards of on-demand streams: they are not counted, until their stream is provisioned', () => {
+  const model = new KinesisModel({ shardLimit: 3 });
+  model.createStream({ name: streamName, mode: 'ON_DEMAND' }, t0);
+  model.createStream({ name: 'other', shardCount: 3 }, t0);
+  const toProvisioned = (): void => model.updateStreamMode({ streamName, mode: 'PROVISIONED' }, t0);
+  expect(refusal(toProvisioned).type).toBe('LimitExceededException');
+});
+
+test('SplitShard, MergeShards, UpdateShardCount: "only supported for the data streams with the provisioned capacity mode"', () => {
+  const model = onDemand();
+  const [shardId, adjacentShardId] = ['shardId-000000000000', 'shardId-000000000001'];
+  const refused = [
+    () => scale(model, 8),
+    () => model.splitShard({ streamName, shardId, newStartingHashKey: 2n as HashKey }, t0),
+    () => model.mergeShards({ streamName, shardId, adjacentShardId }, t0),
+  ];
+  for (const call of refused) {
+    expect(refusal(call)).toMatchObject({
+      type: 'ValidationException',
+      message: 'Request is invalid. Stream orders under account 000000000000 is in On-Demand mode.',
+    });
+  }
+});
+
+/** Puts so many records of a size each second to every open shard. */
+function load(model: KinesisModel, from: number, seconds: number, perSecond: number, sizeBytes: number): number {
+  const data = new Uint8Array(sizeBytes - 1);
+  for (let second = 0; second < seconds; second++) {
+    const now = from + second * 1000;
+    for (const { origin } of model.stream(streamName, now).openShards) {
+      const record = { partitionKey: 'k', explicitHashKey: origin.range.start, data };
+      for (let count = 0; count < perSecond; count++) model.putRecord({ streamName, record }, now);
+    }
+  }
+  return from + seconds * 1000;
+}
+
+function openCount(model: KinesisModel, now: number): number {
+  return model.stream(streamName, now).openShards.length;
+}
+
+test('"When the incoming traffic exceeds 500 KB/s per shard, it splits the shard within 15 minutes. The parent shard\'s hash key values are redistributed evenly across child shards"', () => {
+  const model = onDemand();
+  const before = model.stream(streamName, t0).openShards;
+  load(model, t0, 15 * 60, 1, 600_000);
+  const { shards, openShards } = model.stream(streamName, t0 + 15 * 60_000);
+  expect(openShards.length).toBeGreaterThanOrEqual(8);
+  for (const { id, end, origin } of before) {
+    const [left, right] = shards.filter((child) => child.origin.parentIds.includes(id));
+    expect(end?.childShards).toHaveLength(2);
+    expect(left?.origin.range).toEqual({ start: origin.range.start, end: (right?.origin.range.start ?? 0n) - 1n });
+    const width = (shard: Shard | undefined): bigint =>
+      (shard?.origin.range.end ?? 0n) - (shard?.origin.range.start ?? 0n);
+    expect(width(left)).toBe(width(right));
+  }
+});
+
+test('traffic of up to 500 KB/s and 500 records/s a shard splits nothing, however long', () => {
+  const model = onDemand({ onDemandPeriodMs: 10_000 });
+  load(model, t0, 60, 5, 100_000);
+  expect(openCount(model, load(model, t0 + 60_000, 60, 500, 10))).toBe(4);
+});
+
+test('more than 500 records/s split a shard, and only the shard that got them', () => {
+  const model = onDemand({ onDemandPeriodMs: 10_000 });
+  const [, , busy] = model.stream(streamName, t0).openShards;
+  const record = { partitionKey: 'k', explicitHashKey: busy?.origin.range.end as HashKey, data: new Uint8Array(1) };
+  for (let at = 0; at <= 10_000; at += 1000) {
+    model.putRecords({ streamName, records: Array(500).fill(record) }, t0 + at);
+    model.putRecords({ streamName, records: Array(100).fill(record) }, t0 + at + 1);
+  }
+  const { openShards } = model.stream(streamName, t0 + 10_001);
+  expect(openShards.map(({ origin }) => origin.parentIds)).toEqual([[], [], [busy?.id], [busy?.id], []]);
+});
+
+test('a stream doubles at most once a period, and goes on while the traffic does', () => {
+  const model = onDemand({ onDemandPeriodMs: 10_000 });
+  const counts = [4, 8, 16].map((_, round) => openCount(model, load(model, t0 + round * 10_000, 10, 8, 100_000)));
+  expect(counts).toEqual([4, 8, 16]);
+});
+
+test('provisioned streams never split by themselves; without limits nothing does', () => {
+  const provisioned = modelWith(2, { onDemandPeriodMs: 10_000 });
+  expect(openCount(provisioned, load(provisioned, t0, 60, 9, 100_000))).toBe(2);
+  const unlimited = onDemand({ onDemandPeriodMs: 10_000, limits: false });
+  expect(openCount(unlimited, load(unlimited, t0, 60, 9, 100_000))).toBe(4);
+});
+
+test('scaleOnDemand does at once what traffic would do, up and down', () => {
+  const model = onDemand();
+  model.scaleOnDemand({ streamName, targetShardCount: 32 }, t0);
+  expect(openCount(model, t0)).toBe(32);
+  model.scaleOnDemand({ streamName, targetShardCount: 3 }, t0);
+  expect(openCount(model, t0)).toBe(3);
+  expect(refusal(() => modelWith(1).scaleOnDemand({ streamName, targetShardCount: 2 }, t0)).type).toBe(
+    'InvalidArgumentException',
+  );
 });

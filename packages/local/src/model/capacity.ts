@@ -1,8 +1,12 @@
 // What decides how much a stream takes: its settings, and who may change them by how much and how often. A change is refused
 // with AWS's error, or noted in the stream and returned as what the stream is to become; making it is the stream's matter.
-import { DEFAULT_MAX_SHARDS_PER_STREAM, MAX_SHARD_COUNT_UPDATES_PER_DAY } from '@shardline/common';
+import {
+  DEFAULT_MAX_SHARDS_PER_STREAM,
+  MAX_SHARD_COUNT_UPDATES_PER_DAY,
+  MAX_STREAM_MODE_UPDATES_PER_DAY,
+} from '@shardline/common';
 import { KinesisError } from './errors.ts';
-import type { Stream, StreamChange } from './stream.ts';
+import type { Reshard, Stream, StreamChange } from './stream.ts';
 import { peakOfOpenShards, uniformScaling } from './uniform-scaling.ts';
 
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
@@ -12,6 +16,8 @@ export interface StreamCapacity {
   readonly mode: StreamMode;
   /** When UpdateShardCount was called, ms since 1970; those of the last 24 hours count. */
   readonly shardCountUpdatesMs: readonly number[];
+  /** When UpdateStreamMode changed the mode, likewise. */
+  readonly modeUpdatesMs: readonly number[];
 }
 
 /** What the rules look at beside the stream: the account that it belongs to. */
@@ -19,17 +25,22 @@ export interface Account {
   readonly accountId: string;
   /** Whether it matters how often something is changed. */
   readonly limits: boolean;
+  /** Open shards of all provisioned streams together. */
   readonly shardLimit: number;
+  readonly onDemandStreamLimit: number;
   readonly streams: Iterable<Stream>;
 }
 
-/** What a new on-demand stream begins with: 4 MB/s and 4,000 records/s (Kinesis quotas, "Data stream throughput"). */
-export const ON_DEMAND_SHARDS = 4;
-
 const DAY_MS = 24 * 3_600_000;
 
-export function initialCapacity(mode: StreamMode): StreamCapacity {
-  return { mode, shardCountUpdatesMs: [] };
+/**
+ * Of a new stream with so many shards.
+ * @throws KinesisError LimitExceededException
+ */
+export function initialCapacity(mode: StreamMode, shardCount: number, account: Account): StreamCapacity {
+  if (mode === 'ON_DEMAND') refuseOverOnDemandLimit(account);
+  else refuseOverShardLimit(account, shardCount);
+  return { mode, shardCountUpdatesMs: [], modeUpdatesMs: [] };
 }
 
 /**
@@ -58,11 +69,7 @@ export function shardCountChange(stream: Stream, target: number, account: Accoun
       `UpdateShardCount cannot scale down below half your current open shard count. ${counts}`,
     );
   }
-  const steps = uniformScaling(
-    stream.openShards.map(({ id, origin }) => ({ id, range: origin.range })),
-    target,
-    stream.nextShardNumber,
-  );
+  const steps = evenSteps(stream, target);
   refuseOverShardLimit(account, peakOfOpenShards(steps));
   const shardCountUpdatesMs = noted(stream.capacity.shardCountUpdatesMs, now);
   if (account.limits && shardCountUpdatesMs.length > MAX_SHARD_COUNT_UPDATES_PER_DAY) {
@@ -75,6 +82,33 @@ export function shardCountChange(stream: Stream, target: number, account: Accoun
   return { kind: 'reshard', steps };
 }
 
+/**
+ * UpdateStreamMode. The new mode shows at once, the shards stay, and the stream is UPDATING for a while. Naming the mode that
+ * it has is no switch. The stream is ACTIVE.
+ * @throws KinesisError LimitExceededException
+ */
+export function modeChange(stream: Stream, mode: StreamMode, account: Account, now: number): StreamChange {
+  if (mode !== stream.capacity.mode) {
+    if (mode === 'ON_DEMAND') refuseOverOnDemandLimit(account);
+    else refuseOverShardLimit(account, stream.openShards.length);
+    const modeUpdatesMs = noted(stream.capacity.modeUpdatesMs, now);
+    if (account.limits && modeUpdatesMs.length > MAX_STREAM_MODE_UPDATES_PER_DAY) {
+      throw new KinesisError(
+        'LimitExceededException',
+        `Stream ${stream.name} under account ${account.accountId} may switch its mode ${MAX_STREAM_MODE_UPDATES_PER_DAY} times in 24 hours.`,
+      );
+    }
+    stream.capacity = { ...stream.capacity, mode, modeUpdatesMs };
+  }
+  return { kind: 'reshard', steps: [] };
+}
+
+/** The splits and merges that give the stream so many even shards. */
+export function evenSteps(stream: Stream, shardCount: number): readonly Reshard[] {
+  const open = stream.openShards.map(({ id, origin }) => ({ id, range: origin.range }));
+  return uniformScaling(open, shardCount, stream.nextShardNumber);
+}
+
 /** For what only provisioned streams have. @throws KinesisError ValidationException */
 export function refuseOnDemand(stream: Stream, account: Account): void {
   if (stream.capacity.mode !== 'ON_DEMAND') return;
@@ -84,14 +118,33 @@ export function refuseOnDemand(stream: Stream, account: Account): void {
   );
 }
 
-/** @throws KinesisError LimitExceededException */
+/** For what only on-demand streams have. @throws KinesisError InvalidArgumentException */
+export function refuseProvisioned(stream: Stream, account: Account): void {
+  if (stream.capacity.mode === 'ON_DEMAND') return;
+  throw new KinesisError(
+    'InvalidArgumentException',
+    `Request is invalid. Stream ${stream.name} under account ${account.accountId} is in Provisioned mode.`,
+  );
+}
+
+/** On-demand streams may have any number of shards. @throws KinesisError LimitExceededException */
 export function refuseOverShardLimit({ shardLimit, accountId, streams }: Account, additional: number): void {
   let open = 0;
-  for (const stream of streams) open += stream.openShards.length;
+  for (const { capacity, openShards } of streams) if (capacity.mode === 'PROVISIONED') open += openShards.length;
   if (additional <= 0 || open + additional <= shardLimit) return;
   throw new KinesisError(
     'LimitExceededException',
     `This request would exceed the shard limit for the account ${accountId}. Current shard count for the account: ${open}. Limit: ${shardLimit}. Number of additional shards that would have resulted from this request: ${additional}.`,
+  );
+}
+
+function refuseOverOnDemandLimit({ onDemandStreamLimit, accountId, streams }: Account): void {
+  let count = 0;
+  for (const { capacity } of streams) if (capacity.mode === 'ON_DEMAND') count++;
+  if (count < onDemandStreamLimit) return;
+  throw new KinesisError(
+    'LimitExceededException',
+    `This request would exceed the limit of on-demand streams for the account ${accountId}. Current on-demand streams: ${count}. Limit: ${onDemandStreamLimit}.`,
   );
 }
 

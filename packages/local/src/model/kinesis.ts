@@ -5,6 +5,8 @@
 import {
   DEFAULT_LIST_SHARDS_RESULTS,
   DEFAULT_MAX_CONSUMERS_PER_STREAM,
+  DEFAULT_MAX_ON_DEMAND_STREAMS,
+  DEFAULT_ON_DEMAND_SHARDS,
   DEFAULT_RETENTION_HOURS,
   type HashKey,
   hashKeyOf,
@@ -16,10 +18,12 @@ import {
 } from '@shardline/common';
 import {
   type Account,
+  evenSteps,
   initialCapacity,
-  ON_DEMAND_SHARDS,
+  modeChange,
   refuseOnDemand,
   refuseOverShardLimit,
+  refuseProvisioned,
   type StreamMode,
   shardCountChange,
 } from './capacity.ts';
@@ -48,8 +52,12 @@ export interface KinesisModelOptions {
   readonly reshardMs?: number;
   /** How long a consumer is CREATING and DELETING, ms. Default 0. */
   readonly registerConsumerMs?: number;
-  /** Open shards of all streams together. Default 20,000. */
+  /** Open shards of all provisioned streams together. Default 20,000. */
   readonly shardLimit?: number;
+  /** Streams in on-demand mode. Default 50. */
+  readonly onDemandStreamLimit?: number;
+  /** How long an on-demand stream's shard must be busy to be split, ms (traffic.ts). Default 300,000. */
+  readonly onDemandPeriodMs?: number;
   /** What one shard holds at most; beyond it the oldest records go as if their retention were over. Default: no bound but the retention. */
   readonly maxStoredBytesPerShard?: number;
   /** Marks the iterators and tokens of this model, so that another's are refused. */
@@ -127,6 +135,8 @@ export class KinesisModel {
       reshardMs: options.reshardMs ?? 0,
       registerConsumerMs: options.registerConsumerMs ?? 0,
       shardLimit: options.shardLimit ?? 20_000,
+      onDemandStreamLimit: options.onDemandStreamLimit ?? DEFAULT_MAX_ON_DEMAND_STREAMS,
+      onDemandPeriodMs: options.onDemandPeriodMs ?? 300_000,
       maxStoredBytesPerShard: options.maxStoredBytesPerShard ?? Number.POSITIVE_INFINITY,
       tokenKey: options.tokenKey ?? 'shardline',
       accountId: options.accountId ?? '000000000000',
@@ -153,10 +163,10 @@ export class KinesisModel {
     if (this.#streams.has(name)) {
       throw new KinesisError('ResourceInUseException', `${this.#where(name)} already exists.`);
     }
-    const count = shardCount ?? (mode === 'ON_DEMAND' ? ON_DEMAND_SHARDS : 1);
-    refuseOverShardLimit(this.#account, count);
+    const count = shardCount ?? (mode === 'ON_DEMAND' ? DEFAULT_ON_DEMAND_SHARDS : 1);
+    const capacity = initialCapacity(mode, count, this.#account);
     const identity = { name, createdMs: now, incarnation: ++this.#incarnations };
-    const stream = Stream.created(identity, initialCapacity(mode), settings, count);
+    const stream = Stream.created(identity, capacity, settings, count);
     this.#streams.set(name, stream);
     this.#begin(stream, { kind: 'create' }, this.#options.createStreamMs, now);
   }
@@ -296,11 +306,29 @@ export class KinesisModel {
     { streamName, targetShardCount }: { streamName: string; targetShardCount: number },
     now: number,
   ): { readonly currentShardCount: number } {
-    const stream = this.stream(streamName, now);
-    this.#refuseUnless(stream, 'ACTIVE');
+    const stream = this.#activeStream(streamName, now);
     const currentShardCount = stream.openShards.length;
     this.#beginUpdate(stream, shardCountChange(stream, targetShardCount, this.#account, now), now);
     return { currentShardCount };
+  }
+
+  /**
+   * Switches between provisioned and on-demand; the shards stay.
+   * @throws ResourceInUseException, LimitExceededException
+   */
+  updateStreamMode({ streamName, mode }: { streamName: string; mode: StreamMode }, now: number): void {
+    const stream = this.#activeStream(streamName, now);
+    this.#beginUpdate(stream, modeChange(stream, mode, this.#account, now), now);
+  }
+
+  /**
+   * What AWS does to an on-demand stream by itself when its traffic changes, here at once and to any number of even shards.
+   * @throws ResourceInUseException, InvalidArgumentException in provisioned mode
+   */
+  scaleOnDemand({ streamName, targetShardCount }: { streamName: string; targetShardCount: number }, now: number): void {
+    const stream = this.#activeStream(streamName, now);
+    refuseProvisioned(stream, this.#account);
+    this.#beginUpdate(stream, { kind: 'reshard', steps: evenSteps(stream, targetShardCount) }, now);
   }
 
   // ---- writing
@@ -322,6 +350,7 @@ export class KinesisModel {
   ): PutOutcome[] {
     const stream = this.#readable(streamName, now);
     const sizes = checkedSizes(records);
+    this.#growOnDemand(stream, now);
     const horizonMs = now - stream.retentionMs;
     /** With the counter of the first new record. */
     const touched = new Map<Shard, number>();
@@ -340,7 +369,8 @@ export class KinesisModel {
       return { kind: 'stored', shardId: shard.id, sequenceNumber };
     });
     this.#tellAppended(stream, touched);
-    for (const shard of touched.keys()) {
+    for (const [shard, counter] of touched) {
+      if (this.limits && stream.mode === 'ON_DEMAND') stream.traffic.note(shard, shard.log.from(counter));
       shard.log.trim(horizonMs, this.#options.maxStoredBytesPerShard);
       if (shard.watchers.size > 0) shard.wake();
     }
@@ -492,6 +522,13 @@ export class KinesisModel {
 
   #beginUpdate(stream: Stream, change: StreamChange, now: number): void {
     this.#begin(stream, change, this.#options.reshardMs, now);
+  }
+
+  /** Before a put stores anything, so that what fails here has stored nothing. */
+  #growOnDemand(stream: Stream, now: number): void {
+    if (!this.limits || stream.mode !== 'ON_DEMAND' || stream.status !== 'ACTIVE') return;
+    const steps = stream.traffic.judge(this.#options.onDemandPeriodMs, now);
+    if (steps.length > 0) this.#beginUpdate(stream, { kind: 'reshard', steps }, now);
   }
 
   #begin(stream: Stream, change: StreamChange, forMs: number, now: number): void {

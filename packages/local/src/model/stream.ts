@@ -13,6 +13,7 @@ import { type ConsumerState, StreamConsumer } from './consumers.ts';
 import type { StoredRecord } from './record-log.ts';
 import { NEW_STREAM_SETTINGS, type StreamSettings } from './settings.ts';
 import { type ChildShard, Shard, type ShardOrigin, type ShardState } from './shard.ts';
+import { Traffic } from './traffic.ts';
 
 export type StreamStatus = 'CREATING' | 'ACTIVE' | 'UPDATING' | 'DELETING';
 
@@ -26,7 +27,7 @@ export interface Reshard {
 export type StreamChange =
   | { readonly kind: 'create' }
   | { readonly kind: 'delete' }
-  /** One after another; a later step may end the shards that an earlier one opened. */
+  /** One after another; a later step may end the shards that an earlier one opened. None when only settings change. */
   | { readonly kind: 'reshard'; readonly steps: readonly Reshard[] };
 
 /** What never changes about a stream. */
@@ -66,6 +67,8 @@ export class Stream {
   /** Tells this stream from an earlier one of the same name, in tokens. */
   readonly incarnation: number;
   readonly consumers: Map<string, StreamConsumer> = new Map();
+  /** Of a stream in on-demand mode. */
+  readonly traffic: Traffic;
   readonly #shards: Map<string, Shard> = new Map();
   #open: Shard[] = [];
   #nextShardNumber = 0;
@@ -84,6 +87,7 @@ export class Stream {
     this.capacity = capacity;
     this.settings = { ...NEW_STREAM_SETTINGS, ...settings };
     this.createdMs = createdMs;
+    this.traffic = new Traffic(createdMs);
     this.incarnation = incarnation;
   }
 

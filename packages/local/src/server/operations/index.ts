@@ -1,4 +1,5 @@
 // Every operation the server knows, by the name that stands in X-Amz-Target. A new one is a new entry.
+import { capacityOperations } from './capacity.ts';
 import { consumerOperations } from './consumers.ts';
 import type { Operation } from './operation.ts';
 import { recordOperations } from './records.ts';
@@ -10,6 +11,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
   Object.entries({
     ...streamOperations,
     ...shardOperations,
+    ...capacityOperations,
     ...recordOperations,
     ...consumerOperations,
     ...tagOperations,

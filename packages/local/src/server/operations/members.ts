@@ -1,8 +1,18 @@
 // The members that several operations share, with the ranges and patterns of the Kinesis API reference, and the shapes that
 // several answers share.
 import { type HashKey, MAX_HASH_KEY, MAX_STREAM_NAME_LENGTH } from '@shardline/common';
-import { KinesisError, type Shard, type StartingPosition, type Tags } from '../../model/index.ts';
-import { type Check, type OptionalMember, oneOf, optional, text, textList, textMap } from '../input-check.ts';
+import { KinesisError, type Shard, type StartingPosition, type StreamMode, type Tags } from '../../model/index.ts';
+import {
+  type Check,
+  type OptionalMember,
+  oneOf,
+  optional,
+  required,
+  structure,
+  text,
+  textList,
+  textMap,
+} from '../input-check.ts';
 import type { WireObject } from '../wire-format.ts';
 
 /** Of names of streams and consumers, and of shard ids. */
@@ -43,6 +53,10 @@ export const positionKind: Check<StartingPosition['kind']> = oneOf(
   'LATEST',
   'AT_TIMESTAMP',
 );
+
+export const streamModeDetails: Check<{ readonly StreamMode: StreamMode }> = structure({
+  StreamMode: required(oneOf('PROVISIONED', 'ON_DEMAND')),
+});
 
 /** Every operation on a stream takes its name or its ARN. */
 export const streamAddress: {

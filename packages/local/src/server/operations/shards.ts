@@ -1,7 +1,7 @@
-// ListShards, SplitShard, MergeShards, UpdateShardCount.
+// ListShards, SplitShard, MergeShards.
 import { MAX_LIST_SHARDS_RESULTS } from '@shardline/common';
 import { KinesisError, type ShardFilter } from '../../model/index.ts';
-import { streamArn, streamNameOf } from '../caller.ts';
+import { streamNameOf } from '../caller.ts';
 import { integer, oneOf, optional, required, structure, timestamp } from '../input-check.ts';
 import { hashKeyIn, hashKeyText, nextToken, shardId, shardMembers, streamAddress } from './members.ts';
 import { empty, members, type OperationTable, operation } from './operation.ts';
@@ -60,30 +60,10 @@ const mergeShards = operation(
   },
 );
 
-const updateShardCount = operation(
-  {
-    ...streamAddress,
-    TargetShardCount: required(integer({ min: 1, max: 1_000_000 })),
-    ScalingType: required(oneOf('UNIFORM_SCALING')),
-  },
-  (input, { model, now, caller }) => {
-    const name = streamNameOf(input);
-    const { TargetShardCount: targetShardCount } = input;
-    const { currentShardCount } = model.updateShardCount({ streamName: name, targetShardCount }, now);
-    return members({
-      StreamName: name,
-      CurrentShardCount: currentShardCount,
-      TargetShardCount: targetShardCount,
-      StreamARN: streamArn(caller, name),
-    });
-  },
-);
-
 export const shardOperations: OperationTable = {
   ListShards: listShards,
   SplitShard: splitShard,
   MergeShards: mergeShards,
-  UpdateShardCount: updateShardCount,
 };
 
 function filterOf(

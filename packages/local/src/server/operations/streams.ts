@@ -3,9 +3,9 @@ import { DEFAULT_MAX_RECORD_BYTES } from '@shardline/common';
 import { KinesisError, type Stream } from '../../model/index.ts';
 import { withTags } from '../../model/tags.ts';
 import { type Caller, streamArn, streamNameOf, whereIs } from '../caller.ts';
-import { boolean, integer, oneOf, optional, required, structure } from '../input-check.ts';
+import { boolean, integer, optional, required } from '../input-check.ts';
 import { Timestamp, type WireObject } from '../wire-format.ts';
-import { nextToken, shardId, shardMembers, streamAddress, streamName, tagMap } from './members.ts';
+import { nextToken, shardId, shardMembers, streamAddress, streamModeDetails, streamName, tagMap } from './members.ts';
 import { type Context, empty, members, type Operation, type OperationTable, operation } from './operation.ts';
 
 const DEFAULT_PAGE = 100;
@@ -15,7 +15,7 @@ const createStream = operation(
   {
     StreamName: required(streamName),
     ShardCount: optional(integer({ min: 1, max: 1_000_000 })),
-    StreamModeDetails: optional(structure({ StreamMode: required(oneOf('PROVISIONED', 'ON_DEMAND')) })),
+    StreamModeDetails: optional(streamModeDetails),
     Tags: optional(tagMap),
   },
   ({ StreamName, ShardCount, StreamModeDetails, Tags = {} }, { model, now, caller }) => {

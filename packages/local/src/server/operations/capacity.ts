@@ -1,0 +1,37 @@
+// UpdateShardCount, UpdateStreamMode: how much a stream takes.
+import { streamArn, streamNameOf, streamNameOfArn } from '../caller.ts';
+import { integer, oneOf, required } from '../input-check.ts';
+import { streamAddress, streamArnText, streamId, streamModeDetails } from './members.ts';
+import { empty, members, type OperationTable, operation } from './operation.ts';
+
+const updateShardCount = operation(
+  {
+    ...streamAddress,
+    TargetShardCount: required(integer({ min: 1, max: 1_000_000 })),
+    ScalingType: required(oneOf('UNIFORM_SCALING')),
+  },
+  (input, { model, now, caller }) => {
+    const name = streamNameOf(input);
+    const { TargetShardCount: targetShardCount } = input;
+    const { currentShardCount } = model.updateShardCount({ streamName: name, targetShardCount }, now);
+    return members({
+      StreamName: name,
+      CurrentShardCount: currentShardCount,
+      TargetShardCount: targetShardCount,
+      StreamARN: streamArn(caller, name),
+    });
+  },
+);
+
+const updateStreamMode = operation(
+  { StreamARN: required(streamArnText), StreamId: streamId, StreamModeDetails: required(streamModeDetails) },
+  ({ StreamARN, StreamModeDetails }, { model, now }) => {
+    model.updateStreamMode({ streamName: streamNameOfArn(StreamARN), mode: StreamModeDetails.StreamMode }, now);
+    return empty;
+  },
+);
+
+export const capacityOperations: OperationTable = {
+  UpdateShardCount: updateShardCount,
+  UpdateStreamMode: updateStreamMode,
+};
