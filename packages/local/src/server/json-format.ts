@@ -1,11 +1,12 @@
 // AWS JSON 1.1: blobs are base64, times are seconds since 1970 with a fraction. Written by hand because a PutRecords answer
 // holds 500 records: JSON.stringify with a replacer costs several times as much.
+import { readJson } from './json-reader.ts';
 import { Timestamp, type WireFormat, type WireObject, type WireValue } from './wire-format.ts';
 
 export const jsonFormat: WireFormat = {
   contentType: 'application/x-amz-json-1.1',
 
-  parse: (body) => JSON.parse(body.toString('utf8')) as unknown,
+  parse: readJson,
 
   blobOf: (value) => {
     if (typeof value !== 'string') return undefined;

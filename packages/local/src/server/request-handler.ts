@@ -71,8 +71,8 @@ function answerTo(service: Service, request: HttpRequest, format: WireFormat | u
 function parsed(format: WireFormat, body: Buffer): unknown {
   try {
     return format.parse(body);
-  } catch {
-    throw serializationError('The body does not parse.');
+  } catch (error) {
+    throw serializationError(`The body does not parse: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
