@@ -1,0 +1,229 @@
+// Fuzzing of the wire: real requests of the SDKs for Java (CBOR) and JavaScript (JSON), flipped, cut, spliced and replaced, over
+// real sockets of HTTP/1.1 and HTTP/2. Whatever comes, the answer is a well-formed one of AWS's and never a 500, and another
+// client works on beside it. Bounded by time, not by a number of runs; what has failed once is pinned at the end.
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { type ClientHttp2Session, connect } from 'node:http2';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import * as kinesis from '@aws-sdk/client-kinesis';
+import type { Logger } from '@shardline/common';
+import { decode } from 'cborg';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { type LocalKinesis, startLocalKinesis } from '../src/index.ts';
+import { mutatedRequest, token } from './mutations.ts';
+import { CBOR_1_1, JSON_1_1, type SdkRequest, sdkRequests } from './sdk-requests.ts';
+
+const EVENT_STREAM = 'application/vnd.amazon.eventstream';
+const FUZZED = 'orders';
+const BESIDE = 'beside';
+/** For each of the properties. */
+const interruptAfterTimeLimit = 4_000;
+const MIB = 1024 * 1024;
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: Buffer;
+}
+type Version = 'HTTP/1.1' | 'HTTP/2';
+
+const bugs: unknown[] = [];
+/** Keeps what the server says about its own bugs. */
+const ignore = (): void => undefined;
+const logger: Logger = {
+  trace: ignore,
+  debug: ignore,
+  info: ignore,
+  warn: ignore,
+  error: (fields: unknown) => void bugs.push(fields),
+  child: () => logger,
+};
+const agent = new Agent({ keepAlive: true, maxSockets: 10 });
+let requests: readonly SdkRequest[];
+let local: LocalKinesis;
+let session: ClientHttp2Session;
+let beside: kinesis.KinesisClient;
+let besideCount = 0;
+
+beforeAll(async () => {
+  local = await startLocalKinesis({
+    limits: false,
+    shardLimit: 200,
+    maxStoredBytesPerShard: MIB,
+    logger,
+  });
+  requests = await sdkRequests();
+  session = connect(local.endpoint);
+  beside = new kinesis.KinesisClient(local.clientConfig);
+  local.model.createStream({ name: BESIDE, shardCount: 1 }, Date.now());
+});
+afterAll(async () => {
+  beside.destroy();
+  session.destroy();
+  agent.destroy();
+  await local.close();
+});
+beforeEach(restore);
+
+test('real requests are answered, none by a 500', async () => {
+  for (const each of requests) {
+    restore();
+    for (const version of ['HTTP/1.1', 'HTTP/2'] as const) await expectWellFormed(each, version);
+  }
+});
+
+const version = fc.constantFrom<Version>('HTTP/1.1', 'HTTP/2');
+
+test('real requests, flipped, cut, spliced, with odd values', async () => {
+  await fuzz(mutatedRequest(requests));
+});
+
+test('arbitrary bytes, JSON and CBOR to every operation', async () => {
+  const body = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
+    fc.json().map((text) => Buffer.from(text)),
+    fc.array(token, { maxLength: 20 }).map((tokens) => Buffer.concat(tokens)),
+  );
+  await fuzz(fc.tuple(fc.constantFrom(...requests), body).map(([original, bytes]) => ({ ...original, body: bytes })));
+});
+
+test('bodies that ask for much memory get none: deep, wide, long by their prefix, or of many small values', async () => {
+  const size = 15 * MIB;
+  const wide = '[],'.repeat(size / 3 - 10);
+  const bodies: [string, Buffer][] = [
+    [JSON_1_1, Buffer.from(`{"Hats":${'['.repeat(size / 2 - 100)}${']'.repeat(size / 2 - 100)}}`)],
+    [JSON_1_1, Buffer.from(`{"Hats":[${wide}1]}`)],
+    [JSON_1_1, Buffer.from(`{${Array.from({ length: 500_000 }, (_, index) => `"${index}":1`).join()}}`)],
+    [CBOR_1_1, Buffer.alloc(size, 0x80)],
+    [CBOR_1_1, Buffer.concat([Buffer.from('9f', 'hex'), Buffer.alloc(size, 0x80)])],
+    [CBOR_1_1, Buffer.concat([Buffer.from('5f', 'hex'), Buffer.alloc(size, 0x40)])],
+    [CBOR_1_1, Buffer.from('bf6448617473 9b7fffffffffffffff'.replace(' ', ''), 'hex')],
+  ];
+  const before = heapBytes();
+  for (const [contentType, body] of bodies) {
+    await expectWellFormed({ operation: 'PutRecord', contentType, body }, 'HTTP/1.1');
+  }
+  expect(heapBytes() - before).toBeLessThan(16 * MIB);
+});
+
+/** Sends requests in batches, each at once, until the time is over. */
+async function fuzz(request: fc.Arbitrary<SdkRequest>): Promise<void> {
+  const before = heapBytes();
+  let batches = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(request, version), { minLength: 1, maxLength: 20 }), async (batch) => {
+      await Promise.all(batch.map(([sent, by]) => expectWellFormed(sent, by)));
+      if (++batches % 20 === 0) {
+        await workBeside();
+        restore();
+      }
+    }),
+    { numRuns: 1_000_000, interruptAfterTimeLimit },
+  );
+  await workBeside();
+  expect(heapBytes() - before).toBeLessThan(64 * MIB);
+}
+
+/** A stream and a consumer for the requests to find, whatever the last ones have done to them. */
+function restore(): void {
+  const now = Date.now();
+  const { model } = local;
+  const stream = model.listStreams(now).find(({ name }) => name === FUZZED);
+  if (stream !== undefined && stream.shards.length > 20)
+    model.deleteStream({ streamName: FUZZED, enforceConsumerDeletion: true }, now);
+  if (model.listStreams(now).every(({ name }) => name !== FUZZED))
+    model.createStream({ name: FUZZED, shardCount: 2 }, now);
+  if (model.listConsumers(FUZZED, now).every(({ name }) => name !== 'billing')) {
+    model.registerConsumer({ streamName: FUZZED, consumerName: 'billing' }, now);
+  }
+}
+
+/** The other client puts a record and finds it, and all others, where it put them. */
+async function workBeside(): Promise<void> {
+  besideCount++;
+  const StreamName = BESIDE;
+  await beside.send(
+    new kinesis.PutRecordCommand({ StreamName, PartitionKey: 'k', Data: Buffer.from(String(besideCount)) }),
+  );
+  const { ShardIterator } = await beside.send(
+    new kinesis.GetShardIteratorCommand({
+      StreamName,
+      ShardId: 'shardId-000000000000',
+      ShardIteratorType: 'TRIM_HORIZON',
+    }),
+  );
+  const { Records } = await beside.send(new kinesis.GetRecordsCommand({ ShardIterator }));
+  expect(Records?.map(({ Data }) => Number(Buffer.from(Data ?? []).toString()))).toEqual(
+    Array.from({ length: besideCount }, (_, index) => index + 1),
+  );
+}
+
+async function expectWellFormed(sent: SdkRequest, by: Version): Promise<void> {
+  const answer = await (by === 'HTTP/2' ? sendByHttp2(sent) : sendByHttp1(sent));
+  try {
+    check(sent, answer);
+  } catch (error) {
+    const what = `${sent.operation} ${sent.contentType} ${sent.body.toString('hex')} over ${by}`;
+    throw new Error(`${what}: ${answer.status} ${answer.body.toString()}`, { cause: bugs.pop() ?? error });
+  }
+}
+
+function check(sent: SdkRequest, { status, headers, body }: Answer): void {
+  expect(headers['x-amzn-requestid']).toMatch(/^[0-9a-f-]{36}$/);
+  expect(status === 200 || (status >= 400 && status < 500)).toBe(true);
+  if (headers['content-type'] === EVENT_STREAM) {
+    expect(body.readUInt32BE(0)).toBeLessThanOrEqual(body.length);
+    return;
+  }
+  expect(headers['content-type']).toBe(sent.contentType);
+  expect(headers['content-length']).toBe(String(body.length));
+  if (status === 200 && body.length === 0) return;
+  const members = (
+    sent.contentType === CBOR_1_1 ? decode(body, { tags: { 1: (content) => content() } }) : JSON.parse(body.toString())
+  ) as object;
+  expect(Object.keys(members).length).toBeGreaterThan(0);
+  if (status !== 200) expect(members).toMatchObject({ __type: expect.stringMatching(/^[A-Z]\w+Exception$/) });
+}
+
+async function sendByHttp1({ operation, contentType, body }: SdkRequest): Promise<Answer> {
+  const outgoing = request(local.endpoint, {
+    agent,
+    method: 'POST',
+    headers: { 'content-type': contentType, 'x-amz-target': `Kinesis_20131202.${operation}` },
+  });
+  outgoing.end(body);
+  const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
+  const headers = incoming.headers;
+  const answer = { status: incoming.statusCode ?? 0, headers, body: await bodyOf(incoming, headers['content-type']) };
+  if (headers['content-type'] === EVENT_STREAM) outgoing.destroy();
+  return answer;
+}
+
+async function sendByHttp2({ operation, contentType, body }: SdkRequest): Promise<Answer> {
+  const stream = session.request({
+    ':method': 'POST',
+    'content-type': contentType,
+    'x-amz-target': `Kinesis_20131202.${operation}`,
+  });
+  stream.end(body);
+  const [headers] = (await once(stream, 'response')) as [Record<string, string>];
+  const answer = { status: Number(headers[':status']), headers, body: await bodyOf(stream, headers['content-type']) };
+  if (headers['content-type'] === EVENT_STREAM) stream.close();
+  return answer;
+}
+
+/** All of a body; of an event stream, which does not end, the beginning. */
+async function bodyOf(stream: NodeJS.ReadableStream, contentType: string | undefined): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  if (contentType === EVENT_STREAM) return ((await once(stream, 'data')) as [Buffer])[0];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().heapUsed;
+}
