@@ -10,6 +10,9 @@ export {
   type KinesisModelOptions,
   type ListShardsRequest,
   type PutOutcome,
+  type PutRecordsRequest,
+  type RecordErrorCode,
+  type RefuseRecord,
   type StoredAt,
   type StreamAddress,
 } from './kinesis.ts';

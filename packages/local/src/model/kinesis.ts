@@ -80,14 +80,16 @@ export interface StoredAt {
   readonly sequenceNumber: SequenceNumber;
 }
 
+/** "either ProvisionedThroughputExceededException or InternalFailure" (API_PutRecordsResultEntry). */
+export type RecordErrorCode = 'ProvisionedThroughputExceededException' | 'InternalFailure';
+
 /** One entry's outcome, in the order of the request. */
 export type PutOutcome =
   | StoredAt
-  | {
-      readonly kind: 'refused';
-      readonly errorCode: 'ProvisionedThroughputExceededException';
-      readonly message: string;
-    };
+  | { readonly kind: 'refused'; readonly errorCode: RecordErrorCode; readonly message: string };
+
+/** Asked for each record before it is stored: refuses it, as only a fault does. */
+export type RefuseRecord = (shardId: string) => RecordErrorCode | undefined;
 
 export interface GetRecordsAnswer {
   readonly records: readonly StoredRecord[];
@@ -106,6 +108,12 @@ export interface ConsumerAddress {
   readonly streamName: string;
   readonly consumerName: string;
   readonly createdSecond?: number;
+}
+
+export interface PutRecordsRequest {
+  readonly streamName: string;
+  readonly records: readonly RecordToPut[];
+  readonly refuseRecord?: RefuseRecord | undefined;
 }
 
 /** What a page of a list starts with: a request, or the token of the page before. */
@@ -344,10 +352,7 @@ export class KinesisModel {
    * Stores up to 500 records of 10 MiB together. Throttled ones are refused one by one; the others are stored, in order.
    * @throws InvalidArgumentException, ValidationException for the whole request: nothing is stored then
    */
-  putRecords(
-    { streamName, records }: { streamName: string; records: readonly RecordToPut[] },
-    now: number,
-  ): PutOutcome[] {
+  putRecords({ streamName, records, refuseRecord }: PutRecordsRequest, now: number): PutOutcome[] {
     const stream = this.#readable(streamName, now);
     const sizes = checkedSizes(records);
     this.#growOnDemand(stream, now);
@@ -356,13 +361,11 @@ export class KinesisModel {
     const touched = new Map<Shard, number>();
     const outcomes = records.map(({ partitionKey, explicitHashKey, data }, index): PutOutcome => {
       const shard = stream.shardFor(explicitHashKey ?? hashKeyOf(partitionKey));
+      const refusal = refuseRecord?.(shard.id);
+      if (refusal !== undefined) return this.#refused(refusal, shard, streamName);
       const sizeBytes = sizes[index] ?? 0;
       if (this.limits && !shard.writeLimit.admit(sizeBytes, now)) {
-        return {
-          kind: 'refused',
-          errorCode: 'ProvisionedThroughputExceededException',
-          message: this.#rateExceeded(shard, streamName),
-        };
+        return this.#refused('ProvisionedThroughputExceededException', shard, streamName);
       }
       if (!touched.has(shard)) touched.set(shard, shard.log.nextCounter);
       const { sequenceNumber } = shard.append(partitionKey, data, sizeBytes, now);
@@ -408,6 +411,17 @@ export class KinesisModel {
     const { records, millisBehindLatest, childShards } = read;
     const nextShardIterator = childShards.length > 0 ? null : this.#sealIterator(stream, shard, read.nextCounter, now);
     return { records, nextShardIterator, millisBehindLatest, childShards };
+  }
+
+  /** Which shard an iterator reads; undefined for one that `getRecords` would refuse. */
+  shardOf(shardIterator: string, now: number): { streamName: string; shardId: string } | undefined {
+    try {
+      const { stream, shard } = this.#openIterator(shardIterator, now);
+      return { streamName: stream.name, shardId: shard.id };
+    } catch (error) {
+      if (error instanceof KinesisError) return undefined;
+      throw error;
+    }
   }
 
   // ---- registered consumers
@@ -692,6 +706,12 @@ export class KinesisModel {
 
   #notFound(streamName: string): KinesisError {
     return new KinesisError('ResourceNotFoundException', `${this.#where(streamName)} not found.`);
+  }
+
+  #refused(errorCode: RecordErrorCode, shard: Shard, streamName: string): PutOutcome {
+    const message =
+      errorCode === 'InternalFailure' ? 'Internal Service Failure' : this.#rateExceeded(shard, streamName);
+    return { kind: 'refused', errorCode, message };
   }
 
   #rateExceeded(shard: Shard, streamName: string): string {
