@@ -10,3 +10,13 @@ export {
 export { ManualClock } from './manual-clock.ts';
 export * from './model/index.ts';
 export type { InitialStream, LocalDynamoDBOptions, LocalKinesisOptions, TlsCertificate } from './options.ts';
+export type {
+  Amount,
+  Breakage,
+  Fault,
+  FaultKind,
+  FaultReport,
+  FaultRule,
+  FaultScope,
+} from './server/faults/fault-rule.ts';
+export type { FaultHandle, LocalFaults } from './server/faults/local-faults.ts';

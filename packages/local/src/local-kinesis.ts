@@ -6,6 +6,7 @@ import type { KinesisModel } from './model/index.ts';
 import { type LocalKinesisOptions, type ResolvedKinesisOptions, resolveKinesisOptions } from './options.ts';
 import { type Caller, DEFAULT_CALLER } from './server/caller.ts';
 import { type MadeCertificate, makeCertificate } from './server/certificate.ts';
+import { FaultsOfServer, type LocalFaults } from './server/faults/local-faults.ts';
 import { type Listener, listen } from './server/listener.ts';
 import { Models } from './server/models.ts';
 import { handleRequest } from './server/request-handler.ts';
@@ -40,7 +41,12 @@ export interface LocalKinesis extends AsyncDisposable, Partial<LocalTls> {
   readonly model: KinesisModel;
   /** The streams of another account or region. Default: account 000000000000, region us-east-1. */
   modelOf(place: { readonly accountId?: string; readonly region?: string }): KinesisModel;
-  /** Forgets all streams, consumers and records, ends all subscriptions, and makes the initial streams again. */
+  /** Faults on demand: throttling, errors, lost answers, delays, broken connections. */
+  readonly faults: LocalFaults;
+  /**
+   * Forgets all streams, consumers and records, ends all subscriptions, and makes the initial streams again. Faults are those
+   * of the start again, and begin as at the start; requests that they hold are hung up on and never applied.
+   */
   reset(): void;
   /** Stops listening and hangs up on every client. Idempotent. */
   close(): Promise<void>;
@@ -83,7 +89,8 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
   );
   models.of(DEFAULT_CALLER);
   const { port, host, clock, logger, requestTimeoutMs } = resolved;
-  const service = { models, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs };
+  const faults = new FaultsOfServer(resolved);
+  const service = { models, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs, faults };
   const tls = tlsOf(resolved);
   const listener = await listen({
     port,
@@ -94,7 +101,7 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
     handle: (request, reply) => handleRequest(service, request, reply),
   });
   timers.keepHouse(models);
-  return localKinesis(resolved, models, listener, timers, tls?.authority);
+  return localKinesis(resolved, models, listener, timers, faults, tls?.authority);
 }
 
 /** The certificate is dated by the system's clock, as its readers are. */
@@ -123,6 +130,7 @@ function localKinesis(
   models: Models,
   listener: Listener,
   timers: Timers,
+  faults: FaultsOfServer,
   certificate: string | undefined,
 ): LocalKinesis {
   const endpoint = endpointOf(options.host, listener.port);
@@ -130,6 +138,7 @@ function localKinesis(
   const close = (): Promise<void> => {
     closing ??= (async () => {
       timers.cancelAll();
+      faults.close();
       for (const model of models.all()) model.clear();
       await listener.close();
     })();
@@ -142,7 +151,9 @@ function localKinesis(
     ...tlsFace(options.host, listener.tlsPort, certificate),
     model: models.of(DEFAULT_CALLER),
     modelOf: (place) => models.of(checkedPlace(place)),
+    faults,
     reset: () => {
+      faults.reset();
       for (const model of models.all()) {
         model.clear();
         createInitialStreams(model, options);

@@ -1,5 +1,7 @@
 // What `startLocalKinesis` and `startLocalDynamoDB` take, checked and completed once. Nothing else of this package looks at
 // what a user passed.
+
+import { randomInt } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import {
   type Clock,
@@ -11,6 +13,10 @@ import {
   systemClock,
   UsageError,
 } from '@shardline/common';
+import { MAX_RULES } from './server/faults/fault-plan.ts';
+import type { FaultRule } from './server/faults/fault-rule.ts';
+import { checkedRule } from './server/faults/rule-check.ts';
+import { operations } from './server/operations/index.ts';
 
 /** Of a server, in PEM: its certificate followed by those that link it to the authority, and its private key. */
 export interface TlsCertificate {
@@ -61,6 +67,10 @@ export interface LocalKinesisOptions {
   readonly requestTimeoutMs?: number;
   /** Pino-shaped; default silent unless SHARDLINE_LOG_LEVEL is set. */
   readonly logger?: Logger;
+  /** Faults on demand, from the start, and again after `reset()`. Default none. */
+  readonly faults?: readonly FaultRule[];
+  /** What chance there is in the faults is drawn from it, 32 bits. Default: another one each time; `faults.seed` tells it. */
+  readonly faultSeed?: number;
 }
 
 export interface LocalDynamoDBOptions {
@@ -105,6 +115,8 @@ const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'maxStoredBytesPerShard',
   'requestTimeoutMs',
   'logger',
+  'faults',
+  'faultSeed',
 ];
 const dynamoDBNames: readonly (keyof LocalDynamoDBOptions)[] = [
   'port',
@@ -145,6 +157,8 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
         : wholeNumber('maxStoredBytesPerShard', options.maxStoredBytesPerShard, 0, 1, Number.MAX_SAFE_INTEGER),
     requestTimeoutMs: wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1, LONGEST_MS),
     logger: resolveLogger(options.logger, { component: 'local-kinesis' }),
+    faults: faults(options.faults),
+    faultSeed: wholeNumber('faultSeed', options.faultSeed, randomInt(2 ** 32), 0, 2 ** 32 - 1),
   };
 }
 
@@ -238,4 +252,11 @@ function streams(given: readonly InitialStream[] | undefined, shardLimit: number
     names.add(name);
     return { name, shardCount: wholeNumber(`${field}.shardCount`, stream.shardCount, 1, 1, shardLimit) };
   });
+}
+
+function faults(given: readonly FaultRule[] | undefined): FaultRule[] {
+  if (given === undefined) return [];
+  if (!Array.isArray(given)) throw new UsageError('faults', 'an array of rules', describe(given));
+  if (given.length > MAX_RULES) throw new UsageError('faults', `at most ${MAX_RULES} rules`, describe(given));
+  return given.map((rule: unknown, index) => checkedRule(rule, `faults[${index}]`, [...operations.keys()]));
 }

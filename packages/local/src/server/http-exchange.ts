@@ -8,6 +8,7 @@ import { WireError } from './wire-error.ts';
 /** http.IncomingMessage and http2.Http2ServerRequest. */
 export interface HttpRequest extends Readable {
   readonly method?: string | undefined;
+  readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
 }
 
@@ -15,7 +16,8 @@ export interface HttpRequest extends Readable {
 export interface HttpReply {
   readonly headersSent: boolean;
   writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown;
-  write(chunk: Uint8Array): boolean;
+  /** `onFlushed` is called once the bytes have left for the socket. */
+  write(chunk: Uint8Array, onFlushed?: () => void): boolean;
   end(chunk?: Uint8Array): unknown;
   destroy(): unknown;
   on(event: 'drain' | 'close', listener: () => void): unknown;

@@ -40,6 +40,11 @@ export class Models {
     return model;
   }
 
+  /** The one that is there already, if any: for looking, where no request makes one. */
+  peek({ accountId, region }: Caller): KinesisModel | undefined {
+    return this.#models.get(`${accountId}/${region}`)?.model;
+  }
+
   all(): KinesisModel[] {
     return [...this.#models.values()].map(({ model }) => model);
   }

@@ -2,15 +2,20 @@
 // that turns errors into answers; whatever a client sends, the server lives on. Knows HTTP messages, not sockets.
 import { randomUUID } from 'node:crypto';
 import { type Clock, type Logger, systemClock } from '@shardline/common';
-import { callerOf } from './caller.ts';
+import type { RefuseRecord } from '../model/index.ts';
+import { type Caller, callerOf } from './caller.ts';
+import type { Struck } from './faults/fault-plan.ts';
+import { faultTargetOf } from './faults/fault-target.ts';
+import type { FaultsOfServer } from './faults/local-faults.ts';
+import { spoil } from './faults/spoil.ts';
 import { contentTypes, formatFor } from './formats.ts';
 import { type HttpReply, type HttpRequest, readBody } from './http-exchange.ts';
 import { jsonFormat } from './json-format.ts';
 import type { Models } from './models.ts';
 import { operations } from './operations/index.ts';
-import type { Answer } from './operations/operation.ts';
+import type { Answer, Operation } from './operations/operation.ts';
 import { feedSubscription } from './subscription-feed.ts';
-import { describeError, serializationError, WireError } from './wire-error.ts';
+import { describeError, isRefusal, serializationError, WireError } from './wire-error.ts';
 import type { WireFormat } from './wire-format.ts';
 
 export interface Service {
@@ -21,6 +26,16 @@ export interface Service {
   readonly maxBodyBytes: number;
   /** From the first byte of a request to its last. */
   readonly requestTimeoutMs: number;
+  readonly faults: FaultsOfServer;
+}
+
+/** A request that was understood. */
+interface Call {
+  readonly name: string;
+  readonly operation: Operation;
+  readonly format: WireFormat;
+  readonly input: unknown;
+  readonly caller: Caller;
 }
 
 const LINGER_MS = 1_000;
@@ -35,8 +50,16 @@ export async function handleRequest(service: Service, request: HttpRequest, repl
   try {
     const limits = { maxBytes: service.maxBodyBytes, timeoutMs: service.requestTimeoutMs, clock: systemClock };
     const body = await readBody(request, limits);
-    const answer = answerTo(service, request, format, body);
-    sendAnswer(service, reply, requestId, format ?? jsonFormat, answer);
+    const call = readCall(request, format, body);
+    const struck = strike(service, call);
+    if (struck === undefined) sendAnswer(service, reply, requestId, call.format, apply(service, call));
+    else {
+      await spoil(struck, service.faults.holds, reply, {
+        apply: (refuseRecord) => apply(service, call, refuseRecord),
+        answer: (to, answer) => sendAnswer(service, to, requestId, call.format, answer),
+        refuse: (to, error) => sendError(service, to, requestId, call.format, error),
+      });
+    }
   } catch (error) {
     sendError(service, reply, requestId, format ?? jsonFormat, error);
     if (!request.readableEnded) lingerOver(request);
@@ -51,7 +74,7 @@ function lingerOver(request: HttpRequest): void {
   request.once('close', cancel);
 }
 
-function answerTo(service: Service, request: HttpRequest, format: WireFormat | undefined, body: Buffer): Answer {
+function readCall(request: HttpRequest, format: WireFormat | undefined, body: Buffer): Call {
   const target = request.headers['x-amz-target'];
   if (request.method !== 'POST' || typeof target !== 'string') {
     throw new WireError('AccessDeniedException', 'Unable to determine service/operation name to be authorized', 403);
@@ -61,11 +84,20 @@ function answerTo(service: Service, request: HttpRequest, format: WireFormat | u
     const message = `Content-Type ${request.headers['content-type'] ?? '(none)'}: expected ${contentTypes.join(' or ')}`;
     throw new WireError('UnknownOperationException', message, 404);
   }
-  const operation = target.startsWith(TARGET_PREFIX) ? operations.get(target.slice(TARGET_PREFIX.length)) : undefined;
+  const name = target.startsWith(TARGET_PREFIX) ? target.slice(TARGET_PREFIX.length) : '';
+  const operation = operations.get(name);
   if (operation === undefined) throw new WireError('UnknownOperationException', `Unknown operation ${target}`);
-  const { models, clock } = service;
-  const caller = callerOf(request.headers.authorization);
-  return operation(parsed(format, body), format, { models, now: clock.wallNow(), caller });
+  return { name, operation, format, input: parsed(format, body), caller: callerOf(request.headers.authorization) };
+}
+
+function apply({ models, clock }: Service, call: Call, refuseRecord?: RefuseRecord): Answer {
+  const { operation, input, format, caller } = call;
+  return operation(input, format, { models, now: clock.wallNow(), caller, refuseRecord });
+}
+
+/** The faults that this request meets. */
+function strike({ faults, models }: Service, { name, input, caller }: Call): Struck | undefined {
+  return faults.strike((now) => faultTargetOf(name, input, caller, (owner) => models.peek(owner), now));
 }
 
 function parsed(format: WireFormat, body: Buffer): unknown {
@@ -92,7 +124,7 @@ function sendAnswer(service: Service, reply: HttpReply, requestId: string, forma
 
 function sendError(service: Service, reply: HttpReply, requestId: string, format: WireFormat, error: unknown): void {
   const { type, message, status } = describeError(error);
-  if (status === 500) service.logger.error({ error, requestId }, 'a request failed by a bug of the server');
+  if (!isRefusal(error)) service.logger.error({ error, requestId }, 'a request failed by a bug of the server');
   if (reply.headersSent) {
     reply.destroy();
     return;

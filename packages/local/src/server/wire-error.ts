@@ -19,6 +19,11 @@ export function serializationError(message = ''): WireError {
   return new WireError('SerializationException', message);
 }
 
+/** Whether it is meant for the client; anything else is a bug. */
+export function isRefusal(error: unknown): error is KinesisError | WireError {
+  return error instanceof KinesisError || error instanceof WireError;
+}
+
 /** What the answer says about an error. */
 export function describeError(error: unknown): { type: string; message: string; status: number } {
   if (error instanceof KinesisError) return { type: error.type, message: error.message, status: 400 };

@@ -1,6 +1,6 @@
 // What every operation of the API is: a check of its input and a call of the model. An operation does no I/O; the shell
 // parses, calls it, and writes the answer.
-import type { KinesisModel, Subscription } from '../../model/index.ts';
+import type { KinesisModel, RefuseRecord, Subscription } from '../../model/index.ts';
 import { type Caller, ownerOf } from '../caller.ts';
 import { type Checked, checkInput, type Structure, structure } from '../input-check.ts';
 import type { Models } from '../models.ts';
@@ -12,6 +12,8 @@ export interface Arrival {
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly caller: Caller;
+  /** The faults of single records. */
+  readonly refuseRecord?: RefuseRecord | undefined;
 }
 
 export interface Context {
@@ -20,6 +22,7 @@ export interface Context {
   readonly now: number;
   /** That account and region, whoever asks: what the ARNs of the answer show. */
   readonly caller: Caller;
+  readonly refuseRecord: RefuseRecord | undefined;
 }
 
 export type Answer =
@@ -45,9 +48,9 @@ export function operation<S extends Structure>(
   run: (input: Checked<S>, context: Context) => Answer,
 ): Operation {
   const check = structure(input);
-  return (given, format, { models, now, caller }) => {
+  return (given, format, { models, now, caller, refuseRecord }) => {
     const checked = checkInput(check, given, format);
     const owner = ownerOf(checked, caller);
-    return run(checked, { model: models.of(owner), now, caller: owner });
+    return run(checked, { model: models.of(owner), now, caller: owner, refuseRecord });
   };
 }

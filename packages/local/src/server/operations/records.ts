@@ -39,10 +39,11 @@ const putRecord = operation(
 
 const putRecords = operation(
   { ...streamAddress, Records: required(list(structure(recordMembers), { min: 1, max: MAX_RECORDS_PER_PUT_RECORDS })) },
-  (input, { model, now }) => {
+  (input, { model, now, refuseRecord }) => {
     const records = input.Records.map(recordOf);
     let failedCount = 0;
-    const outcomes = model.putRecords({ streamName: streamNameOf(input), records }, now).map((outcome): WireObject => {
+    const request = { streamName: streamNameOf(input), records, refuseRecord };
+    const outcomes = model.putRecords(request, now).map((outcome): WireObject => {
       if (outcome.kind === 'stored') return { SequenceNumber: outcome.sequenceNumber, ShardId: outcome.shardId };
       failedCount++;
       return { ErrorCode: outcome.errorCode, ErrorMessage: outcome.message };
