@@ -15,8 +15,17 @@ const cache = join(here, '.cache');
 const MAVEN_TIMEOUT_MS = 240_000;
 const JAVAC_TIMEOUT_MS = 60_000;
 
+/** Tests that run side by side build once. */
+const builds: Map<JavaProgramName, Promise<string>> = new Map();
+
 /** @returns the class path of the program. */
-export async function buildJava(name: JavaProgramName): Promise<string> {
+export function buildJava(name: JavaProgramName): Promise<string> {
+  const build = builds.get(name) ?? buildNow(name);
+  builds.set(name, build);
+  return build;
+}
+
+async function buildNow(name: JavaProgramName): Promise<string> {
   const folder = join(here, name);
   const pom = join(folder, 'pom.xml');
   const files = (await readdir(folder)).filter((file) => file !== 'pom.xml').sort();

@@ -1,15 +1,19 @@
 // A running Java program of ours: it says what happens in lines of JSON on its standard output, and ends when its standard
-// input does, so none outlives the tests, however these end. What it writes to stderr is kept for the message of a failure.
+// input does, so none outlives the tests, however these end. Of what it writes to stderr the last part is kept for the message of
+// a failure; all of it goes to a file of the folder JAVA_LOGS, if the environment names one.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { buildJava, type JavaProgramName } from './build.ts';
 
 export interface JavaStart {
   readonly program: JavaProgramName;
   readonly mainClass: string;
-  /** Before the class: system properties, memory. */
-  readonly jvmArgs?: readonly string[];
+  /** Of its file among the logs. Default: the class. */
+  readonly logName?: string;
+  readonly systemProperties?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
   /** Called with every line of JSON. */
   readonly onLine: (line: unknown) => void;
@@ -30,9 +34,11 @@ export class JavaProcess {
     return new JavaProcess(await buildJava(options.program), options);
   }
 
-  private constructor(classPath: string, { mainClass, jvmArgs = FRUGAL, environment = {}, onLine }: JavaStart) {
+  private constructor(classPath: string, options: JavaStart) {
+    const { mainClass, systemProperties = {}, environment = {}, onLine } = options;
     this.#name = mainClass;
-    const child = spawn('java', [...jvmArgs, '-cp', classPath, mainClass], {
+    const properties = Object.entries(systemProperties).map(([name, value]) => `-D${name}=${value}`);
+    const child = spawn('java', [...FRUGAL, ...properties, '-cp', classPath, mainClass], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
     });
@@ -42,6 +48,8 @@ export class JavaProcess {
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR);
     });
+    const logs = process.env['JAVA_LOGS'];
+    if (logs !== undefined) child.stderr.pipe(createWriteStream(join(logs, `${options.logName ?? mainClass}.log`)));
     const lines = createInterface(child.stdout);
     lines.on('line', (line) => onLine(JSON.parse(line)));
     // 'close' comes after the last line.

@@ -1,0 +1,168 @@
+// One worker of the real Java KCL on local endpoints, set up by its environment. It says what happens to it in lines of JSON on
+// stdout, a line a user record included, so that whoever started it can count. SIGTERM is a graceful shutdown; the end of stdin
+// is an end at once, so that no worker outlives the test that started it.
+import java.io.ByteArrayInputStream;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
+import java.time.Duration;
+import java.util.concurrent.TimeUnit;
+import javax.net.ssl.TrustManager;
+import javax.net.ssl.TrustManagerFactory;
+import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
+import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
+import software.amazon.awssdk.http.Protocol;
+import software.amazon.awssdk.http.nio.netty.Http2Configuration;
+import software.amazon.awssdk.http.nio.netty.NettyNioAsyncHttpClient;
+import software.amazon.awssdk.regions.Region;
+import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
+import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
+import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
+import software.amazon.kinesis.common.ConfigsBuilder;
+import software.amazon.kinesis.common.InitialPositionInStream;
+import software.amazon.kinesis.common.InitialPositionInStreamExtended;
+import software.amazon.kinesis.coordinator.Scheduler;
+import software.amazon.kinesis.leases.LeaseAssignmentStrategy;
+import software.amazon.kinesis.lifecycle.events.InitializationInput;
+import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
+import software.amazon.kinesis.lifecycle.events.ProcessRecordsInput;
+import software.amazon.kinesis.lifecycle.events.ShardEndedInput;
+import software.amazon.kinesis.lifecycle.events.ShutdownRequestedInput;
+import software.amazon.kinesis.metrics.MetricsLevel;
+import software.amazon.kinesis.metrics.NullMetricsFactory;
+import software.amazon.kinesis.processor.RecordProcessorCheckpointer;
+import software.amazon.kinesis.processor.ShardRecordProcessor;
+import software.amazon.kinesis.retrieval.KinesisClientRecord;
+import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
+import software.amazon.kinesis.retrieval.polling.PollingConfig;
+
+public class KclWorker {
+  static final long FAILOVER_MS = 2_000;
+  static final long CHECKPOINT_MS = 1_000;
+  static final long GRACE_SECONDS = 20;
+
+  public static void main(String[] args) throws Exception {
+    String stream = System.getenv("STREAM"), application = System.getenv("APPLICATION"), worker = System.getenv("WORKER_ID");
+    boolean fanOut = System.getenv("MODE").equals("FANOUT");
+    var credentials = StaticCredentialsProvider.create(AwsBasicCredentials.create("local", "local"));
+    var netty = NettyNioAsyncHttpClient.builder().maxConcurrency(1000).protocol(fanOut ? Protocol.HTTP2 : Protocol.HTTP1_1);
+    if (fanOut) {
+      // As the KCL's own KinesisClientUtil has it.
+      netty.http2Configuration(Http2Configuration.builder().initialWindowSize(512 * 1024).healthCheckPingPeriod(Duration.ofMinutes(1)).build());
+    }
+    var authority = trusting(System.getenv("KINESIS_CERTIFICATE"));
+    if (authority != null) netty.tlsTrustManagersProvider(() -> authority);
+    var kinesis = KinesisAsyncClient.builder().endpointOverride(URI.create(System.getenv("KINESIS_ENDPOINT")))
+        .region(Region.US_EAST_1).credentialsProvider(credentials).httpClientBuilder(netty).build();
+    var dynamodb = DynamoDbAsyncClient.builder().endpointOverride(URI.create(System.getenv("DYNAMODB_ENDPOINT")))
+        .region(Region.US_EAST_1).credentialsProvider(credentials).build();
+    // Nothing listens there; metrics are off.
+    var cloudwatch = CloudWatchAsyncClient.builder().endpointOverride(URI.create("http://127.0.0.1:9"))
+        .region(Region.US_EAST_1).credentialsProvider(credentials).build();
+
+    var configs = new ConfigsBuilder(stream, application, kinesis, dynamodb, cloudwatch, worker, Processor::new);
+    // By count, so that two workers share the shards whatever the machine's load is; all intervals short.
+    var leases = configs.leaseManagementConfig().failoverTimeMillis(FAILOVER_MS).shardSyncIntervalMillis(5_000)
+        .leaseAssignmentStrategy(LeaseAssignmentStrategy.LEASE_COUNT_BASED)
+        .dynamoDbLockBasedLeaderLeaseDurationInMillis(5_000).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(1_000);
+    leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).varianceBalancingFrequency(1)
+        .workerMetricsReporterFreqInMillis(2_000).inMemoryWorkerMetricsCaptureFrequencyMillis(500);
+    var coordinator = configs.coordinatorConfig().parentShardPollIntervalMillis(500).shardConsumerDispatchPollIntervalMillis(100);
+    var retrieval = configs.retrievalConfig()
+        .initialPositionInStreamExtended(InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON))
+        .retrievalSpecificConfig(fanOut
+            ? new FanOutConfig(kinesis).streamName(stream).applicationName(application)
+            : new PollingConfig(stream, kinesis).maxRecords(10_000).idleTimeBetweenReadsInMillis(200));
+    var metrics = configs.metricsConfig().metricsLevel(MetricsLevel.NONE).metricsFactory(new NullMetricsFactory());
+    var scheduler = new Scheduler(configs.checkpointConfig(), coordinator, leases, configs.lifecycleConfig(), metrics,
+        configs.processorConfig(), retrieval);
+    Thread thread = new Thread(scheduler, "scheduler");
+    thread.setDaemon(true);
+    thread.start();
+    Runtime.getRuntime().addShutdownHook(new Thread(() -> stop(scheduler)));
+    say("start", "worker", worker);
+    while (System.in.read() >= 0) {}
+    Runtime.getRuntime().halt(0);
+  }
+
+  /** The one certificate that the local Kinesis is known by, as PEM; null where it speaks clear text. */
+  static TrustManager[] trusting(String pem) throws Exception {
+    if (pem == null) return null;
+    var certificate = CertificateFactory.getInstance("X.509").generateCertificate(new ByteArrayInputStream(pem.getBytes(StandardCharsets.UTF_8)));
+    KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
+    store.load(null, null);
+    store.setCertificateEntry("local", certificate);
+    var trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+    trust.init(store);
+    return trust.getTrustManagers();
+  }
+
+  static void stop(Scheduler scheduler) {
+    try {
+      say("stopped", "graceful", scheduler.startGracefulShutdown().get(GRACE_SECONDS, TimeUnit.SECONDS));
+    } catch (Exception e) {
+      say("error", "what", "stop: " + e);
+    }
+  }
+
+  static class Processor implements ShardRecordProcessor {
+    String shard;
+    long lastCheckpoint = System.currentTimeMillis();
+
+    public void initialize(InitializationInput in) {
+      shard = in.shardId();
+      say("init", "shard", shard, "from", in.extendedSequenceNumber().sequenceNumber());
+    }
+
+    public void processRecords(ProcessRecordsInput in) {
+      for (KinesisClientRecord r : in.records()) {
+        say("record", "shard", shard, "sequence", r.sequenceNumber(), "sub", r.subSequenceNumber(), "aggregated", r.aggregated(),
+            "key", r.partitionKey(), "data", StandardCharsets.UTF_8.decode(r.data().duplicate()));
+      }
+      if (System.currentTimeMillis() - lastCheckpoint >= CHECKPOINT_MS) checkpoint(in.checkpointer());
+    }
+
+    public void leaseLost(LeaseLostInput in) { say("leaseLost", "shard", shard); }
+
+    public void shardEnded(ShardEndedInput in) {
+      say("shardEnded", "shard", shard);
+      checkpoint(in.checkpointer());
+    }
+
+    public void shutdownRequested(ShutdownRequestedInput in) {
+      say("shutdownRequested", "shard", shard);
+      checkpoint(in.checkpointer());
+    }
+
+    void checkpoint(RecordProcessorCheckpointer checkpointer) {
+      try {
+        checkpointer.checkpoint();
+        lastCheckpoint = System.currentTimeMillis();
+      } catch (Exception e) {
+        say("error", "shard", shard, "what", "checkpoint: " + e);
+      }
+    }
+  }
+
+  /** One line: the time, the event, and what belongs to it. */
+  static synchronized void say(String event, Object... pairs) {
+    StringBuilder line = new StringBuilder("{\"at\":" + System.currentTimeMillis() + ",\"event\":\"" + event + "\"");
+    for (int i = 0; i < pairs.length; i += 2) {
+      Object value = pairs[i + 1];
+      boolean bare = value instanceof Number || value instanceof Boolean;
+      line.append(",\"").append(pairs[i]).append("\":").append(bare ? value.toString() : quoted(String.valueOf(value)));
+    }
+    System.out.println(line.append("}"));
+    System.out.flush();
+  }
+
+  static String quoted(String text) {
+    StringBuilder quoted = new StringBuilder("\"");
+    text.chars().forEach(c -> {
+      if (c < ' ' || c == '"' || c == '\\') quoted.append(String.format("\\u%04x", c));
+      else quoted.append((char) c);
+    });
+    return quoted.append('"').toString();
+  }
+}

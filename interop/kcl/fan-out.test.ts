@@ -1,0 +1,31 @@
+// The real Java KCL subscribed to the shards of the local Kinesis (SubscribeToShard over HTTP/2), limits on, its leases in
+// DynamoDB Local.
+import { startLocalKinesis } from '@shardline/local';
+import { afterAll, beforeAll, describe, inject, it } from 'vitest';
+import { buildJava } from '../java/build.ts';
+import { freshOnResharded, oneOfTwoStops, reshardUnderLoad, type Setting } from './scenarios.ts';
+
+let setting: Omit<Setting, 'wire' | 'over'>;
+beforeAll(async () => {
+  await buildJava('kcl');
+  const kinesis = await startLocalKinesis({ tlsPort: 0 });
+  const dynamoDBEndpoint = inject('dynamoDBEndpoint') ?? '';
+  setting = { kinesis, dynamoDBEndpoint, mode: 'FANOUT' };
+});
+afterAll(async () => {
+  await setting.kinesis.close();
+});
+
+describe.concurrent('the Java KCL, by enhanced fan-out', () => {
+  it('gets every record in order through a split and a merge under load, over HTTP/2 by prior knowledge', async () => {
+    await reshardUnderLoad({ ...setting, wire: 'CBOR', over: 'clear text' });
+  });
+
+  it('begins afresh on a stream that was resharded, over TLS', async () => {
+    await freshOnResharded({ ...setting, wire: 'CBOR', over: 'TLS' });
+  });
+
+  it('goes on with the records of a worker that stopped gracefully, with JSON for all calls', async () => {
+    await oneOfTwoStops({ ...setting, wire: 'JSON', over: 'clear text' });
+  });
+});
