@@ -68,23 +68,9 @@ export function startLocalKinesis(options?: LocalKinesisOptions): Promise<LocalK
 export async function startLocalKinesis(options: LocalKinesisOptions = {}): Promise<LocalKinesis> {
   const resolved = resolveKinesisOptions(options);
   const timers = new Timers(resolved);
-  const { limits, createStreamMs, deleteStreamMs, reshardMs, registerConsumerMs, shardLimit, maxStoredBytesPerShard } =
-    resolved;
-  const { onDemandStreamLimit, onDemandPeriodMs } = resolved;
+  // Every option of the model is one of the server's, under the same name.
   const models = new Models(
-    {
-      limits,
-      createStreamMs,
-      deleteStreamMs,
-      reshardMs,
-      registerConsumerMs,
-      shardLimit,
-      onDemandStreamLimit,
-      onDemandPeriodMs,
-      maxStoredBytesPerShard,
-      tokenKey: randomUUID(),
-      onDue: (dueMs) => timers.settleAt(models, dueMs),
-    },
+    { ...resolved, tokenKey: randomUUID(), onDue: (dueMs) => timers.settleAt(models, dueMs) },
     (model) => createInitialStreams(model, resolved),
   );
   models.of(DEFAULT_CALLER);

@@ -53,6 +53,8 @@ export interface LocalKinesisOptions {
   readonly deleteStreamMs?: number;
   /** How long SplitShard and MergeShards keep a stream UPDATING, ms. Default 0. */
   readonly reshardMs?: number;
+  /** How long another change of a stream's settings keeps it UPDATING, ms. Default 0. */
+  readonly updateStreamMs?: number;
   /** How long a consumer is CREATING and DELETING, ms. Default 0. */
   readonly registerConsumerMs?: number;
   /** Open shards of all provisioned streams together. Default 20,000. */
@@ -108,6 +110,7 @@ const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'createStreamMs',
   'deleteStreamMs',
   'reshardMs',
+  'updateStreamMs',
   'registerConsumerMs',
   'shardLimit',
   'onDemandStreamLimit',
@@ -141,6 +144,7 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
     createStreamMs: durationMs('createStreamMs', options.createStreamMs),
     deleteStreamMs: durationMs('deleteStreamMs', options.deleteStreamMs),
     reshardMs: durationMs('reshardMs', options.reshardMs),
+    updateStreamMs: durationMs('updateStreamMs', options.updateStreamMs),
     registerConsumerMs: durationMs('registerConsumerMs', options.registerConsumerMs),
     shardLimit,
     onDemandStreamLimit: wholeNumber(

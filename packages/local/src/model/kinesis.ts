@@ -44,12 +44,16 @@ import { openToken, sealToken } from './token.ts';
 export interface KinesisModelOptions {
   /** Whether rates, and how often a stream is rescaled, are limited as on AWS. Default true. Limits of a request always hold. */
   readonly limits?: boolean;
+  /** Whether it matters how often the operations on streams and their settings are called, as on AWS. Default false. */
+  readonly controlLimits?: boolean;
   /** How long a new stream is CREATING, ms. Default 0: it is ACTIVE at once. */
   readonly createStreamMs?: number;
   /** How long a deleted stream is DELETING, ms. Default 0. */
   readonly deleteStreamMs?: number;
   /** How long a split or merge keeps the stream UPDATING, ms. Default 0. */
   readonly reshardMs?: number;
+  /** How long another change of a stream's settings keeps it UPDATING, ms. Default 0. */
+  readonly updateStreamMs?: number;
   /** How long a consumer is CREATING and DELETING, ms. Default 0. */
   readonly registerConsumerMs?: number;
   /** Open shards of all provisioned streams together. Default 20,000. */
@@ -97,6 +101,8 @@ export interface GetRecordsAnswer {
   readonly nextShardIterator: string | null;
   readonly millisBehindLatest: number;
   readonly childShards: readonly ChildShard[];
+  /** Whose records they are. */
+  readonly shard: Shard;
 }
 
 export interface StreamAddress {
@@ -128,7 +134,8 @@ export type ListShardsRequest =
 
 export class KinesisModel {
   readonly limits: boolean;
-  readonly #options: Required<Omit<KinesisModelOptions, 'limits' | 'journal' | 'restored'>>;
+  readonly controlLimits: boolean;
+  readonly #options: Required<Omit<KinesisModelOptions, 'limits' | 'controlLimits' | 'journal' | 'restored'>>;
   readonly #streams: Map<string, Stream> = new Map();
   readonly #journal: Journal | undefined;
   /** Streams of whose last change the journal does not know yet. Empty but after it failed. */
@@ -137,10 +144,12 @@ export class KinesisModel {
 
   constructor(options: KinesisModelOptions = {}) {
     this.limits = options.limits ?? true;
+    this.controlLimits = options.controlLimits ?? false;
     this.#options = {
       createStreamMs: options.createStreamMs ?? 0,
       deleteStreamMs: options.deleteStreamMs ?? 0,
       reshardMs: options.reshardMs ?? 0,
+      updateStreamMs: options.updateStreamMs ?? 0,
       registerConsumerMs: options.registerConsumerMs ?? 0,
       shardLimit: options.shardLimit ?? 20_000,
       onDemandStreamLimit: options.onDemandStreamLimit ?? DEFAULT_MAX_ON_DEMAND_STREAMS,
@@ -261,6 +270,22 @@ export class KinesisModel {
       : this.#activeStream(address.streamName, now);
     resource.settings = { ...resource.settings, ...change(resource.settings) };
     this.#tell(this.stream(address.streamName, now));
+  }
+
+  /**
+   * Sets what a stream has when it has been UPDATING for a while; nothing happens when `change` gives what is there.
+   * @throws ResourceNotFoundException, ResourceInUseException unless it is ACTIVE, and what `change` throws
+   */
+  update(
+    { streamName }: StreamAddress,
+    change: (settings: StreamSettings) => Partial<StreamSettings>,
+    now: number,
+  ): void {
+    const stream = this.#activeStream(streamName, now);
+    const settings = change(stream.settings);
+    const names = Object.keys(settings) as (keyof StreamSettings)[];
+    if (names.every((name) => settings[name] === stream.settings[name])) return;
+    this.#begin(stream, { kind: 'set', settings }, this.#options.updateStreamMs, now);
   }
 
   // ---- shards
@@ -410,7 +435,7 @@ export class KinesisModel {
     if (this.limits) shard.readLimit.charge(read.sizeBytes, now);
     const { records, millisBehindLatest, childShards } = read;
     const nextShardIterator = childShards.length > 0 ? null : this.#sealIterator(stream, shard, read.nextCounter, now);
-    return { records, nextShardIterator, millisBehindLatest, childShards };
+    return { records, nextShardIterator, millisBehindLatest, childShards, shard };
   }
 
   /** Which shard an iterator reads; undefined for one that `getRecords` would refuse. */

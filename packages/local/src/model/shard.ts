@@ -2,6 +2,7 @@
 // Open, it is appended to; closed, it is only read, and says which children go on. Its numbers strictly increase, whatever
 // the clock does.
 import { type HashKeyRange, invariant, type SequenceNumber } from '@shardline/common';
+import { type EncryptionMark, isEncryptedAt, marked } from './encryption.ts';
 import { ReadLimit, WriteLimit } from './rate-limit.ts';
 import { RecordLog, type StoredRecord } from './record-log.ts';
 import {
@@ -49,6 +50,7 @@ export interface ShardState {
   readonly second: number;
   readonly lastArrivalMs: number;
   readonly end?: ShardEnd;
+  readonly encryption: readonly EncryptionMark[];
 }
 
 /** `shardId-000000000007` */
@@ -66,6 +68,7 @@ export class Shard {
   /** Called after every append and at the end: a subscription that waits for news. */
   readonly watchers: Set<() => void> = new Set();
   #end: ShardEnd | undefined;
+  #encryption: readonly EncryptionMark[] = [];
   readonly #base: bigint;
   #next: bigint;
   #second: number;
@@ -91,6 +94,7 @@ export class Shard {
     shard.#lastArrivalMs = Math.max(state.lastArrivalMs, last?.arrivalMs ?? 0);
     shard.#next = sequenceNumberAt(shard.#base, shard.log.nextCounter, shard.#second);
     shard.#end = state.end;
+    shard.#encryption = state.encryption;
     return shard;
   }
 
@@ -102,6 +106,7 @@ export class Shard {
       nextCounter,
       second: this.#second,
       lastArrivalMs: this.#lastArrivalMs,
+      encryption: this.#encryption,
     };
     return this.#end === undefined ? state : { ...state, end: this.#end };
   }
@@ -136,6 +141,17 @@ export class Shard {
   takeBack(counter: number): void {
     this.log.takeBack(counter);
     this.#next = sequenceNumberAt(this.#base, counter, this.#second);
+  }
+
+  /** Whether records from the next one on are encrypted. */
+  encrypt(encrypted: boolean): void {
+    const { nextCounter, firstCounter } = this.log;
+    this.#encryption = marked(this.#encryption, encrypted, nextCounter, firstCounter);
+  }
+
+  /** Whether a record of the shard was encrypted when it was put. */
+  isEncrypted({ sequenceNumber }: StoredRecord): boolean {
+    return this.#encryption.length > 0 && isEncryptedAt(this.#encryption, counterOf(sequenceNumber));
   }
 
   /** Ends the shard. */

@@ -28,7 +28,8 @@ export type StreamChange =
   | { readonly kind: 'create' }
   | { readonly kind: 'delete' }
   /** One after another; a later step may end the shards that an earlier one opened. None when only settings change. */
-  | { readonly kind: 'reshard'; readonly steps: readonly Reshard[] };
+  | { readonly kind: 'reshard'; readonly steps: readonly Reshard[] }
+  | { readonly kind: 'set'; readonly settings: Partial<StreamSettings> };
 
 /** What never changes about a stream. */
 export type StreamIdentity = Pick<StreamState, 'name' | 'createdMs' | 'incarnation'>;
@@ -53,7 +54,7 @@ export interface StreamState {
   readonly shards: readonly ShardState[];
 }
 
-const statusOf = { create: 'CREATING', delete: 'DELETING', reshard: 'UPDATING' } as const;
+const statusOf = { create: 'CREATING', delete: 'DELETING', reshard: 'UPDATING', set: 'UPDATING' } as const;
 
 const HOUR_MS = 3_600_000;
 
@@ -139,6 +140,11 @@ export class Stream {
 
   get mode(): StreamMode {
     return this.capacity.mode;
+  }
+
+  /** Whether what is put now is encrypted. */
+  get isEncrypted(): boolean {
+    return this.settings.encryption.keyId !== null;
   }
 
   get status(): StreamStatus {
@@ -234,9 +240,19 @@ export class Stream {
       case 'reshard':
         this.#reshard(change.steps, atMs);
         break;
+      case 'set':
+        this.#set(change.settings);
+        break;
       default:
         unreachable(change);
     }
+  }
+
+  #set(changed: Partial<StreamSettings>): void {
+    const wasEncrypted = this.isEncrypted;
+    this.settings = { ...this.settings, ...changed };
+    if (this.isEncrypted === wasEncrypted) return;
+    for (const shard of this.#open) shard.encrypt(this.isEncrypted);
   }
 
   #reshard(steps: readonly Reshard[], atMs: number): void {
@@ -264,6 +280,7 @@ export class Stream {
 
   #add(origin: Omit<ShardOrigin, 'number'>): Shard {
     const shard = new Shard({ ...origin, number: this.#nextShardNumber++ });
+    if (this.isEncrypted) shard.encrypt(true);
     this.#shards.set(shard.id, shard);
     return shard;
   }

@@ -2,11 +2,11 @@
 // within the put itself, with no tick in between. A reader that is slower than its shard stops the polling until its socket
 // drains, so what waits for it stays in the shard and not here. Owns the end of every subscription it serves.
 import { type Clock, unreachable } from '@shardline/common';
-import type { Subscription, SubscriptionEnd, SubscriptionEvent } from '../model/index.ts';
+import type { Shard, Subscription, SubscriptionEnd, SubscriptionEvent } from '../model/index.ts';
 import { EVENT_STREAM_CONTENT_TYPE, eventFrame, exceptionFrame, initialResponseFrame } from './event-stream.ts';
 import type { HttpReply } from './http-exchange.ts';
 import { childShardMembers } from './operations/members.ts';
-import { storedRecordMembers } from './operations/records.ts';
+import { storedRecordsMembers } from './operations/records.ts';
 
 /** An empty event this often when there is no other, so that a client knows the connection lives. */
 const HEARTBEAT_MS = 5_000;
@@ -56,10 +56,10 @@ class SubscriptionFeed {
       const event = this.#subscription.poll(now);
       switch (event.kind) {
         case 'records':
-          this.#write(recordsFrame(event));
+          this.#write(recordsFrame(event, this.#subscription.shard));
           break;
         case 'shard-end':
-          this.#write(shardEndFrame(event));
+          this.#write(shardEndFrame(event, this.#subscription.shard));
           this.#end();
           return;
         case 'ended':
@@ -132,18 +132,18 @@ class SubscriptionFeed {
   }
 }
 
-function recordsFrame(event: SubscriptionEvent & { kind: 'records' }): Buffer {
+function recordsFrame(event: SubscriptionEvent & { kind: 'records' }, shard: Shard): Buffer {
   return eventFrame({
-    Records: event.records.map(storedRecordMembers),
+    Records: storedRecordsMembers(event.records, shard),
     ContinuationSequenceNumber: event.continuationSequenceNumber,
     MillisBehindLatest: event.millisBehindLatest,
   });
 }
 
 /** No ContinuationSequenceNumber: by that, and by the children, a client knows the end (KCL DataRetrievalUtil.isValidResult). */
-function shardEndFrame(event: SubscriptionEvent & { kind: 'shard-end' }): Buffer {
+function shardEndFrame(event: SubscriptionEvent & { kind: 'shard-end' }, shard: Shard): Buffer {
   return eventFrame({
-    Records: event.records.map(storedRecordMembers),
+    Records: storedRecordsMembers(event.records, shard),
     MillisBehindLatest: 0,
     ChildShards: childShardMembers(event.childShards),
   });

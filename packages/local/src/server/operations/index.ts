@@ -3,6 +3,7 @@ import { capacityOperations } from './capacity.ts';
 import { consumerOperations } from './consumers.ts';
 import type { Operation } from './operation.ts';
 import { recordOperations } from './records.ts';
+import { settingsOperations } from './settings.ts';
 import { shardOperations } from './shards.ts';
 import { streamOperations } from './streams.ts';
 import { tagOperations } from './tags.ts';
@@ -15,5 +16,6 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     ...recordOperations,
     ...consumerOperations,
     ...tagOperations,
+    ...settingsOperations,
   }),
 );

@@ -5,7 +5,7 @@ import {
   MAX_RECORDS_PER_GET_RECORDS,
   MAX_RECORDS_PER_PUT_RECORDS,
 } from '@shardline/common';
-import type { RecordToPut, StoredRecord } from '../../model/index.ts';
+import type { RecordToPut, Shard, StoredRecord, Stream } from '../../model/index.ts';
 import { streamNameOf } from '../caller.ts';
 import { blob, integer, list, optional, required, structure, text, timestamp } from '../input-check.ts';
 import { Timestamp, type WireObject } from '../wire-format.ts';
@@ -32,23 +32,29 @@ const recordMembers = {
 const putRecord = operation(
   { ...streamAddress, ...recordMembers, SequenceNumberForOrdering: optional(sequenceNumberText) },
   (input, { model, now }) => {
-    const stored = model.putRecord({ streamName: streamNameOf(input), record: recordOf(input) }, now);
-    return members({ ShardId: stored.shardId, SequenceNumber: stored.sequenceNumber });
+    const streamName = streamNameOf(input);
+    const stored = model.putRecord({ streamName, record: recordOf(input) }, now);
+    return members({
+      ShardId: stored.shardId,
+      SequenceNumber: stored.sequenceNumber,
+      EncryptionType: encryptionType(model.stream(streamName, now)),
+    });
   },
 );
 
 const putRecords = operation(
   { ...streamAddress, Records: required(list(structure(recordMembers), { min: 1, max: MAX_RECORDS_PER_PUT_RECORDS })) },
   (input, { model, now, refuseRecord }) => {
+    const streamName = streamNameOf(input);
     const records = input.Records.map(recordOf);
     let failedCount = 0;
-    const request = { streamName: streamNameOf(input), records, refuseRecord };
-    const outcomes = model.putRecords(request, now).map((outcome): WireObject => {
+    const outcomes = model.putRecords({ streamName, records, refuseRecord }, now).map((outcome): WireObject => {
       if (outcome.kind === 'stored') return { SequenceNumber: outcome.sequenceNumber, ShardId: outcome.shardId };
       failedCount++;
       return { ErrorCode: outcome.errorCode, ErrorMessage: outcome.message };
     });
-    return members({ FailedRecordCount: failedCount, Records: outcomes });
+    const EncryptionType = encryptionType(model.stream(streamName, now));
+    return members({ FailedRecordCount: failedCount, Records: outcomes, EncryptionType });
   },
 );
 
@@ -77,7 +83,7 @@ const getRecords = operation(
   ({ ShardIterator: shardIterator, Limit: limit }, { model, now }) => {
     const answer = model.getRecords({ shardIterator, limit }, now);
     return members({
-      Records: answer.records.map(storedRecordMembers),
+      Records: storedRecordsMembers(answer.records, answer.shard),
       NextShardIterator: answer.nextShardIterator ?? undefined,
       MillisBehindLatest: answer.millisBehindLatest,
       ChildShards: childShardMembers(answer.childShards),
@@ -92,14 +98,20 @@ export const recordOperations: OperationTable = {
   GetRecords: getRecords,
 };
 
-/** A Record of GetRecords and SubscribeToShardEvent. */
-export function storedRecordMembers(record: StoredRecord): WireObject {
-  return {
+/** The Records of GetRecords and SubscribeToShardEvent. */
+export function storedRecordsMembers(records: readonly StoredRecord[], shard: Shard): WireObject[] {
+  return records.map((record) => ({
     SequenceNumber: record.sequenceNumber,
     ApproximateArrivalTimestamp: new Timestamp(record.arrivalMs),
     Data: record.data,
     PartitionKey: record.partitionKey,
-  };
+    EncryptionType: shard.isEncrypted(record) ? 'KMS' : undefined,
+  }));
+}
+
+/** As AWS does, NONE goes without saying. */
+function encryptionType({ isEncrypted }: Stream): 'KMS' | undefined {
+  return isEncrypted ? 'KMS' : undefined;
 }
 
 function recordOf(input: { Data: Uint8Array; PartitionKey: string; ExplicitHashKey: string | undefined }): RecordToPut {

@@ -116,8 +116,9 @@ function summaryMembers(stream: Stream, caller: Caller): WireObject {
 function commonMembers(stream: Stream, caller: Caller): WireObject {
   return {
     ...summaryMembers(stream, caller),
-    EncryptionType: 'NONE',
-    EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
+    EncryptionType: stream.isEncrypted ? 'KMS' : 'NONE',
+    KeyId: stream.settings.encryption.keyId ?? undefined,
+    EnhancedMonitoring: [{ ShardLevelMetrics: stream.settings.shardLevelMetrics }],
     RetentionPeriodHours: stream.retentionHours,
   };
 }
