@@ -76,6 +76,23 @@ export interface ConsumerOptions {
   readonly completedLeaseCleanupIntervalMs?: number;
   /** From 1, default unlimited. */
   readonly maxLeasesForWorker?: number;
+  /** A worker whose leases carry more than this gets no further one: from 1, default unlimited. */
+  readonly maxThroughputPerHostKBps?: number;
+  /**
+   * What the leader balances by: `count` (the default), the number of leases; `utilization` (the KCL's default), how busy each
+   * worker says it is, or the throughput of its leases where it says nothing.
+   */
+  readonly leaseAssignmentStrategy?: 'count' | 'utilization';
+  /** By utilization: how far from the average a worker may be before leases move, percent of it: 1 to 100, default 10. */
+  readonly reBalanceThresholdPercentage?: number;
+  /** By utilization: how much of a worker's excess moves at once, percent: 1 to 100, default 60. */
+  readonly dampeningPercentage?: number;
+  /** By utilization: whether a single lease may move that is more than the excess. Default true. */
+  readonly allowThroughputOvershoot?: boolean;
+  /** By utilization: leases that are held move in every so many runs of the leader: from 1, default 3. */
+  readonly varianceBalancingFrequency?: number;
+  /** By utilization: the weight of a worker's last figure against those before it, percent: 1 to 100, default 50. */
+  readonly workerMetricsEMAAlphaPercentage?: number;
   /** How long an old owner may finish after the leader gave the lease to another: from 0, default 30000. */
   readonly gracefulLeaseHandoffTimeoutMs?: number;
   /** How often a worker shows that it lives; twice that long unchanged, it gets no leases: from 100, default 30000. */
@@ -126,6 +143,11 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
   checkpointIntervalMs: { byDefault: always(5_000), min: 0 },
   completedLeaseCleanupIntervalMs: { byDefault: always(300_000), min: 0 },
   maxLeasesForWorker: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 1 },
+  maxThroughputPerHostKBps: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 1 },
+  reBalanceThresholdPercentage: { byDefault: always(10), min: 1, max: 100 },
+  dampeningPercentage: { byDefault: always(60), min: 1, max: 100 },
+  varianceBalancingFrequency: { byDefault: always(3), min: 1 },
+  workerMetricsEMAAlphaPercentage: { byDefault: always(50), min: 1, max: 100 },
   gracefulLeaseHandoffTimeoutMs: { byDefault: always(30_000), min: 0 },
   workerMetricsReportIntervalMs: { byDefault: always(30_000), min: 100 },
   maxPendingBatchCount: { byDefault: always(4), min: 1 },
@@ -154,6 +176,8 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   /** With AT_TIMESTAMP. */
   readonly timestamp: Date | undefined;
   readonly checkpointing: 'auto' | 'manual';
+  readonly leaseAssignmentStrategy: 'count' | 'utilization';
+  readonly allowThroughputOvershoot: boolean;
   readonly kinesisClient: KinesisClient | undefined;
   readonly dynamoDBClient: DynamoDBClient | undefined;
   readonly logger: Logger;
@@ -169,6 +193,8 @@ const otherNames = [
   'workerId',
   'initialPosition',
   'checkpointing',
+  'leaseAssignmentStrategy',
+  'allowThroughputOvershoot',
   'kinesisClient',
   'dynamoDBClient',
   'logger',
@@ -203,6 +229,13 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   if (checkpointing !== 'auto' && checkpointing !== 'manual') {
     throw new UsageError('checkpointing', "'auto' or 'manual'", describe(checkpointing));
   }
+  const { leaseAssignmentStrategy = 'count', allowThroughputOvershoot = true } = options;
+  if (leaseAssignmentStrategy !== 'count' && leaseAssignmentStrategy !== 'utilization') {
+    throw new UsageError('leaseAssignmentStrategy', "'count' or 'utilization'", describe(leaseAssignmentStrategy));
+  }
+  if (typeof allowThroughputOvershoot !== 'boolean') {
+    throw new UsageError('allowThroughputOvershoot', 'true or false', describe(allowThroughputOvershoot));
+  }
   return {
     ...readNumbers(options),
     application,
@@ -212,6 +245,8 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     initialPosition,
     timestamp,
     checkpointing,
+    leaseAssignmentStrategy,
+    allowThroughputOvershoot,
     kinesisClient: checkPort('kinesisClient', options.kinesisClient, ['send', 'destroy']),
     dynamoDBClient: checkPort('dynamoDBClient', options.dynamoDBClient, ['send', 'destroy']),
     logger: resolveLogger(options.logger, { application, worker: workerId }),
@@ -237,6 +272,13 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     checkpointIntervalMs: options.checkpointIntervalMs,
     completedLeaseCleanupIntervalMs: options.completedLeaseCleanupIntervalMs,
     maxLeasesForWorker: options.maxLeasesForWorker,
+    maxThroughputPerHostKBps: options.maxThroughputPerHostKBps,
+    assignmentStrategy: options.leaseAssignmentStrategy,
+    reBalanceThresholdPercentage: options.reBalanceThresholdPercentage,
+    dampeningPercentage: options.dampeningPercentage,
+    allowThroughputOvershoot: options.allowThroughputOvershoot,
+    varianceBalancingFrequency: options.varianceBalancingFrequency,
+    workerMetricsEMAAlpha: options.workerMetricsEMAAlphaPercentage / 100,
     gracefulLeaseHandoffTimeoutMs: options.gracefulLeaseHandoffTimeoutMs,
     workerMetricsReportIntervalMs: options.workerMetricsReportIntervalMs,
     // KCL: a metric row twice as old as the reporting interval is stale.

@@ -168,13 +168,15 @@ describe('rows and attributes of others', () => {
     });
     const tenure = 1;
     const leaseKey = 'a';
+    const throughputKBps = undefined;
     const seen = { seenOwner: undefined, seenCheckpointOwner: undefined, seenCounter: undefined };
     await table.run({ kind: 'assignLease', leaseKey, ...seen, newOwner: 'w1', tenure: undefined });
-    await table.run({ kind: 'renewLease', leaseKey, tenure, leaseCounter: 1, handoffKnown: false });
+    await table.run({ kind: 'renewLease', leaseKey, tenure, leaseCounter: 1, handoffKnown: false, throughputKBps });
     expect(await get('keep', 'a')).toMatchObject({ ...unknown, pendingCheckpoint: { S: '5' } });
     const checkpoint = parseCheckpoint('9');
     const childShardIds = undefined;
-    await table.run({ kind: 'checkpointLease', leaseKey, tenure, leaseCounter: 2, checkpoint, childShardIds });
+    const write = { checkpoint, childShardIds, throughputKBps } as const;
+    await table.run({ kind: 'checkpointLease', leaseKey, tenure, leaseCounter: 2, ...write });
     const last = await table.run({ kind: 'evictLease', leaseKey, seenOwner: 'w1', seenCounter: undefined, tenure });
     expect(last).toMatchObject({ applied: true, lease: { leaseCounter: 4 } });
     const row = await get('keep', 'a');

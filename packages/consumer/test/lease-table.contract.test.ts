@@ -4,7 +4,7 @@ import { type Clock, MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, silentLogger, 
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ResultOf, TableEffect } from '../src/coordination/effects.ts';
-import type { LeaderRow, Lease } from '../src/coordination/lease.ts';
+import { type LeaderRow, type Lease, NOTHING_MEASURED } from '../src/coordination/lease.ts';
 import { DynamoDBLeaseTable } from '../src/lease-table/dynamodb.ts';
 import type { LeaseTable } from '../src/lease-table/lease-table.ts';
 import { MemoryLeaseTable } from '../src/lease-table/memory.ts';
@@ -57,6 +57,7 @@ function lease(fields: Partial<Lease> = {}): Lease {
     parentShardIds: [],
     childShardIds: [],
     hashKeyRange: { start: MIN_HASH_KEY, end: MAX_HASH_KEY },
+    throughputKBps: undefined,
     ...fields,
   };
 }
@@ -110,11 +111,21 @@ describe.each([
 
   describe('renewLease', () => {
     const renew = (leaseCounter: number, handoffKnown = false) =>
-      table.run({ kind: 'renewLease', leaseKey: key, tenure, leaseCounter, handoffKnown });
+      table.run({ kind: 'renewLease', leaseKey: key, tenure, leaseCounter, handoffKnown, throughputKBps: undefined });
 
     it('adds one to the counter it was given', async () => {
       await create(lease({ leaseOwner: 'w1', leaseCounter: 4 }));
       expect(await renew(4)).toEqual({ applied: true, lease: lease({ leaseOwner: 'w1', leaseCounter: 5 }) });
+    });
+
+    it('writes the throughput when it is given, and leaves it alone when not', async () => {
+      await create(lease({ leaseOwner: 'w1' }));
+      const throughputKBps = 0.000034;
+      const first = { kind: 'renewLease', leaseKey: key, tenure, leaseCounter: 0, handoffKnown: false } as const;
+      await table.run({ ...first, throughputKBps });
+      expect((await read())?.throughputKBps).toBe(throughputKBps);
+      await renew(1);
+      expect((await read())?.throughputKBps).toBe(throughputKBps);
     });
 
     it('is refused with another counter, and shows the row', async () => {
@@ -153,6 +164,7 @@ describe.each([
         leaseCounter,
         checkpoint: parseCheckpoint(text, sub),
         childShardIds,
+        throughputKBps: undefined,
       });
 
     it('sets the position with its sub-sequence number and forgets owner switches', async () => {
@@ -335,6 +347,7 @@ describe.each([
       leaseCounter: 0,
       checkpoint: parseCheckpoint('SHARD_END'),
       childShardIds: undefined,
+      throughputKBps: undefined,
     });
     expect(await remove()).toEqual({ deleted: true });
     expect(await remove()).toEqual({ deleted: false });
@@ -367,15 +380,16 @@ describe.each([
   it('readTable tells leases and workers apart from each other and from the leader', async () => {
     await create(lease({ leaseKey: 'a' }));
     await create(lease({ leaseKey: 'b', leaseOwner: 'w1' }));
-    await table.run({ kind: 'reportWorker', workerId: 'w1' });
-    await table.run({ kind: 'reportWorker', workerId: 'w2' });
-    await table.run({ kind: 'reportWorker', workerId: 'w2' });
+    const utilization = { stats: { C: [10.25, -1, 99] }, operatingRange: { C: [100] } };
+    await table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED });
+    await table.run({ kind: 'reportWorker', workerId: 'w2', utilization });
+    await table.run({ kind: 'reportWorker', workerId: 'w2', utilization });
     await table.run({ kind: 'writeLeader', leader: leader('w1', 'v1'), expectedVersion: undefined });
     const { leases, workers } = await table.run({ kind: 'readTable', for: 'leader' });
     expect(leases.map((row) => row.leaseKey).sort()).toEqual(['a', 'b']);
-    const row = { lastUpdateSeconds: 1_700_000_000, ageMs: 250 };
+    const row = { lastUpdateSeconds: 1_700_000_000, ageMs: 250, utilization };
     expect([...workers].sort(byWorker)).toEqual([
-      { workerId: 'w1', ...row },
+      { workerId: 'w1', ...row, utilization: NOTHING_MEASURED },
       { workerId: 'w2', ...row },
     ]);
     await table.run({ kind: 'forgetWorker', workerId: 'w1' });
@@ -443,11 +457,26 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
       return { kind: 'createLease', lease: made, leaseKey, tenure: undefined };
     }
     case 'renew':
-      return { kind: 'renewLease', leaseKey, tenure, leaseCounter, handoffKnown: flag };
+      return {
+        kind: 'renewLease',
+        leaseKey,
+        tenure,
+        leaseCounter,
+        handoffKnown: flag,
+        throughputKBps: [undefined, 0, 0.000034, 12.5][number],
+      };
     case 'checkpoint': {
       const checkpoint = parseCheckpoint(flag ? 'SHARD_END' : String(number), number);
       const childShardIds = [undefined, [], ['x'], ['x', 'y']][number];
-      return { kind: 'checkpointLease', leaseKey, tenure, leaseCounter, checkpoint, childShardIds };
+      return {
+        kind: 'checkpointLease',
+        leaseKey,
+        tenure,
+        leaseCounter,
+        checkpoint,
+        childShardIds,
+        throughputKBps: right ? 3.5 : undefined,
+      };
     }
     case 'assign': {
       const seenCheckpointOwner = right ? row?.checkpointOwner : undefined;
@@ -480,7 +509,7 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
     case 'deleteLeader':
       return { kind: 'deleteLeader', leader: (right ? table.leader : undefined) ?? leader(owner, `v${number}`) };
     case 'report':
-      return { kind: 'reportWorker', workerId: owner };
+      return { kind: 'reportWorker', workerId: owner, utilization: NOTHING_MEASURED };
     case 'forget':
       return { kind: 'forgetWorker', workerId: owner };
     default:

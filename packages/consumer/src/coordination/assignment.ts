@@ -1,7 +1,8 @@
-// Who should own which lease: one pure decision over a view of the fleet, taken by the leader only
-// (KCL 3.x: LeaseAssignmentManager with the count-based decider). Available leases go to the least loaded worker first; then
-// leases move, one at a time, from the most to the least loaded until no two workers differ by more than one.
-// Invariant: a balanced fleet gets no moves, so leases do not wander.
+// Who should own which lease: one pure decision over a view of the fleet, taken by the leader (KCL 3.x LeaseAssignmentManager)
+// and, for its own leases, by a worker that leaves. This file is the words of the decision and the choice between its two
+// strategies. Invariant of both: a fleet at rest gets no moves, so leases do not wander.
+import { planByCount } from './by-count.ts';
+import { planByUtilization } from './by-utilization.ts';
 
 /** A lease that has not ended, as the leader sees it. */
 export interface AssignableLease {
@@ -12,6 +13,44 @@ export interface AssignableLease {
   readonly available: boolean;
   /** A handoff of it may begin: it is live and in nobody's handoff. */
   readonly movable: boolean;
+  /** What its holder last measured; undefined: nobody has yet. */
+  readonly throughputKBps: number | undefined;
+}
+
+/** A worker that may receive leases. */
+export interface AssignableWorker {
+  readonly workerId: string;
+  /** Empty: it measures nothing, and is judged by its leases. */
+  readonly metrics: readonly WorkerMetric[];
+}
+
+export interface WorkerMetric {
+  /** `C` for CPU, as in the metric row (KCL WorkerMetricType). */
+  readonly name: string;
+  /** Smoothed, 0 to 100. */
+  readonly percent: number;
+  /** It should stay below this. */
+  readonly limitPercent: number;
+}
+
+/** KCL 3.x LeaseManagementConfig and its WorkerUtilizationAwareAssignmentConfig. */
+export interface AssignmentLimits {
+  /** No worker gets more leases; what then finds no place stays available. */
+  readonly maxLeasesForWorker: number;
+  /** A worker whose leases carry more than this gets no further one. */
+  readonly maxThroughputPerHostKBps: number;
+}
+
+export interface AssignmentRules extends AssignmentLimits {
+  readonly strategy: 'utilization' | 'count';
+  /** Whether live leases may move in this run, too. */
+  readonly balances: boolean;
+  /** How far from the average a worker may be before leases move, percent of the average. */
+  readonly reBalanceThresholdPercentage: number;
+  /** How much of the excess is moved at once, percent. */
+  readonly dampeningPercentage: number;
+  /** Whether a single lease may be moved that is more than the excess. */
+  readonly allowThroughputOvershoot: boolean;
 }
 
 export interface Assignment {
@@ -22,68 +61,15 @@ export interface Assignment {
 }
 
 /**
- * Decides the moves of one run.
+ * Decides the moves of one run: each lease moves once at most, available ones by `assign`, live ones by `handOff`.
  * @param workers those that may receive leases, distinct.
- * @param maxLeasesForWorker no worker gets more; what then finds no place stays available.
  */
 export function planAssignment(
   leases: readonly AssignableLease[],
-  workers: readonly string[],
-  maxLeasesForWorker: number,
+  workers: readonly AssignableWorker[],
+  rules: AssignmentRules,
 ): Assignment[] {
-  const held = new Map<string, AssignableLease[]>([...workers].sort().map((worker) => [worker, []]));
-  const waiting: AssignableLease[] = [];
-  for (const lease of [...leases].sort(byKey)) {
-    if (lease.available) waiting.push(lease);
-    // A live lease of a worker that may not receive any stays where it is, and out of the count.
-    else if (lease.owner !== undefined) held.get(lease.owner)?.push(lease);
-  }
-
-  const moves: Assignment[] = [];
-  for (const lease of waiting) {
-    const to = leastLoaded(held);
-    if (to === undefined || to.leases.length >= maxLeasesForWorker) break;
-    to.leases.push({ ...lease, available: false, movable: false });
-    moves.push({ leaseKey: lease.leaseKey, to: to.worker, kind: 'assign' });
-  }
-
-  for (;;) {
-    const from = mostLoaded(held);
-    const to = leastLoaded(held);
-    if (from === undefined || to === undefined || from.leases.length - to.leases.length < 2) break;
-    if (to.leases.length >= maxLeasesForWorker) break;
-    const index = from.leases.findLastIndex((lease) => lease.movable);
-    if (index === -1) break;
-    const [lease] = from.leases.splice(index, 1) as [AssignableLease];
-    to.leases.push({ ...lease, movable: false });
-    moves.push({ leaseKey: lease.leaseKey, to: to.worker, kind: 'handOff' });
-  }
-  return moves;
-}
-
-interface Load {
-  readonly worker: string;
-  readonly leases: AssignableLease[];
-}
-
-function leastLoaded(held: ReadonlyMap<string, AssignableLease[]>): Load | undefined {
-  let least: Load | undefined;
-  for (const [worker, leases] of held) {
-    if (least === undefined || leases.length < least.leases.length) least = { worker, leases };
-  }
-  return least;
-}
-
-/** The most loaded worker that still has something movable. */
-function mostLoaded(held: ReadonlyMap<string, AssignableLease[]>): Load | undefined {
-  let most: Load | undefined;
-  for (const [worker, leases] of held) {
-    if (most !== undefined && leases.length <= most.leases.length) continue;
-    if (leases.some((lease) => lease.movable)) most = { worker, leases };
-  }
-  return most;
-}
-
-function byKey(a: AssignableLease, b: AssignableLease): number {
-  return a.leaseKey < b.leaseKey ? -1 : a.leaseKey > b.leaseKey ? 1 : 0;
+  if (rules.strategy === 'utilization') return planByUtilization(leases, workers, rules);
+  const workerIds = workers.map(({ workerId }) => workerId);
+  return planByCount(leases, workerIds, rules, rules.balances);
 }

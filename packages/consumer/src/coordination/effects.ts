@@ -4,7 +4,7 @@
 // it. Notices are the exception: they are told, not answered.
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
 import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
-import type { ChildShard, LeaderRow, Lease, Shard, WorkerRow } from './lease.ts';
+import type { ChildShard, LeaderRow, Lease, Shard, Utilization, WorkerRow } from './lease.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
 export type Tenure = number;
@@ -54,6 +54,8 @@ export interface RenewLease {
   readonly tenure: Tenure;
   readonly leaseCounter: number;
   readonly handoffKnown: boolean;
+  /** Written too when it was measured. */
+  readonly throughputKBps: number | undefined;
 }
 /** Condition: leaseCounter as given. Sets leaseCounter + 1, the checkpoint, ownerSwitches 0; removes pending checkpoints. */
 export interface CheckpointLease {
@@ -64,6 +66,8 @@ export interface CheckpointLease {
   readonly checkpoint: ExtendedSequenceNumber;
   /** Written too when known (at the shard's end). */
   readonly childShardIds: readonly string[] | undefined;
+  /** Written too when it was measured: a checkpoint is a renewal as well. */
+  readonly throughputKBps: number | undefined;
 }
 /**
  * Condition: row exists, leaseOwner and checkpointOwner as seen, and the counter too when one is given. Sets the owner, removes
@@ -122,6 +126,8 @@ export interface DeleteLeader {
 export interface ReportWorker {
   readonly kind: 'reportWorker';
   readonly workerId: string;
+  /** Nothing, as the core asks for it; the runtime, which measures, fills it in. */
+  readonly utilization: Utilization;
 }
 export interface ForgetWorker {
   readonly kind: 'forgetWorker';

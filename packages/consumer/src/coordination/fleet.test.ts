@@ -1,7 +1,7 @@
 import { MAX_HASH_KEY, MIN_HASH_KEY, SHARD_END, TRIM_HORIZON } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import { Fleet } from './fleet.ts';
-import { type Lease, newLease, type WorkerRow } from './lease.ts';
+import { type Lease, NOTHING_MEASURED, newLease, type WorkerRow } from './lease.ts';
 
 const options = {
   workerId: 'me',
@@ -9,6 +9,7 @@ const options = {
   gracefulLeaseHandoffTimeoutMs: 3000,
   completedLeaseCleanupIntervalMs: 5000,
   workerStaleMs: 2000,
+  workerMetricsEMAAlpha: 0.5,
 };
 
 function lease(change: Partial<Lease>): Lease {
@@ -20,7 +21,14 @@ const row = (workerId: string, lastUpdateSeconds: number, ageMs = 0): WorkerRow 
   workerId,
   lastUpdateSeconds,
   ageMs,
+  utilization: NOTHING_MEASURED,
 });
+
+const activeIds = (fleet: Fleet): string[] =>
+  fleet
+    .activeWorkers()
+    .map(({ workerId }) => workerId)
+    .sort();
 
 describe('Fleet', () => {
   test('a lease is expired when its counter stood still for more than failoverTimeMs as seen here', () => {
@@ -47,7 +55,13 @@ describe('Fleet', () => {
     expect(fleet.judge([unowned])[0]?.available).toBe(true);
     const owned = lease({ leaseOwner: 'w2', leaseCounter: 1 });
     fleet.observe([owned], [], 5000, 5001);
-    expect(fleet.judge([owned])[0]).toEqual({ leaseKey: 'a', owner: 'w2', available: false, movable: true });
+    expect(fleet.judge([owned])[0]).toEqual({
+      leaseKey: 'a',
+      owner: 'w2',
+      available: false,
+      movable: true,
+      throughputKBps: undefined,
+    });
   });
 
   test('a lease in a handoff is not moved, and is taken when the handoff is overdue', () => {
@@ -64,22 +78,22 @@ describe('Fleet', () => {
   test('a worker gets leases while its metric row changes; this one always does', () => {
     const fleet = new Fleet(options);
     fleet.observe([], [row('w1', 100), row('w2', 40, 60_000)], 0, 0);
-    expect(fleet.activeWorkers()).toEqual(['me', 'w1']);
+    expect(activeIds(fleet)).toEqual(['me', 'w1']);
     fleet.observe([], [row('w1', 100), row('w2', 41)], 2000, 2000);
-    expect(fleet.activeWorkers()).toEqual(['me', 'w2']);
+    expect(activeIds(fleet)).toEqual(['me', 'w2']);
   });
 
   test('a worker that let a lease expire gets none until it gives a sign of life', () => {
     const fleet = new Fleet(options);
     fleet.observe([lease({})], [row('w1', 100)], 0, 0);
     fleet.observe([lease({})], [row('w1', 100)], 1500, 1500);
-    expect(fleet.activeWorkers()).toEqual(['me']);
+    expect(activeIds(fleet)).toEqual(['me']);
     fleet.observe([lease({})], [row('w1', 101)], 1600, 1600);
     // Its lease is still expired, so it is suspected anew.
-    expect(fleet.activeWorkers()).toEqual(['me']);
+    expect(activeIds(fleet)).toEqual(['me']);
     const taken = lease({ leaseOwner: 'me', leaseCounter: 1 });
     fleet.observe([taken], [row('w1', 102)], 1700, 1700);
-    expect(fleet.activeWorkers()).toEqual(['me', 'w1']);
+    expect(activeIds(fleet)).toEqual(['me', 'w1']);
   });
 
   test('finished leases are nobody’s to assign, and may be cleaned up after a while', () => {

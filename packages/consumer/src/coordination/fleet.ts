@@ -1,8 +1,8 @@
 // What the leader knows of the fleet from looking at the table again and again: which leases are expired, which handoffs are
 // overdue, which workers live. Judged by change as this process saw it, never by comparing clocks (KCL LeaseAssignmentManager;
 // a new leader therefore needs one failoverTimeMs before it can call any owned lease expired).
-import type { AssignableLease } from './assignment.ts';
-import { actualOwner, isEnded, type Lease, type WorkerRow } from './lease.ts';
+import type { AssignableLease, AssignableWorker, WorkerMetric } from './assignment.ts';
+import { actualOwner, isEnded, type Lease, NOTHING_MEASURED, type Utilization, type WorkerRow } from './lease.ts';
 
 export interface FleetOptions {
   readonly workerId: string;
@@ -12,6 +12,8 @@ export interface FleetOptions {
   readonly completedLeaseCleanupIntervalMs: number;
   /** A worker whose metric row has not changed for so long gets no leases. */
   readonly workerStaleMs: number;
+  /** Weight of the last value of a worker metric against those before it, 0 to 1. */
+  readonly workerMetricsEMAAlpha: number;
 }
 
 interface LeaseSight {
@@ -29,6 +31,7 @@ interface LeaseSight {
 interface WorkerSight {
   readonly lastUpdateSeconds: number;
   readonly since: number;
+  readonly utilization: Utilization;
 }
 
 export class Fleet {
@@ -57,13 +60,18 @@ export class Fleet {
     }
   }
 
-  /** Workers that may receive leases, this one among them. */
-  activeWorkers(): string[] {
-    const active = new Set([this.#options.workerId]);
-    for (const [workerId, { since }] of this.#workers) {
-      if (this.#readAt - since < this.#options.workerStaleMs && !this.#suspects.has(workerId)) active.add(workerId);
+  /** Workers that may receive leases, this one among them, but none that fails to measure what it said it would. */
+  activeWorkers(): AssignableWorker[] {
+    const { workerId: me, workerStaleMs, workerMetricsEMAAlpha } = this.#options;
+    const active: AssignableWorker[] = [];
+    for (const [workerId, { since, utilization }] of this.#workers) {
+      const isLive = this.#readAt - since < workerStaleMs && !this.#suspects.has(workerId);
+      if ((isLive || workerId === me) && isSound(utilization)) {
+        active.push({ workerId, metrics: metricsOf(utilization, workerMetricsEMAAlpha) });
+      }
     }
-    return [...active];
+    if (!this.#workers.has(me)) active.push({ workerId: me, metrics: metricsOf(NOTHING_MEASURED, 1) });
+    return active;
   }
 
   /** The unfinished leases of the last reading, judged. */
@@ -77,6 +85,7 @@ export class Fleet {
           owner: lease.leaseOwner,
           available,
           movable: !available && lease.checkpointOwner === undefined,
+          throughputKBps: lease.throughputKBps,
         };
       });
   }
@@ -113,12 +122,12 @@ export class Fleet {
   }
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
+    const { lastUpdateSeconds, utilization } = worker;
     const last = this.#workers.get(worker.workerId);
-    if (last === undefined)
-      return { lastUpdateSeconds: worker.lastUpdateSeconds, since: now - Math.max(0, worker.ageMs) };
-    if (last.lastUpdateSeconds === worker.lastUpdateSeconds) return last;
+    if (last === undefined) return { lastUpdateSeconds, since: now - Math.max(0, worker.ageMs), utilization };
+    if (last.lastUpdateSeconds === lastUpdateSeconds) return { ...last, utilization };
     this.#suspects.delete(worker.workerId);
-    return { lastUpdateSeconds: worker.lastUpdateSeconds, since: now };
+    return { lastUpdateSeconds, since: now, utilization };
   }
 
   #isExpired(lease: Lease): boolean {
@@ -134,4 +143,26 @@ export class Fleet {
       sight?.handoff !== undefined && this.#readAt - sight.handoffSince > gracefulLeaseHandoffTimeoutMs + failoverTimeMs
     );
   }
+}
+
+/** KCL WorkerMetricStats: every metric has a limit that is not 0, and could be measured the last time. */
+function isSound({ stats, operatingRange }: Utilization): boolean {
+  return Object.entries(stats).every(([name, values]) => (operatingRange[name]?.[0] ?? 0) > 0 && values.at(-1) !== -1);
+}
+
+function metricsOf({ stats, operatingRange }: Utilization, alpha: number): WorkerMetric[] {
+  return Object.entries(stats).map(([name, values]) => ({
+    name,
+    percent: smoothed(values, alpha),
+    limitPercent: operatingRange[name]?.[0] ?? 0,
+  }));
+}
+
+/** Exponentially, oldest first, without the values that could not be measured. */
+function smoothed(values: readonly number[], alpha: number): number {
+  let average: number | undefined;
+  for (const value of values) {
+    if (value !== -1) average = average === undefined ? value : alpha * value + (1 - alpha) * average;
+  }
+  return average ?? 0;
 }

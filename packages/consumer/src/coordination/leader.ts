@@ -3,21 +3,23 @@
 // Invariant: nothing is written for the fleet later than the row's lease duration, less a margin, after the START of the last
 // good heartbeat; others judge expiry by seeing the same version for that long, and they saw it later than that.
 import { findHoles } from '@shardline/common';
-import { planAssignment } from './assignment.ts';
+import { type AssignmentRules, planAssignment } from './assignment.ts';
 import { answers, type Done, type Effect, type Failed, type Tell, type WriteLeader } from './effects.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
 import type { LeaderRow, Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
 import { describeHole, type InitialPosition, planFirstLeases, planMissingLeases } from './shard-sync.ts';
 
-export interface LeaderOptions extends FleetOptions {
+export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
   /** A UUID of this process: versions are derived from it and never repeat. */
   readonly incarnation: string;
   readonly initialPosition: InitialPosition;
   readonly leaderLeaseDurationMs: number;
   readonly leaseAssignmentIntervalMs: number;
   readonly shardSyncIntervalMs: number;
-  readonly maxLeasesForWorker: number;
+  readonly assignmentStrategy: AssignmentRules['strategy'];
+  /** By utilization, live leases move in every so many runs only; by count, in each. */
+  readonly varianceBalancingFrequency: number;
   readonly retryMs: number;
 }
 
@@ -49,6 +51,7 @@ export class Leader {
   #table: readonly Lease[] = [];
   #writesOpen = 0;
   #createdCount = 0;
+  #runCount = 0;
 
   constructor(options: LeaderOptions, out: (Effect | Tell)[]) {
     this.#options = options;
@@ -232,6 +235,7 @@ export class Leader {
     );
     if (!gained) return;
     this.#fleet = new Fleet(this.#options);
+    this.#runCount = 0;
     this.#syncAt = now;
     this.#runAt = now;
     this.#out.push({ kind: 'tell', notice: { kind: 'leadershipGained' } });
@@ -291,11 +295,11 @@ export class Leader {
     const hole = missing.length === 0 ? describeHole(this.#table) : undefined;
     if (hole !== undefined) this.#hole(`no lease covers the hash keys ${hole}`);
     const byKey = new Map(this.#table.map((lease) => [lease.leaseKey, lease]));
-    const moves = planAssignment(
-      this.#fleet.judge(this.#table),
-      this.#fleet.activeWorkers(),
-      this.#options.maxLeasesForWorker,
-    );
+    const { assignmentStrategy: strategy, varianceBalancingFrequency } = this.#options;
+    const balances = strategy === 'count' || this.#runCount % varianceBalancingFrequency === 0;
+    this.#runCount += 1;
+    const rules = { ...this.#options, strategy, balances };
+    const moves = planAssignment(this.#fleet.judge(this.#table), this.#fleet.activeWorkers(), rules);
     const deleted = planCleanup(this.#table).filter((leaseKey) => this.#fleet.mayCleanUp(leaseKey));
 
     const writes: Effect[] = [];

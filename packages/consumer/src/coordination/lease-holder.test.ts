@@ -37,6 +37,33 @@ function claimed(): LeaseHolder {
 }
 
 describe('LeaseHolder', () => {
+  test('writes the smoothed throughput with each renewal, once a whole period was measured', () => {
+    const holder = new LeaseHolder(1, { ...row, throughputKBps: 8 }, options);
+    let lease: Lease = row;
+    const written: (number | undefined)[] = [];
+    for (const now of [0, 300, 600]) {
+      const write = holder.nextWrite(now) as HolderWrite;
+      expect(write.kind).toBe('renewLease');
+      written.push('throughputKBps' in write ? write.throughputKBps : undefined);
+      lease = applied(write, lease);
+      holder.answered(write, { applied: true, lease }, now);
+      holder.read(300 * 1024);
+    }
+    // 300 KiB in 0.3 s are 1,000 KB/s: half of it and half of what was before.
+    expect(written).toEqual([undefined, 504, 752]);
+  });
+
+  test('a checkpoint carries the throughput, too: no renewal is written in that period', () => {
+    const holder = claimed();
+    holder.read(90 * 1024);
+    holder.vouch(at(7));
+    const write = holder.nextWrite(600) as HolderWrite;
+    expect(write).toMatchObject({ kind: 'checkpointLease', throughputKBps: 150 });
+    holder.answered(write, { applied: true, lease: applied(write, holder.lease) }, 610);
+    expect(holder.nextWrite(800)).toBeUndefined();
+    expect(holder.nextWrite(900)?.kind).toBe('renewLease');
+  });
+
   test('begins with a write of its own and is not fresh before it was applied', () => {
     const holder = new LeaseHolder(1, row, options);
     expect(holder.isFresh(0)).toBe(false);

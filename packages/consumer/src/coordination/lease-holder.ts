@@ -16,6 +16,9 @@ export interface LeaseHolderOptions {
   readonly retryMs: number;
 }
 
+/** Weight of the last period in the smoothed throughput (KCL LeaseStatsRecorder). */
+const THROUGHPUT_ALPHA = 0.5;
+
 export class LeaseHolder {
   readonly tenure: Tenure;
   readonly #options: LeaseHolderOptions;
@@ -30,12 +33,17 @@ export class LeaseHolder {
   #checkpointDueAt = 0;
   #releasing = false;
   #heir: string | undefined;
+  /** Bytes read since `#measuredAt`. */
+  #bytesRead = 0;
+  #measuredAt: number | undefined;
+  #throughputKBps: number | undefined;
   #gone: 'lost' | 'released' | undefined;
 
   constructor(tenure: Tenure, lease: Lease, options: LeaseHolderOptions) {
     this.tenure = tenure;
     this.#lease = lease;
     this.#options = options;
+    this.#throughputKBps = lease.throughputKBps;
   }
 
   /** The row as last seen. */
@@ -82,6 +90,11 @@ export class LeaseHolder {
     if (compareExtended(position, this.position) <= 0) return;
     this.#vouched = position;
     if (childShardIds !== undefined) this.#childShardIds = childShardIds;
+  }
+
+  /** Counts what was read of the shard: the throughput is written with the next renewal. */
+  read(byteCount: number): void {
+    this.#bytesRead += byteCount;
   }
 
   /** Write what is vouched for at the next chance, not at the next interval. */
@@ -153,6 +166,7 @@ export class LeaseHolder {
         leaseCounter,
         checkpoint: this.#vouched,
         childShardIds: this.#childShardIds,
+        throughputKBps: this.#measure(now),
       };
     }
     if (this.#releasing) {
@@ -166,7 +180,8 @@ export class LeaseHolder {
       return { kind: 'evictLease', ...base, seenOwner: me, seenCounter: leaseCounter };
     }
     if (this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs()) {
-      return { kind: 'renewLease', ...base, leaseCounter, handoffKnown: this.successor !== undefined };
+      const throughputKBps = this.#measure(now);
+      return { kind: 'renewLease', ...base, leaseCounter, handoffKnown: this.successor !== undefined, throughputKBps };
     }
     return undefined;
   }
@@ -188,6 +203,20 @@ export class LeaseHolder {
     if (!learned) this.#retryAt = now + this.#options.retryMs;
     this.#lease = current;
     this.#dropWritten();
+  }
+
+  /** The smoothed throughput once a renewal period has been measured; undefined in between. */
+  #measure(now: number): number | undefined {
+    this.#measuredAt ??= now;
+    const elapsedMs = now - this.#measuredAt;
+    if (elapsedMs < this.#renewalPeriodMs()) return undefined;
+    const measured = this.#bytesRead / 1024 / (elapsedMs / 1000);
+    const before = this.#throughputKBps ?? measured;
+    this.#throughputKBps = THROUGHPUT_ALPHA * measured + (1 - THROUGHPUT_ALPHA) * before;
+    this.#measuredAt = now;
+    this.#bytesRead = 0;
+    // As many decimals as the KCL writes.
+    return Math.round(this.#throughputKBps * 1e6) / 1e6;
   }
 
   #dropWritten(): void {

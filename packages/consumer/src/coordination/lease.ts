@@ -21,6 +21,8 @@ export interface Lease {
   /** Known once the shard's end was seen. */
   readonly childShardIds: readonly string[];
   readonly hashKeyRange: HashKeyRange | undefined;
+  /** Smoothed, as its holders measured it; undefined until one has. */
+  readonly throughputKBps: number | undefined;
 }
 
 /** A shard as ListShards describes it. Without `endingSequenceNumber` it is open. */
@@ -48,13 +50,24 @@ export interface LeaderRow {
   readonly leaseDurationMs: number;
 }
 
-/** A worker's metric row, as far as assignment by count needs it. */
+/** How busy a worker is, as it says itself; both empty: it can't measure that (KCL WorkerMetricStats `sts`, `opr`). */
+export interface Utilization {
+  /** By metric (`C` is CPU) the averages of its last reporting periods, percent, oldest first; -1: it could not be measured. */
+  readonly stats: Readonly<Record<string, readonly number[]>>;
+  /** By metric the percentage that it should stay below, in a list of one. */
+  readonly operatingRange: Readonly<Record<string, readonly number[]>>;
+}
+
+export const NOTHING_MEASURED: Utilization = { stats: {}, operatingRange: {} };
+
+/** A worker's metric row. */
 export interface WorkerRow {
   readonly workerId: string;
   /** `lut`, seconds since 1970 by the writer's clock. */
   readonly lastUpdateSeconds: number;
   /** Its age by the reader's clock, ms; only a first impression, later looks compare `lastUpdateSeconds`. */
   readonly ageMs: number;
+  readonly utilization: Utilization;
 }
 
 /** Who may checkpoint the lease now. */
@@ -83,5 +96,6 @@ export function newLease(
     parentShardIds: shard.parentShardIds,
     childShardIds: [],
     hashKeyRange: shard.hashKeyRange,
+    throughputKBps: undefined,
   };
 }

@@ -145,6 +145,7 @@ export class ShardConsumer {
   /** An effect of this tenure was answered. */
   done(event: Done, now: number): void {
     if (answers(event, 'fetchBatch')) {
+      this.#holder.read(event.result.batch?.byteCount ?? 0);
       this.#fetched(event.result);
       return;
     }

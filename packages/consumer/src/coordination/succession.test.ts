@@ -1,10 +1,10 @@
 import { MAX_HASH_KEY, MIN_HASH_KEY, SHARD_END, TRIM_HORIZON } from '@shardline/common';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Lease, newLease, type WorkerRow } from './lease.ts';
+import { type Lease, NOTHING_MEASURED, newLease, type WorkerRow } from './lease.ts';
 import { planSuccession } from './succession.ts';
 
-const rules = { leaving: 'me', workerStaleMs: 1000, maxLeasesForWorker: 100 };
+const rules = { leaving: 'me', workerStaleMs: 1000, maxLeasesForWorker: 100, maxThroughputPerHostKBps: 1e9 };
 
 function lease(leaseKey: string, leaseOwner: string | undefined, checkpointOwner?: string): Lease {
   const hashKeyRange = { start: MIN_HASH_KEY, end: MAX_HASH_KEY };
@@ -16,7 +16,7 @@ function lease(leaseKey: string, leaseOwner: string | undefined, checkpointOwner
 }
 
 function worker(workerId: string, ageMs = 0): WorkerRow {
-  return { workerId, lastUpdateSeconds: 0, ageMs };
+  return { workerId, lastUpdateSeconds: 0, ageMs, utilization: NOTHING_MEASURED };
 }
 
 test('the least loaded of the others inherits first', () => {

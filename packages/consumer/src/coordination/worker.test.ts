@@ -2,7 +2,7 @@ import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, SHARD_END, TRIM_HORIZON } 
 import { describe, expect, test } from 'vitest';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import type { Done, Effect, Notice, Tell } from './effects.ts';
-import { newLease } from './lease.ts';
+import { NOTHING_MEASURED, newLease } from './lease.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 const options: WorkerOptions = {
@@ -22,6 +22,13 @@ const options: WorkerOptions = {
   parentShardPollIntervalMs: 100,
   shutdownGraceMs: 1000,
   maxLeasesForWorker: 10,
+  maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
+  assignmentStrategy: 'count',
+  reBalanceThresholdPercentage: 10,
+  dampeningPercentage: 60,
+  allowThroughputOvershoot: true,
+  varianceBalancingFrequency: 3,
+  workerMetricsEMAAlpha: 0.5,
   maxPendingBatchCount: 2,
   maxPendingBytes: 1000,
   retryMs: 10,
@@ -236,7 +243,7 @@ describe('Worker', () => {
   test('a worker that leaves gives its lease to another one, after its handler has returned', () => {
     const script = new Script();
     script.withBatch();
-    script.table.apply({ kind: 'reportWorker', workerId: 'other' });
+    script.table.apply({ kind: 'reportWorker', workerId: 'other', utilization: NOTHING_MEASURED });
     script.stop();
     expect(script.table.workers.has('me')).toBe(false);
     expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
@@ -250,7 +257,7 @@ describe('Worker', () => {
 
   test('a worker that leaves gives nothing to one whose row is stale', () => {
     const script = new Script();
-    script.table.apply({ kind: 'reportWorker', workerId: 'other' });
+    script.table.apply({ kind: 'reportWorker', workerId: 'other', utilization: NOTHING_MEASURED });
     script.pass(2500);
     script.withBatch();
     script.stop();

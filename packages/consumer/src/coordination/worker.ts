@@ -7,7 +7,7 @@ import { compareExtended, type ExtendedSequenceNumber } from '@shardline/common'
 import type { CloseReason, Done, Effect, Event, Failed, Tell, Tenure } from './effects.ts';
 import { answers } from './effects.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
-import { isEnded, type Lease } from './lease.ts';
+import { isEnded, type Lease, NOTHING_MEASURED } from './lease.ts';
 import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from './lease-holder.ts';
 import { ShardConsumer, type ShardConsumerOptions, type ShardPhase } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
@@ -178,9 +178,8 @@ export class Worker {
       this.#discovering = false;
       for (const lease of event.result.leases) this.#discovered(lease, now);
     } else if (answers(event, 'readTable')) {
-      const { workerId, workerStaleMs, maxLeasesForWorker } = this.#options;
       const { leases, workers } = event.result;
-      this.#inherit(planSuccession(leases, workers, { leaving: workerId, workerStaleMs, maxLeasesForWorker }), now);
+      this.#inherit(planSuccession(leases, workers, { ...this.#options, leaving: this.#options.workerId }), now);
     } else if (answers(event, 'reportWorker')) this.#reporting = false;
     else if (answers(event, 'forgetWorker')) this.#forgotten();
     else if (
@@ -271,7 +270,7 @@ export class Worker {
     if (!this.#reporting && now >= this.#reportAt) {
       this.#reporting = true;
       this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
-      this.#out.push({ kind: 'reportWorker', workerId: this.#options.workerId });
+      this.#out.push({ kind: 'reportWorker', workerId: this.#options.workerId, utilization: NOTHING_MEASURED });
     }
     if (!this.#discovering && now >= this.#discoverAt) {
       this.#discovering = true;

@@ -21,7 +21,7 @@ import {
 import { type Clock, delay, type Logger, OperatingError, systemClock } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
 import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
-import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import type { LeaderRow, Lease, Utilization, WorkerRow } from '../coordination/lease.ts';
 import {
   CLIENT_VERSION_KEY,
   checkpointAttributes,
@@ -354,8 +354,8 @@ class Rows {
     }
   }
 
-  async updateWorker(workerId: string): Promise<undefined> {
-    const { assignments, values } = assign(workerItem(Math.floor(this.wallNow / 1000)));
+  async updateWorker(workerId: string, utilization: Utilization): Promise<undefined> {
+    const { assignments, values } = assign(workerItem(Math.floor(this.wallNow / 1000), utilization));
     await this.#updateItem(workerId, { update: `SET ${assignments}`, values });
     return undefined;
   }
@@ -450,20 +450,24 @@ const operations: {
     created: await rows.put({ ...leaseItem(lease), entityType: { S: 'LEASE' } }),
   }),
 
-  renewLease: (rows, { leaseKey, leaseCounter, handoffKnown }) =>
+  renewLease: (rows, { leaseKey, leaseCounter, handoffKnown, throughputKBps }) =>
     rows.update(
       leaseKey,
       handoffKnown ? 'leaseCounter = :counter' : 'leaseCounter = :counter AND attribute_not_exists(checkpointOwner)',
-      'SET leaseCounter = :next',
-      counters(leaseCounter),
+      throughputKBps === undefined ? 'SET leaseCounter = :next' : 'SET leaseCounter = :next, throughputKBps = :kBps',
+      {
+        ...counters(leaseCounter),
+        ...(throughputKBps !== undefined && { ':kBps': { N: String(throughputKBps) } }),
+      },
     ),
 
-  checkpointLease: (rows, { leaseKey, leaseCounter, checkpoint, childShardIds }) => {
+  checkpointLease: (rows, { leaseKey, leaseCounter, checkpoint, childShardIds, throughputKBps }) => {
     const { assignments, values } = assign({
       ...checkpointAttributes(checkpoint),
       ownerSwitchesSinceCheckpoint: { N: '0' },
       // A set can't be empty.
       ...(childShardIds?.length ? { childShardIds: { SS: [...childShardIds] } } : {}),
+      ...(throughputKBps === undefined ? {} : { throughputKBps: { N: String(throughputKBps) } }),
     });
     return rows.update(
       leaseKey,
@@ -533,7 +537,7 @@ const operations: {
     return deleted ? { applied: true } : { applied: false, leader: await rows.getLeader() };
   },
 
-  reportWorker: (rows, { workerId }) => rows.updateWorker(workerId),
+  reportWorker: (rows, { workerId, utilization }) => rows.updateWorker(workerId, utilization),
 
   forgetWorker: async (rows, { workerId }) => {
     await rows.delete(workerId);

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { MAX_HASH_KEY, parseCheckpoint, parseHashKey } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Lease } from '../coordination/lease.ts';
+import { type Lease, NOTHING_MEASURED } from '../coordination/lease.ts';
 import {
   clientVersionItem,
   type Item,
@@ -38,8 +38,10 @@ function itemsOf(fleet: string, table: string): Item[] {
 function comparable(item: Readonly<Record<string, unknown>>): unknown {
   return Object.fromEntries(
     Object.entries(item).map(([name, value]) => {
-      const set = (value as Value).SS;
-      return [name, set === undefined ? value : { SS: [...set].sort() }];
+      const { SS, N } = value as Value;
+      // DynamoDB keeps numbers, not their text: 3.4E-5 is 0.000034.
+      if (N !== undefined) return [name, { N: Number(N) }];
+      return [name, SS === undefined ? value : { SS: [...SS].sort() }];
     }),
   );
 }
@@ -104,13 +106,31 @@ describe('rows that Java KCL workers wrote', () => {
 
   it('a worker row of ours has the attributes of a Java one, with no figures', () => {
     const java = itemsOf('kcl-3.5.1-fresh-app', 'g351').find((item) => item['lut'] !== undefined) as Item;
-    const ours: WrittenItem = { leaseKey: { S: 'w' }, ...workerItem(1_795_225_245) };
+    const ours: WrittenItem = { leaseKey: { S: 'w' }, ...workerItem(1_795_225_245, NOTHING_MEASURED) };
     expect(Object.keys(ours).sort()).toEqual(Object.keys(java).sort());
     expect(readRow(ours, 1_795_225_247_500)).toEqual({
       kind: 'worker',
-      worker: { workerId: 'w', lastUpdateSeconds: 1_795_225_245, ageMs: 2_500 },
+      worker: { workerId: 'w', lastUpdateSeconds: 1_795_225_245, ageMs: 2_500, utilization: NOTHING_MEASURED },
     });
   });
+});
+
+it('a worker row with figures is read back as it was written, and as the Java KCL writes it', () => {
+  const utilization = { stats: { C: [12.5, -1, 80] }, operatingRange: { C: [100] } };
+  const written = workerItem(5, utilization);
+  expect(written['sts']).toEqual({ M: { C: { L: [{ N: '12.5' }, { N: '-1' }, { N: '80' }] } } });
+  expect(written['opr']).toEqual({ M: { C: { L: [{ N: '100' }] } } });
+  const row = readRow({ leaseKey: { S: 'w' }, ...written }, 5000);
+  expect(row).toEqual({ kind: 'worker', worker: { workerId: 'w', lastUpdateSeconds: 5, ageMs: 0, utilization } });
+});
+
+it.each([
+  ['no map', { S: 'x' }, 'sts: expected a map (M), got S "x"'],
+  ['no lists', { M: { C: { N: '5' } } }, 'sts.C: expected a list of numbers (L of N), got N "5"'],
+  ['no numbers', { M: { C: { L: [{ S: 'x' }] } } }, 'sts.C: expected a list of numbers (L of N), got L'],
+])('a worker row whose figures are %s is named, not thrown', (_what, sts, reason) => {
+  const row = { leaseKey: { S: 'w' }, ...workerItem(5, NOTHING_MEASURED), sts };
+  expect(readRow(row, 0)).toEqual({ kind: 'unreadable', key: 'w', reason });
 });
 
 describe('which rows are leases (KCL DynamoDBLeaseSerializer, EntityType)', () => {
@@ -203,6 +223,7 @@ describe('leaseItem', () => {
       parentShardIds: ids(2),
       childShardIds: ids(2),
       hashKeyRange: fc.option(range, { nil: undefined }),
+      throughputKBps: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true }).map(Math.abs), { nil: undefined }),
     })
     .map((it) => ({ ...it, shardId: it.leaseKey }));
 

@@ -11,7 +11,7 @@ import {
   parseHashKey,
   UsageError,
 } from '@shardline/common';
-import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import type { LeaderRow, Lease, Utilization, WorkerRow } from '../coordination/lease.ts';
 
 /** A DynamoDB value as it is read: the members that lease rows use, and those that others' rows do. */
 export interface Value {
@@ -59,6 +59,7 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
   'childShardIds',
   'startingHashKey',
   'endingHashKey',
+  'throughputKBps',
 ];
 
 /** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. */
@@ -97,6 +98,7 @@ export function leaseItem(lease: Lease): WrittenItem {
     item['startingHashKey'] = { S: String(lease.hashKeyRange.start) };
     item['endingHashKey'] = { S: String(lease.hashKeyRange.end) };
   }
+  if (lease.throughputKBps !== undefined) item['throughputKBps'] = { N: String(lease.throughputKBps) };
   return item;
 }
 
@@ -122,15 +124,15 @@ export function leaderItem(leader: LeaderRow): WrittenItem {
 }
 
 /**
- * A worker's metric row without its key. Empty `sts` and `opr` mark a worker without utilisation figures, whose load a
- * leader judges by throughput; support code 1 says that it keeps all rows in one table (KCL WorkerMetricStats).
+ * A worker's metric row without its key. Empty `sts` and `opr` mark a worker that measures nothing, whose load a leader judges
+ * by throughput; support code 1 says that it keeps all rows in one table (KCL WorkerMetricStats).
  */
-export function workerItem(lastUpdateSeconds: number): WrittenItem {
+export function workerItem(lastUpdateSeconds: number, { stats, operatingRange }: Utilization): WrittenItem {
   return {
     entityType: { S: 'WORKER_METRIC_STATS' },
     lut: { N: String(lastUpdateSeconds) },
-    sts: { M: {} },
-    opr: { M: {} },
+    sts: numberLists(stats),
+    opr: numberLists(operatingRange),
     sup: { N: '1' },
     slu: { N: String(lastUpdateSeconds) },
   };
@@ -170,6 +172,7 @@ function readLease(item: Item): Lease {
     parentShardIds: names(item, 'parentShardId'),
     childShardIds: names(item, 'childShardIds'),
     hashKeyRange: readRange(item),
+    throughputKBps: optionalNumber(item, 'throughputKBps'),
   };
 }
 
@@ -184,7 +187,12 @@ function readLeader(item: Item): LeaderRow {
 
 function readWorker(item: Item, wallNow: number): WorkerRow {
   const lastUpdateSeconds = count(item, 'lut');
-  return { workerId: text(item, 'leaseKey'), lastUpdateSeconds, ageMs: wallNow - lastUpdateSeconds * 1000 };
+  return {
+    workerId: text(item, 'leaseKey'),
+    lastUpdateSeconds,
+    ageMs: wallNow - lastUpdateSeconds * 1000,
+    utilization: { stats: readNumberLists(item, 'sts'), operatingRange: readNumberLists(item, 'opr') },
+  };
 }
 
 /** Both keys or none; rows of old fleets have none, which the KCL's auditor fills in later. */
@@ -219,6 +227,37 @@ function count(item: Item, name: string): number {
 
 function optionalCount(item: Item, name: string): number {
   return item[name] === undefined ? 0 : count(item, name);
+}
+
+/** `3.4E-5` is one, too. */
+function optionalNumber(item: Item, name: string): number | undefined {
+  const value = item[name];
+  if (value === undefined) return undefined;
+  const number = typeof value.N === 'string' ? Number(value.N) : Number.NaN;
+  if (!Number.isFinite(number)) throw new UsageError(name, 'a number (N)', shape(value));
+  return number;
+}
+
+function numberLists(lists: Readonly<Record<string, readonly number[]>>): WrittenValue {
+  const entries = Object.entries(lists).map(
+    ([name, values]) => [name, { L: values.map((value) => ({ N: String(value) })) }] as const,
+  );
+  return { M: Object.fromEntries(entries) };
+}
+
+/** A map of lists of numbers; none is an empty map. */
+function readNumberLists(item: Item, name: string): Record<string, number[]> {
+  const value = item[name];
+  if (value === undefined) return {};
+  if (value.M === undefined) throw new UsageError(name, 'a map (M)', shape(value));
+  const lists = Object.entries(value.M as Readonly<Record<string, Value>>).map(([metric, list]) => {
+    const numbers = (list.L ?? []).map((each) => Number((each as Value).N));
+    if (list.L === undefined || numbers.some((number) => !Number.isFinite(number))) {
+      throw new UsageError(`${name}.${metric}`, 'a list of numbers (L of N)', shape(list));
+    }
+    return [metric, numbers] as const;
+  });
+  return Object.fromEntries(lists);
 }
 
 /** A string set, in a fixed order: DynamoDB gives none. */

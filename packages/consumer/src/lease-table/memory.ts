@@ -22,8 +22,8 @@ type Operations = {
 export class MemoryLeaseTable implements LeaseTable {
   /** By lease key. */
   readonly leases: Map<string, Lease> = new Map();
-  /** A worker's id and its `lut`, seconds since 1970. */
-  readonly workers: Map<string, number> = new Map();
+  /** By worker id. */
+  readonly workers: Map<string, Omit<WorkerRow, 'workerId' | 'ageMs'>> = new Map();
   leader: LeaderRow | undefined = undefined;
   readonly wallNow: () => number;
 
@@ -77,15 +77,19 @@ const operations: Operations = {
     return { created: true };
   },
 
-  renewLease: (table, { leaseKey, leaseCounter, handoffKnown }) =>
+  renewLease: (table, { leaseKey, leaseCounter, handoffKnown, throughputKBps }) =>
     write(
       table,
       leaseKey,
       (row) => row.leaseCounter === leaseCounter && (handoffKnown || row.checkpointOwner === undefined),
-      (row) => ({ ...row, leaseCounter: row.leaseCounter + 1 }),
+      (row) => ({
+        ...row,
+        leaseCounter: row.leaseCounter + 1,
+        throughputKBps: throughputKBps ?? row.throughputKBps,
+      }),
     ),
 
-  checkpointLease: (table, { leaseKey, leaseCounter, checkpoint, childShardIds }) =>
+  checkpointLease: (table, { leaseKey, leaseCounter, checkpoint, childShardIds, throughputKBps }) =>
     write(
       table,
       leaseKey,
@@ -97,6 +101,7 @@ const operations: Operations = {
         ownerSwitchesSinceCheckpoint: 0,
         // A DynamoDB set can't be empty: no children (the stream is gone) leaves the attribute as it is.
         childShardIds: childShardIds?.length ? childShardIds : row.childShardIds,
+        throughputKBps: throughputKBps ?? row.throughputKBps,
       }),
     ),
 
@@ -158,8 +163,8 @@ const operations: Operations = {
     return { applied: true };
   },
 
-  reportWorker: (table, { workerId }) => {
-    table.workers.set(workerId, Math.floor(table.wallNow() / 1000));
+  reportWorker: (table, { workerId, utilization }) => {
+    table.workers.set(workerId, { lastUpdateSeconds: Math.floor(table.wallNow() / 1000), utilization });
     return undefined;
   },
 
@@ -185,8 +190,8 @@ function write(
 function workerRows(table: MemoryLeaseTable): WorkerRow[] {
   const now = table.wallNow();
   const rows: WorkerRow[] = [];
-  for (const [workerId, lastUpdateSeconds] of table.workers) {
-    rows.push({ workerId, lastUpdateSeconds, ageMs: now - lastUpdateSeconds * 1000 });
+  for (const [workerId, { lastUpdateSeconds, utilization }] of table.workers) {
+    rows.push({ workerId, lastUpdateSeconds, ageMs: now - lastUpdateSeconds * 1000, utilization });
   }
   return rows;
 }

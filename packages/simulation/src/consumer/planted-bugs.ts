@@ -199,7 +199,12 @@ function ghostWorker(): PlantedBug {
       if (event.kind !== 'done' || event.effect.kind !== 'readTable') return event;
       updates += 1;
       const result = event.result as { leases: readonly Lease[]; workers: readonly unknown[] };
-      const ghost = { workerId: 'ghost', lastUpdateSeconds: updates, ageMs: 0 };
+      const ghost = {
+        workerId: 'ghost',
+        lastUpdateSeconds: updates,
+        ageMs: 0,
+        utilization: { stats: {}, operatingRange: {} },
+      };
       return { ...event, result: { ...result, workers: [...result.workers, ghost] } } as Event;
     },
   };

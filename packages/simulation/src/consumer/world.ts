@@ -86,6 +86,7 @@ export class World {
   readonly stream: SimulatedStream;
   readonly #seed: number;
   readonly #plan: Plan;
+  readonly #strategy: WorkerOptions['assignmentStrategy'];
   readonly #bug: PlantedBug | undefined;
   readonly #processes: Process[] = [];
   readonly #transcript: string[] | undefined;
@@ -102,6 +103,7 @@ export class World {
     this.#transcript = transcript ? [] : undefined;
     this.prng = createPrng(seed);
     this.#plan = planWorld(this.prng);
+    this.#strategy = seed % 5 === 4 ? 'utilization' : 'count';
     this.table = new MemoryLeaseTable({ wallNow: () => this.queue.now });
     this.checkers = new ConsumerCheckers(TIMES.failoverTimeMs, TIMES.gracefulLeaseHandoffTimeoutMs);
     this.stream = new SimulatedStream(this.#plan.shardCount, this.checkers);
@@ -214,6 +216,13 @@ export class World {
       incarnation: `00000000-0000-4000-8000-${id.toString(16).padStart(12, '0')}`,
       initialPosition: 'TRIM_HORIZON',
       maxLeasesForWorker: 1000,
+      maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
+      assignmentStrategy: this.#strategy,
+      reBalanceThresholdPercentage: 10,
+      dampeningPercentage: 60,
+      allowThroughputOvershoot: true,
+      varianceBalancingFrequency: 3,
+      workerMetricsEMAAlpha: 0.5,
       maxPendingBatchCount: prng.between(1, 3),
       maxPendingBytes: 1000,
       handlerBackoff: { baseMs: 20, maxMs: 200 },

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AssignableLease, planAssignment } from './assignment.ts';
+import type { AssignableLease, Assignment } from './assignment.ts';
+import { planByCount } from './by-count.ts';
 
 const workers = ['w1', 'w2', 'w3', 'w4', 'w5'];
+
+function plan(leases: readonly AssignableLease[], ids: readonly string[], maxLeasesForWorker: number): Assignment[] {
+  return planByCount(leases, ids, { maxLeasesForWorker, maxThroughputPerHostKBps: Number.POSITIVE_INFINITY }, true);
+}
 
 /** Leases of live workers, of vanished ones, of nobody. */
 const arbitraryFleet = fc.record({
@@ -30,24 +35,24 @@ function view({
   leaseKey: string;
 }): AssignableLease {
   const available = owner === undefined || expired;
-  return { leaseKey, owner, available, movable: !available && !handoff };
+  return { leaseKey, owner, available, movable: !available && !handoff, throughputKBps: undefined };
 }
 
 /** What the table looks like once every move has been carried out. */
-function after(leases: readonly AssignableLease[], moves: ReturnType<typeof planAssignment>): AssignableLease[] {
+function after(leases: readonly AssignableLease[], moves: readonly Assignment[]): AssignableLease[] {
   const to = new Map(moves.map((move) => [move.leaseKey, move.to]));
   return leases.map((lease) => {
     const owner = to.get(lease.leaseKey);
-    return owner === undefined ? lease : { leaseKey: lease.leaseKey, owner, available: false, movable: true };
+    return owner === undefined ? lease : { ...lease, owner, available: false, movable: true };
   });
 }
 
-describe('planAssignment', () => {
+describe('planByCount', () => {
   test('gives every available lease to a live worker and moves each lease once at most', () => {
     fc.assert(
       fc.property(arbitraryFleet, (fleet) => {
         const leases = fleet.leases.map(view);
-        const moves = planAssignment(leases, fleet.workers, Number.POSITIVE_INFINITY);
+        const moves = plan(leases, fleet.workers, Number.POSITIVE_INFINITY);
         expect(new Set(moves.map((move) => move.leaseKey)).size).toBe(moves.length);
         for (const move of moves) expect(fleet.workers).toContain(move.to);
         for (const lease of after(leases, moves)) expect(lease.available).toBe(false);
@@ -59,7 +64,7 @@ describe('planAssignment', () => {
     fc.assert(
       fc.property(arbitraryFleet, (fleet) => {
         const leases = new Map(fleet.leases.map((lease) => [lease.leaseKey, view(lease)]));
-        for (const move of planAssignment([...leases.values()], fleet.workers, 100)) {
+        for (const move of plan([...leases.values()], fleet.workers, 100)) {
           const lease = leases.get(move.leaseKey);
           expect(move.kind === 'handOff' ? lease?.movable : lease?.available).toBe(true);
           expect(move.kind === 'handOff' && move.to === lease?.owner).toBe(false);
@@ -72,8 +77,8 @@ describe('planAssignment', () => {
     fc.assert(
       fc.property(arbitraryFleet, (fleet) => {
         const leases = fleet.leases.map(view);
-        const balanced = after(leases, planAssignment(leases, fleet.workers, Number.POSITIVE_INFINITY));
-        expect(planAssignment(balanced, fleet.workers, Number.POSITIVE_INFINITY)).toEqual([]);
+        const balanced = after(leases, plan(leases, fleet.workers, Number.POSITIVE_INFINITY));
+        expect(plan(balanced, fleet.workers, Number.POSITIVE_INFINITY)).toEqual([]);
       }),
     );
   });
@@ -86,7 +91,7 @@ describe('planAssignment', () => {
         );
         const owned = leases.filter((lease) => lease.available || fleet.workers.includes(lease.owner as string));
         const counts = new Map(fleet.workers.map((worker) => [worker, 0]));
-        for (const lease of after(owned, planAssignment(owned, fleet.workers, Number.POSITIVE_INFINITY))) {
+        for (const lease of after(owned, plan(owned, fleet.workers, Number.POSITIVE_INFINITY))) {
           counts.set(lease.owner as string, (counts.get(lease.owner as string) ?? 0) + 1);
         }
         expect(Math.max(...counts.values()) - Math.min(...counts.values())).toBeLessThanOrEqual(1);
@@ -100,8 +105,9 @@ describe('planAssignment', () => {
       owner: 'w1',
       available: false,
       movable: true,
+      throughputKBps: undefined,
     }));
-    const moves = planAssignment(leases, ['w1', 'w2', 'w3'], 100);
+    const moves = plan(leases, ['w1', 'w2', 'w3'], 100);
     expect(moves.map(({ to, kind }) => `${kind} ${to}`).sort()).toEqual([
       'handOff w2',
       'handOff w2',
@@ -111,12 +117,18 @@ describe('planAssignment', () => {
   });
 
   test('leaves what no worker has room for', () => {
-    const leases = ['a', 'b', 'c'].map((leaseKey) => ({ leaseKey, owner: undefined, available: true, movable: false }));
-    expect(planAssignment(leases, ['w1', 'w2'], 1).map((move) => move.leaseKey)).toEqual(['a', 'b']);
+    const leases = ['a', 'b', 'c'].map((leaseKey) => ({
+      leaseKey,
+      owner: undefined,
+      available: true,
+      movable: false,
+      throughputKBps: undefined,
+    }));
+    expect(plan(leases, ['w1', 'w2'], 1).map((move) => move.leaseKey)).toEqual(['a', 'b']);
   });
 
   test('leaves a live lease of a worker that may receive none where it is', () => {
-    const leases = [{ leaseKey: 'a', owner: 'stale', available: false, movable: true }];
-    expect(planAssignment(leases, ['w1'], 100)).toEqual([]);
+    const leases = [{ leaseKey: 'a', owner: 'stale', available: false, movable: true, throughputKBps: undefined }];
+    expect(plan(leases, ['w1'], 100)).toEqual([]);
   });
 });

@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { AssignableLease, AssignableWorker, Assignment, AssignmentRules } from './assignment.ts';
+import { planByUtilization } from './by-utilization.ts';
+
+const rules: AssignmentRules = {
+  strategy: 'utilization',
+  balances: true,
+  maxLeasesForWorker: 1000,
+  maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
+  reBalanceThresholdPercentage: 10,
+  dampeningPercentage: 60,
+  allowThroughputOvershoot: true,
+};
+
+function held(leaseKey: string, owner: string, throughputKBps: number | undefined): AssignableLease {
+  return { leaseKey, owner, available: false, movable: true, throughputKBps };
+}
+
+function free(leaseKey: string, throughputKBps?: number): AssignableLease {
+  return { leaseKey, owner: undefined, available: true, movable: false, throughputKBps };
+}
+
+function worker(workerId: string, cpuPercent?: number, limitPercent = 100): AssignableWorker {
+  const metrics = cpuPercent === undefined ? [] : [{ name: 'C', percent: cpuPercent, limitPercent }];
+  return { workerId, metrics };
+}
+
+/** What the table looks like once every move has been carried out. */
+function after(leases: readonly AssignableLease[], moves: readonly Assignment[]): AssignableLease[] {
+  const to = new Map(moves.map((move) => [move.leaseKey, move.to]));
+  return leases.map((lease) => {
+    const owner = to.get(lease.leaseKey) ?? lease.owner;
+    return { ...lease, owner, available: owner === undefined, movable: owner !== undefined };
+  });
+}
+
+function loadOf(leases: readonly AssignableLease[], workerId: string): number {
+  return leases.reduce((sum, { owner, throughputKBps = 0 }) => sum + (owner === workerId ? throughputKBps : 0), 0);
+}
+
+const workerIds = ['w1', 'w2', 'w3', 'w4', 'w5'];
+const kBps = fc.option(fc.double({ min: 0, max: 2048, noNaN: true }), { nil: undefined });
+const arbitraryFleet = fc.record({
+  workers: fc.uniqueArray(
+    fc.record({
+      workerId: fc.constantFrom(...workerIds),
+      cpu: fc.option(fc.double({ min: 0, max: 100, noNaN: true }), { nil: undefined }),
+    }),
+    { minLength: 1, selector: ({ workerId }) => workerId },
+  ),
+  leases: fc.array(
+    fc.record({
+      owner: fc.option(fc.constantFrom(...workerIds, 'gone'), { nil: undefined }),
+      kBps,
+      movable: fc.boolean(),
+    }),
+    { maxLength: 60 },
+  ),
+});
+type ArbitraryFleet = typeof arbitraryFleet extends fc.Arbitrary<infer T> ? T : never;
+
+function viewOf(fleet: ArbitraryFleet): { leases: AssignableLease[]; workers: AssignableWorker[] } {
+  const leases = fleet.leases.map(({ owner, kBps: throughputKBps, movable }, index) => ({
+    leaseKey: `shard-${String(index).padStart(2, '0')}`,
+    owner,
+    available: owner === undefined,
+    movable: movable && owner !== undefined,
+    throughputKBps,
+  }));
+  return { leases, workers: fleet.workers.map(({ workerId, cpu }) => worker(workerId, cpu)) };
+}
+
+describe('planByUtilization', () => {
+  test('each lease moves once at most, available ones are assigned, held ones handed off, and only to live workers', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, (fleet) => {
+        const { leases, workers } = viewOf(fleet);
+        const moves = planByUtilization(leases, workers, rules);
+        expect(new Set(moves.map(({ leaseKey }) => leaseKey)).size).toBe(moves.length);
+        for (const { leaseKey, to, kind } of moves) {
+          const lease = leases.find((each) => each.leaseKey === leaseKey);
+          expect(kind === 'assign' ? lease?.available : lease?.movable && lease.owner !== to).toBe(true);
+          expect(workers.some(({ workerId }) => workerId === to)).toBe(true);
+        }
+        for (const lease of leases) {
+          if (lease.available) expect(moves.some(({ leaseKey }) => leaseKey === lease.leaseKey)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test('nobody is given more leases than maxLeasesForWorker; what finds no place stays available', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, fc.integer({ min: 1, max: 5 }), (fleet, maxLeasesForWorker) => {
+        const { leases, workers } = viewOf(fleet);
+        const moves = planByUtilization(leases, workers, { ...rules, maxLeasesForWorker });
+        for (const { workerId } of workers) {
+          const before = leases.filter(({ owner }) => owner === workerId).length;
+          const count = after(leases, moves).filter(({ owner }) => owner === workerId).length;
+          expect(count).toBeLessThanOrEqual(Math.max(before, maxLeasesForWorker));
+        }
+      }),
+    );
+  });
+
+  test('a worker whose leases carry more than maxThroughputPerHostKBps gets no further one', () => {
+    const leases = [held('a', 'w1', 500), held('b', 'w2', 900), free('c', 10), free('d', 10)];
+    const workers = [worker('w1', 50), worker('w2', 1)];
+    const moves = planByUtilization(leases, workers, { ...rules, balances: false, maxThroughputPerHostKBps: 600 });
+    expect(moves.map(({ to }) => to)).toEqual(['w1', 'w1']);
+  });
+
+  test('a fleet judged by throughput comes to rest within a few runs, and nobody is left without a lease', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, (fleet) => {
+        const workers = fleet.workers.map(({ workerId }) => worker(workerId));
+        let { leases } = viewOf(fleet);
+        leases = leases
+          .filter(({ owner }) => owner !== 'gone')
+          .map((lease) => ({ ...lease, movable: !lease.available }));
+        leases = leases.filter(
+          ({ owner }) => owner === undefined || workers.some(({ workerId }) => workerId === owner),
+        );
+        let runs = 0;
+        for (; runs < 40; runs++) {
+          const moves = planByUtilization(leases, workers, rules);
+          if (moves.length === 0) break;
+          leases = after(leases, moves);
+        }
+        expect(runs).toBeLessThan(40);
+        for (const { workerId } of leases.length < workers.length ? [] : workers) {
+          expect(leases.some(({ owner }) => owner === workerId)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test('even leases on one worker of four spread until each carries its share, within the threshold or one lease', () => {
+    const workers = ['w1', 'w2', 'w3', 'w4'].map((workerId) => worker(workerId));
+    let leases = Array.from({ length: 40 }, (_, index) => held(`s${String(index).padStart(2, '0')}`, 'w1', 100));
+    for (let run = 0; run < 20; run++) leases = after(leases, planByUtilization(leases, workers, rules));
+    for (const { workerId } of workers) {
+      expect(loadOf(leases, workerId)).toBeGreaterThanOrEqual(900);
+      expect(loadOf(leases, workerId)).toBeLessThanOrEqual(1200);
+    }
+  });
+
+  test('without any throughput known, leases spread by their number', () => {
+    const leases = Array.from({ length: 10 }, (_, index) => free(`s${index}`));
+    const moves = planByUtilization(leases, [worker('w1'), worker('w2')], rules);
+    expect(moves.filter(({ to }) => to === 'w1')).toHaveLength(5);
+    expect(moves.filter(({ to }) => to === 'w2')).toHaveLength(5);
+  });
+
+  test('the busiest worker gives, by its CPU, a damped part of what it carries above the average', () => {
+    const leases = [
+      ...Array.from({ length: 10 }, (_, index) => held(`a${index}`, 'hot', 100)),
+      ...Array.from({ length: 10 }, (_, index) => held(`b${index}`, 'cold', 100)),
+    ];
+    const moves = planByUtilization(leases, [worker('hot', 80), worker('cold', 40)], rules);
+    // The average is 60: 25 % of 1,000 KB/s is too much, 60 % of that moves, and no lease is cut.
+    expect(moves).toEqual([{ leaseKey: 'a0', to: 'cold', kind: 'handOff' }]);
+    const more = planByUtilization(leases, [worker('hot', 90), worker('cold', 10)], rules);
+    expect(more.length).toBe(2);
+    for (const { to } of more) expect(to).toBe('cold');
+  });
+
+  test('within the threshold nothing moves, unless a worker is above its own limit', () => {
+    const leases = [held('a', 'w1', 150), held('b', 'w1', 10), held('c', 'w2', 140)];
+    const near = [worker('w1', 52), worker('w2', 48)];
+    expect(planByUtilization(leases, near, rules)).toEqual([]);
+    const limited = [worker('w1', 52, 50), worker('w2', 42)];
+    expect(planByUtilization(leases, limited, { ...rules, reBalanceThresholdPercentage: 20 })).toHaveLength(1);
+  });
+
+  test('a single lease larger than the excess moves only if overshooting is allowed', () => {
+    const leases = [held('a', 'w1', 300), held('b', 'w1', 300), held('c', 'w2', 10)];
+    const workers = [worker('w1', 70), worker('w2', 10)];
+    expect(planByUtilization(leases, workers, { ...rules, allowThroughputOvershoot: false })).toEqual([]);
+    expect(planByUtilization(leases, workers, rules)).toEqual([{ leaseKey: 'b', to: 'w2', kind: 'handOff' }]);
+  });
+
+  test('a newcomer gets a lease although its CPU says that it is as busy as the others', () => {
+    const leases = [held('a', 'w1', 5), held('b', 'w1', 1), held('c', 'w2', 5)];
+    const moves = planByUtilization(leases, [worker('w1', 30), worker('w2', 30), worker('new', 30)], rules);
+    expect(moves).toEqual([{ leaseKey: 'b', to: 'new', kind: 'handOff' }]);
+  });
+
+  test('nobody gives its last lease away', () => {
+    const leases = [held('a', 'hot', 900), held('b', 'cold', 1), held('c', 'cold', 1)];
+    expect(planByUtilization(leases, [worker('hot', 95), worker('cold', 1)], rules)).toEqual([]);
+  });
+
+  test('live leases stay where they are in a run that does not balance', () => {
+    const leases = [held('a', 'w1', 900), held('b', 'w1', 900)];
+    expect(planByUtilization(leases, [worker('w1'), worker('w2')], { ...rules, balances: false })).toEqual([]);
+  });
+
+  test('a metric that only some workers have is averaged over those', () => {
+    const leases = [held('a', 'w1', 100), held('b', 'w1', 100), held('c', 'w2', 200)];
+    const mixed = [worker('w1', 50), worker('w2')];
+    expect(planByUtilization(leases, mixed, rules)).toEqual([]);
+  });
+});
