@@ -156,3 +156,50 @@ test('an on-demand stream splits the shard that gets more than 500 KB/s, and who
   expect(read.ended).toEqual(['shardId-000000000000']);
   expect(read.texts).toEqual(texts);
 });
+
+test('a stream that is AUTO takes records without a partition key, and gives them back without one', async () => {
+  const place = { StreamName: 'auto', StreamModeDetails: { StreamMode: 'ON_DEMAND' } } as const;
+  await client.send(new kinesis.CreateStreamCommand({ ...place, RecordDistributionStrategy: 'AUTO' }));
+  const summary = new kinesis.DescribeStreamSummaryCommand({ StreamName: 'auto' });
+  expect((await client.send(summary)).StreamDescriptionSummary?.RecordDistributionStrategy).toBe('AUTO');
+  const Data = Buffer.from('x');
+  const Records = [{ Data }, { Data, PartitionKey: 'mine', ExplicitHashKey: '0' }, { Data }, { Data }];
+  const put = await client.send(new kinesis.PutRecordsCommand({ StreamName: 'auto', Records }));
+  expect(new Set(put.Records?.map(({ ShardId }) => ShardId)).size).toBe(4);
+  const keys: (string | undefined)[] = [];
+  for (const { ShardId } of put.Records ?? []) {
+    const start = { StreamName: 'auto', ShardId, ShardIteratorType: 'TRIM_HORIZON' } as const;
+    const { ShardIterator } = await client.send(new kinesis.GetShardIteratorCommand(start));
+    const read = await client.send(new kinesis.GetRecordsCommand({ ShardIterator }));
+    keys.push(...(read.Records ?? []).map(({ PartitionKey }) => PartitionKey));
+  }
+  expect(keys).toEqual([undefined, 'mine', undefined, undefined]);
+  expect((await client.send(new kinesis.PutRecordCommand({ StreamName: 'auto', Data }))).SequenceNumber).toMatch(
+    /^\d+$/,
+  );
+  const ordered = { StreamName: 'auto', Data, SequenceNumberForOrdering: '1' };
+  await expect(client.send(new kinesis.PutRecordCommand(ordered))).rejects.toThrow(kinesis.InvalidArgumentException);
+});
+
+test('UpdateStreamRecordDistributionStrategy takes effect with the next record; only on-demand streams have it', async () => {
+  const summary = new kinesis.DescribeStreamSummaryCommand({ StreamName });
+  const setAuto = (): Promise<unknown> => {
+    const input = { StreamARN, RecordDistributionStrategy: 'AUTO' } as const;
+    return client.send(new kinesis.UpdateStreamRecordDistributionStrategyCommand(input));
+  };
+  expect((await client.send(summary)).StreamDescriptionSummary).not.toHaveProperty('RecordDistributionStrategy');
+  await expect(setAuto()).rejects.toThrow(kinesis.InvalidArgumentException);
+  const withoutKey = new kinesis.PutRecordCommand({ StreamName, Data: Buffer.from('x') });
+  await expect(client.send(withoutKey)).rejects.toThrow(kinesis.ValidationException);
+  await client.send(new kinesis.UpdateStreamModeCommand(toOnDemand));
+  clock.advance(100);
+  const strategy = async (): Promise<string | undefined> =>
+    (await client.send(summary)).StreamDescriptionSummary?.RecordDistributionStrategy;
+  expect(await strategy()).toBe('USER_PARTITION_KEY');
+  await setAuto();
+  expect(await strategy()).toBe('AUTO');
+  await client.send(withoutKey);
+  await expect(client.send(new kinesis.UpdateStreamModeCommand(toProvisioned))).rejects.toThrow(
+    kinesis.InvalidArgumentException,
+  );
+});

@@ -24,7 +24,7 @@ export function userRecordsOf(model: KinesisModel, streamName: string): StoredUs
       const aggregated = decoded.kind === 'aggregated';
       const records: readonly { partitionKey: string; explicitHashKey?: HashKey; data: Uint8Array }[] = aggregated
         ? decoded.records
-        : [stored];
+        : [{ ...stored, partitionKey: stored.partitionKey ?? '' }];
       const readable = records.every(
         ({ partitionKey, explicitHashKey }) =>
           !aggregated || rangeContains(shard.origin.range, explicitHashKey ?? hashKeyOf(partitionKey)),

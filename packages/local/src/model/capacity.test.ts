@@ -2,11 +2,20 @@
 // own; the rest says what it leaves to the reader.
 import { type HashKey, MAX_HASH_KEY } from '@shardline/common';
 import { expect, test } from 'vitest';
-import { type KinesisErrorType, KinesisModel, type KinesisModelOptions, type Shard, type StreamMode } from './index.ts';
+import {
+  type KinesisErrorType,
+  KinesisModel,
+  type KinesisModelOptions,
+  type RecordDistributionStrategy,
+  type RecordToPut,
+  type Shard,
+  type StreamMode,
+} from './index.ts';
 
 const streamName = 'orders';
 const t0 = 1_700_000_000_000;
 const hourMs = 3_600_000;
+const data = new Uint8Array(100);
 
 function modelWith(shardCount: number, options: KinesisModelOptions = {}): KinesisModel {
   const model = new KinesisModel(options);
@@ -35,7 +44,6 @@ test('UpdateShardCount: "Upon receiving the request, Kinesis Data Streams return
   expect(model.stream(streamName, t0 + 999).status).toBe('UPDATING');
   expect(model.stream(streamName, t0 + 999).openShards).toHaveLength(2);
   // "You can continue to read and write data to your stream while its status is UPDATING."
-  const data = new Uint8Array(1);
   expect(model.putRecord({ streamName, record: { partitionKey: 'k', data } }, t0 + 999).shardId).toBe(
     'shardId-000000000001',
   );
@@ -197,11 +205,11 @@ test('SplitShard, MergeShards, UpdateShardCount: "only supported for the data st
 
 /** Puts so many records of a size each second to every open shard. */
 function load(model: KinesisModel, from: number, seconds: number, perSecond: number, sizeBytes: number): number {
-  const data = new Uint8Array(sizeBytes - 1);
+  const payload = new Uint8Array(sizeBytes - 1);
   for (let second = 0; second < seconds; second++) {
     const now = from + second * 1000;
     for (const { origin } of model.stream(streamName, now).openShards) {
-      const record = { partitionKey: 'k', explicitHashKey: origin.range.start, data };
+      const record = { partitionKey: 'k', explicitHashKey: origin.range.start, data: payload };
       for (let count = 0; count < perSecond; count++) model.putRecord({ streamName, record }, now);
     }
   }
@@ -268,4 +276,112 @@ test('scaleOnDemand does at once what traffic would do, up and down', () => {
   expect(refusal(() => modelWith(1).scaleOnDemand({ streamName, targetShardCount: 2 }, t0)).type).toBe(
     'InvalidArgumentException',
   );
+});
+
+// ---- the record distribution strategy
+
+function auto(options: KinesisModelOptions = {}): KinesisModel {
+  const model = new KinesisModel(options);
+  model.createStream({ name: streamName, mode: 'ON_DEMAND', recordDistributionStrategy: 'AUTO' }, t0);
+  return model;
+}
+
+function shardIdsOf(model: KinesisModel, records: readonly RecordToPut[], now: number = t0): string[] {
+  return model
+    .putRecords({ streamName, records }, now)
+    .map((outcome) => (outcome.kind === 'stored' ? outcome.shardId : ''));
+}
+
+function counted(shardIds: readonly string[]): number[] {
+  const counts = new Map<string, number>();
+  for (const shardId of shardIds) counts.set(shardId, (counts.get(shardId) ?? 0) + 1);
+  return [...counts.values()];
+}
+
+test('AUTO: "Amazon Kinesis Data Streams distributes records evenly across shards … and ignores any partition key and ExplicitHashKey that a producer provides"', () => {
+  const withoutKey = shardIdsOf(auto(), Array(400).fill({ data }));
+  expect(counted(withoutKey)).toEqual([100, 100, 100, 100]);
+  const explicitHashKey = 0n as HashKey;
+  expect(shardIdsOf(auto(), Array(400).fill({ partitionKey: 'k', explicitHashKey, data }))).toEqual(withoutKey);
+});
+
+test('AUTO: a shard that can take no more now is passed over while another one can', () => {
+  const model = auto();
+  const large = { data: new Uint8Array(900_000) };
+  // The first three shards are nearly full for this second: all small records go to the fourth, and a large one nowhere.
+  expect(counted(shardIdsOf(model, [large, large, large]))).toEqual([1, 1, 1]);
+  const [last] = model.stream(streamName, t0).openShards.slice(-1);
+  expect(new Set(shardIdsOf(model, Array(4).fill({ data: new Uint8Array(200_000) })))).toEqual(new Set([last?.id]));
+  expect(shardIdsOf(model, [large])).toEqual(['']);
+});
+
+test('AUTO: a reshard changes what "evenly" means at once', () => {
+  const model = auto();
+  shardIdsOf(model, Array(7).fill({ data }));
+  model.scaleOnDemand({ streamName, targetShardCount: 3 }, t0);
+  expect(counted(shardIdsOf(model, Array(300).fill({ data })))).toEqual([100, 100, 100]);
+});
+
+test('AUTO: "this value is not returned if the producer did not provide a partition key …. If the producer provided a partition key, the original value is returned"', () => {
+  const model = auto();
+  const [first = '', second = ''] = shardIdsOf(model, [{ data }, { partitionKey: 'mine', data }]);
+  const keysIn = (shardId: string): (string | undefined)[] => {
+    const position = { kind: 'TRIM_HORIZON' } as const;
+    const shardIterator = model.getShardIterator({ streamName, shardId, position }, t0);
+    return model.getRecords({ shardIterator }, t0).records.map(({ partitionKey }) => partitionKey);
+  };
+  expect([keysIn(first), keysIn(second)]).toEqual([[undefined], ['mine']]);
+});
+
+test('AUTO: "PutRecord requests that include [SequenceNumberForOrdering] are rejected with an InvalidArgumentException"', () => {
+  expect(refusal(() => auto().putRecord({ streamName, record: { data }, isOrdered: true }, t0)).type).toBe(
+    'InvalidArgumentException',
+  );
+  expect(onDemand().putRecord({ streamName, record: { partitionKey: 'k', data }, isOrdered: true }, t0).kind).toBe(
+    'stored',
+  );
+});
+
+test('USER_PARTITION_KEY: "Producers must supply a partition key"; a request with a record that has none stores nothing', () => {
+  for (const model of [modelWith(1), onDemand()]) {
+    const records = [
+      { partitionKey: 'k', data },
+      { explicitHashKey: 0n as HashKey, data },
+    ];
+    expect(refusal(() => model.putRecords({ streamName, records }, t0))).toMatchObject({
+      type: 'ValidationException',
+      message:
+        "1 validation error detected: Value null at 'records.2.member.partitionKey' failed to satisfy constraint: Member must not be null",
+    });
+    expect(refusal(() => model.putRecord({ streamName, record: { data } }, t0)).message).toContain("at 'partitionKey'");
+    expect(model.stream(streamName, t0).openShards.every(({ log }) => log.nextCounter === 1)).toBe(true);
+  }
+});
+
+test('"You can switch between the following strategies at any time, and the change takes effect immediately"', () => {
+  const model = onDemand({ reshardMs: 1000 });
+  const keyed = Array(8).fill({ partitionKey: 'k', data });
+  const switchTo = (strategy: RecordDistributionStrategy): void =>
+    model.updateRecordDistributionStrategy({ streamName, strategy }, t0);
+  expect(counted(shardIdsOf(model, keyed))).toEqual([8]);
+  switchTo('AUTO');
+  expect(model.stream(streamName, t0).status).toBe('ACTIVE');
+  expect(counted(shardIdsOf(model, keyed))).toEqual([2, 2, 2, 2]);
+  switchTo('USER_PARTITION_KEY');
+  expect(counted(shardIdsOf(model, keyed))).toEqual([8]);
+});
+
+test('"RecordDistributionStrategy=AUTO is only supported for on-demand streams": not when created, switched, or set', () => {
+  const refused: (() => unknown)[] = [
+    () => new KinesisModel().createStream({ name: streamName, shardCount: 1, recordDistributionStrategy: 'AUTO' }, t0),
+    () => auto().updateStreamMode({ streamName, mode: 'PROVISIONED' }, t0),
+    () => modelWith(1).updateRecordDistributionStrategy({ streamName, strategy: 'AUTO' }, t0),
+  ];
+  for (const call of refused) {
+    expect(refusal(call)).toMatchObject({
+      type: 'InvalidArgumentException',
+      message:
+        'RecordDistributionStrategy=AUTO is only supported for on-demand streams. Stream orders is using PROVISIONED mode.',
+    });
+  }
 });

@@ -11,9 +11,13 @@ import { peakOfOpenShards, uniformScaling } from './uniform-scaling.ts';
 
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
 
+/** Who decides where a record goes: the service, or its partition key (UpdateStreamRecordDistributionStrategy). */
+export type RecordDistributionStrategy = 'AUTO' | 'USER_PARTITION_KEY';
+
 /** A stream's settings. Plain data, so that it can be kept and restored. */
 export interface StreamCapacity {
   readonly mode: StreamMode;
+  readonly recordDistributionStrategy: RecordDistributionStrategy;
   /** When UpdateShardCount was called, ms since 1970; those of the last 24 hours count. */
   readonly shardCountUpdatesMs: readonly number[];
   /** When UpdateStreamMode changed the mode, likewise. */
@@ -33,14 +37,28 @@ export interface Account {
 
 const DAY_MS = 24 * 3_600_000;
 
+/** What a new stream may be given. */
+export interface CapacityRequest {
+  /** Default PROVISIONED. */
+  readonly mode?: StreamMode | undefined;
+  /** Default USER_PARTITION_KEY; only on-demand streams may have AUTO. */
+  readonly recordDistributionStrategy?: RecordDistributionStrategy | undefined;
+}
+
 /**
  * Of a new stream with so many shards.
- * @throws KinesisError LimitExceededException
+ * @throws KinesisError LimitExceededException, InvalidArgumentException
  */
-export function initialCapacity(mode: StreamMode, shardCount: number, account: Account): StreamCapacity {
+export function initialCapacity(
+  streamName: string,
+  { mode = 'PROVISIONED', recordDistributionStrategy = 'USER_PARTITION_KEY' }: CapacityRequest,
+  shardCount: number,
+  account: Account,
+): StreamCapacity {
+  if (mode === 'PROVISIONED') refuseAuto(streamName, recordDistributionStrategy);
   if (mode === 'ON_DEMAND') refuseOverOnDemandLimit(account);
   else refuseOverShardLimit(account, shardCount);
-  return { mode, shardCountUpdatesMs: [], modeUpdatesMs: [] };
+  return { mode, recordDistributionStrategy, shardCountUpdatesMs: [], modeUpdatesMs: [] };
 }
 
 /**
@@ -85,10 +103,11 @@ export function shardCountChange(stream: Stream, target: number, account: Accoun
 /**
  * UpdateStreamMode. The new mode shows at once, the shards stay, and the stream is UPDATING for a while. Naming the mode that
  * it has is no switch. The stream is ACTIVE.
- * @throws KinesisError LimitExceededException
+ * @throws KinesisError LimitExceededException, InvalidArgumentException when it is AUTO and is to be provisioned
  */
 export function modeChange(stream: Stream, mode: StreamMode, account: Account, now: number): StreamChange {
-  if (mode !== stream.capacity.mode) {
+  if (mode !== stream.mode) {
+    if (mode === 'PROVISIONED') refuseAuto(stream.name, stream.capacity.recordDistributionStrategy);
     if (mode === 'ON_DEMAND') refuseOverOnDemandLimit(account);
     else refuseOverShardLimit(account, stream.openShards.length);
     const modeUpdatesMs = noted(stream.capacity.modeUpdatesMs, now);
@@ -103,6 +122,15 @@ export function modeChange(stream: Stream, mode: StreamMode, account: Account, n
   return { kind: 'reshard', steps: [] };
 }
 
+/**
+ * UpdateStreamRecordDistributionStrategy: it holds from the next record on.
+ * @throws KinesisError InvalidArgumentException in provisioned mode
+ */
+export function setDistribution(stream: Stream, recordDistributionStrategy: RecordDistributionStrategy): void {
+  if (stream.mode === 'PROVISIONED') throw onlyOnDemand(stream.name, recordDistributionStrategy);
+  stream.capacity = { ...stream.capacity, recordDistributionStrategy };
+}
+
 /** The splits and merges that give the stream so many even shards. */
 export function evenSteps(stream: Stream, shardCount: number): readonly Reshard[] {
   const open = stream.openShards.map(({ id, origin }) => ({ id, range: origin.range }));
@@ -111,7 +139,7 @@ export function evenSteps(stream: Stream, shardCount: number): readonly Reshard[
 
 /** For what only provisioned streams have. @throws KinesisError ValidationException */
 export function refuseOnDemand(stream: Stream, account: Account): void {
-  if (stream.capacity.mode !== 'ON_DEMAND') return;
+  if (stream.mode !== 'ON_DEMAND') return;
   throw new KinesisError(
     'ValidationException',
     `Request is invalid. Stream ${stream.name} under account ${account.accountId} is in On-Demand mode.`,
@@ -120,7 +148,7 @@ export function refuseOnDemand(stream: Stream, account: Account): void {
 
 /** For what only on-demand streams have. @throws KinesisError InvalidArgumentException */
 export function refuseProvisioned(stream: Stream, account: Account): void {
-  if (stream.capacity.mode === 'ON_DEMAND') return;
+  if (stream.mode === 'ON_DEMAND') return;
   throw new KinesisError(
     'InvalidArgumentException',
     `Request is invalid. Stream ${stream.name} under account ${account.accountId} is in Provisioned mode.`,
@@ -135,6 +163,17 @@ export function refuseOverShardLimit({ shardLimit, accountId, streams }: Account
   throw new KinesisError(
     'LimitExceededException',
     `This request would exceed the shard limit for the account ${accountId}. Current shard count for the account: ${open}. Limit: ${shardLimit}. Number of additional shards that would have resulted from this request: ${additional}.`,
+  );
+}
+
+function refuseAuto(streamName: string, strategy: RecordDistributionStrategy): void {
+  if (strategy === 'AUTO') throw onlyOnDemand(streamName, strategy);
+}
+
+function onlyOnDemand(streamName: string, strategy: RecordDistributionStrategy): KinesisError {
+  return new KinesisError(
+    'InvalidArgumentException',
+    `RecordDistributionStrategy=${strategy} is only supported for on-demand streams. Stream ${streamName} is using PROVISIONED mode.`,
   );
 }
 

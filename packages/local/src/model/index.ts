@@ -1,5 +1,5 @@
 // The model's public face: what the shell and the simulator use.
-export type { StreamCapacity, StreamMode } from './capacity.ts';
+export type { CapacityRequest, RecordDistributionStrategy, StreamCapacity, StreamMode } from './capacity.ts';
 export * from './consumers.ts';
 export * from './errors.ts';
 export type { AppendedRecords, Journal, RestoredModel } from './journal.ts';

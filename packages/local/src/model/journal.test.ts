@@ -76,7 +76,7 @@ function put(model: KinesisModel, partitionKey: string, now: number): bigint {
 
 function keysIn(model: KinesisModel, shardId: string, now: number): string[] {
   const shardIterator = model.getShardIterator({ streamName, shardId, position: TRIM_HORIZON }, now);
-  return model.getRecords({ shardIterator }, now).records.map(({ partitionKey }) => partitionKey);
+  return model.getRecords({ shardIterator }, now).records.map(({ partitionKey }) => partitionKey ?? '');
 }
 
 function firstShardId(model: KinesisModel, now: number): string {

@@ -18,13 +18,16 @@ import {
 } from '@shardline/common';
 import {
   type Account,
+  type CapacityRequest,
   evenSteps,
   initialCapacity,
   modeChange,
+  type RecordDistributionStrategy,
   refuseOnDemand,
   refuseOverShardLimit,
   refuseProvisioned,
   type StreamMode,
+  setDistribution,
   shardCountChange,
 } from './capacity.ts';
 import { StreamConsumer, type Subscription } from './consumers.ts';
@@ -32,7 +35,7 @@ import { KinesisError } from './errors.ts';
 import { openIterator, sealIterator } from './iterator.ts';
 import type { Journal, RestoredModel } from './journal.ts';
 import { counterAt, readShard, type StartingPosition } from './position.ts';
-import { checkedSizes, type RecordToPut } from './put-check.ts';
+import { checkedSizes, checkPutRecord, type RecordToPut } from './put-check.ts';
 import type { StoredRecord } from './record-log.ts';
 import { mergedRange, splitRanges } from './reshard.ts';
 import type { ConsumerSettings, ResourceSettings, StreamSettings } from './settings.ts';
@@ -166,22 +169,25 @@ export class KinesisModel {
 
   // ---- streams
 
-  /** Makes a stream. An ON_DEMAND one begins with 4 shards. @throws ResourceInUseException, LimitExceededException */
+  /**
+   * Makes a stream. An ON_DEMAND one begins with 4 shards.
+   * @throws ResourceInUseException, LimitExceededException, InvalidArgumentException
+   */
   createStream(
     {
       name,
       shardCount,
-      mode = 'PROVISIONED',
       settings = {},
-    }: { name: string; shardCount?: number | undefined; mode?: StreamMode; settings?: Partial<StreamSettings> },
+      ...wanted
+    }: { name: string; shardCount?: number | undefined; settings?: Partial<StreamSettings> } & CapacityRequest,
     now: number,
   ): void {
     this.settle(now);
     if (this.#streams.has(name)) {
       throw new KinesisError('ResourceInUseException', `${this.#where(name)} already exists.`);
     }
-    const count = shardCount ?? (mode === 'ON_DEMAND' ? DEFAULT_ON_DEMAND_SHARDS : 1);
-    const capacity = initialCapacity(mode, count, this.#account);
+    const count = shardCount ?? (wanted.mode === 'ON_DEMAND' ? DEFAULT_ON_DEMAND_SHARDS : 1);
+    const capacity = initialCapacity(name, wanted, count, this.#account);
     const identity = { name, createdMs: now, incarnation: ++this.#incarnations };
     const stream = Stream.created(identity, capacity, settings, count);
     this.#streams.set(name, stream);
@@ -355,6 +361,19 @@ export class KinesisModel {
   }
 
   /**
+   * Sets what decides the shard of the records to come.
+   * @throws ResourceInUseException, InvalidArgumentException in provisioned mode
+   */
+  updateRecordDistributionStrategy(
+    { streamName, strategy }: { streamName: string; strategy: RecordDistributionStrategy },
+    now: number,
+  ): void {
+    const stream = this.#activeStream(streamName, now);
+    setDistribution(stream, strategy);
+    this.#tell(stream);
+  }
+
+  /**
    * What AWS does to an on-demand stream by itself when its traffic changes, here at once and to any number of even shards.
    * @throws ResourceInUseException, InvalidArgumentException in provisioned mode
    */
@@ -366,8 +385,15 @@ export class KinesisModel {
 
   // ---- writing
 
-  /** Stores one record. @throws ProvisionedThroughputExceededException when its shard's share is used up */
-  putRecord({ streamName, record }: { streamName: string; record: RecordToPut }, now: number): StoredAt {
+  /**
+   * Stores one record; `isOrdered` when it names the one that it comes after (SequenceNumberForOrdering).
+   * @throws ProvisionedThroughputExceededException when its shard's share is used up, and what `putRecords` throws
+   */
+  putRecord(
+    { streamName, record, isOrdered = false }: { streamName: string; record: RecordToPut; isOrdered?: boolean },
+    now: number,
+  ): StoredAt {
+    checkPutRecord(record, isOrdered, this.#readable(streamName, now).capacity);
     const [outcome] = this.putRecords({ streamName, records: [record] }, now);
     if (outcome?.kind === 'stored') return outcome;
     throw new KinesisError('ProvisionedThroughputExceededException', outcome?.message ?? 'Rate exceeded.');
@@ -379,21 +405,21 @@ export class KinesisModel {
    */
   putRecords({ streamName, records, refuseRecord }: PutRecordsRequest, now: number): PutOutcome[] {
     const stream = this.#readable(streamName, now);
-    const sizes = checkedSizes(records);
+    const sizes = checkedSizes(records, stream.capacity);
     this.#growOnDemand(stream, now);
     const horizonMs = now - stream.retentionMs;
     /** With the counter of the first new record. */
     const touched = new Map<Shard, number>();
-    const outcomes = records.map(({ partitionKey, explicitHashKey, data }, index): PutOutcome => {
-      const shard = stream.shardFor(explicitHashKey ?? hashKeyOf(partitionKey));
+    const outcomes = records.map((record, index): PutOutcome => {
+      const sizeBytes = sizes[index] ?? 0;
+      const shard = this.#shardFor(stream, record, sizeBytes, now);
       const refusal = refuseRecord?.(shard.id);
       if (refusal !== undefined) return this.#refused(refusal, shard, streamName);
-      const sizeBytes = sizes[index] ?? 0;
       if (this.limits && !shard.writeLimit.admit(sizeBytes, now)) {
         return this.#refused('ProvisionedThroughputExceededException', shard, streamName);
       }
       if (!touched.has(shard)) touched.set(shard, shard.log.nextCounter);
-      const { sequenceNumber } = shard.append(partitionKey, data, sizeBytes, now);
+      const { sequenceNumber } = shard.append(record.partitionKey, record.data, sizeBytes, now);
       return { kind: 'stored', shardId: shard.id, sequenceNumber };
     });
     this.#tellAppended(stream, touched);
@@ -561,6 +587,14 @@ export class KinesisModel {
 
   #beginUpdate(stream: Stream, change: StreamChange, now: number): void {
     this.#begin(stream, change, this.#options.reshardMs, now);
+  }
+
+  /** Without a key, in AUTO: "distributes records evenly across shards", and not to one that can take no more now. */
+  #shardFor(stream: Stream, { partitionKey, explicitHashKey }: RecordToPut, sizeBytes: number, now: number): Shard {
+    if (stream.capacity.recordDistributionStrategy === 'AUTO') {
+      return stream.shardInTurn(({ writeLimit }) => !this.limits || writeLimit.admits(sizeBytes, now));
+    }
+    return stream.shardFor(explicitHashKey ?? hashKeyOf(partitionKey ?? ''));
   }
 
   /** Before a put stores anything, so that what fails here has stored nothing. */

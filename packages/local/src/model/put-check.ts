@@ -6,10 +6,12 @@ import {
   MAX_PUT_RECORDS_BYTES,
   MAX_RECORDS_PER_PUT_RECORDS,
 } from '@shardline/common';
+import type { StreamCapacity } from './capacity.ts';
 import { KinesisError } from './errors.ts';
 
 export interface RecordToPut {
-  readonly partitionKey: string;
+  /** Decides the shard, unless the stream's strategy is AUTO; then it may be absent. */
+  readonly partitionKey?: string | undefined;
   /** Decides the shard in place of the partition key's MD5. */
   readonly explicitHashKey?: HashKey;
   /** Kept, not copied: it may not change afterwards. */
@@ -18,16 +20,17 @@ export interface RecordToPut {
 
 /**
  * The size of each record, data and key together, in the order of the request.
- * @throws KinesisError ValidationException for counts and key lengths, InvalidArgumentException for sizes
+ * @throws KinesisError ValidationException for counts, key lengths and missing keys, InvalidArgumentException for sizes
  */
-export function checkedSizes(records: readonly RecordToPut[]): number[] {
+export function checkedSizes(records: readonly RecordToPut[], capacity: StreamCapacity): number[] {
   checkLength('records', records.length, MAX_RECORDS_PER_PUT_RECORDS);
   let totalBytes = 0;
   const sizes = records.map(({ partitionKey, data }, index) => {
-    if (partitionKey.length < 1 || partitionKey.length > MAX_PARTITION_KEY_UNITS) {
+    if (partitionKey === undefined) refuseWithoutKey(`records.${index + 1}.member.partitionKey`, capacity);
+    else if (partitionKey.length < 1 || partitionKey.length > MAX_PARTITION_KEY_UNITS) {
       checkLength(`records.${index + 1}.member.partitionKey`, partitionKey.length, MAX_PARTITION_KEY_UNITS);
     }
-    const sizeBytes = data.byteLength + Buffer.byteLength(partitionKey);
+    const sizeBytes = data.byteLength + (partitionKey === undefined ? 0 : Buffer.byteLength(partitionKey));
     if (sizeBytes > DEFAULT_MAX_RECORD_BYTES) {
       throw new KinesisError(
         'InvalidArgumentException',
@@ -44,6 +47,29 @@ export function checkedSizes(records: readonly RecordToPut[]): number[] {
     );
   }
   return sizes;
+}
+
+/**
+ * What PutRecord asks for beside that.
+ * @throws KinesisError ValidationException, InvalidArgumentException
+ */
+export function checkPutRecord({ partitionKey }: RecordToPut, isOrdered: boolean, capacity: StreamCapacity): void {
+  if (partitionKey === undefined) refuseWithoutKey('partitionKey', capacity);
+  if (isOrdered && capacity.recordDistributionStrategy === 'AUTO') {
+    throw new KinesisError(
+      'InvalidArgumentException',
+      'SequenceNumberForOrdering must not be provided for a stream with RecordDistributionStrategy=AUTO.',
+    );
+  }
+}
+
+/** In the words in which every stream refused it before there was AUTO. */
+function refuseWithoutKey(member: string, { recordDistributionStrategy }: StreamCapacity): void {
+  if (recordDistributionStrategy === 'AUTO') return;
+  throw new KinesisError(
+    'ValidationException',
+    `1 validation error detected: Value null at '${member}' failed to satisfy constraint: Member must not be null`,
+  );
 }
 
 function checkLength(member: string, length: number, max: number): void {

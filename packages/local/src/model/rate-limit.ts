@@ -61,9 +61,14 @@ export class WriteLimit {
   readonly #records = new TokenBucket(SHARD_WRITE_RECORDS_PER_SECOND);
   readonly #bytes = new TokenBucket(SHARD_WRITE_BYTES_PER_SECOND);
 
-  /** Takes one record of `sizeBytes` if both shares allow it. */
+  /** Whether one record of `sizeBytes` may be taken now. */
+  admits(sizeBytes: number, now: number): boolean {
+    return this.#records.admits(1, now) && this.#bytes.admits(sizeBytes, now);
+  }
+
+  /** Takes it if it may be. */
   admit(sizeBytes: number, now: number): boolean {
-    if (!this.#records.admits(1, now) || !this.#bytes.admits(sizeBytes, now)) return false;
+    if (!this.admits(sizeBytes, now)) return false;
     this.#records.take(1, now);
     this.#bytes.take(sizeBytes, now);
     return true;

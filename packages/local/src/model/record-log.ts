@@ -5,7 +5,8 @@ import type { SequenceNumber } from '@shardline/common';
 /** A Kinesis record as the shard holds it. `data` is the caller's own memory: nobody may change it. */
 export interface StoredRecord {
   readonly sequenceNumber: SequenceNumber;
-  readonly partitionKey: string;
+  /** Undefined when the producer gave none, on an AUTO stream. */
+  readonly partitionKey: string | undefined;
   readonly data: Uint8Array;
   /** ApproximateArrivalTimestamp, ms since 1970; never decreases within a shard. */
   readonly arrivalMs: number;

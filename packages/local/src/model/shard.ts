@@ -121,7 +121,7 @@ export class Shard {
   }
 
   /** Stores a record that arrived at `now`. Keeps `data`, does not copy it. Watchers are the caller's to wake. */
-  append(partitionKey: string, data: Uint8Array, sizeBytes: number, now: number): StoredRecord {
+  append(partitionKey: string | undefined, data: Uint8Array, sizeBytes: number, now: number): StoredRecord {
     // A clock that steps back must not make arrival times decrease: AT_TIMESTAMP searches them.
     const arrivalMs = Math.max(now, this.#lastArrivalMs);
     this.#lastArrivalMs = arrivalMs;

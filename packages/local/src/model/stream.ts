@@ -73,6 +73,8 @@ export class Stream {
   readonly #shards: Map<string, Shard> = new Map();
   #open: Shard[] = [];
   #nextShardNumber = 0;
+  /** Which of the open shards gets the next record that has no say in it. */
+  #turn = 0;
   #status: StreamStatus = 'ACTIVE';
   #change: PlannedChange | undefined;
   #retentionHours = DEFAULT_RETENTION_HOURS;
@@ -190,6 +192,22 @@ export class Stream {
     const shard = this.#open[low];
     invariant(shard !== undefined, 'the open shards cover every hash key');
     return shard;
+  }
+
+  /** The first open shard that suits, from the one whose turn it is; that one when none does. */
+  shardInTurn(suits: (shard: Shard) => boolean): Shard {
+    const count = this.#open.length;
+    let at = this.#turn % count;
+    for (let passed = 0; passed < count; passed++) {
+      const shard = this.#open[(this.#turn + passed) % count];
+      if (shard === undefined || !suits(shard)) continue;
+      at = (this.#turn + passed) % count;
+      break;
+    }
+    const found = this.#open[at];
+    invariant(found !== undefined, 'a stream has an open shard');
+    this.#turn = at + 1;
+    return found;
   }
 
   /** When `settle` has something to do next; infinite when nothing is under way. */

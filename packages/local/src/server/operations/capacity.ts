@@ -1,7 +1,7 @@
-// UpdateShardCount, UpdateStreamMode: how much a stream takes.
+// UpdateShardCount, UpdateStreamMode, UpdateStreamRecordDistributionStrategy: how much a stream takes, and where.
 import { streamArn, streamNameOf, streamNameOfArn } from '../caller.ts';
 import { integer, oneOf, required } from '../input-check.ts';
-import { streamAddress, streamArnText, streamId, streamModeDetails } from './members.ts';
+import { recordDistributionStrategy, streamAddress, streamArnText, streamId, streamModeDetails } from './members.ts';
 import { empty, members, type OperationTable, operation } from './operation.ts';
 
 const updateShardCount = operation(
@@ -31,7 +31,20 @@ const updateStreamMode = operation(
   },
 );
 
+const updateRecordDistributionStrategy = operation(
+  {
+    StreamARN: required(streamArnText),
+    StreamId: streamId,
+    RecordDistributionStrategy: required(recordDistributionStrategy),
+  },
+  ({ StreamARN, RecordDistributionStrategy: strategy }, { model, now }) => {
+    model.updateRecordDistributionStrategy({ streamName: streamNameOfArn(StreamARN), strategy }, now);
+    return empty;
+  },
+);
+
 export const capacityOperations: OperationTable = {
   UpdateShardCount: updateShardCount,
   UpdateStreamMode: updateStreamMode,
+  UpdateStreamRecordDistributionStrategy: updateRecordDistributionStrategy,
 };

@@ -1,7 +1,14 @@
 // The members that several operations share, with the ranges and patterns of the Kinesis API reference, and the shapes that
 // several answers share.
 import { type HashKey, MAX_HASH_KEY, MAX_STREAM_NAME_LENGTH } from '@shardline/common';
-import { KinesisError, type Shard, type StartingPosition, type StreamMode, type Tags } from '../../model/index.ts';
+import {
+  KinesisError,
+  type RecordDistributionStrategy,
+  type Shard,
+  type StartingPosition,
+  type StreamMode,
+  type Tags,
+} from '../../model/index.ts';
 import {
   type Check,
   type OptionalMember,
@@ -57,6 +64,8 @@ export const positionKind: Check<StartingPosition['kind']> = oneOf(
 export const streamModeDetails: Check<{ readonly StreamMode: StreamMode }> = structure({
   StreamMode: required(oneOf('PROVISIONED', 'ON_DEMAND')),
 });
+
+export const recordDistributionStrategy: Check<RecordDistributionStrategy> = oneOf('AUTO', 'USER_PARTITION_KEY');
 
 /** Every operation on a stream takes its name or its ARN. */
 export const streamAddress: {

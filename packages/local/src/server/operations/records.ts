@@ -25,7 +25,7 @@ import { members, type OperationTable, operation } from './operation.ts';
 
 const recordMembers = {
   Data: required(blob(MAX_RECORD_BYTES)),
-  PartitionKey: required(text({ min: 1, max: MAX_PARTITION_KEY_UNITS })),
+  PartitionKey: optional(text({ min: 1, max: MAX_PARTITION_KEY_UNITS })),
   ExplicitHashKey: optional(hashKeyText),
 };
 
@@ -33,7 +33,8 @@ const putRecord = operation(
   { ...streamAddress, ...recordMembers, SequenceNumberForOrdering: optional(sequenceNumberText) },
   (input, { model, now }) => {
     const streamName = streamNameOf(input);
-    const stored = model.putRecord({ streamName, record: recordOf(input) }, now);
+    const isOrdered = input.SequenceNumberForOrdering !== undefined;
+    const stored = model.putRecord({ streamName, record: recordOf(input), isOrdered }, now);
     return members({
       ShardId: stored.shardId,
       SequenceNumber: stored.sequenceNumber,
@@ -114,7 +115,11 @@ function encryptionType({ isEncrypted }: Stream): 'KMS' | undefined {
   return isEncrypted ? 'KMS' : undefined;
 }
 
-function recordOf(input: { Data: Uint8Array; PartitionKey: string; ExplicitHashKey: string | undefined }): RecordToPut {
+function recordOf(input: {
+  Data: Uint8Array;
+  PartitionKey: string | undefined;
+  ExplicitHashKey: string | undefined;
+}): RecordToPut {
   const { Data: data, PartitionKey: partitionKey, ExplicitHashKey } = input;
   if (ExplicitHashKey === undefined) return { partitionKey, data };
   return { partitionKey, data, explicitHashKey: hashKeyIn('ExplicitHashKey', ExplicitHashKey) };

@@ -5,7 +5,16 @@ import { withTags } from '../../model/tags.ts';
 import { type Caller, streamArn, streamNameOf, whereIs } from '../caller.ts';
 import { boolean, integer, optional, required } from '../input-check.ts';
 import { Timestamp, type WireObject } from '../wire-format.ts';
-import { nextToken, shardId, shardMembers, streamAddress, streamModeDetails, streamName, tagMap } from './members.ts';
+import {
+  nextToken,
+  recordDistributionStrategy,
+  shardId,
+  shardMembers,
+  streamAddress,
+  streamModeDetails,
+  streamName,
+  tagMap,
+} from './members.ts';
 import { type Context, empty, members, type Operation, type OperationTable, operation } from './operation.ts';
 
 const DEFAULT_PAGE = 100;
@@ -16,16 +25,19 @@ const createStream = operation(
     StreamName: required(streamName),
     ShardCount: optional(integer({ min: 1, max: 1_000_000 })),
     StreamModeDetails: optional(streamModeDetails),
+    RecordDistributionStrategy: optional(recordDistributionStrategy),
     Tags: optional(tagMap),
   },
-  ({ StreamName, ShardCount, StreamModeDetails, Tags = {} }, { model, now, caller }) => {
+  (input, { model, now, caller }) => {
+    const { StreamName, ShardCount, StreamModeDetails, RecordDistributionStrategy, Tags = {} } = input;
     const mode = StreamModeDetails?.StreamMode ?? 'PROVISIONED';
     if ((mode === 'PROVISIONED') !== (ShardCount !== undefined)) {
       const rule = mode === 'PROVISIONED' ? 'must be specified' : 'must not be specified';
       throw new KinesisError('ValidationException', `ShardCount ${rule} for a stream in ${mode} mode.`);
     }
     const settings = { tags: withTags({}, Tags, whereIs(caller, { streamName: StreamName })) };
-    model.createStream({ name: StreamName, mode, shardCount: ShardCount, settings }, now);
+    const capacity = { mode, recordDistributionStrategy: RecordDistributionStrategy };
+    model.createStream({ name: StreamName, shardCount: ShardCount, settings, ...capacity }, now);
     return empty;
   },
 );
@@ -63,6 +75,7 @@ const describeStreamSummary = operation({ ...streamAddress }, (input, { model, n
       ...commonMembers(stream, caller),
       ConsumerCount: stream.consumers.size,
       OpenShardCount: stream.status === 'CREATING' ? 0 : stream.openShards.length,
+      RecordDistributionStrategy: stream.mode === 'ON_DEMAND' ? stream.capacity.recordDistributionStrategy : undefined,
       MaxRecordSizeInKiB: DEFAULT_MAX_RECORD_BYTES / 1024,
     },
   });
