@@ -1,8 +1,9 @@
 // Checks of a request's members: type, range, pattern. A check takes a parsed value and returns what the operation works with,
-// or throws AWS's error: SerializationException for a wrong type, ValidationException for a broken constraint, naming the
-// member as AWS does (`records.3.member.partitionKey`). Members that no check asks for are ignored, as on AWS.
+// or throws: SerializationException for a wrong type, Violations for broken constraints, all of them, each with the way to its
+// member (`records.3.member.partitionKey`). Members that no check asks for are ignored, as on AWS. When nothing is wrong a
+// check costs no more than its comparisons.
 import { KinesisError } from '../model/index.ts';
-import { serializationError } from './wire-error.ts';
+import { gathered, mistyped, Violations, violation } from './violations.ts';
 import { Timestamp, type WireFormat } from './wire-format.ts';
 
 /** `value` is never undefined or null; `format` reads blobs and times. */
@@ -31,10 +32,13 @@ export function checkInput<T>(check: Check<T>, input: unknown, format: WireForma
   try {
     return check(input, format);
   } catch (error) {
-    if (error instanceof Violation) throw new KinesisError('ValidationException', error.describe());
+    if (error instanceof Violations) throw new KinesisError('ValidationException', error.describe());
     throw error;
   }
 }
+
+/** Longer texts are not matched with a pattern: they are too long anyway, and some patterns take the cube of the length. */
+const MAX_MATCHED_UNITS = 2048;
 
 /** How many units, entries or bytes. */
 export interface Lengths {
@@ -53,68 +57,72 @@ export function optional<T>(check: Check<T>): OptionalMember<T> {
 export function structure<S extends Structure>(members: S): Check<Checked<S>> {
   const entries = Object.entries(members);
   return (value, format) => {
-    if (typeof value !== 'object' || value === null || kindOf(value) !== 'a structure') {
-      throw mistyped(value, 'a structure');
-    }
-    const given = value as Readonly<Record<string, unknown>>;
+    if (!isObject(value)) throw mistyped(value, 'Structure');
     const checked: Record<string, unknown> = {};
-    let current = '';
-    try {
-      for (const [name, member] of entries) {
-        current = name;
-        const one = given[name];
+    let wrong: Violations | undefined;
+    for (const [name, member] of entries) {
+      try {
+        const one = value[name];
         if (one !== undefined && one !== null) checked[name] = member.check(one, format);
-        else if (member.kind === 'required') throw new Violation('null', 'Member must not be null');
+        else if (member.kind === 'required') throw missing();
+      } catch (error) {
+        wrong = gathered(wrong, lowerFirst(name), error);
       }
-    } catch (error) {
-      throw inside(lowerFirst(current), error);
     }
+    if (wrong !== undefined) throw wrong;
     return checked as Checked<S>;
   };
 }
 
-export function list<T>(item: Check<T>, { min, max }: Lengths): Check<T[]> {
+export function list<T>(item: Check<T>, lengths: Lengths): Check<T[]> {
   return (value, format) => {
-    if (!Array.isArray(value)) throw mistyped(value, 'a list');
-    if (value.length < min || value.length > max) throw badLength(`a list of ${value.length}`, value.length, min, max);
-    let index = 0;
-    try {
-      return value.map((one, at) => {
-        index = at;
-        if (one === null) throw new Violation('null', 'Member must not be null');
-        return item(one, format);
-      });
-    } catch (error) {
-      throw inside(`${index + 1}.member`, error);
+    if (!Array.isArray(value)) throw mistyped(value, 'List');
+    let wrong = lengthViolation(lengths, value.length, () => (value.length === 0 ? '[]' : `[${value.length} members]`));
+    const checked: T[] = [];
+    // Of a list that is too long, so many are looked at as it might have.
+    for (let index = 0; index < value.length && index < lengths.max; index++) {
+      try {
+        const one: unknown = value[index];
+        if (one === null) throw missing();
+        checked.push(item(one, format));
+      } catch (error) {
+        wrong = gathered(wrong, `${index + 1}.member`, error);
+      }
     }
+    if (wrong !== undefined) throw wrong;
+    return checked;
   };
 }
 
 /** Texts of `min` to `max` units each; AWS names the list, not the entry, when one is shorter or longer. */
 export function textList(entry: Lengths, lengths: Lengths): Check<string[]> {
-  const check = list(unchecked, lengths);
   return (value, format) => {
-    const texts = check(value, format);
+    if (!Array.isArray(value)) throw mistyped(value, 'List');
+    const texts = value.map((one: unknown) => anyText(one, format));
+    const whole = (): string => `[${texts.join(', ')}]`;
+    const wrong = lengthViolation(lengths, texts.length, whole);
+    if (wrong !== undefined) throw wrong;
     if (texts.every((one) => fits(one, entry))) return texts;
-    throw new Violation(shown(`[${texts.join(', ')}]`), `Member must satisfy constraint: ${bothLengths(entry)}`);
+    throw violation(whole(), `Member must satisfy constraint: ${bothLengths(entry)}`);
   };
 }
 
 /** Texts by keys of `key` units and values of `value` units, as the entries of an object. */
-export function textMap(key: Lengths, value: Lengths, { min, max }: Lengths): Check<Readonly<Record<string, string>>> {
+export function textMap(key: Lengths, value: Lengths, lengths: Lengths): Check<Readonly<Record<string, string>>> {
   return (given, format) => {
-    if (typeof given !== 'object' || given === null || Array.isArray(given) || given instanceof Uint8Array) {
-      throw mistyped(given, 'a map');
-    }
-    const entries = Object.entries(given).map(([name, one]): [string, string] => [name, unchecked(one, format)]);
-    const whole = shown(`{${entries.map(([name, one]) => `${name}=${one}`).join(', ')}}`);
-    if (entries.length < min || entries.length > max) throw badLength(whole, entries.length, min, max);
+    if (!isObject(given)) throw mistyped(given, 'Map');
+    const entries = Object.entries(given).map(([name, one]) => [anyText(name, format), anyText(one, format)] as const);
+    const whole = (): string => `{${entries.map(([name, one]) => `${name}=${one}`).join(', ')}}`;
+    const wrong = lengthViolation(lengths, entries.length, whole);
+    if (wrong !== undefined) throw wrong;
+    const rules: string[] = [];
     if (!entries.every(([name]) => fits(name, key))) {
-      throw new Violation(whole, `Map keys must satisfy constraint: ${bothLengths(key)}`);
+      rules.push(`Map keys must satisfy constraint: ${bothLengths(key)}`);
     }
     if (!entries.every(([, one]) => fits(one, value))) {
-      throw new Violation(whole, `Map value must satisfy constraint: ${bothLengths(value)}`);
+      rules.push(`Map value must satisfy constraint: ${bothLengths(value)}`);
     }
+    if (rules.length > 0) throw violation(whole(), ...rules);
     return Object.fromEntries(entries);
   };
 }
@@ -122,37 +130,40 @@ export function textMap(key: Lengths, value: Lengths, { min, max }: Lengths): Ch
 /** `pattern` is the API reference's own, which matches the whole text and stands in the message. */
 export function text({ min, max, pattern }: Lengths & { pattern?: string }): Check<string> {
   const whole = pattern === undefined ? undefined : new RegExp(`^(?:${pattern})$`);
-  return (value) => {
-    if (typeof value !== 'string') throw mistyped(value, 'a String');
-    if (value.length < min || value.length > max) throw badLength(shown(value), value.length, min, max);
-    if (whole?.test(value) === false) {
-      throw new Violation(shown(value), `Member must satisfy regular expression pattern: ${pattern}`);
-    }
-    return value;
+  return (given, format) => {
+    const value = anyText(given, format);
+    const hasLength = value.length >= min && value.length <= max;
+    const hasPattern = whole === undefined || value.length > MAX_MATCHED_UNITS || whole.test(value);
+    if (hasLength && hasPattern) return value;
+    const rules: string[] = [];
+    if (!hasPattern) rules.push(`Member must satisfy regular expression pattern: ${pattern}`);
+    if (!hasLength) rules.push(lengthRule({ min, max }, value.length));
+    throw violation(value, ...rules);
   };
 }
 
 export function oneOf<const T extends string>(...values: readonly T[]): Check<T> {
-  return (value) => {
-    if (typeof value !== 'string') throw mistyped(value, 'a String');
+  return (given, format) => {
+    const value = anyText(given, format);
     const found = values.find((each) => each === value);
     if (found !== undefined) return found;
-    throw new Violation(shown(value), `Member must satisfy enum value set: [${values.join(', ')}]`);
+    throw violation(value, `Member must satisfy enum value set: [${values.join(', ')}]`);
   };
 }
 
+/** What is beyond 32 bits comes as the nearest that is not. */
 export function integer({ min, max }: { min: number; max: number }): Check<number> {
   return (value) => {
-    if (typeof value !== 'number') throw mistyped(value, 'an Integer');
-    const whole = Math.floor(value);
-    if (!(whole >= min)) throw new Violation(`'${value}'`, `Member must have value greater than or equal to ${min}`);
-    if (whole > max) throw new Violation(`'${value}'`, `Member must have value less than or equal to ${max}`);
+    if (typeof value !== 'number' || Number.isNaN(value)) throw mistyped(value, 'Integer');
+    const whole = Math.max(-(2 ** 31), Math.min(2 ** 31 - 1, Math.floor(value)));
+    if (whole < min) throw violation(String(whole), `Member must have value greater than or equal to ${min}`);
+    if (whole > max) throw violation(String(whole), `Member must have value less than or equal to ${max}`);
     return whole;
   };
 }
 
 export const boolean: Check<boolean> = (value) => {
-  if (typeof value !== 'boolean') throw mistyped(value, 'a Boolean');
+  if (typeof value !== 'boolean') throw mistyped(value, 'Boolean');
   return value;
 };
 
@@ -160,9 +171,11 @@ export const boolean: Check<boolean> = (value) => {
 export function blob(maxBytes: number): Check<Uint8Array> {
   return (value, format) => {
     const bytes = format.blobOf(value);
-    if (bytes === undefined) throw mistyped(value, 'a Blob');
-    if (bytes.byteLength > maxBytes)
-      throw badLength(`a blob of ${bytes.byteLength} bytes`, bytes.byteLength, 0, maxBytes);
+    if (bytes === undefined) throw mistyped(value, 'Blob', format);
+    const size = bytes.byteLength;
+    const whole = (): string => `java.nio.HeapByteBuffer[pos=0 lim=${size} cap=${size}]`;
+    const wrong = lengthViolation({ min: 0, max: maxBytes }, size, whole);
+    if (wrong !== undefined) throw wrong;
     return bytes;
   };
 }
@@ -170,38 +183,39 @@ export function blob(maxBytes: number): Check<Uint8Array> {
 /** Milliseconds since 1970. */
 export const timestamp: Check<number> = (value, format) => {
   const ms = format.timestampOf(value);
-  if (ms === undefined || !Number.isFinite(ms)) throw mistyped(value, 'a Timestamp');
+  if (ms === undefined || !Number.isFinite(ms)) throw mistyped(value, 'Timestamp');
   return ms;
 };
 
-/** A constraint that does not hold; gathers the way to the member while it travels up. */
-class Violation extends Error {
-  readonly path: string[] = [];
-  readonly #value: string;
-  readonly #rule: string;
-
-  constructor(value: string, rule: string) {
-    super(rule);
-    this.#value = value;
-    this.#rule = rule;
-  }
-
-  describe(): string {
-    const member = this.path.join('.');
-    return `1 validation error detected: Value ${this.#value} at '${member}' failed to satisfy constraint: ${this.#rule}`;
-  }
-}
-
-function inside(segment: string, error: unknown): unknown {
-  if (error instanceof Violation) error.path.unshift(segment);
-  return error;
-}
-
-/** A text of any length. */
-const unchecked: Check<string> = (value) => {
-  if (typeof value !== 'string') throw mistyped(value, 'a String');
-  return value;
+/** A text of any length. Half a surrogate pair, which no UTF-8 can hold, becomes U+FFFD, so that every reader gets the same. */
+const anyText: Check<string> = (value) => {
+  if (typeof value !== 'string') throw mistyped(value, 'String');
+  return value.toWellFormed();
 };
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    !(value instanceof Uint8Array) &&
+    !(value instanceof Timestamp)
+  );
+}
+
+function missing(): Violations {
+  return violation(null, 'Member must not be null');
+}
+
+/** `whole` is the value as a message shows it. */
+function lengthViolation(lengths: Lengths, length: number, whole: () => string): Violations | undefined {
+  if (length >= lengths.min && length <= lengths.max) return undefined;
+  return violation(whole(), lengthRule(lengths, length));
+}
+
+function lengthRule({ min, max }: Lengths, length: number): string {
+  return `Member must have length ${length < min ? `greater than or equal to ${min}` : `less than or equal to ${max}`}`;
+}
 
 function fits({ length }: string, { min, max }: Lengths): boolean {
   return length >= min && length <= max;
@@ -209,29 +223,6 @@ function fits({ length }: string, { min, max }: Lengths): boolean {
 
 function bothLengths({ min, max }: Lengths): string {
   return `[Member must have length less than or equal to ${max}, Member must have length greater than or equal to ${min}]`;
-}
-
-function badLength(value: string, length: number, min: number, max: number): Violation {
-  const rule = length < min ? `greater than or equal to ${min}` : `less than or equal to ${max}`;
-  return new Violation(value, `Member must have length ${rule}`);
-}
-
-function mistyped(value: unknown, expected: string): Error {
-  return serializationError(`${kindOf(value)} can not be converted to ${expected}`);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'a list';
-  if (value instanceof Uint8Array) return 'a Blob';
-  if (value instanceof Timestamp) return 'a Timestamp';
-  if (typeof value === 'object') return 'a structure';
-  return `a ${typeof value}`;
-}
-
-/** A value in a message, never all of a long one. */
-function shown(value: string): string {
-  return value.length <= 200 ? `'${value}'` : `'${value.slice(0, 200)}…'`;
 }
 
 function lowerFirst(name: string): string {

@@ -1,5 +1,6 @@
 // AWS JSON 1.1: blobs are base64, times are seconds since 1970 with a fraction. Written by hand because a PutRecords answer
 // holds 500 records: JSON.stringify with a replacer costs several times as much.
+import { base64Fault, decodeBase64 } from './base64.ts';
 import { readJson } from './json-reader.ts';
 import { Timestamp, type WireFormat, type WireObject, type WireValue } from './wire-format.ts';
 
@@ -8,12 +9,9 @@ export const jsonFormat: WireFormat = {
 
   parse: readJson,
 
-  blobOf: (value) => {
-    if (typeof value !== 'string') return undefined;
-    const bytes = Buffer.from(value, 'base64');
-    // Buffer.from skips what is no base64 and stops at padding: then fewer bytes come out than the text's length says.
-    return bytes.length === decodedLength(value) ? bytes : undefined;
-  },
+  blobOf: (value) => (typeof value === 'string' ? decodeBase64(value) : undefined),
+
+  blobFault: base64Fault,
 
   timestampOf: (value) => (typeof value === 'number' ? Math.round(value * 1000) : undefined),
 
@@ -60,11 +58,4 @@ function objectText(object: WireObject): string {
 function base64Of(bytes: Uint8Array): string {
   const view = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return view.toString('base64');
-}
-
-/** -1 for a text that is no padded base64 by its length alone. */
-function decodedLength(base64: string): number {
-  if (base64.length % 4 !== 0) return -1;
-  const padding = base64.endsWith('==') ? 2 : base64.endsWith('=') ? 1 : 0;
-  return (base64.length / 4) * 3 - padding;
 }

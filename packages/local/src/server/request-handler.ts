@@ -16,7 +16,7 @@ import { operations } from './operations/index.ts';
 import type { Answer, Operation } from './operations/operation.ts';
 import { feedSubscription } from './subscription-feed.ts';
 import { describeError, isRefusal, serializationError, WireError } from './wire-error.ts';
-import type { WireFormat } from './wire-format.ts';
+import type { WireFormat, WireObject } from './wire-format.ts';
 
 export interface Service {
   readonly models: Models;
@@ -129,7 +129,12 @@ function sendError(service: Service, reply: HttpReply, requestId: string, format
     reply.destroy();
     return;
   }
-  send(reply, status, requestId, format, format.serialize({ __type: type, message }));
+  send(reply, status, requestId, format, format.serialize(errorMembers(type, message)));
+}
+
+/** AWS spells the message of this one with a capital. */
+function errorMembers(type: string, message: string): WireObject {
+  return type === 'SerializationException' ? { __type: type, Message: message } : { __type: type, message };
 }
 
 function send(reply: HttpReply, status: number, requestId: string, format: WireFormat, body: Buffer): void {

@@ -33,6 +33,8 @@ export interface WireFormat {
   parse(body: Buffer): unknown;
   /** A parsed member that should be bytes; undefined when it is not. */
   blobOf(value: unknown): Uint8Array | undefined;
+  /** Why a text is no blob, where some texts are. */
+  blobFault?(text: string): string;
   /** A parsed member that should be a time, ms since 1970; undefined when it is not. */
   timestampOf(value: unknown): number | undefined;
   serialize(value: WireObject): Buffer;

@@ -54,11 +54,11 @@ export const tagKeys: Check<string[]> = textList({ min: 1, max: 128 }, { min: 1,
 export const tagMap: Check<Tags> = textMap({ min: 1, max: 128 }, { min: 0, max: 256 }, { min: 1, max: 200 });
 export const nextToken: Check<string> = text({ min: 1, max: 1_048_576 });
 export const positionKind: Check<StartingPosition['kind']> = oneOf(
-  'AT_SEQUENCE_NUMBER',
   'AFTER_SEQUENCE_NUMBER',
-  'TRIM_HORIZON',
   'LATEST',
   'AT_TIMESTAMP',
+  'AT_SEQUENCE_NUMBER',
+  'TRIM_HORIZON',
 );
 
 export const streamModeDetails: Check<{ readonly StreamMode: StreamMode }> = structure({
