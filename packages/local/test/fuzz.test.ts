@@ -54,10 +54,12 @@ beforeAll(async () => {
     maxStoredBytesPerShard: MIB,
     logger,
   });
-  requests = await sdkRequests();
   session = connect(local.endpoint);
   beside = new kinesis.KinesisClient(local.clientConfig);
   local.model.createStream({ name: BESIDE, shardCount: 1 }, Date.now());
+  restore();
+  const from = { streamName: FUZZED, shardId: 'shardId-000000000000', position: { kind: 'TRIM_HORIZON' } } as const;
+  requests = await sdkRequests(local.model.getShardIterator(from, Date.now()));
 });
 afterAll(async () => {
   beside.destroy();

@@ -19,6 +19,27 @@ export function mutatedRequest(requests: readonly SdkRequest[]): fc.Arbitrary<Sd
     .map(([request, made]) => made.reduce((changed, change) => change(changed), request));
 }
 
+/** An operation with what a real request asks of it, changed up to three times. */
+export function changedInput(
+  requests: readonly SdkRequest[],
+): fc.Arbitrary<{ readonly operation: string; readonly input: object }> {
+  const changes = fc.array(changeOfInput, { maxLength: 3 });
+  return fc.tuple(fc.constantFrom(...requests), changes).map(([request, made]) => {
+    const input = valuesOf(request) ?? {};
+    for (const change of made) change(input);
+    return { operation: request.operation, input };
+  });
+}
+
+export function inCbor(input: object): Buffer {
+  return Buffer.from(encode(input, { typeEncoders }));
+}
+
+/** As the SDKs write it: blobs are base64, times seconds. */
+export function inJson(input: object): Buffer {
+  return Buffer.from(JSON.stringify(neutral(input)));
+}
+
 /** Bytes that mean something to one of the formats. */
 export const token: fc.Arbitrary<Buffer> = fc.oneof(
   fc.uint8Array({ minLength: 1, maxLength: 9 }).map((bytes) => Buffer.from(bytes)),
@@ -142,16 +163,21 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
   { arbitrary: fc.constant<Edit>((value) => [value]), weight: 1 },
 );
 
-const changeOfValues: fc.Arbitrary<Change> = fc.tuple(spot, edit).map(([which, made]) => (request) => {
-  const input = valuesOf(request);
-  const places = input === undefined ? [] : placesIn(input);
+const changeOfInput: fc.Arbitrary<(input: object) => void> = fc.tuple(spot, edit).map(([which, made]) => (input) => {
+  const places = placesIn(input);
   const place = places[which % Math.max(places.length, 1)];
-  if (input === undefined || place === undefined) return request;
+  if (place === undefined) return;
   const [parent, name] = place;
   const value = made(parent[name]);
   if (value === undefined) delete parent[name];
   else parent[name] = value;
-  return { ...request, body: written(request, input) };
+});
+
+const changeOfValues: fc.Arbitrary<Change> = changeOfInput.map((change) => (request) => {
+  const input = valuesOf(request);
+  if (input === undefined) return request;
+  change(input);
+  return { ...request, body: request.contentType === CBOR_1_1 ? inCbor(input) : inJson(input) };
 });
 
 type Place = readonly [parent: Record<string, unknown>, name: string];
@@ -175,13 +201,6 @@ function placesIn(value: object): Place[] {
   ]);
 }
 
-function written({ contentType }: SdkRequest, input: object): Buffer {
-  if (contentType === CBOR_1_1) return Buffer.from(encode(input, { typeEncoders }));
-  return Buffer.from(
-    JSON.stringify(input, (_, value: unknown) => (value instanceof Uint8Array ? base64Of(value) : value)),
-  );
-}
-
 const typeEncoders = {
   Date: (at: Date) => [
     new Token(Type.tag, 1),
@@ -189,8 +208,12 @@ const typeEncoders = {
   ],
 };
 
-function base64Of(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('base64');
+function neutral(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (value instanceof Date) return value.getTime() / 1000;
+  if (Array.isArray(value)) return value.map(neutral);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, neutral(one)]));
 }
 
 function head(body: Buffer, at: number): Buffer {

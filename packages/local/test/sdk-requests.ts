@@ -1,4 +1,4 @@
-// Real requests of the SDKs, one or two for each operation of the API: the SDK for Java 2.41's as it wrote them (CBOR, recorded
+// Real requests of the SDKs, one or two for each operation: the SDK for Java 2.41's as it wrote them (CBOR, recorded
 // between that SDK and this server), and what the SDK for JavaScript in use makes of the same inputs (JSON).
 import * as kinesis from '@aws-sdk/client-kinesis';
 import { decode } from 'cborg';
@@ -19,13 +19,20 @@ const subscription = {
   StartingPosition: { Type: 'AT_TIMESTAMP', Timestamp: new Date(1_700_000_000_123) },
 };
 
-/** About stream `orders` and its consumer `billing`. */
-export async function sdkRequests(): Promise<SdkRequest[]> {
+/** About stream `orders` and its consumer `billing`; `shardIterator` is one that the server will know. */
+export async function sdkRequests(shardIterator: string): Promise<SdkRequest[]> {
   const byJava = javaRequests.map(([operation, base64]): SdkRequest => {
     return { operation, contentType: CBOR_1_1, body: Buffer.from(base64, 'base64') };
   });
   const byJavaScript = byJava.map(({ operation, body }) => written(operation, inputOf(body)));
-  return [...byJava, ...(await Promise.all([...byJavaScript, written('SubscribeToShard', subscription)]))];
+  // What the SDK for Java sends as JSON, too, does not know yet, or cannot know.
+  const StreamARN = 'arn:aws:kinesis:us-east-1:000000000000:stream/orders';
+  const more = [
+    written('UpdateStreamRecordDistributionStrategy', { StreamARN, RecordDistributionStrategy: 'AUTO' }),
+    written('SubscribeToShard', subscription),
+    written('GetRecords', { ShardIterator: shardIterator, Limit: 100 }),
+  ];
+  return [...byJava, ...(await Promise.all([...byJavaScript, ...more]))];
 }
 
 /** What was asked for: times are dates. */
