@@ -5,6 +5,8 @@ import { isShardlineError, UsageError } from '@shardline/common';
 import { type CommandLine, HELP, parseCommandLine } from './command-line.ts';
 import { type LocalDynamoDB, startLocalDynamoDB } from './local-dynamodb.ts';
 import { startLocalKinesis } from './local-kinesis.ts';
+import { ManualClock } from './manual-clock.ts';
+import { version } from './version.ts';
 
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
@@ -34,12 +36,16 @@ async function run(args: readonly string[]): Promise<void> {
 }
 
 async function serve(commandLine: CommandLine & { kind: 'serve' }): Promise<void> {
-  const { kinesis, dynamodb, tlsFiles, tlsAuthorityFile } = commandLine;
+  const { kinesis, dynamodb, tlsFiles, tlsAuthorityFile, manualClock } = commandLine;
   const tlsCertificate = tlsFiles && {
     cert: readText('--tls-cert', tlsFiles.cert),
     key: readText('--tls-key', tlsFiles.key),
   };
-  const local = await named('--port', startLocalKinesis({ ...kinesis, ...(tlsCertificate && { tlsCertificate }) }));
+  const clock = manualClock ? new ManualClock(Date.now()) : undefined;
+  const local = await named(
+    '--port',
+    startLocalKinesis({ ...kinesis, ...(tlsCertificate && { tlsCertificate }), ...(clock && { clock }) }),
+  );
   let beside: LocalDynamoDB | undefined;
   try {
     if (tlsAuthorityFile !== undefined) writeText('--tls-ca-out', tlsAuthorityFile, local.certificate ?? '');
@@ -62,6 +68,8 @@ async function serve(commandLine: CommandLine & { kind: 'serve' }): Promise<void
     tlsPort: local.tlsPort ?? null,
     dynamodbPort: beside?.port ?? null,
     version: version(),
+    // For a run like this one.
+    ...(kinesis.faults && { faultSeed: local.faults.seed }),
   };
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
@@ -109,9 +117,4 @@ function writeText(option: string, file: string, text: string): void {
   } catch (error) {
     throw new UsageError(option, 'a file that can be written', (error as Error).message);
   }
-}
-
-function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-  return manifest.version;
 }

@@ -5,7 +5,8 @@ import { HELP, parseCommandLine } from './command-line.ts';
 test('without arguments: Kinesis alone, on 4567, with limits', () => {
   expect(parseCommandLine([])).toEqual({
     kind: 'serve',
-    kinesis: { port: 4567, limits: true, streams: [], reshardMs: 0, createStreamMs: 0 },
+    manualClock: false,
+    kinesis: { port: 4567, limits: true, admin: true, streams: [], reshardMs: 0, createStreamMs: 0 },
     dynamodb: undefined,
   });
 });
@@ -15,7 +16,9 @@ test('every option', () => {
     '--port 1 --dynamodb-port=0 --host ::1 --stream a:3 --stream b --limits off --reshard-ms 5 --create-stream-ms 6 --on-demand-period-ms 7000';
   expect(parseCommandLine(args.split(' '))).toEqual({
     kind: 'serve',
+    manualClock: false,
     kinesis: {
+      admin: true,
       port: 1,
       host: '::1',
       limits: false,
@@ -40,6 +43,28 @@ test('TLS, with a certificate made at start or given', () => {
   expect(tls('--tls-cert', 'c', '--tls-key', 'k')).toMatchObject({ tlsFiles: { cert: 'c', key: 'k' } });
 });
 
+test('faults, their seed, a manual clock, and the admin endpoint', () => {
+  const throttle = '{"kind":"throttle","operation":"PutRecords","probability":0.1}';
+  const args = [
+    '--fault',
+    throttle,
+    '--fault={"kind":"stall"}',
+    '--fault-seed',
+    '7',
+    '--manual-clock',
+    '--admin',
+    'off',
+  ];
+  expect(parseCommandLine(args)).toMatchObject({
+    manualClock: true,
+    kinesis: {
+      faults: [{ kind: 'throttle', operation: 'PutRecords', probability: 0.1 }, { kind: 'stall' }],
+      faultSeed: 7,
+      admin: false,
+    },
+  });
+});
+
 test.each([
   [['--prot', '1'], 'option', '--prot'],
   [['serve'], 'option', 'serve'],
@@ -57,6 +82,12 @@ test.each([
   [['--stream', 'a:0'], '--stream', '"a:0"'],
   [['--stream', 'a/b:1'], '--stream', '"a/b:1"'],
   [['--reshard-ms', '-1'], '--reshard-ms', 'none'],
+  [['--fault', 'throttle'], '--fault', '"throttle"'],
+  [['--fault', '7'], '--fault', '7'],
+  [['--fault', '{"kind":"stall","count":-1}'], '--fault.count', '-1'],
+  [['--fault-seed', '4294967296'], '--fault-seed', '"4294967296"'],
+  [['--manual-clock=1'], '--manual-clock', 'one'],
+  [['--admin', 'no'], '--admin', '"no"'],
   [['--on-demand-period-ms', '999'], '--on-demand-period-ms', '"999"'],
 ])('%j is refused by name', (args, field, got) => {
   expect(() => parseCommandLine(args)).toThrow(UsageError);
@@ -77,6 +108,10 @@ test('the help names every option', () => {
     'reshard-ms',
     'on-demand-period-ms',
     'create-stream-ms',
+    'fault',
+    'fault-seed',
+    'manual-clock',
+    'admin',
     'version',
   ]) {
     expect(HELP).toContain(`--${name} `);

@@ -2,6 +2,9 @@
 import { parseArgs } from 'node:util';
 import { describe, UsageError } from '@shardline/common';
 import type { InitialStream, LocalDynamoDBOptions, LocalKinesisOptions } from './options.ts';
+import type { FaultRule } from './server/faults/fault-rule.ts';
+import { checkedRule } from './server/faults/rule-check.ts';
+import { operations } from './server/operations/index.ts';
 
 export type CommandLine =
   | { readonly kind: 'help' }
@@ -13,6 +16,8 @@ export type CommandLine =
       readonly tlsFiles: { readonly cert: string; readonly key: string } | undefined;
       /** The file to write what clients shall trust to. */
       readonly tlsAuthorityFile: string | undefined;
+      /** Time stands still until it is moved by the admin endpoint. */
+      readonly manualClock: boolean;
       /** Undefined when no DynamoDB was asked for. */
       readonly dynamodb: LocalDynamoDBOptions | undefined;
     };
@@ -35,6 +40,10 @@ A Kinesis on this machine, and a DynamoDB beside it if you ask for one. The firs
   --create-stream-ms N  how long a new stream is CREATING (default 0)
   --on-demand-period-ms N
                         how long a busy shard of an on-demand stream waits for its split (default 300000)
+  --fault JSON          a fault on demand, as '{"kind":"throttle","operation":"PutRecords","probability":0.1}'; may be repeated
+  --fault-seed N        what chance there is in faults is drawn from it (default: another one each time)
+  --manual-clock        time stands still until POST /_shardline/clock {"advanceMs":N} moves it
+  --admin on|off        health, faults, reset and clock over HTTP, under /_shardline/ (default on)
   --version             print the version
   --help                print this
 `;
@@ -54,9 +63,15 @@ const options = {
   'reshard-ms': { type: 'string' },
   'create-stream-ms': { type: 'string' },
   'on-demand-period-ms': { type: 'string' },
+  fault: { type: 'string', multiple: true },
+  'fault-seed': { type: 'string' },
+  'manual-clock': { type: 'boolean' },
+  admin: { type: 'string' },
   version: { type: 'boolean' },
   help: { type: 'boolean' },
 } as const;
+
+const valueless = ['--help', '--version', '--manual-clock'];
 
 /** @throws UsageError naming the option, what it takes and what it got */
 export function parseCommandLine(args: readonly string[]): CommandLine {
@@ -67,8 +82,10 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const dynamodbPort = given['dynamodb-port'];
   const tlsPort = wholeNumber('--tls', given.tls, 65_535);
   const onDemandPeriodMs = wholeNumber('--on-demand-period-ms', given['on-demand-period-ms'], 3_600_000, 1000);
+  const faultSeed = wholeNumber('--fault-seed', given['fault-seed'], 2 ** 32 - 1);
   return {
     kind: 'serve',
+    manualClock: given['manual-clock'] ?? false,
     ...tlsFiles(given['tls-cert'], given['tls-key'], given['tls-ca-out'], tlsPort),
     kinesis: {
       ...host,
@@ -76,6 +93,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       port: wholeNumber('--port', given.port, 65_535) ?? DEFAULT_PORT,
       ...(tlsPort === undefined ? {} : { tlsPort }),
       limits: onOff('--limits', given.limits),
+      admin: onOff('--admin', given.admin),
+      ...(given.fault === undefined ? {} : { faults: given.fault.map(fault) }),
+      ...(faultSeed === undefined ? {} : { faultSeed }),
       streams: (given.stream ?? []).map(initialStream),
       reshardMs: wholeNumber('--reshard-ms', given['reshard-ms'], 3_600_000) ?? 0,
       createStreamMs: wholeNumber('--create-stream-ms', given['create-stream-ms'], 3_600_000) ?? 0,
@@ -95,7 +115,7 @@ function valuesOf(args: readonly string[]): ReturnType<typeof parseArgs<{ option
     const { message } = error as Error;
     // parseArgs objects to an option it knows only for its value: none where one is needed, or one where none is.
     const named = /'(--[a-z-]+)/.exec(message)?.[1];
-    if (named === '--help' || named === '--version') throw new UsageError(named, 'no value', 'one');
+    if (named !== undefined && valueless.includes(named)) throw new UsageError(named, 'no value', 'one');
     if (named !== undefined && names.includes(named)) throw new UsageError(named, 'a value', 'none');
     throw new UsageError('option', `one of ${names.join(', ')}`, /'([^']*)'/.exec(message)?.[1] ?? message);
   }
@@ -145,4 +165,14 @@ function initialStream(given: string): InitialStream {
     throw new UsageError('--stream', 'NAME or NAME:SHARDS with at least 1 shard', describe(given));
   }
   return { name, shardCount: Number(shards) };
+}
+
+function fault(given: string): FaultRule {
+  let rule: unknown;
+  try {
+    rule = JSON.parse(given);
+  } catch {
+    throw new UsageError('--fault', `a rule as JSON, such as '{"kind":"throttle"}'`, describe(given));
+  }
+  return checkedRule(rule, '--fault', [...operations.keys()]);
 }

@@ -76,7 +76,15 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
   models.of(DEFAULT_CALLER);
   const { port, host, clock, logger, requestTimeoutMs } = resolved;
   const faults = new FaultsOfServer(resolved);
-  const service = { models, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs, faults };
+  const reset = (): void => {
+    faults.reset();
+    for (const model of models.all()) {
+      model.clear();
+      createInitialStreams(model, resolved);
+    }
+  };
+  const admin = resolved.admin ? { faults, models, clock, logger, startedAt: systemClock.now(), reset } : undefined;
+  const service = { models, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs, faults, admin };
   const tls = tlsOf(resolved);
   const listener = await listen({
     port,
@@ -87,7 +95,7 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
     handle: (request, reply) => handleRequest(service, request, reply),
   });
   timers.keepHouse(models);
-  return localKinesis(resolved, models, listener, timers, faults, tls?.authority);
+  return localKinesis(resolved, models, listener, timers, faults, reset, tls?.authority);
 }
 
 /** The certificate is dated by the system's clock, as its readers are. */
@@ -117,6 +125,7 @@ function localKinesis(
   listener: Listener,
   timers: Timers,
   faults: FaultsOfServer,
+  reset: () => void,
   certificate: string | undefined,
 ): LocalKinesis {
   const endpoint = endpointOf(options.host, listener.port);
@@ -138,13 +147,7 @@ function localKinesis(
     model: models.of(DEFAULT_CALLER),
     modelOf: (place) => models.of(checkedPlace(place)),
     faults,
-    reset: () => {
-      faults.reset();
-      for (const model of models.all()) {
-        model.clear();
-        createInitialStreams(model, options);
-      }
-    },
+    reset,
     close,
     [Symbol.asyncDispose]: close,
   };

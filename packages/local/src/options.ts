@@ -71,6 +71,8 @@ export interface LocalKinesisOptions {
   readonly logger?: Logger;
   /** Faults on demand, from the start, and again after `reset()`. Default none. */
   readonly faults?: readonly FaultRule[];
+  /** Whether health, faults, reset and clock are there over HTTP, under `/_shardline/`. Default true. */
+  readonly admin?: boolean;
   /** What chance there is in the faults is drawn from it, 32 bits. Default: another one each time; `faults.seed` tells it. */
   readonly faultSeed?: number;
 }
@@ -120,6 +122,7 @@ const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'logger',
   'faults',
   'faultSeed',
+  'admin',
 ];
 const dynamoDBNames: readonly (keyof LocalDynamoDBOptions)[] = [
   'port',
@@ -161,6 +164,7 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
         : wholeNumber('maxStoredBytesPerShard', options.maxStoredBytesPerShard, 0, 1, Number.MAX_SAFE_INTEGER),
     requestTimeoutMs: wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1, LONGEST_MS),
     logger: resolveLogger(options.logger, { component: 'local-kinesis' }),
+    admin: flag('admin', options.admin, true),
     faults: faults(options.faults),
     faultSeed: wholeNumber('faultSeed', options.faultSeed, randomInt(2 ** 32), 0, 2 ** 32 - 1),
   };

@@ -34,6 +34,7 @@ interface FirstLine {
   readonly tlsPort: number | null;
   readonly dynamodbPort: number | null;
   readonly version: string;
+  readonly faultSeed?: number;
 }
 
 async function firstLineOf(child: Child): Promise<FirstLine> {
@@ -94,6 +95,41 @@ test('without --dynamodb-port there is none', async () => {
   const child = start('--port', '0');
   expect((await firstLineOf(child)).dynamodbPort).toBeNull();
 });
+
+test('--fault strikes from the start, and the first line tells the seed that replays it', async () => {
+  const rule = '{"kind":"error","type":"ServiceUnavailable","operation":"ListStreams"}';
+  const { port, faultSeed } = await firstLineOf(start('--port', '0', '--fault', rule));
+  expect(faultSeed).toEqual(expect.any(Number));
+  const [one, two] = await Promise.all([
+    listStreams(port),
+    fetch(`http://127.0.0.1:${port}/_shardline/faults`).then((answer) => answer.json()),
+  ]);
+  expect(one.status).toBe(503);
+  expect(two).toMatchObject({ seed: faultSeed, faults: [{ id: '1' }] });
+});
+
+test('--manual-clock begins with the present, stands still, and is moved over HTTP', async () => {
+  const startedMs = Date.now();
+  const { port, faultSeed } = await firstLineOf(start('--port', '0', '--manual-clock'));
+  expect(faultSeed).toBeUndefined();
+  const url = `http://127.0.0.1:${port}/_shardline/clock`;
+  const { now } = (await (await fetch(url)).json()) as { now: string };
+  expect(Date.parse(now)).toBeGreaterThanOrEqual(startedMs);
+  expect(Date.parse(now)).toBeLessThanOrEqual(Date.now());
+  const moved = await fetch(url, { method: 'POST', body: '{"advanceMs":86400000}' });
+  expect(await moved.json()).toEqual({ clock: 'manual', now: new Date(Date.parse(now) + 86_400_000).toISOString() });
+});
+
+test('--admin off leaves Kinesis alone', async () => {
+  const { port } = await firstLineOf(start('--port', '0', '--admin', 'off'));
+  expect((await fetch(`http://127.0.0.1:${port}/_shardline/health`)).status).toBe(403);
+  expect((await listStreams(port)).status).toBe(200);
+});
+
+function listStreams(port: number): Promise<Response> {
+  const headers = { 'content-type': 'application/x-amz-json-1.1', 'x-amz-target': 'Kinesis_20131202.ListStreams' };
+  return fetch(`http://127.0.0.1:${port}`, { method: 'POST', headers, body: '{}' });
+}
 
 test('with --tls it also listens with TLS, and writes what clients shall trust', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'shardline-'));

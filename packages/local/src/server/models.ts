@@ -45,6 +45,10 @@ export class Models {
     return this.#models.get(`${accountId}/${region}`)?.model;
   }
 
+  entries(): { readonly caller: Caller; readonly model: KinesisModel }[] {
+    return [...this.#models.values()];
+  }
+
   all(): KinesisModel[] {
     return [...this.#models.values()].map(({ model }) => model);
   }

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, type Logger, systemClock } from '@shardline/common';
 import type { RefuseRecord } from '../model/index.ts';
+import { type Admin, answerAdmin, isAdminRequest } from './admin.ts';
 import { type Caller, callerOf } from './caller.ts';
 import type { Struck } from './faults/fault-plan.ts';
 import { faultTargetOf } from './faults/fault-target.ts';
@@ -27,6 +28,8 @@ export interface Service {
   /** From the first byte of a request to its last. */
   readonly requestTimeoutMs: number;
   readonly faults: FaultsOfServer;
+  /** Undefined: switched off. */
+  readonly admin: Admin | undefined;
 }
 
 /** A request that was understood. */
@@ -50,6 +53,10 @@ export async function handleRequest(service: Service, request: HttpRequest, repl
   try {
     const limits = { maxBytes: service.maxBodyBytes, timeoutMs: service.requestTimeoutMs, clock: systemClock };
     const body = await readBody(request, limits);
+    if (service.admin !== undefined && isAdminRequest(request)) {
+      answerAdmin(service.admin, request, body, reply);
+      return;
+    }
     const call = readCall(request, format, body);
     const struck = strike(service, call);
     if (struck === undefined) sendAnswer(service, reply, requestId, call.format, apply(service, call));

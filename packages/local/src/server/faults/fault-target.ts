@@ -45,9 +45,9 @@ function streamIn(model: KinesisModel | undefined, name: string, now: number): S
   return model?.has(name, now) ? model.stream(name, now) : undefined;
 }
 
-/** Of PutRecord and PutRecords. */
+/** Of PutRecord and PutRecords. Of an AUTO stream it is not known before they are applied. */
 function shardsWrittenTo(input: Input, stream: Stream | undefined): string[] {
-  if (stream === undefined) return [];
+  if (stream === undefined || stream.capacity.recordDistributionStrategy === 'AUTO') return [];
   const records: readonly unknown[] = Array.isArray(input['Records']) ? input['Records'] : [input];
   const keys = records.map(hashKeyIn).filter((key) => key !== undefined);
   return [...new Set(keys.map((key) => stream.shardFor(key).id))];
