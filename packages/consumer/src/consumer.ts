@@ -22,6 +22,7 @@ import { type ConsumerOptions, type ResolvedOptions, resolveOptions, workerOptio
 import { PollingSource } from './retrieval/polling.ts';
 import { StreamShards } from './retrieval/shards.ts';
 import { Runtime } from './runtime/runtime.ts';
+import { WorkerMetrics } from './runtime/worker-metrics.ts';
 
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
 
@@ -213,6 +214,7 @@ export class Consumer implements AsyncDisposable {
       listShards: (filter) => shards.list(filter),
       openSource,
       handler,
+      workerMetrics: options.disableWorkerMetrics ? undefined : workerMetricsOf(options),
     });
     const controller = new AbortController();
     const close = async (): Promise<void> => {
@@ -224,6 +226,15 @@ export class Consumer implements AsyncDisposable {
     };
     return { runtime, table, shards, closing: controller.signal, close };
   }
+}
+
+function workerMetricsOf(options: ResolvedOptions): WorkerMetrics {
+  return new WorkerMetrics({
+    clock: options.clock,
+    logger: options.logger,
+    sampleIntervalMs: options.inMemoryWorkerMetricsCaptureFrequencyMs,
+    maxUtilizationPercent: options.cpuMaxUtilizationPercentage,
+  });
 }
 
 const optionalMethods = ['initialize', 'shardEnded', 'shutdownRequested', 'leaseLost'] as const;

@@ -97,6 +97,12 @@ export interface ConsumerOptions {
   readonly gracefulLeaseHandoffTimeoutMs?: number;
   /** How often a worker shows that it lives; twice that long unchanged, it gets no leases: from 100, default 30000. */
   readonly workerMetricsReportIntervalMs?: number;
+  /** Whether the worker's row says nothing of its CPU; then a leader that goes by utilization takes its throughput. Default false. */
+  readonly disableWorkerMetrics?: boolean;
+  /** How often the CPU is looked at; a report is the mean: from 100, default 1000. */
+  readonly inMemoryWorkerMetricsCaptureFrequencyMs?: number;
+  /** By utilization: the CPU that the worker should stay below, percent: 1 to 100, default 100. */
+  readonly cpuMaxUtilizationPercentage?: number;
   /** Batches fetched and not yet handled, a shard: from 1, default 4. */
   readonly maxPendingBatchCount?: number;
   /** Data bytes of them, a shard, beyond which nothing is fetched ahead: from 1, default 8388608. */
@@ -150,6 +156,8 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
   workerMetricsEMAAlphaPercentage: { byDefault: always(50), min: 1, max: 100 },
   gracefulLeaseHandoffTimeoutMs: { byDefault: always(30_000), min: 0 },
   workerMetricsReportIntervalMs: { byDefault: always(30_000), min: 100 },
+  inMemoryWorkerMetricsCaptureFrequencyMs: { byDefault: always(1_000), min: 100 },
+  cpuMaxUtilizationPercentage: { byDefault: always(100), min: 1, max: 100 },
   maxPendingBatchCount: { byDefault: always(4), min: 1 },
   maxPendingBytes: { byDefault: always(8 * 1024 * 1024), min: 1 },
   shutdownGraceMs: { byDefault: always(30_000), min: 0 },
@@ -178,6 +186,7 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly checkpointing: 'auto' | 'manual';
   readonly leaseAssignmentStrategy: 'count' | 'utilization';
   readonly allowThroughputOvershoot: boolean;
+  readonly disableWorkerMetrics: boolean;
   readonly kinesisClient: KinesisClient | undefined;
   readonly dynamoDBClient: DynamoDBClient | undefined;
   readonly logger: Logger;
@@ -195,6 +204,7 @@ const otherNames = [
   'checkpointing',
   'leaseAssignmentStrategy',
   'allowThroughputOvershoot',
+  'disableWorkerMetrics',
   'kinesisClient',
   'dynamoDBClient',
   'logger',
@@ -229,12 +239,9 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   if (checkpointing !== 'auto' && checkpointing !== 'manual') {
     throw new UsageError('checkpointing', "'auto' or 'manual'", describe(checkpointing));
   }
-  const { leaseAssignmentStrategy = 'count', allowThroughputOvershoot = true } = options;
+  const { leaseAssignmentStrategy = 'count' } = options;
   if (leaseAssignmentStrategy !== 'count' && leaseAssignmentStrategy !== 'utilization') {
     throw new UsageError('leaseAssignmentStrategy', "'count' or 'utilization'", describe(leaseAssignmentStrategy));
-  }
-  if (typeof allowThroughputOvershoot !== 'boolean') {
-    throw new UsageError('allowThroughputOvershoot', 'true or false', describe(allowThroughputOvershoot));
   }
   return {
     ...readNumbers(options),
@@ -246,7 +253,8 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     timestamp,
     checkpointing,
     leaseAssignmentStrategy,
-    allowThroughputOvershoot,
+    allowThroughputOvershoot: flag('allowThroughputOvershoot', options.allowThroughputOvershoot, true),
+    disableWorkerMetrics: flag('disableWorkerMetrics', options.disableWorkerMetrics, false),
     kinesisClient: checkPort('kinesisClient', options.kinesisClient, ['send', 'destroy']),
     dynamoDBClient: checkPort('dynamoDBClient', options.dynamoDBClient, ['send', 'destroy']),
     logger: resolveLogger(options.logger, { application, worker: workerId }),
@@ -323,6 +331,12 @@ function readPosition(
 function readTableName(field: string, name: string): string {
   if (typeof name === 'string' && /^[a-zA-Z0-9_.-]{3,255}$/.test(name)) return name;
   throw new UsageError(field, 'a DynamoDB table name (3 to 255 of a-z A-Z 0-9 _ . -)', describe(name));
+}
+
+function flag(name: string, value: unknown, byDefault: boolean): boolean {
+  if (value === undefined) return byDefault;
+  if (typeof value === 'boolean') return value;
+  throw new UsageError(name, 'true or false', describe(value));
 }
 
 function text(name: string, value: unknown): string {

@@ -164,6 +164,7 @@ function stage(
     listShards: async () => shards,
     openSource: () => source,
     handler,
+    workerMetrics: undefined,
     random: systemRandom,
     logger: silentLogger,
     metrics,

@@ -21,6 +21,7 @@ import type {
   Event,
   ListShards,
   Notice,
+  ReportWorker,
   ResultOf,
   Results,
   ShardEffect,
@@ -34,6 +35,7 @@ import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { OpenSource } from '../retrieval/source.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Delivery, HandlerThrew } from './delivery.ts';
+import type { WorkerMetrics } from './worker-metrics.ts';
 
 export interface RuntimeOptions {
   readonly application: string;
@@ -44,6 +46,8 @@ export interface RuntimeOptions {
   readonly openSource: OpenSource;
   readonly handler: ShardHandler;
   readonly checkpointing: 'auto' | 'manual';
+  /** Undefined: the worker says nothing of itself. */
+  readonly workerMetrics: WorkerMetrics | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -76,6 +80,9 @@ export class Runtime {
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
+      this.#options.workerMetrics?.start().catch((error: unknown) => {
+        this.#options.logger.warn({ err: error }, 'this worker cannot say how busy it is');
+      });
       this.#post({ kind: 'start' });
     });
   }
@@ -161,6 +168,8 @@ export class Runtime {
         return this.#delivery.run<ShardEffect>(effect);
       case 'listShards':
         return this.#inTime(effect, this.#list(effect));
+      case 'reportWorker':
+        return this.#onTable(this.#reported(effect));
       default:
         return this.#onTable<TableEffect>(effect);
     }
@@ -168,6 +177,10 @@ export class Runtime {
 
   #onTable<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
     return this.#tableQueue.add(() => this.#inTime(effect, this.#options.table.run(effect)));
+  }
+
+  #reported(effect: ReportWorker): ReportWorker {
+    return { ...effect, utilization: this.#options.workerMetrics?.report() ?? effect.utilization };
   }
 
   async #list({ filter }: ListShards): Promise<Results['listShards']> {
@@ -207,6 +220,7 @@ export class Runtime {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#tableQueue.clear();
+    this.#options.workerMetrics?.stop();
     this.#delivery.abandon(reason);
     this.#checkpointer.close(reason);
   }

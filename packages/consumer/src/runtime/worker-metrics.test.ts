@@ -1,0 +1,107 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Clock, resolveLogger, systemClock } from '@shardline/common';
+import { expect, test } from 'vitest';
+import { WorkerMetrics } from './worker-metrics.ts';
+
+/** The one timer of a WorkerMetrics, fired by hand. */
+class Scene {
+  #due: (() => void) | undefined;
+  readonly clock: Clock = {
+    ...systemClock,
+    setTimer: (callback) => {
+      this.#due = callback;
+      return () => {
+        this.#due = undefined;
+      };
+    },
+  };
+  cpu: number | undefined | Error = 0;
+  eventLoop = 0;
+  readonly metrics: WorkerMetrics = new WorkerMetrics({
+    clock: this.clock,
+    logger: resolveLogger(undefined, {}),
+    sampleIntervalMs: 1000,
+    maxUtilizationPercent: 80,
+    findGauge: async () => async () => {
+      if (this.cpu instanceof Error) throw this.cpu;
+      return this.cpu;
+    },
+    eventLoop: () => this.eventLoop,
+  });
+
+  get isWaiting(): boolean {
+    return this.#due !== undefined;
+  }
+
+  async sample(cpu: number | undefined | Error, eventLoop = 0): Promise<void> {
+    this.cpu = cpu;
+    this.eventLoop = eventLoop;
+    this.#due?.();
+    await turn();
+  }
+}
+
+test('a report is the mean of the samples since the last one, and keeps the last ten', async () => {
+  const scene = new Scene();
+  await scene.metrics.start();
+  await scene.sample(10);
+  await scene.sample(20);
+  expect(scene.metrics.report()).toEqual({ stats: { C: [15] }, operatingRange: { C: [80] } });
+  for (let round = 0; round < 12; round++) {
+    await scene.sample(round);
+    scene.metrics.report();
+  }
+  await scene.sample(50);
+  expect(scene.metrics.report().stats['C']).toEqual([3, 4, 5, 6, 7, 8, 9, 10, 11, 50]);
+});
+
+test('the event loop counts where it is busier than the CPU', async () => {
+  const scene = new Scene();
+  await scene.metrics.start();
+  await scene.sample(25, 0.97);
+  expect(scene.metrics.report().stats['C']).toEqual([97]);
+});
+
+test('a period in which nothing could be measured is -1, one bad sample is not', async () => {
+  const scene = new Scene();
+  await scene.metrics.start();
+  await scene.sample(new Error('gone'));
+  await scene.sample(40);
+  expect(scene.metrics.report().stats['C']).toEqual([40]);
+  await scene.sample(new Error('gone'));
+  expect(scene.metrics.report().stats['C']).toEqual([40, -1]);
+});
+
+test('before the first sample a worker says that it is free, and a report without samples adds nothing', async () => {
+  const scene = new Scene();
+  await scene.metrics.start();
+  await scene.sample(undefined);
+  expect(scene.metrics.report().stats['C']).toEqual([0]);
+  await scene.sample(30);
+  scene.metrics.report();
+  expect(scene.metrics.report().stats['C']).toEqual([30]);
+});
+
+test('where nothing can be measured the row says nothing, and no timer runs', async () => {
+  const scene = new Scene();
+  const silent = new WorkerMetrics({
+    clock: scene.clock,
+    logger: resolveLogger(undefined, {}),
+    sampleIntervalMs: 1000,
+    maxUtilizationPercent: 80,
+    findGauge: async () => undefined,
+  });
+  await silent.start();
+  expect(silent.report()).toEqual({ stats: {}, operatingRange: {} });
+  expect(scene.isWaiting).toBe(false);
+});
+
+test('stop leaves no timer, also when it comes while a sample is taken', async () => {
+  const scene = new Scene();
+  await scene.metrics.start();
+  expect(scene.isWaiting).toBe(true);
+  const sampling = scene.sample(5);
+  scene.metrics.stop();
+  await sampling;
+  expect(scene.isWaiting).toBe(false);
+});

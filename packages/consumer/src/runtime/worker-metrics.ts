@@ -1,0 +1,101 @@
+// What this worker says of itself in its metric row: how busy its CPU was in the last reporting periods (KCL
+// WorkerMetricStatsManager, WorkerMetricStatsReporter). A Node worker has one thread: it can be at its end while its container
+// looks idle, so the figure is the larger one of the CPU's and the event loop's. Owns one timer, between start and stop.
+import { performance } from 'node:perf_hooks';
+import type { Clock, Logger } from '@shardline/common';
+import { NOTHING_MEASURED, type Utilization } from '../coordination/lease.ts';
+import { type CpuGauge, findCpuGauge, systemCpuSources } from './cpu.ts';
+
+export interface WorkerMetricsOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Between two samples; a report is their mean. */
+  readonly sampleIntervalMs: number;
+  /** The percentage that the worker should stay below. */
+  readonly maxUtilizationPercent: number;
+  /** Default: what this machine offers. */
+  readonly findGauge?: (() => Promise<CpuGauge | undefined>) | undefined;
+  /** How busy the event loop was since the last call, 0 to 1. Default: this process's. */
+  readonly eventLoop?: (() => number) | undefined;
+}
+
+/** Averages kept in the row, and samples kept between two reports (KCL: 10 and 300). */
+const MAX_AVERAGES = 10;
+const MAX_SAMPLES = 300;
+/** A sample that failed, and the average of a period in which none was taken. */
+const FAILED = -1;
+
+export class WorkerMetrics {
+  readonly #options: WorkerMetricsOptions;
+  readonly #averages: number[] = [];
+  #samples: number[] = [];
+  #gauge: CpuGauge | undefined;
+  #eventLoop: () => number = () => 0;
+  #cancel: () => void = () => undefined;
+  #stopped = false;
+
+  constructor(options: WorkerMetricsOptions) {
+    this.#options = options;
+  }
+
+  /** Finds out what can be measured here, then samples until `stop`. Without anything to measure it stays silent. */
+  async start(): Promise<void> {
+    const { clock, logger, findGauge = () => findCpuGauge(systemCpuSources(clock)) } = this.#options;
+    this.#gauge = await findGauge();
+    if (this.#gauge === undefined)
+      logger.info({}, 'no CPU figure here: the leader judges this worker by its throughput');
+    else {
+      this.#eventLoop = this.#options.eventLoop ?? eventLoopUtilization();
+      this.#plan();
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  /** What the next row says: one more average, over the samples since the last report. */
+  report(): Utilization {
+    if (this.#gauge === undefined) return NOTHING_MEASURED;
+    const good = this.#samples.filter((sample) => sample !== FAILED);
+    const isFailing = good.length === 0 && this.#samples.length > 0;
+    if (this.#samples.length > 0) {
+      const mean = good.reduce((sum, sample) => sum + sample, 0) / Math.max(1, good.length);
+      this.#averages.push(isFailing ? FAILED : Math.round(mean * 1e6) / 1e6);
+      this.#averages.splice(0, this.#averages.length - MAX_AVERAGES);
+      this.#samples = [];
+    }
+    // A row with a limit and no figure yet is one of a worker that has just begun: as free as can be.
+    const stats = this.#averages.length === 0 ? [0] : [...this.#averages];
+    return { stats: { C: stats }, operatingRange: { C: [this.#options.maxUtilizationPercent] } };
+  }
+
+  #plan(): void {
+    if (this.#stopped) return;
+    const sample = (): void => void this.#sample().then(() => this.#plan());
+    this.#cancel = this.#options.clock.setTimer(sample, this.#options.sampleIntervalMs, false);
+  }
+
+  async #sample(): Promise<void> {
+    let sample: number | undefined = FAILED;
+    try {
+      const cpu = await this.#gauge?.();
+      sample = cpu === undefined ? undefined : Math.max(cpu, 100 * this.#eventLoop());
+    } catch (error) {
+      this.#options.logger.debug({ err: error }, 'the CPU could not be measured');
+    }
+    if (sample !== undefined) this.#samples.push(sample);
+    if (this.#samples.length > MAX_SAMPLES) this.#samples.shift();
+  }
+}
+
+function eventLoopUtilization(): () => number {
+  let last = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    return Number.isFinite(utilization) ? utilization : 0;
+  };
+}
