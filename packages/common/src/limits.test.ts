@@ -7,6 +7,7 @@ const sentences: Record<keyof typeof limits, [string, number]> = {
   MAX_PUT_RECORDS_BYTES: ['a PutRecords request is at most 10 MiB, partition keys included', 10_485_760],
   DEFAULT_MAX_RECORD_BYTES: ['a record is at most 1 MiB unless the stream was changed', 1_048_576],
   MAX_RECORD_BYTES: ['a stream takes records of at most 10 MiB', 10_485_760],
+  SHARD_WRITE_BURST_BYTES: ['a shard bursts up to 10 MiB for large records', 10_485_760],
   MAX_PARTITION_KEY_UNITS: ['a partition key has at most 256 characters', 256],
   MAX_STREAM_NAME_LENGTH: ['a stream name has at most 128 characters', 128],
   DEFAULT_MAX_SHARDS_PER_STREAM: ['UpdateShardCount scales a stream to at most 10000 shards', 10_000],

@@ -13,6 +13,11 @@ export const MAX_PUT_RECORDS_BYTES: number = 10 * MIB;
 export const DEFAULT_MAX_RECORD_BYTES: number = 1 * MIB;
 /** The most that MaxRecordSizeInKiB can be raised to (API_UpdateMaxRecordSize: 10240). */
 export const MAX_RECORD_BYTES: number = 10 * MIB;
+/**
+ * What one shard takes at once in records above 1 MiB, refilled by 1 MiB a second (Handle large records: "temporarily bursting
+ * beyond its sustained write throughput"; AWS's blog on 10x larger records: "bursts up to 10 MiB … a capacity tank").
+ */
+export const SHARD_WRITE_BURST_BYTES: number = 10 * MIB;
 /** A partition key, in UTF-16 units, as the Java SDK and the KPL count (API_PutRecord, PartitionKey: 1 to 256). */
 export const MAX_PARTITION_KEY_UNITS = 256;
 /** A stream name (API_CreateStream, StreamName: 1 to 128 of [a-zA-Z0-9_.-]). */

@@ -203,3 +203,65 @@ test('UpdateStreamRecordDistributionStrategy takes effect with the next record; 
     kinesis.InvalidArgumentException,
   );
 });
+
+test('records of 10 MiB: put, got, and pushed byte for byte, once MaxRecordSizeInKiB is raised', async () => {
+  const tenMiB = 10 * 1024 * 1024;
+  const Data = Buffer.alloc(tenMiB - 1, 'large');
+  const put = new kinesis.PutRecordCommand({ StreamName, PartitionKey: 'k', Data, ExplicitHashKey: '0' });
+  await expect(client.send(put)).rejects.toThrow(kinesis.InvalidArgumentException);
+  await client.send(new kinesis.UpdateMaxRecordSizeCommand({ StreamARN, MaxRecordSizeInKiB: 10_240 }));
+  const summary = await client.send(new kinesis.DescribeStreamSummaryCommand({ StreamName }));
+  expect(summary.StreamDescriptionSummary?.MaxRecordSizeInKiB).toBe(10_240);
+
+  const register = new kinesis.RegisterStreamConsumerCommand({ StreamARN, ConsumerName: 'reader' });
+  const { Consumer } = await client.send(register);
+  const ShardId = 'shardId-000000000000';
+  const subscribe = { ConsumerARN: Consumer?.ConsumerARN, ShardId, StartingPosition: { Type: 'LATEST' } } as const;
+  const { EventStream = [] } = await client.send(new kinesis.SubscribeToShardCommand(subscribe));
+  const pushed = (async (): Promise<Uint8Array | undefined> => {
+    for await (const { SubscribeToShardEvent: event } of EventStream) {
+      if (event?.Records?.[0] !== undefined) return event.Records[0].Data;
+    }
+    return undefined;
+  })();
+
+  await client.send(put);
+  await expect(client.send(put)).rejects.toThrow(kinesis.ProvisionedThroughputExceededException);
+  expect(Buffer.compare((await pushed) ?? Buffer.alloc(0), Data)).toBe(0);
+  const start = { StreamName, ShardId, ShardIteratorType: 'TRIM_HORIZON' } as const;
+  const { ShardIterator } = await client.send(new kinesis.GetShardIteratorCommand(start));
+  const { Records = [] } = await client.send(new kinesis.GetRecordsCommand({ ShardIterator }));
+  expect(Records.map((record) => Buffer.compare(record.Data ?? Buffer.alloc(0), Data))).toEqual([0]);
+});
+
+test('a PutRecords of 500 records and 10 MiB fits through the door; one byte more is an InvalidArgumentException', async () => {
+  const StreamModeDetails = { StreamMode: 'ON_DEMAND' } as const;
+  await client.send(
+    new kinesis.CreateStreamCommand({ StreamName: 'large', StreamModeDetails, MaxRecordSizeInKiB: 10_240 }),
+  );
+  // A key of 256 characters that JSON has to escape is as long on the wire as it can be.
+  const PartitionKey = '\u0001'.repeat(256);
+  const small = Array.from({ length: 499 }, () => ({
+    PartitionKey,
+    Data: Buffer.alloc(0),
+    ExplicitHashKey: '1'.repeat(38),
+  }));
+  const rest = 10 * 1024 * 1024 - 500 * 256;
+  const request = (lastBytes: number): kinesis.PutRecordsCommand =>
+    new kinesis.PutRecordsCommand({
+      StreamName: 'large',
+      Records: [...small, { PartitionKey, Data: Buffer.alloc(lastBytes), ExplicitHashKey: '2'.repeat(38) }],
+    });
+  expect((await client.send(request(rest))).Records).toHaveLength(500);
+  await expect(client.send(request(rest + 1))).rejects.toThrow(kinesis.InvalidArgumentException);
+});
+
+test('"Specify a value between 1024 and 10240 KiB …. If you specify a value that is out of this range, UpdateMaxRecordSize sends back an ValidationException"', async () => {
+  for (const MaxRecordSizeInKiB of [1023, 10_241]) {
+    await expect(
+      client.send(new kinesis.UpdateMaxRecordSizeCommand({ StreamARN, MaxRecordSizeInKiB })),
+    ).rejects.toThrow(kinesis.ValidationException);
+    const input = { StreamName: 'new', ShardCount: 1, MaxRecordSizeInKiB };
+    await expect(client.send(new kinesis.CreateStreamCommand(input))).rejects.toThrow(kinesis.ValidationException);
+  }
+});

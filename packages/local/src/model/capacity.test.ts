@@ -385,3 +385,123 @@ test('"RecordDistributionStrategy=AUTO is only supported for on-demand streams":
     });
   }
 });
+
+// ---- large records
+
+const mib = 1024 * 1024;
+
+function large(options: KinesisModelOptions = {}): KinesisModel {
+  const model = modelWith(1, options);
+  model.updateMaxRecordSize({ streamName, maxRecordBytes: 10 * mib }, t0);
+  return model;
+}
+
+/** Whether a record of so many bytes, its key included, was stored. */
+function takes(model: KinesisModel, sizeBytes: number, now: number = t0): boolean {
+  const record = { partitionKey: 'k', data: new Uint8Array(sizeBytes - 1) };
+  return model.putRecords({ streamName, records: [record] }, now)[0]?.kind === 'stored';
+}
+
+test('"The default maximum record size for existing, and newly created streams is set to 1 MiB"; it may be raised to 10 MiB, key included', () => {
+  const model = modelWith(1);
+  expect(takes(model, mib)).toBe(true);
+  expect(refusal(() => takes(model, mib + 1)).type).toBe('InvalidArgumentException');
+  model.updateMaxRecordSize({ streamName, maxRecordBytes: 10 * mib }, t0);
+  expect(refusal(() => takes(model, 10 * mib + 1)).type).toBe('InvalidArgumentException');
+  expect(takes(model, 9 * mib)).toBe(true);
+  model.updateMaxRecordSize({ streamName, maxRecordBytes: 2 * mib }, t0);
+  expect(refusal(() => takes(model, 3 * mib)).type).toBe('InvalidArgumentException');
+  const made = new KinesisModel();
+  made.createStream({ name: streamName, shardCount: 1, maxRecordBytes: 10 * mib }, t0);
+  expect(takes(made, 10 * mib)).toBe(true);
+});
+
+test('"Your stream accommodates large records by temporarily bursting …": 10 MiB at once, then 1 MiB/s on average', () => {
+  const model = large();
+  expect(takes(model, 10 * mib)).toBe(true);
+  expect(takes(model, 2 * mib)).toBe(false);
+  expect(takes(model, 2 * mib, t0 + 1999)).toBe(false);
+  expect(takes(model, 2 * mib, t0 + 2000)).toBe(true);
+  expect(takes(model, 10 * mib, t0 + 11_999)).toBe(false);
+  expect(takes(model, 10 * mib, t0 + 12_000)).toBe(true);
+});
+
+test('"After sending a large record …, the tank begins refilling immediately, allowing you to send smaller records as capacity becomes available"', () => {
+  const model = large();
+  takes(model, 10 * mib);
+  expect(takes(model, 10_000)).toBe(false);
+  expect(takes(model, 10_000, t0 + 10)).toBe(true);
+  expect(takes(model, 10_000, t0 + 10)).toBe(false);
+});
+
+test('"each shard continues to process baseline traffic while leveraging its burst capacity to handle these larger payloads"', () => {
+  const model = large();
+  // Half a MiB a second, and every tenth second a record of 5 MiB: 1 MiB/s altogether.
+  for (let second = 0; second < 100; second++) {
+    const now = t0 + second * 1000;
+    expect(takes(model, mib / 2, now)).toBe(true);
+    if (second % 10 === 5) expect(takes(model, 5 * mib, now)).toBe(true);
+  }
+});
+
+test('small records have no burst: "individual shard throughput limit of 1 MB/s for writes … remain[s] unchanged"', () => {
+  for (const model of [modelWith(1), large()]) {
+    expect(takes(model, mib)).toBe(true);
+    expect(takes(model, 100)).toBe(false);
+  }
+  const model = large();
+  // What small records took is gone from the tank as well.
+  takes(model, mib);
+  expect(takes(model, 10 * mib)).toBe(false);
+  expect(takes(model, 9 * mib)).toBe(true);
+});
+
+test('a large record counts as one of the 1,000 records a second', () => {
+  const model = large();
+  model.putRecords({ streamName, records: Array(500).fill({ partitionKey: 'k', data }) }, t0);
+  model.putRecords({ streamName, records: Array(500).fill({ partitionKey: 'k', data }) }, t0);
+  expect(takes(model, 2 * mib)).toBe(false);
+});
+
+test('PutRecords: "Each record in the request can be as large as 10 MiB, up to a limit of 10 MiB for the entire request, including partition keys"', () => {
+  const model = new KinesisModel();
+  model.createStream({ name: streamName, mode: 'ON_DEMAND', maxRecordBytes: 10 * mib }, t0);
+  const records = [5, 4].map((size) => ({ partitionKey: `key ${size}`, data: new Uint8Array(size * mib) }));
+  expect(model.putRecords({ streamName, records }, t0).map(({ kind }) => kind)).toEqual(['stored', 'stored']);
+  const over = [...records, { partitionKey: 'k', data: new Uint8Array(mib - 10) }];
+  expect(refusal(() => model.putRecords({ streamName, records: over }, t0)).type).toBe('InvalidArgumentException');
+});
+
+test('GetRecords gives at least one record, though it be 10 MiB; "subsequent calls made within the next 5 seconds throw ProvisionedThroughputExceededException"', () => {
+  const model = large({ limits: true });
+  takes(model, 10 * mib);
+  takes(model, 10 * mib, t0 + 10_000);
+  const position = { kind: 'TRIM_HORIZON' } as const;
+  const now = t0 + 20_000;
+  let shardIterator = model.getShardIterator({ streamName, shardId: 'shardId-000000000000', position }, now);
+  for (const atMs of [now, now + 5000]) {
+    const read = model.getRecords({ shardIterator }, atMs);
+    expect(read.records.map(({ sizeBytes }) => sizeBytes)).toEqual([10 * mib]);
+    shardIterator = read.nextShardIterator ?? '';
+    expect(refusal(() => model.getRecords({ shardIterator }, atMs + 4999)).type).toBe(
+      'ProvisionedThroughputExceededException',
+    );
+  }
+});
+
+test('a subscription gets 10 MiB in one event, and then 2 MiB/s on average', () => {
+  const model = large();
+  takes(model, 10 * mib);
+  takes(model, 10 * mib, t0 + 10_000);
+  model.registerConsumer({ streamName, consumerName: 'c' }, t0);
+  const position = { kind: 'TRIM_HORIZON' } as const;
+  const request = { streamName, consumerName: 'c', shardId: 'shardId-000000000000', position };
+  const subscription = model.subscribeToShard(request, t0 + 20_000);
+  const sizes = (now: number): number[] | string => {
+    const event = subscription.poll(now);
+    return event.kind === 'records' ? event.records.map(({ sizeBytes }) => sizeBytes) : event.kind;
+  };
+  expect(sizes(t0 + 20_000)).toEqual([10 * mib]);
+  expect(sizes(t0 + 23_999)).toBe('throttled');
+  expect(sizes(t0 + 24_000)).toEqual([10 * mib]);
+});

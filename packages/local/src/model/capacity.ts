@@ -1,6 +1,7 @@
 // What decides how much a stream takes: its settings, and who may change them by how much and how often. A change is refused
 // with AWS's error, or noted in the stream and returned as what the stream is to become; making it is the stream's matter.
 import {
+  DEFAULT_MAX_RECORD_BYTES,
   DEFAULT_MAX_SHARDS_PER_STREAM,
   MAX_SHARD_COUNT_UPDATES_PER_DAY,
   MAX_STREAM_MODE_UPDATES_PER_DAY,
@@ -18,6 +19,8 @@ export type RecordDistributionStrategy = 'AUTO' | 'USER_PARTITION_KEY';
 export interface StreamCapacity {
   readonly mode: StreamMode;
   readonly recordDistributionStrategy: RecordDistributionStrategy;
+  /** Data and partition key of one record (MaxRecordSizeInKiB, 1,024 to 10,240). */
+  readonly maxRecordBytes: number;
   /** When UpdateShardCount was called, ms since 1970; those of the last 24 hours count. */
   readonly shardCountUpdatesMs: readonly number[];
   /** When UpdateStreamMode changed the mode, likewise. */
@@ -43,6 +46,8 @@ export interface CapacityRequest {
   readonly mode?: StreamMode | undefined;
   /** Default USER_PARTITION_KEY; only on-demand streams may have AUTO. */
   readonly recordDistributionStrategy?: RecordDistributionStrategy | undefined;
+  /** Default 1 MiB. */
+  readonly maxRecordBytes?: number | undefined;
 }
 
 /**
@@ -51,14 +56,18 @@ export interface CapacityRequest {
  */
 export function initialCapacity(
   streamName: string,
-  { mode = 'PROVISIONED', recordDistributionStrategy = 'USER_PARTITION_KEY' }: CapacityRequest,
+  {
+    mode = 'PROVISIONED',
+    recordDistributionStrategy = 'USER_PARTITION_KEY',
+    maxRecordBytes = DEFAULT_MAX_RECORD_BYTES,
+  }: CapacityRequest,
   shardCount: number,
   account: Account,
 ): StreamCapacity {
   if (mode === 'PROVISIONED') refuseAuto(streamName, recordDistributionStrategy);
   if (mode === 'ON_DEMAND') refuseOverOnDemandLimit(account);
   else refuseOverShardLimit(account, shardCount);
-  return { mode, recordDistributionStrategy, shardCountUpdatesMs: [], modeUpdatesMs: [] };
+  return { mode, recordDistributionStrategy, maxRecordBytes, shardCountUpdatesMs: [], modeUpdatesMs: [] };
 }
 
 /**

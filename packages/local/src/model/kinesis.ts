@@ -373,6 +373,16 @@ export class KinesisModel {
     this.#tell(stream);
   }
 
+  /** Sets how large the records to come may be, data and partition key together. @throws ResourceInUseException */
+  updateMaxRecordSize(
+    { streamName, maxRecordBytes }: { streamName: string; maxRecordBytes: number },
+    now: number,
+  ): void {
+    const stream = this.#activeStream(streamName, now);
+    stream.capacity = { ...stream.capacity, maxRecordBytes };
+    this.#tell(stream);
+  }
+
   /**
    * What AWS does to an on-demand stream by itself when its traffic changes, here at once and to any number of even shards.
    * @throws ResourceInUseException, InvalidArgumentException in provisioned mode

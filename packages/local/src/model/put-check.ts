@@ -1,6 +1,5 @@
 // What one PutRecords request may hold, whatever the shards' rates are. Either all of it passes or nothing is stored.
 import {
-  DEFAULT_MAX_RECORD_BYTES,
   type HashKey,
   MAX_PARTITION_KEY_UNITS,
   MAX_PUT_RECORDS_BYTES,
@@ -24,6 +23,7 @@ export interface RecordToPut {
  */
 export function checkedSizes(records: readonly RecordToPut[], capacity: StreamCapacity): number[] {
   checkLength('records', records.length, MAX_RECORDS_PER_PUT_RECORDS);
+  const { maxRecordBytes } = capacity;
   let totalBytes = 0;
   const sizes = records.map(({ partitionKey, data }, index) => {
     if (partitionKey === undefined) refuseWithoutKey(`records.${index + 1}.member.partitionKey`, capacity);
@@ -31,10 +31,10 @@ export function checkedSizes(records: readonly RecordToPut[], capacity: StreamCa
       checkLength(`records.${index + 1}.member.partitionKey`, partitionKey.length, MAX_PARTITION_KEY_UNITS);
     }
     const sizeBytes = data.byteLength + (partitionKey === undefined ? 0 : Buffer.byteLength(partitionKey));
-    if (sizeBytes > DEFAULT_MAX_RECORD_BYTES) {
+    if (sizeBytes > maxRecordBytes) {
       throw new KinesisError(
         'InvalidArgumentException',
-        `Record ${index + 1} has ${sizeBytes} bytes of data and partition key, more than the ${DEFAULT_MAX_RECORD_BYTES} that the stream allows.`,
+        `Record ${index + 1} has ${sizeBytes} bytes of data and partition key, more than the ${maxRecordBytes} that the stream allows.`,
       );
     }
     totalBytes += sizeBytes;

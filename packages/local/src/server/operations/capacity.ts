@@ -1,7 +1,14 @@
-// UpdateShardCount, UpdateStreamMode, UpdateStreamRecordDistributionStrategy: how much a stream takes, and where.
+// UpdateShardCount, UpdateStreamMode, UpdateStreamRecordDistributionStrategy, UpdateMaxRecordSize: how much a stream takes, and where.
 import { streamArn, streamNameOf, streamNameOfArn } from '../caller.ts';
 import { integer, oneOf, required } from '../input-check.ts';
-import { recordDistributionStrategy, streamAddress, streamArnText, streamId, streamModeDetails } from './members.ts';
+import {
+  maxRecordSizeInKiB,
+  recordDistributionStrategy,
+  streamAddress,
+  streamArnText,
+  streamId,
+  streamModeDetails,
+} from './members.ts';
 import { empty, members, type OperationTable, operation } from './operation.ts';
 
 const updateShardCount = operation(
@@ -43,8 +50,18 @@ const updateRecordDistributionStrategy = operation(
   },
 );
 
+const updateMaxRecordSize = operation(
+  { StreamARN: required(streamArnText), StreamId: streamId, MaxRecordSizeInKiB: required(maxRecordSizeInKiB) },
+  ({ StreamARN, MaxRecordSizeInKiB }, { model, now }) => {
+    const maxRecordBytes = MaxRecordSizeInKiB * 1024;
+    model.updateMaxRecordSize({ streamName: streamNameOfArn(StreamARN), maxRecordBytes }, now);
+    return empty;
+  },
+);
+
 export const capacityOperations: OperationTable = {
   UpdateShardCount: updateShardCount,
   UpdateStreamMode: updateStreamMode,
   UpdateStreamRecordDistributionStrategy: updateRecordDistributionStrategy,
+  UpdateMaxRecordSize: updateMaxRecordSize,
 };

@@ -1,6 +1,12 @@
 // The members that several operations share, with the ranges and patterns of the Kinesis API reference, and the shapes that
 // several answers share.
-import { type HashKey, MAX_HASH_KEY, MAX_STREAM_NAME_LENGTH } from '@shardline/common';
+import {
+  DEFAULT_MAX_RECORD_BYTES,
+  type HashKey,
+  MAX_HASH_KEY,
+  MAX_RECORD_BYTES,
+  MAX_STREAM_NAME_LENGTH,
+} from '@shardline/common';
 import {
   KinesisError,
   type RecordDistributionStrategy,
@@ -11,6 +17,7 @@ import {
 } from '../../model/index.ts';
 import {
   type Check,
+  integer,
   type OptionalMember,
   oneOf,
   optional,
@@ -66,6 +73,11 @@ export const streamModeDetails: Check<{ readonly StreamMode: StreamMode }> = str
 });
 
 export const recordDistributionStrategy: Check<RecordDistributionStrategy> = oneOf('AUTO', 'USER_PARTITION_KEY');
+
+export const maxRecordSizeInKiB: Check<number> = integer({
+  min: DEFAULT_MAX_RECORD_BYTES / 1024,
+  max: MAX_RECORD_BYTES / 1024,
+});
 
 /** Every operation on a stream takes its name or its ARN. */
 export const streamAddress: {

@@ -1,11 +1,11 @@
 // CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, Increase- and DecreaseStreamRetentionPeriod.
-import { DEFAULT_MAX_RECORD_BYTES } from '@shardline/common';
 import { KinesisError, type Stream } from '../../model/index.ts';
 import { withTags } from '../../model/tags.ts';
 import { type Caller, streamArn, streamNameOf, whereIs } from '../caller.ts';
 import { boolean, integer, optional, required } from '../input-check.ts';
 import { Timestamp, type WireObject } from '../wire-format.ts';
 import {
+  maxRecordSizeInKiB,
   nextToken,
   recordDistributionStrategy,
   shardId,
@@ -26,17 +26,22 @@ const createStream = operation(
     ShardCount: optional(integer({ min: 1, max: 1_000_000 })),
     StreamModeDetails: optional(streamModeDetails),
     RecordDistributionStrategy: optional(recordDistributionStrategy),
+    MaxRecordSizeInKiB: optional(maxRecordSizeInKiB),
     Tags: optional(tagMap),
   },
   (input, { model, now, caller }) => {
-    const { StreamName, ShardCount, StreamModeDetails, RecordDistributionStrategy, Tags = {} } = input;
+    const { StreamName, ShardCount, StreamModeDetails, MaxRecordSizeInKiB, Tags = {} } = input;
     const mode = StreamModeDetails?.StreamMode ?? 'PROVISIONED';
     if ((mode === 'PROVISIONED') !== (ShardCount !== undefined)) {
       const rule = mode === 'PROVISIONED' ? 'must be specified' : 'must not be specified';
       throw new KinesisError('ValidationException', `ShardCount ${rule} for a stream in ${mode} mode.`);
     }
     const settings = { tags: withTags({}, Tags, whereIs(caller, { streamName: StreamName })) };
-    const capacity = { mode, recordDistributionStrategy: RecordDistributionStrategy };
+    const capacity = {
+      mode,
+      recordDistributionStrategy: input.RecordDistributionStrategy,
+      maxRecordBytes: MaxRecordSizeInKiB === undefined ? undefined : MaxRecordSizeInKiB * 1024,
+    };
     model.createStream({ name: StreamName, shardCount: ShardCount, settings, ...capacity }, now);
     return empty;
   },
@@ -76,7 +81,7 @@ const describeStreamSummary = operation({ ...streamAddress }, (input, { model, n
       ConsumerCount: stream.consumers.size,
       OpenShardCount: stream.status === 'CREATING' ? 0 : stream.openShards.length,
       RecordDistributionStrategy: stream.mode === 'ON_DEMAND' ? stream.capacity.recordDistributionStrategy : undefined,
-      MaxRecordSizeInKiB: DEFAULT_MAX_RECORD_BYTES / 1024,
+      MaxRecordSizeInKiB: stream.capacity.maxRecordBytes / 1024,
     },
   });
 });
