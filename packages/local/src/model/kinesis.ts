@@ -429,7 +429,7 @@ export class KinesisModel {
         return this.#refused('ProvisionedThroughputExceededException', shard, streamName);
       }
       if (!touched.has(shard)) touched.set(shard, shard.log.nextCounter);
-      const { sequenceNumber } = shard.append(record.partitionKey, record.data, sizeBytes, now);
+      const sequenceNumber = shard.append(record.partitionKey, record.data, sizeBytes, now);
       return { kind: 'stored', shardId: shard.id, sequenceNumber };
     });
     this.#tellAppended(stream, touched);

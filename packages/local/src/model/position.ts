@@ -54,14 +54,15 @@ export function readShard(shard: Shard, counter: number, maxCount: number, maxBy
   const from = Math.max(counter, log.firstCounter);
   const { records, sizeBytes } = log.read(from, maxCount, maxBytes);
   const nextCounter = from + records.length;
-  const unread = log.at(nextCounter);
+  const unreadMs = log.arrivalMsAt(nextCounter);
   return {
     records,
     sizeBytes,
     nextCounter,
     // Behind by at least 1 ms while a record is left: 0 means "caught up" (GetRecords, MillisBehindLatest).
-    millisBehindLatest: unread === undefined ? 0 : Math.max(1, Math.floor(now - (records.at(-1) ?? unread).arrivalMs)),
-    childShards: end !== undefined && unread === undefined ? end.childShards : [],
+    millisBehindLatest:
+      unreadMs === undefined ? 0 : Math.max(1, Math.floor(now - (records.at(-1)?.arrivalMs ?? unreadMs))),
+    childShards: end !== undefined && unreadMs === undefined ? end.childShards : [],
   };
 }
 

@@ -1,6 +1,10 @@
 // The records of one shard in the order they came, without gaps: record `counter` stands at `counter - firstCounter`, so any
 // position is found in constant time. Trimming moves `firstCounter` on; what is trimmed never comes back.
-import type { SequenceNumber } from '@shardline/common';
+// Kept in columns, and made into objects when they are read: an object a record, its view of the data and its sequence number
+// would take three times the room and most of the time of a garbage collection. The number is not kept at all: the counter and
+// the second of arrival say it.
+import { invariant, type SequenceNumber } from '@shardline/common';
+import { SEQUENCE_STEP, sequenceNumberAt } from './sequence.ts';
 
 /** A Kinesis record as the shard holds it. `data` is the caller's own memory: nobody may change it. */
 export interface StoredRecord {
@@ -14,19 +18,32 @@ export interface StoredRecord {
   readonly sizeBytes: number;
 }
 
+/** Stands where a trimmed record's memory was, so that it can be freed before its column is cut. */
+const NO_MEMORY = new ArrayBuffer(0);
+
 export class RecordLog {
-  #records: StoredRecord[] = [];
-  /** How many entries at the front of the array are trimmed; they are cut off in bulk. */
+  readonly #sequenceBase: bigint;
+  #partitionKeys: (string | undefined)[] = [];
+  /** The memory that the data lies in, maybe with that of other records, and where. */
+  #memories: ArrayBufferLike[] = [];
+  #dataOffsets: number[] = [];
+  #dataLengths: number[] = [];
+  #arrivalsMs: number[] = [];
+  #sizesBytes: number[] = [];
+  /** How many entries at the front of the columns are trimmed; they are cut off in bulk. */
   #head = 0;
-  #firstCounter = 1;
+  #firstCounter: number;
   #sizeBytes = 0;
 
-  /** A log that begins at `firstCounter` and holds these records. */
-  static restored(firstCounter: number, records: readonly StoredRecord[]): RecordLog {
-    const log = new RecordLog();
-    log.#firstCounter = firstCounter;
-    for (const record of records) log.append(record);
-    return log;
+  /** `sequenceBase` is what the shard's numbers have in common; the records, if any, begin at `firstCounter`. */
+  constructor(sequenceBase: bigint, firstCounter = 1, records: readonly StoredRecord[] = []) {
+    this.#sequenceBase = sequenceBase;
+    this.#firstCounter = firstCounter;
+    for (const { sequenceNumber, partitionKey, data, arrivalMs, sizeBytes } of records) {
+      const counter = this.nextCounter;
+      this.append(partitionKey, data, sizeBytes, arrivalMs);
+      invariant(this.at(counter)?.sequenceNumber === sequenceNumber, `record ${counter} has the number it was given`);
+    }
   }
 
   /** The counter of the oldest record held, or of the next one when there is none. */
@@ -36,7 +53,7 @@ export class RecordLog {
 
   /** The counter that the next record gets. */
   get nextCounter(): number {
-    return this.#firstCounter + this.#records.length - this.#head;
+    return this.#firstCounter + this.#partitionKeys.length - this.#head;
   }
 
   get sizeBytes(): number {
@@ -44,47 +61,58 @@ export class RecordLog {
   }
 
   at(counter: number): StoredRecord | undefined {
-    return counter < this.#firstCounter ? undefined : this.#records[counter - this.#firstCounter + this.#head];
+    return this.#records(counter, counter + 1)[0];
   }
 
-  append(record: StoredRecord): void {
-    this.#records.push(record);
-    this.#sizeBytes += record.sizeBytes;
+  /** Undefined when there is no such record. */
+  arrivalMsAt(counter: number): number | undefined {
+    return counter < this.#firstCounter ? undefined : this.#arrivalsMs[this.#indexOf(counter)];
+  }
+
+  /** `arrivalMs` may not be before the last record's. */
+  append(partitionKey: string | undefined, data: Uint8Array, sizeBytes: number, arrivalMs: number): void {
+    this.#partitionKeys.push(partitionKey);
+    this.#memories.push(data.buffer);
+    this.#dataOffsets.push(data.byteOffset);
+    this.#dataLengths.push(data.byteLength);
+    this.#arrivalsMs.push(arrivalMs);
+    this.#sizesBytes.push(sizeBytes);
+    this.#sizeBytes += sizeBytes;
   }
 
   /** All from `counter` on. */
   from(counter: number): readonly StoredRecord[] {
-    return this.#records.slice(Math.max(0, counter - this.#firstCounter) + this.#head);
+    return this.#records(counter, this.nextCounter);
   }
 
   /** Drops the records from `counter` on: they were never there. */
   takeBack(counter: number): void {
-    const kept = counter - this.#firstCounter + this.#head;
-    for (let at = kept; at < this.#records.length; at++) this.#sizeBytes -= this.#records[at]?.sizeBytes ?? 0;
-    this.#records.length = kept;
+    const kept = this.#indexOf(counter);
+    for (let at = kept; at < this.#sizesBytes.length; at++) this.#sizeBytes -= this.#sizesBytes[at] ?? 0;
+    for (const column of this.#columns()) column.length = kept;
   }
 
   /** From `counter` on: at most `maxCount` records and `maxBytes`, yet at least one if there is one. */
   read(counter: number, maxCount: number, maxBytes: number): { records: StoredRecord[]; sizeBytes: number } {
-    const from = Math.max(counter, this.#firstCounter) - this.#firstCounter + this.#head;
-    const limit = Math.min(this.#records.length, from + maxCount);
+    const from = Math.max(counter, this.#firstCounter);
+    const limit = Math.min(this.nextCounter, from + maxCount);
     let sizeBytes = 0;
     let end = from;
     for (; end < limit; end++) {
-      const size = this.#records[end]?.sizeBytes ?? 0;
+      const size = this.#sizesBytes[this.#indexOf(end)] ?? 0;
       if (end > from && sizeBytes + size > maxBytes) break;
       sizeBytes += size;
     }
-    return { records: this.#records.slice(from, end), sizeBytes };
+    return { records: this.#records(from, end), sizeBytes };
   }
 
   /** The first record that arrived at `timestampMs` or later; `nextCounter` when there is none. */
   firstAtOrAfter(timestampMs: number): number {
     let low = this.#head;
-    let high = this.#records.length;
+    let high = this.#arrivalsMs.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#records[middle]?.arrivalMs ?? 0) < timestampMs) low = middle + 1;
+      if ((this.#arrivalsMs[middle] ?? 0) < timestampMs) low = middle + 1;
       else high = middle;
     }
     return low - this.#head + this.#firstCounter;
@@ -92,17 +120,57 @@ export class RecordLog {
 
   /** Drops what arrived before `horizonMs`, and the oldest beyond `maxBytes`. */
   trim(horizonMs: number, maxBytes: number): void {
-    let oldest = this.#records[this.#head];
-    while (oldest !== undefined && (oldest.arrivalMs < horizonMs || this.#sizeBytes > maxBytes)) {
-      this.#sizeBytes -= oldest.sizeBytes;
+    const { length } = this.#arrivalsMs;
+    while (this.#head < length && ((this.#arrivalsMs[this.#head] ?? 0) < horizonMs || this.#sizeBytes > maxBytes)) {
+      this.#sizeBytes -= this.#sizesBytes[this.#head] ?? 0;
+      this.#partitionKeys[this.#head] = undefined;
+      this.#memories[this.#head] = NO_MEMORY;
       this.#head++;
       this.#firstCounter++;
-      oldest = this.#records[this.#head];
     }
-    // Cut the array when at least half of it is dead: each record is moved at most once on average.
-    if (this.#head > 64 && this.#head * 2 > this.#records.length) {
-      this.#records = this.#records.slice(this.#head);
+    // Cut the columns when at least half of them is dead: each entry is moved at most once on average.
+    if (this.#head > 64 && this.#head * 2 > length) {
+      for (const column of this.#columns()) column.splice(0, this.#head);
       this.#head = 0;
     }
+  }
+
+  #columns(): unknown[][] {
+    return [
+      this.#partitionKeys,
+      this.#memories,
+      this.#dataOffsets,
+      this.#dataLengths,
+      this.#arrivalsMs,
+      this.#sizesBytes,
+    ];
+  }
+
+  #indexOf(counter: number): number {
+    return counter - this.#firstCounter + this.#head;
+  }
+
+  /** Those there are of `from` up to, but not including, `end`. */
+  #records(from: number, end: number): StoredRecord[] {
+    const records: StoredRecord[] = [];
+    const first = Math.max(from, this.#firstCounter);
+    let second = Number.NaN;
+    let sequenceNumber = 0n;
+    for (let counter = first, last = Math.min(end, this.nextCounter); counter < last; counter++) {
+      const index = this.#indexOf(counter);
+      const arrivalMs = this.#arrivalsMs[index] ?? 0;
+      const arrivalSecond = Math.max(0, Math.floor(arrivalMs / 1000));
+      if (arrivalSecond === second) sequenceNumber += SEQUENCE_STEP;
+      else sequenceNumber = sequenceNumberAt(this.#sequenceBase, counter, arrivalSecond);
+      second = arrivalSecond;
+      records.push({
+        sequenceNumber: sequenceNumber as SequenceNumber,
+        partitionKey: this.#partitionKeys[index],
+        data: new Uint8Array(this.#memories[index] ?? NO_MEMORY, this.#dataOffsets[index], this.#dataLengths[index]),
+        arrivalMs,
+        sizeBytes: this.#sizesBytes[index] ?? 0,
+      });
+    }
+    return records;
   }
 }

@@ -74,11 +74,12 @@ export class Shard {
   #second: number;
   #lastArrivalMs: number;
 
-  constructor(origin: ShardOrigin, log: RecordLog = new RecordLog()) {
+  /** Empty, unless `records` were kept of an earlier one, from its `firstCounter` on. */
+  constructor(origin: ShardOrigin, firstCounter?: number, records?: readonly StoredRecord[]) {
     this.id = shardIdOf(origin.number);
     this.origin = origin;
-    this.log = log;
     this.#base = sequenceBase(origin.epoch, origin.number);
+    this.log = new RecordLog(this.#base, firstCounter, records);
     this.#second = Math.max(0, Math.floor(origin.createdMs / 1000));
     this.#lastArrivalMs = origin.createdMs;
     this.startingSequenceNumber = sequenceNumberAt(this.#base, 0, this.#second);
@@ -87,7 +88,7 @@ export class Shard {
 
   /** The shard of which `state` was taken, with the records from its `firstCounter` on. More than the state knew may be there. */
   static restored(state: ShardState, records: readonly StoredRecord[]): Shard {
-    const shard = new Shard(state.origin, RecordLog.restored(state.firstCounter, records));
+    const shard = new Shard(state.origin, state.firstCounter, records);
     invariant(shard.log.nextCounter >= state.nextCounter, `${shard.id} has all of its records`);
     const last = records.at(-1);
     shard.#second = Math.max(state.second, last === undefined ? 0 : secondOf(last.sequenceNumber));
@@ -120,8 +121,8 @@ export class Shard {
     return this.#end === undefined;
   }
 
-  /** Stores a record that arrived at `now`. Keeps `data`, does not copy it. Watchers are the caller's to wake. */
-  append(partitionKey: string | undefined, data: Uint8Array, sizeBytes: number, now: number): StoredRecord {
+  /** Stores a record that arrived at `now`, and numbers it. Keeps `data`, does not copy it. Watchers are the caller's to wake. */
+  append(partitionKey: string | undefined, data: Uint8Array, sizeBytes: number, now: number): SequenceNumber {
     // A clock that steps back must not make arrival times decrease: AT_TIMESTAMP searches them.
     const arrivalMs = Math.max(now, this.#lastArrivalMs);
     this.#lastArrivalMs = arrivalMs;
@@ -132,9 +133,8 @@ export class Shard {
     }
     const sequenceNumber = this.#next as SequenceNumber;
     this.#next += SEQUENCE_STEP;
-    const record: StoredRecord = { sequenceNumber, partitionKey, data, arrivalMs, sizeBytes };
-    this.log.append(record);
-    return record;
+    this.log.append(partitionKey, data, sizeBytes, arrivalMs);
+    return sequenceNumber;
   }
 
   /** Undoes the appends from `counter` on, which nobody has seen: the same numbers are given again. */
