@@ -9,18 +9,19 @@ const project = (name: string, include: string[], more: object = {}) => ({
 /** What only AWS's own DynamoDB Local does. */
 const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
 const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
-/** A Java KCL needs up to 45 s to its first record, and Maven a minute on a new machine. */
-const patient = { ...withDynamoDBLocal, testTimeout: 200_000, hookTimeout: 300_000 };
+/** A Java KCL needs up to 50 s to its first record, and Maven a minute on a new machine. */
+const patient = { testTimeout: 200_000, hookTimeout: 300_000 };
 
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      project('unit', ['packages/*/src/**/*.test.ts']),
+      project('unit', ['packages/*/src/**/*.test.ts', 'interop/kcl/history.test.ts']),
       project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], { exclude: [onDynamoDBLocal] }),
       project('tidy', ['tools/**/*.test.ts']),
       project('dynamodb-local', ['packages/consumer/test/*lease-table*.test.ts', onDynamoDBLocal], withDynamoDBLocal),
-      project('java-kcl-polling', ['interop/kcl/polling.test.ts'], patient),
-      project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], patient),
+      project('java-kcl-polling', ['interop/kcl/polling.test.ts'], { ...withDynamoDBLocal, ...patient }),
+      project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], { ...withDynamoDBLocal, ...patient }),
+      project('native-kpl', ['interop/kpl/kpl.test.ts'], patient),
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },

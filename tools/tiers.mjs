@@ -208,4 +208,14 @@ export const tiers = [
     programs: ['java', 'mvn'],
     timeoutMs: 8 * minuteMs,
   },
+  {
+    name: 'native-kpl',
+    group: 'more',
+    what: 'the native KPL 1.1.1 puts over TLS: aggregated and not, through a split, against the limits, without keys',
+    command: [...vitest, '--project', 'native-kpl'],
+    counts: 'vitest',
+    needs: ['build'],
+    programs: ['java', 'mvn'],
+    timeoutMs: 8 * minuteMs,
+  },
 ];

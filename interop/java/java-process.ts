@@ -67,6 +67,11 @@ export class JavaProcess {
     throw new Error(`${this.#name} ended with ${code ?? 'a signal'}:\n${this.#stderr}`);
   }
 
+  /** Writes a line to its standard input. */
+  order(line: string): void {
+    this.#child.stdin?.write(`${line}\n`);
+  }
+
   /** SIGTERM, which asks for an orderly end. @returns the exit code, undefined when it ended by a signal. */
   terminate(): Promise<number | undefined> {
     this.#child.kill('SIGTERM');

@@ -3,11 +3,18 @@
 // their children began. Records may come again (the KCL promises at least once, and a put that was tried again may have left two
 // copies), but no others.
 import type { PutRecord } from './feed.ts';
-import type { KclRecord, KclWorker } from './kcl-worker.ts';
+import type { KclOtherEvent, KclRecord } from './kcl-worker.ts';
 
 export interface ShardOrigin {
   readonly id: string;
   readonly parentIds: readonly string[];
+}
+
+/** What one worker said. */
+export interface WorkerHistory {
+  readonly workerId: string;
+  readonly events: readonly KclOtherEvent[];
+  readonly records: readonly KclRecord[];
 }
 
 /** Enough to see what is wrong. */
@@ -15,7 +22,7 @@ const SHOWN = 20;
 
 export function faultsOf(
   put: readonly PutRecord[],
-  workers: readonly KclWorker[],
+  workers: readonly WorkerHistory[],
   shards: readonly ShardOrigin[],
 ): string[] {
   const records = workers.flatMap((worker) => worker.records).sort((a, b) => a.at - b.at);
@@ -67,7 +74,7 @@ function outOfKeyOrder(records: readonly KclRecord[]): string[] {
   return faults;
 }
 
-function outOfShardOrder({ workerId, events, records }: KclWorker): string[] {
+function outOfShardOrder({ workerId, events, records }: WorkerHistory): string[] {
   const faults: string[] = [];
   for (const shard of new Set(records.map((record) => record.shard))) {
     const begins = events.filter((event) => event.event === 'init' && event.shard === shard).map(({ at }) => at);
@@ -88,7 +95,7 @@ function compare(a: KclRecord, b: KclRecord): number {
   return x === y ? a.sub - b.sub : x < y ? -1 : 1;
 }
 
-function beforeParents(shards: readonly ShardOrigin[], workers: readonly KclWorker[]): string[] {
+function beforeParents(shards: readonly ShardOrigin[], workers: readonly WorkerHistory[]): string[] {
   const events = workers.flatMap((worker) => worker.events).sort((a, b) => a.at - b.at);
   const firstAt = (kind: 'init' | 'shardEnded', shard: string): number =>
     events.find((event) => event.event === kind && event.shard === shard)?.at ?? Number.POSITIVE_INFINITY;
