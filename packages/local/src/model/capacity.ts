@@ -38,6 +38,14 @@ export interface Account {
   readonly streams: Iterable<Stream>;
 }
 
+/** How much of its limits an account uses (Kinesis API, DescribeLimits). */
+export interface AccountUsage {
+  readonly shardLimit: number;
+  readonly openShardCount: number;
+  readonly onDemandStreamLimit: number;
+  readonly onDemandStreamCount: number;
+}
+
 const DAY_MS = 24 * 3_600_000;
 
 /** What a new stream may be given. */
@@ -162,6 +170,16 @@ export function refuseProvisioned(stream: Stream, account: Account): void {
     'InvalidArgumentException',
     `Request is invalid. Stream ${stream.name} under account ${account.accountId} is in Provisioned mode.`,
   );
+}
+
+export function usageOf({ shardLimit, onDemandStreamLimit, streams }: Account): AccountUsage {
+  let openShardCount = 0;
+  let onDemandStreamCount = 0;
+  for (const { mode, openShards } of streams) {
+    openShardCount += openShards.length;
+    if (mode === 'ON_DEMAND') onDemandStreamCount++;
+  }
+  return { shardLimit, openShardCount, onDemandStreamLimit, onDemandStreamCount };
 }
 
 /** On-demand streams may have any number of shards. @throws KinesisError LimitExceededException */

@@ -17,7 +17,14 @@ import {
   type SequenceNumber,
 } from '@shardline/common';
 import {
+  type AccountSettings,
+  commitmentStatus,
+  MAX_CONSUMERS_PER_ADVANTAGE_STREAM,
+  NEW_ACCOUNT_SETTINGS,
+} from './account-settings.ts';
+import {
   type Account,
+  type AccountUsage,
   type CapacityRequest,
   evenSteps,
   initialCapacity,
@@ -29,6 +36,7 @@ import {
   type StreamMode,
   setDistribution,
   shardCountChange,
+  usageOf,
 } from './capacity.ts';
 import { StreamConsumer, type Subscription } from './consumers.ts';
 import { KinesisError } from './errors.ts';
@@ -43,6 +51,7 @@ import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
 import { filterOfParts, filterParts, filterShards, type ShardFilter } from './shard-filter.ts';
 import { Stream, type StreamChange } from './stream.ts';
 import { openToken, sealToken } from './token.ts';
+import { shardsFor, type WarmThroughput } from './warm-throughput.ts';
 
 export interface KinesisModelOptions {
   /** Whether rates, and how often a stream is rescaled, are limited as on AWS. Default true. Limits of a request always hold. */
@@ -143,6 +152,7 @@ export class KinesisModel {
   readonly #journal: Journal | undefined;
   /** Streams of whose last change the journal does not know yet. Empty but after it failed. */
   readonly #untold: Set<Stream> = new Set();
+  #accountSettings: AccountSettings = NEW_ACCOUNT_SETTINGS;
   #incarnations = 0;
 
   constructor(options: KinesisModelOptions = {}) {
@@ -186,7 +196,11 @@ export class KinesisModel {
     if (this.#streams.has(name)) {
       throw new KinesisError('ResourceInUseException', `${this.#where(name)} already exists.`);
     }
-    const count = shardCount ?? (wanted.mode === 'ON_DEMAND' ? DEFAULT_ON_DEMAND_SHARDS : 1);
+    const warm = settings.warmThroughputMiBps ?? null;
+    const count =
+      warm === null
+        ? (shardCount ?? (wanted.mode === 'ON_DEMAND' ? DEFAULT_ON_DEMAND_SHARDS : 1))
+        : shardsFor(warm, wanted.mode ?? 'PROVISIONED', this.#accountSettings, now);
     const capacity = initialCapacity(name, wanted, count, this.#account);
     const identity = { name, createdMs: now, incarnation: ++this.#incarnations };
     const stream = Stream.created(identity, capacity, settings, count);
@@ -294,6 +308,21 @@ export class KinesisModel {
     this.#begin(stream, { kind: 'set', settings }, this.#options.updateStreamMs, now);
   }
 
+  /** What is set for the account. Replaced as a whole. */
+  get accountSettings(): AccountSettings {
+    return this.#accountSettings;
+  }
+
+  setAccount(change: (settings: AccountSettings) => AccountSettings): void {
+    this.#accountSettings = change(this.#accountSettings);
+  }
+
+  /** What there is of what an account may have only so much of. */
+  usage(now: number): AccountUsage {
+    this.settle(now);
+    return usageOf(this.#account);
+  }
+
   // ---- shards
 
   /** The shards that match the filter, by number, a page at a time. @throws ExpiredNextTokenException, InvalidArgumentException */
@@ -352,12 +381,38 @@ export class KinesisModel {
   }
 
   /**
-   * Switches between provisioned and on-demand; the shards stay.
-   * @throws ResourceInUseException, LimitExceededException
+   * Switches between provisioned and on-demand; the shards stay, unless a warm throughput is named.
+   * @throws ResourceInUseException, LimitExceededException, InvalidArgumentException
    */
-  updateStreamMode({ streamName, mode }: { streamName: string; mode: StreamMode }, now: number): void {
+  updateStreamMode(
+    {
+      streamName,
+      mode,
+      warmThroughputMiBps,
+    }: { streamName: string; mode: StreamMode; warmThroughputMiBps?: number | undefined },
+    now: number,
+  ): void {
     const stream = this.#activeStream(streamName, now);
-    this.#beginUpdate(stream, modeChange(stream, mode, this.#account, now), now);
+    const shardCount =
+      warmThroughputMiBps === undefined ? undefined : shardsFor(warmThroughputMiBps, mode, this.#accountSettings, now);
+    const change = modeChange(stream, mode, this.#account, now);
+    if (shardCount === undefined) this.#beginUpdate(stream, change, now);
+    else this.#warmUp(stream, warmThroughputMiBps ?? null, shardCount, now);
+  }
+
+  /**
+   * Scales an on-demand stream to so many shards that it takes that much at once.
+   * @throws ResourceInUseException, LimitExceededException, InvalidArgumentException without a commitment, or in provisioned mode
+   */
+  updateWarmThroughput(
+    { streamName, warmThroughputMiBps }: { streamName: string; warmThroughputMiBps: number },
+    now: number,
+  ): WarmThroughput {
+    const stream = this.#activeStream(streamName, now);
+    const shardCount = shardsFor(warmThroughputMiBps, stream.mode, this.#accountSettings, now);
+    const currentMiBps = stream.openShards.length;
+    this.#warmUp(stream, warmThroughputMiBps, shardCount, now);
+    return { targetMiBps: warmThroughputMiBps, currentMiBps };
   }
 
   /**
@@ -487,7 +542,7 @@ export class KinesisModel {
 
   // ---- registered consumers
 
-  /** Registers a consumer for SubscribeToShard. @throws ResourceInUseException, LimitExceededException (20 a stream) */
+  /** Registers a consumer for SubscribeToShard. @throws ResourceInUseException, LimitExceededException (20 or 50 a stream) */
   registerConsumer(
     { streamName, consumerName, settings = {} }: ConsumerAddress & { readonly settings?: Partial<ConsumerSettings> },
     now: number,
@@ -499,10 +554,14 @@ export class KinesisModel {
         `Consumer ${consumerName} under ${this.#within(streamName)} already exists.`,
       );
     }
-    if (stream.consumers.size >= DEFAULT_MAX_CONSUMERS_PER_STREAM) {
+    const maxConsumers =
+      stream.mode === 'ON_DEMAND' && commitmentStatus(this.#accountSettings, now) !== 'DISABLED'
+        ? MAX_CONSUMERS_PER_ADVANTAGE_STREAM
+        : DEFAULT_MAX_CONSUMERS_PER_STREAM;
+    if (stream.consumers.size >= maxConsumers) {
       throw new KinesisError(
         'LimitExceededException',
-        `${this.#where(streamName)} may have at most ${DEFAULT_MAX_CONSUMERS_PER_STREAM} registered consumers.`,
+        `${this.#where(streamName)} may have at most ${maxConsumers} registered consumers.`,
       );
     }
     const activeAtMs = now + this.#options.registerConsumerMs;
@@ -581,6 +640,7 @@ export class KinesisModel {
       this.#untold.add(stream);
     }
     this.#streams.clear();
+    this.#accountSettings = NEW_ACCOUNT_SETTINGS;
     this.#tellAll();
   }
 
@@ -597,6 +657,11 @@ export class KinesisModel {
 
   #beginUpdate(stream: Stream, change: StreamChange, now: number): void {
     this.#begin(stream, change, this.#options.reshardMs, now);
+  }
+
+  #warmUp(stream: Stream, warmThroughputMiBps: number | null, shardCount: number, now: number): void {
+    stream.settings = { ...stream.settings, warmThroughputMiBps };
+    this.#beginUpdate(stream, { kind: 'reshard', steps: evenSteps(stream, shardCount) }, now);
   }
 
   /** Without a key, in AUTO: "distributes records evenly across shards", and not to one that can take no more now. */

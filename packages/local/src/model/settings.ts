@@ -16,6 +16,8 @@ export interface StreamSettings extends ResourceSettings {
   readonly encryption: Encryption;
   /** In the order of SHARD_LEVEL_METRICS, each once. */
   readonly shardLevelMetrics: readonly ShardLevelMetric[];
+  /** The write throughput that an on-demand stream is kept ready for; null when nobody has said. */
+  readonly warmThroughputMiBps: number | null;
 }
 
 /** All that enhanced monitoring knows (Kinesis API, MetricsName without ALL). */
@@ -36,6 +38,7 @@ export const NEW_STREAM_SETTINGS: StreamSettings = {
   ...NEW_CONSUMER_SETTINGS,
   encryption: NOT_ENCRYPTED,
   shardLevelMetrics: [],
+  warmThroughputMiBps: null,
 };
 
 /** "The value ALL enhances every metric" (API_EnableEnhancedMonitoring). The same array when nothing changes. */

@@ -1,6 +1,7 @@
-// UpdateShardCount, UpdateStreamMode, UpdateStreamRecordDistributionStrategy, UpdateMaxRecordSize: how much a stream takes, and where.
+// UpdateShardCount, UpdateStreamMode, UpdateStreamWarmThroughput, UpdateStreamRecordDistributionStrategy, UpdateMaxRecordSize: how
+// much a stream takes, and where.
 import { streamArn, streamNameOf, streamNameOfArn } from '../caller.ts';
-import { integer, oneOf, required } from '../input-check.ts';
+import { integer, oneOf, optional, required } from '../input-check.ts';
 import {
   maxRecordSizeInKiB,
   recordDistributionStrategy,
@@ -8,6 +9,8 @@ import {
   streamArnText,
   streamId,
   streamModeDetails,
+  warmThroughput,
+  warmThroughputMembers,
 } from './members.ts';
 import { empty, members, type OperationTable, operation } from './operation.ts';
 
@@ -31,10 +34,32 @@ const updateShardCount = operation(
 );
 
 const updateStreamMode = operation(
-  { StreamARN: required(streamArnText), StreamId: streamId, StreamModeDetails: required(streamModeDetails) },
-  ({ StreamARN, StreamModeDetails }, { model, now }) => {
-    model.updateStreamMode({ streamName: streamNameOfArn(StreamARN), mode: StreamModeDetails.StreamMode }, now);
+  {
+    StreamARN: required(streamArnText),
+    StreamId: streamId,
+    StreamModeDetails: required(streamModeDetails),
+    WarmThroughputMiBps: optional(warmThroughput),
+  },
+  (
+    { StreamARN, StreamModeDetails: { StreamMode: mode }, WarmThroughputMiBps: warmThroughputMiBps },
+    { model, now },
+  ) => {
+    model.updateStreamMode({ streamName: streamNameOfArn(StreamARN), mode, warmThroughputMiBps }, now);
     return empty;
+  },
+);
+
+const updateStreamWarmThroughput = operation(
+  { ...streamAddress, WarmThroughputMiBps: required(warmThroughput) },
+  (input, { model, now, caller }) => {
+    const streamName = streamNameOf(input);
+    const { WarmThroughputMiBps: warmThroughputMiBps } = input;
+    const warm = model.updateWarmThroughput({ streamName, warmThroughputMiBps }, now);
+    return members({
+      StreamName: streamName,
+      StreamARN: streamArn(caller, streamName),
+      WarmThroughput: warmThroughputMembers(warm),
+    });
   },
 );
 
@@ -62,6 +87,7 @@ const updateMaxRecordSize = operation(
 export const capacityOperations: OperationTable = {
   UpdateShardCount: updateShardCount,
   UpdateStreamMode: updateStreamMode,
+  UpdateStreamWarmThroughput: updateStreamWarmThroughput,
   UpdateStreamRecordDistributionStrategy: updateRecordDistributionStrategy,
   UpdateMaxRecordSize: updateMaxRecordSize,
 };

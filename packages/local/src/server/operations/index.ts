@@ -1,4 +1,5 @@
 // Every operation the server knows, by the name that stands in X-Amz-Target. A new one is a new entry.
+import { accountOperations } from './account.ts';
 import { capacityOperations } from './capacity.ts';
 import { consumerOperations } from './consumers.ts';
 import type { Operation } from './operation.ts';
@@ -17,5 +18,6 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     ...consumerOperations,
     ...tagOperations,
     ...settingsOperations,
+    ...accountOperations,
   }),
 );

@@ -15,6 +15,7 @@ import {
   type StreamMode,
   type Tags,
 } from '../../model/index.ts';
+import type { WarmThroughput } from '../../model/warm-throughput.ts';
 import {
   type Check,
   integer,
@@ -57,6 +58,8 @@ export const streamId: OptionalMember<string> = optional(
 export const shardId: Check<string> = text({ min: 1, max: 128, pattern: NAME_PATTERN });
 export const hashKeyText: Check<string> = text({ min: 0, max: 39, pattern: '0|([1-9]\\d{0,38})' });
 export const sequenceNumberText: Check<string> = text({ min: 0, max: 129, pattern: '0|([1-9]\\d{0,128})' });
+/** In MiB/s. */
+export const warmThroughput: Check<number> = integer({ min: 0, max: 2_147_483_647 });
 export const tagKeys: Check<string[]> = textList({ min: 1, max: 128 }, { min: 1, max: 50 });
 export const tagMap: Check<Tags> = textMap({ min: 1, max: 128 }, { min: 0, max: 256 }, { min: 1, max: 200 });
 export const nextToken: Check<string> = text({ min: 1, max: 1_048_576 });
@@ -114,6 +117,11 @@ export function positionOf(
       if (sequenceNumber !== undefined) throw mismatched(kind, 'also a StartingSequenceNumber');
       return { kind };
   }
+}
+
+/** A WarmThroughput, where there is one. */
+export function warmThroughputMembers(warm: WarmThroughput | undefined): WireObject | undefined {
+  return warm && { TargetMiBps: warm.targetMiBps, CurrentMiBps: warm.currentMiBps };
 }
 
 /** A Shard of DescribeStream and ListShards. */

@@ -1,6 +1,7 @@
 // CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary, ListStreams, Increase- and DecreaseStreamRetentionPeriod.
 import { KinesisError, type Stream } from '../../model/index.ts';
 import { withTags } from '../../model/tags.ts';
+import { warmThroughputOf } from '../../model/warm-throughput.ts';
 import { type Caller, streamArn, streamNameOf, whereIs } from '../caller.ts';
 import { boolean, integer, optional, required } from '../input-check.ts';
 import { Timestamp, type WireObject } from '../wire-format.ts';
@@ -14,6 +15,8 @@ import {
   streamModeDetails,
   streamName,
   tagMap,
+  warmThroughput,
+  warmThroughputMembers,
 } from './members.ts';
 import { type Context, empty, members, type Operation, type OperationTable, operation } from './operation.ts';
 
@@ -28,6 +31,7 @@ const createStream = operation(
     RecordDistributionStrategy: optional(recordDistributionStrategy),
     MaxRecordSizeInKiB: optional(maxRecordSizeInKiB),
     Tags: optional(tagMap),
+    WarmThroughputMiBps: optional(warmThroughput),
   },
   (input, { model, now, caller }) => {
     const { StreamName, ShardCount, StreamModeDetails, MaxRecordSizeInKiB, Tags = {} } = input;
@@ -36,7 +40,8 @@ const createStream = operation(
       const rule = mode === 'PROVISIONED' ? 'must be specified' : 'must not be specified';
       throw new KinesisError('ValidationException', `ShardCount ${rule} for a stream in ${mode} mode.`);
     }
-    const settings = { tags: withTags({}, Tags, whereIs(caller, { streamName: StreamName })) };
+    const tags = withTags({}, Tags, whereIs(caller, { streamName: StreamName }));
+    const settings = { tags, warmThroughputMiBps: input.WarmThroughputMiBps ?? null };
     const capacity = {
       mode,
       recordDistributionStrategy: input.RecordDistributionStrategy,
@@ -82,6 +87,7 @@ const describeStreamSummary = operation({ ...streamAddress }, (input, { model, n
       OpenShardCount: stream.status === 'CREATING' ? 0 : stream.openShards.length,
       RecordDistributionStrategy: stream.mode === 'ON_DEMAND' ? stream.capacity.recordDistributionStrategy : undefined,
       MaxRecordSizeInKiB: stream.capacity.maxRecordBytes / 1024,
+      WarmThroughput: warmThroughputMembers(warmThroughputOf(stream, model.accountSettings, now)),
     },
   });
 });
