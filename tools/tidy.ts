@@ -33,7 +33,7 @@ export const PRODUCER_STAGES: readonly string[] = [
   'retrier.ts',
 ].map((name) => `packages/producer/src/${name}`);
 
-/** The only sources of the SDK packages that call AWS. */
+/** The only sources that import AWS's SDK: those that call AWS, and the one that signs a request again as the SDK does. */
 export const AWS_FILES: readonly string[] = [
   'packages/common/src/aws-client.ts',
   'packages/producer/src/sender.ts',
@@ -41,6 +41,7 @@ export const AWS_FILES: readonly string[] = [
   'packages/consumer/src/lease-table/dynamodb.ts',
   'packages/consumer/src/retrieval/polling.ts',
   'packages/consumer/src/retrieval/shards.ts',
+  'packages/local/src/server/signature.ts',
 ];
 
 /** Sources that may name AWS's types (`import type`, gone at run time), because users hand them in or rows have them. */

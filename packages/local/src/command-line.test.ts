@@ -65,6 +65,12 @@ test('faults, their seed, a manual clock, and the admin endpoint', () => {
   });
 });
 
+test('secrets by access key; a secret may have colons', () => {
+  const args = '--credentials AKID:a/b+c=:d --credentials 000000000001:x';
+  const verifySignatures = { AKID: 'a/b+c=:d', '000000000001': 'x' };
+  expect(parseCommandLine(args.split(' '))).toMatchObject({ kinesis: { verifySignatures } });
+});
+
 test.each([
   [['--prot', '1'], 'option', '--prot'],
   [['serve'], 'option', 'serve'],
@@ -78,6 +84,8 @@ test.each([
   [['--tls-ca-out', 'x'], '--tls', 'none'],
   [['--tls', '1', '--tls-cert', 'x'], '--tls-key', 'none'],
   [['--tls', '1', '--tls-key', 'x'], '--tls-cert', 'none'],
+  [['--credentials', 'AKID'], '--credentials', 'a text of 4'],
+  [['--credentials', 'A/B:secret'], '--credentials', 'a text of 10'],
   [['--limits', 'yes'], '--limits', '"yes"'],
   [['--stream', 'a:0'], '--stream', '"a:0"'],
   [['--stream', 'a/b:1'], '--stream', '"a/b:1"'],
@@ -103,6 +111,7 @@ test('the help names every option', () => {
     'tls-key',
     'dynamodb-port',
     'host',
+    'credentials',
     'stream',
     'limits',
     'reshard-ms',

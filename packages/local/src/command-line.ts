@@ -34,6 +34,8 @@ A Kinesis on this machine, and a DynamoDB beside it if you ask for one. The firs
   --tls-key FILE        its private key, as PEM
   --dynamodb-port N     also start a DynamoDB there; 0 is any free port
   --host HOST           the address to listen on (default 127.0.0.1: this machine only)
+  --credentials KEY:SECRET
+                        refuse requests that are not signed with this secret; may be repeated
   --stream NAME:SHARDS  a stream that is there from the start; may be repeated; :SHARDS may be left out (1)
   --limits on|off       the rates of a shard, as on AWS (default on)
   --reshard-ms N        how long a split or merge keeps a stream UPDATING (default 0)
@@ -58,6 +60,7 @@ const options = {
   'tls-key': { type: 'string' },
   'dynamodb-port': { type: 'string' },
   host: { type: 'string' },
+  credentials: { type: 'string', multiple: true },
   stream: { type: 'string', multiple: true },
   limits: { type: 'string' },
   'reshard-ms': { type: 'string' },
@@ -92,6 +95,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       ...(onDemandPeriodMs === undefined ? {} : { onDemandPeriodMs }),
       port: wholeNumber('--port', given.port, 65_535) ?? DEFAULT_PORT,
       ...(tlsPort === undefined ? {} : { tlsPort }),
+      ...(given.credentials === undefined
+        ? {}
+        : { verifySignatures: Object.fromEntries(given.credentials.map(credentials)) }),
       limits: onOff('--limits', given.limits),
       admin: onOff('--admin', given.admin),
       ...(given.fault === undefined ? {} : { faults: given.fault.map(fault) }),
@@ -157,6 +163,19 @@ function onOff(name: string, given: string | undefined): boolean {
   if (given !== undefined && given !== 'on' && given !== 'off')
     throw new UsageError(name, 'on or off', describe(given));
   return given !== 'off';
+}
+
+/** The refusal does not repeat the secret. */
+function credentials(given: string): [string, string] {
+  const [, accessKeyId, secret] = /^(\w{1,128}):(.+)$/.exec(given) ?? [];
+  if (accessKeyId === undefined || secret === undefined) {
+    throw new UsageError(
+      '--credentials',
+      'KEY:SECRET with a KEY of 1 to 128 of A-Z a-z 0-9 _',
+      `a text of ${given.length}`,
+    );
+  }
+  return [accessKeyId, secret];
 }
 
 function initialStream(given: string): InitialStream {

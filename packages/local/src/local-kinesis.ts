@@ -10,6 +10,7 @@ import { FaultsOfServer, type LocalFaults } from './server/faults/local-faults.t
 import { type Listener, listen } from './server/listener.ts';
 import { Models } from './server/models.ts';
 import { handleRequest } from './server/request-handler.ts';
+import type { VerifySignature } from './server/signature.ts';
 
 /** What an SDK client needs to reach a local server: `new KinesisClient(local.clientConfig)`. */
 export interface LocalClientConfig {
@@ -84,7 +85,9 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
     }
   };
   const admin = resolved.admin ? { faults, models, clock, logger, startedAt: systemClock.now(), reset } : undefined;
-  const service = { models, clock, logger, maxBodyBytes: MAX_BODY_BYTES, requestTimeoutMs, faults, admin };
+  const verifySignature = await verifierFor(resolved);
+  const maxBodyBytes = MAX_BODY_BYTES;
+  const service = { models, clock, logger, maxBodyBytes, requestTimeoutMs, verifySignature, faults, admin };
   const tls = tlsOf(resolved);
   const listener = await listen({
     port,
@@ -96,6 +99,13 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
   });
   timers.keepHouse(models);
   return localKinesis(resolved, models, listener, timers, faults, reset, tls?.authority);
+}
+
+/** The signer is loaded by who asks for it. */
+async function verifierFor({ verifySignatures, clock }: ResolvedKinesisOptions): Promise<VerifySignature | undefined> {
+  if (verifySignatures === undefined) return undefined;
+  const { signatureVerifier } = await import('./server/signature.ts');
+  return signatureVerifier(verifySignatures, clock);
 }
 
 /** The certificate is dated by the system's clock, as its readers are. */
@@ -115,8 +125,10 @@ export function endpointOf(host: string, port: number, protocol: 'http' | 'https
   return `${protocol}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
-export function clientConfigFor(endpoint: string): LocalClientConfig {
-  return { endpoint, region: DEFAULT_CALLER.region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+/** With credentials that the server takes: any will do where no secrets are given. */
+export function clientConfigFor(endpoint: string, secrets?: ReadonlyMap<string, string>): LocalClientConfig {
+  const [accessKeyId = 'local', secretAccessKey = 'local'] = [...(secrets ?? [])][0] ?? [];
+  return { endpoint, region: DEFAULT_CALLER.region, credentials: { accessKeyId, secretAccessKey } };
 }
 
 function localKinesis(
@@ -142,8 +154,8 @@ function localKinesis(
   return {
     port: listener.port,
     endpoint,
-    clientConfig: clientConfigFor(endpoint),
-    ...tlsFace(options.host, listener.tlsPort, certificate),
+    clientConfig: clientConfigFor(endpoint, options.verifySignatures),
+    ...tlsFace(options, listener.tlsPort, certificate),
     model: models.of(DEFAULT_CALLER),
     modelOf: (place) => models.of(checkedPlace(place)),
     faults,
@@ -166,11 +178,16 @@ function checkedPlace({
   return { accountId, region };
 }
 
-function tlsFace(host: string, tlsPort: number | undefined, certificate: string | undefined): Partial<LocalTls> {
+function tlsFace(
+  { host, verifySignatures }: ResolvedKinesisOptions,
+  tlsPort: number | undefined,
+  certificate: string | undefined,
+): Partial<LocalTls> {
   if (tlsPort === undefined || certificate === undefined) return {};
   const tlsEndpoint = endpointOf(host, tlsPort, 'https');
   const requestHandler = { nodeHttp2ConnectOptions: { ca: certificate } };
-  return { tlsPort, tlsEndpoint, tlsClientConfig: { ...clientConfigFor(tlsEndpoint), requestHandler }, certificate };
+  const tlsClientConfig = { ...clientConfigFor(tlsEndpoint, verifySignatures), requestHandler };
+  return { tlsPort, tlsEndpoint, tlsClientConfig, certificate };
 }
 
 /** Initial streams are ACTIVE at once, whatever createStreamMs says. */

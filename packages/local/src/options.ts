@@ -41,6 +41,11 @@ export interface LocalKinesisOptions {
   readonly tlsPort?: number;
   /** What the TLS port shows. Default: one made at start for localhost, the loopback addresses and `host`. */
   readonly tlsCertificate?: TlsCertificate;
+  /**
+   * Secrets by access key: a request that is signed with none of them is refused as on AWS. Session tokens are not looked at.
+   * Default: any signature will do, or none.
+   */
+  readonly verifySignatures?: Readonly<Record<string, string>>;
   /** Made at start, ACTIVE at once. Default none. */
   readonly streams?: readonly InitialStream[];
   /** Whether the rates of a shard and of a consumer are limited as on AWS. Default true. */
@@ -90,10 +95,14 @@ export interface LocalDynamoDBOptions {
   readonly updateTableMs?: number;
 }
 
-export type ResolvedKinesisOptions = Required<Omit<LocalKinesisOptions, 'streams' | 'tlsPort' | 'tlsCertificate'>> & {
+export type ResolvedKinesisOptions = Required<
+  Omit<LocalKinesisOptions, 'streams' | 'tlsPort' | 'tlsCertificate' | 'verifySignatures'>
+> & {
   readonly streams: readonly Required<InitialStream>[];
   readonly tlsPort: number | undefined;
   readonly tlsCertificate: TlsCertificate | undefined;
+  /** Secrets by access key, at least one. */
+  readonly verifySignatures: ReadonlyMap<string, string> | undefined;
 };
 export type ResolvedDynamoDBOptions = Required<LocalDynamoDBOptions>;
 
@@ -106,6 +115,7 @@ const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'host',
   'tlsPort',
   'tlsCertificate',
+  'verifySignatures',
   'streams',
   'limits',
   'clock',
@@ -141,6 +151,7 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
     host: text('host', options.host, DEFAULT_HOST),
     tlsPort: options.tlsPort === undefined ? undefined : wholeNumber('tlsPort', options.tlsPort, 0, 0, 65_535),
     tlsCertificate: tlsCertificate(options),
+    verifySignatures: secrets('verifySignatures', options.verifySignatures),
     streams: streams(options.streams, shardLimit),
     limits: flag('limits', options.limits, true),
     clock: clock(options.clock),
@@ -231,6 +242,25 @@ function tlsCertificate({ tlsCertificate: given, tlsPort }: LocalKinesisOptions)
     throw new UsageError('tlsCertificate', 'a certificate in PEM and its private key', (error as Error).message);
   }
   return { cert, key };
+}
+
+/** Says of a secret no more than its length. */
+function secrets(field: string, given: unknown): ReadonlyMap<string, string> | undefined {
+  if (given === undefined) return undefined;
+  const pairs = typeof given === 'object' && given !== null && !Array.isArray(given) ? Object.entries(given) : [];
+  if (pairs.length === 0) throw new UsageError(field, 'an object of secrets by access key, not empty', describe(given));
+  for (const [accessKeyId, secret] of pairs) {
+    if (!/^\w{1,128}$/.test(accessKeyId))
+      throw new UsageError(field, 'access keys of 1 to 128 of A-Z a-z 0-9 _', describe(accessKeyId));
+    if (typeof secret !== 'string' || secret === '') {
+      throw new UsageError(
+        `${field}.${accessKeyId}`,
+        'a secret that is not empty',
+        typeof secret === 'string' ? 'an empty one' : describe(secret),
+      );
+    }
+  }
+  return new Map(pairs);
 }
 
 function clock(given: Clock | undefined): Clock {

@@ -1,5 +1,5 @@
 // Who calls and what they name: account and region out of the SigV4 scope, ARNs written and read. A request that names an ARN
-// is for the ARN's account and region. Nothing here checks a signature.
+// is for the ARN's account and region. Nothing here checks a signature; signature.ts does.
 import { invariant } from '@shardline/common';
 import { type ConsumerAddress, KinesisError, type StreamAddress } from '../model/index.ts';
 

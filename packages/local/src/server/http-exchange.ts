@@ -8,6 +8,7 @@ import { WireError } from './wire-error.ts';
 /** http.IncomingMessage and http2.Http2ServerRequest. */
 export interface HttpRequest extends Readable {
   readonly method?: string | undefined;
+  /** Path and query. */
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
 }
@@ -15,6 +16,7 @@ export interface HttpRequest extends Readable {
 /** http.ServerResponse and http2.Http2ServerResponse. */
 export interface HttpReply {
   readonly headersSent: boolean;
+  setHeader(name: string, value: string): unknown;
   writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown;
   /** `onFlushed` is called once the bytes have left for the socket. */
   write(chunk: Uint8Array, onFlushed?: () => void): boolean;

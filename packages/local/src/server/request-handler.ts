@@ -15,6 +15,7 @@ import { jsonFormat } from './json-format.ts';
 import type { Models } from './models.ts';
 import { operations } from './operations/index.ts';
 import type { Answer, Operation } from './operations/operation.ts';
+import type { VerifySignature } from './signature.ts';
 import { feedSubscription } from './subscription-feed.ts';
 import { describeError, isRefusal, serializationError, WireError } from './wire-error.ts';
 import type { WireFormat, WireObject } from './wire-format.ts';
@@ -27,6 +28,8 @@ export interface Service {
   readonly maxBodyBytes: number;
   /** From the first byte of a request to its last. */
   readonly requestTimeoutMs: number;
+  /** Undefined when any signature will do, or none. */
+  readonly verifySignature: VerifySignature | undefined;
   readonly faults: FaultsOfServer;
   /** Undefined: switched off. */
   readonly admin: Admin | undefined;
@@ -50,6 +53,8 @@ export async function handleRequest(service: Service, request: HttpRequest, repl
   // What fails on the socket itself has no one to be told to; 'close' follows and frees what was held.
   reply.on('error', (error) => service.logger.debug({ error, requestId }, 'the client went away'));
   const format = formatFor(request.headers['content-type']);
+  // A client whose signature is too old sets its clock by this header.
+  if (service.verifySignature) reply.setHeader('date', new Date(service.clock.wallNow()).toUTCString());
   try {
     const limits = { maxBytes: service.maxBodyBytes, timeoutMs: service.requestTimeoutMs, clock: systemClock };
     const body = await readBody(request, limits);
@@ -58,6 +63,8 @@ export async function handleRequest(service: Service, request: HttpRequest, repl
       return;
     }
     const call = readCall(request, format, body);
+    // AWS looks at the signature when the body has been parsed, and at its members after that.
+    if (service.verifySignature) await service.verifySignature(request, body);
     const struck = strike(service, call);
     if (struck === undefined) sendAnswer(service, reply, requestId, call.format, apply(service, call));
     else {

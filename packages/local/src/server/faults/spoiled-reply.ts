@@ -40,6 +40,10 @@ class PassingReply implements HttpReply {
     return this.reply.headersSent;
   }
 
+  setHeader(name: string, value: string): unknown {
+    return this.reply.setHeader(name, value);
+  }
+
   writeHead(status: number, headers: Readonly<Record<string, string | number>>): unknown {
     return this.reply.writeHead(status, headers);
   }
