@@ -32,7 +32,7 @@ export function changedInput(
 }
 
 export function inCbor(input: object): Buffer {
-  return Buffer.from(encode(input, { typeEncoders }));
+  return Buffer.from(encode(input, { typeEncoders, mapSorter: () => 0 }));
 }
 
 /** As the SDKs write it: blobs are base64, times seconds. */

@@ -95,5 +95,6 @@ function javaClassOf(value: unknown): string {
 
 function shown(value: string | null): string {
   if (value === null) return 'null';
-  return value.length <= MAX_SHOWN_UNITS ? `'${value}'` : `'${value.slice(0, MAX_SHOWN_UNITS)}…'`;
+  const start = value.slice(0, MAX_SHOWN_UNITS).toWellFormed();
+  return value.length <= MAX_SHOWN_UNITS ? `'${start}'` : `'${start}…'`;
 }
