@@ -6,14 +6,22 @@ test('without arguments: Kinesis alone, on 4567, with limits', () => {
   expect(parseCommandLine([])).toEqual({
     kind: 'serve',
     manualClock: false,
-    kinesis: { port: 4567, limits: true, admin: true, streams: [], reshardMs: 0, createStreamMs: 0 },
+    kinesis: {
+      port: 4567,
+      limits: true,
+      controlLimits: false,
+      admin: true,
+      streams: [],
+      reshardMs: 0,
+      createStreamMs: 0,
+    },
     dynamodb: undefined,
   });
 });
 
 test('every option', () => {
   const args =
-    '--port 1 --dynamodb-port=0 --host ::1 --stream a:3 --stream b --limits off --reshard-ms 5 --create-stream-ms 6 --on-demand-period-ms 7000';
+    '--port 1 --dynamodb-port=0 --host ::1 --stream a:3 --stream b --limits off --control-limits on --reshard-ms 5 --create-stream-ms 6 --on-demand-period-ms 7000';
   expect(parseCommandLine(args.split(' '))).toEqual({
     kind: 'serve',
     manualClock: false,
@@ -22,6 +30,7 @@ test('every option', () => {
       port: 1,
       host: '::1',
       limits: false,
+      controlLimits: true,
       streams: [
         { name: 'a', shardCount: 3 },
         { name: 'b', shardCount: 1 },
@@ -87,6 +96,7 @@ test.each([
   [['--credentials', 'AKID'], '--credentials', 'a text of 4'],
   [['--credentials', 'A/B:secret'], '--credentials', 'a text of 10'],
   [['--limits', 'yes'], '--limits', '"yes"'],
+  [['--control-limits', 'ON'], '--control-limits', '"ON"'],
   [['--stream', 'a:0'], '--stream', '"a:0"'],
   [['--stream', 'a/b:1'], '--stream', '"a/b:1"'],
   [['--reshard-ms', '-1'], '--reshard-ms', 'none'],
@@ -114,6 +124,7 @@ test('the help names every option', () => {
     'credentials',
     'stream',
     'limits',
+    'control-limits',
     'reshard-ms',
     'on-demand-period-ms',
     'create-stream-ms',

@@ -38,6 +38,8 @@ A Kinesis on this machine, and a DynamoDB beside it if you ask for one. The firs
                         refuse requests that are not signed with this secret; may be repeated
   --stream NAME:SHARDS  a stream that is there from the start; may be repeated; :SHARDS may be left out (1)
   --limits on|off       the rates of a shard, as on AWS (default on)
+  --control-limits on|off
+                        how often operations on streams may be called, as on AWS (default off)
   --reshard-ms N        how long a split or merge keeps a stream UPDATING (default 0)
   --create-stream-ms N  how long a new stream is CREATING (default 0)
   --on-demand-period-ms N
@@ -63,6 +65,7 @@ const options = {
   credentials: { type: 'string', multiple: true },
   stream: { type: 'string', multiple: true },
   limits: { type: 'string' },
+  'control-limits': { type: 'string' },
   'reshard-ms': { type: 'string' },
   'create-stream-ms': { type: 'string' },
   'on-demand-period-ms': { type: 'string' },
@@ -98,8 +101,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       ...(given.credentials === undefined
         ? {}
         : { verifySignatures: Object.fromEntries(given.credentials.map(credentials)) }),
-      limits: onOff('--limits', given.limits),
-      admin: onOff('--admin', given.admin),
+      limits: onOff('--limits', given.limits) ?? true,
+      controlLimits: onOff('--control-limits', given['control-limits']) ?? false,
+      admin: onOff('--admin', given.admin) ?? true,
       ...(given.fault === undefined ? {} : { faults: given.fault.map(fault) }),
       ...(faultSeed === undefined ? {} : { faultSeed }),
       streams: (given.stream ?? []).map(initialStream),
@@ -159,10 +163,10 @@ function wholeNumber(name: string, given: string | undefined, max: number, min =
   return value;
 }
 
-function onOff(name: string, given: string | undefined): boolean {
-  if (given !== undefined && given !== 'on' && given !== 'off')
-    throw new UsageError(name, 'on or off', describe(given));
-  return given !== 'off';
+function onOff(name: string, given: string | undefined): boolean | undefined {
+  if (given === undefined) return undefined;
+  if (given !== 'on' && given !== 'off') throw new UsageError(name, 'on or off', describe(given));
+  return given === 'on';
 }
 
 /** The refusal does not repeat the secret. */

@@ -50,6 +50,8 @@ export interface LocalKinesisOptions {
   readonly streams?: readonly InitialStream[];
   /** Whether the rates of a shard and of a consumer are limited as on AWS. Default true. */
   readonly limits?: boolean;
+  /** Whether it matters how often operations on streams and their settings are called, as on AWS. Default false. */
+  readonly controlLimits?: boolean;
   /** The time of the streams: arrival, expiry, rates. Default the system's. Timeouts of connections stay on the system's. */
   readonly clock?: Clock;
   /** How long a new stream is CREATING, ms. Default 0. */
@@ -118,6 +120,7 @@ const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'verifySignatures',
   'streams',
   'limits',
+  'controlLimits',
   'clock',
   'createStreamMs',
   'deleteStreamMs',
@@ -154,6 +157,7 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
     verifySignatures: secrets('verifySignatures', options.verifySignatures),
     streams: streams(options.streams, shardLimit),
     limits: flag('limits', options.limits, true),
+    controlLimits: flag('controlLimits', options.controlLimits, false),
     clock: clock(options.clock),
     createStreamMs: durationMs('createStreamMs', options.createStreamMs),
     deleteStreamMs: durationMs('deleteStreamMs', options.deleteStreamMs),

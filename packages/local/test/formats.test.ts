@@ -43,7 +43,12 @@ test('every operation answers the same to JSON as to CBOR', async () => {
 /** What an operation says: its answer, or its error. @throws what is no error of AWS's */
 function answerTo(operation: string, format: WireFormat, body: Buffer, models: Models): unknown {
   try {
-    const answer = operations.get(operation)?.(format.parse(body), format, { models, now, caller: DEFAULT_CALLER });
+    const answer = operations.get(operation)?.(format.parse(body), format, {
+      operation,
+      models,
+      now,
+      caller: DEFAULT_CALLER,
+    });
     if (answer?.kind === 'subscription') answer.subscription.end('cancelled');
     return answer?.kind === 'members' ? JSON.parse(textOf(answer.members)) : answer?.kind;
   } catch (error) {

@@ -22,6 +22,7 @@ import {
   MAX_CONSUMERS_PER_ADVANTAGE_STREAM,
   NEW_ACCOUNT_SETTINGS,
 } from './account-settings.ts';
+import { CallLimits } from './call-limits.ts';
 import {
   type Account,
   type AccountUsage,
@@ -146,7 +147,8 @@ export type ListShardsRequest =
 
 export class KinesisModel {
   readonly limits: boolean;
-  readonly controlLimits: boolean;
+  /** There when `controlLimits` is on. */
+  readonly callLimits: CallLimits | undefined;
   readonly #options: Required<Omit<KinesisModelOptions, 'limits' | 'controlLimits' | 'journal' | 'restored'>>;
   readonly #streams: Map<string, Stream> = new Map();
   readonly #journal: Journal | undefined;
@@ -157,7 +159,6 @@ export class KinesisModel {
 
   constructor(options: KinesisModelOptions = {}) {
     this.limits = options.limits ?? true;
-    this.controlLimits = options.controlLimits ?? false;
     this.#options = {
       createStreamMs: options.createStreamMs ?? 0,
       deleteStreamMs: options.deleteStreamMs ?? 0,
@@ -173,6 +174,7 @@ export class KinesisModel {
       notFoundHint: options.notFoundHint ?? (() => ''),
       onDue: options.onDue ?? (() => undefined),
     };
+    this.callLimits = options.controlLimits === true ? new CallLimits(this.#options.accountId) : undefined;
     this.#journal = options.journal;
     if (options.restored !== undefined) this.#restore(options.restored);
   }
@@ -196,6 +198,7 @@ export class KinesisModel {
     if (this.#streams.has(name)) {
       throw new KinesisError('ResourceInUseException', `${this.#where(name)} already exists.`);
     }
+    this.callLimits?.refuseMoreStreams(this.#streams.values(), 'CREATING', 'DELETING');
     const warm = settings.warmThroughputMiBps ?? null;
     const count =
       warm === null
@@ -221,6 +224,7 @@ export class KinesisModel {
         `${this.#where(streamName)} has consumers registered; deregister them, or set EnforceConsumerDeletion.`,
       );
     }
+    this.#refuseMoreStreams(now, 'CREATING', 'DELETING');
     for (const consumer of stream.consumers.values()) consumer.delete(Number.POSITIVE_INFINITY, 'stream-deleted');
     this.#begin(stream, { kind: 'delete' }, this.#options.deleteStreamMs, now);
   }
@@ -348,6 +352,7 @@ export class KinesisModel {
     refuseOnDemand(stream, this.#account);
     const ranges = splitRanges(shard, newStartingHashKey, this.#within(streamName));
     refuseOverShardLimit(this.#account, 1);
+    this.#refuseMoreStreams(now, 'UPDATING');
     this.#beginUpdate(stream, { kind: 'reshard', steps: [{ parentIds: [shard.id], ranges }] }, now);
   }
 
@@ -362,6 +367,7 @@ export class KinesisModel {
     this.#refuseUnless(stream, 'ACTIVE');
     refuseOnDemand(stream, this.#account);
     const range = mergedRange(shard, adjacent, this.#within(streamName));
+    this.#refuseMoreStreams(now, 'UPDATING');
     const step = { parentIds: [shard.id, adjacent.id], ranges: [range] };
     this.#beginUpdate(stream, { kind: 'reshard', steps: [step] }, now);
   }
@@ -564,6 +570,10 @@ export class KinesisModel {
         `${this.#where(streamName)} may have at most ${maxConsumers} registered consumers.`,
       );
     }
+    if (this.callLimits !== undefined) {
+      this.settle(now);
+      this.callLimits.refuseMoreConsumers(this.#streams.values());
+    }
     const activeAtMs = now + this.#options.registerConsumerMs;
     const consumer = new StreamConsumer(consumerName, now, activeAtMs, settings);
     stream.consumers.set(consumerName, consumer);
@@ -641,6 +651,7 @@ export class KinesisModel {
     }
     this.#streams.clear();
     this.#accountSettings = NEW_ACCOUNT_SETTINGS;
+    this.callLimits?.clear();
     this.#tellAll();
   }
 
@@ -780,6 +791,12 @@ export class KinesisModel {
       'ResourceInUseException',
       `${this.#where(stream.name)} not ${allowed[0]}, instead in state ${stream.status}`,
     );
+  }
+
+  #refuseMoreStreams(now: number, ...statuses: Stream['status'][]): void {
+    if (this.callLimits === undefined) return;
+    this.settle(now);
+    this.callLimits.refuseMoreStreams(this.#streams.values(), ...statuses);
   }
 
   #shard(stream: Stream, shardId: string): Shard {

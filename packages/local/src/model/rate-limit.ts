@@ -38,6 +38,11 @@ export class TokenBucket {
     return this.available(now) >= Math.min(amount, this.#capacity) - ROUNDING;
   }
 
+  /** Whether all that was taken has come back: then it is as good as new. */
+  isFull(now: number): boolean {
+    return this.available(now) >= this.#capacity - ROUNDING;
+  }
+
   /** Whether more was taken than has come back. */
   inDebt(now: number): boolean {
     return this.available(now) < -ROUNDING;

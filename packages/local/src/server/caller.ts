@@ -1,6 +1,7 @@
 // Who calls and what they name: account and region out of the SigV4 scope, ARNs written and read. A request that names an ARN
 // is for the ARN's account and region. Nothing here checks a signature; signature.ts does.
 import { invariant } from '@shardline/common';
+import type { CallSubject } from '../model/call-limits.ts';
 import { type ConsumerAddress, KinesisError, type StreamAddress } from '../model/index.ts';
 
 /** Whose streams a request is about. */
@@ -51,6 +52,22 @@ export function consumerArn(caller: Caller, streamName: string, consumerName: st
 export function whereIs(caller: Caller, address: StreamAddress | ConsumerAddress): string {
   const stream = `stream ${address.streamName} under account ${caller.accountId}`;
   return 'consumerName' in address ? `consumer ${address.consumerName} of ${stream}` : stream;
+}
+
+/** What the limits of calls look at. A NextToken's stream is not looked up: its calls count together. */
+export function subjectOf(input: Readonly<Record<string, unknown>>): CallSubject {
+  const { ConsumerARN, StreamARN, ResourceARN, StreamName, ConsumerName, ShardId } = input;
+  const arn = ConsumerARN ?? StreamARN ?? ResourceARN;
+  return {
+    streamName: textOf(StreamName),
+    consumerName: textOf(ConsumerName),
+    shardId: textOf(ShardId),
+    ...(typeof arn === 'string' ? resourceOfArn(arn) : undefined),
+  };
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** The stream's name by its name, its ARN, or both. @throws InvalidArgumentException when there is neither, or they differ */

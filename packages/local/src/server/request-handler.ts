@@ -105,8 +105,8 @@ function readCall(request: HttpRequest, format: WireFormat | undefined, body: Bu
 }
 
 function apply({ models, clock }: Service, call: Call, refuseRecord?: RefuseRecord): Answer {
-  const { operation, input, format, caller } = call;
-  return operation(input, format, { models, now: clock.wallNow(), caller, refuseRecord });
+  const { name, operation, input, format, caller } = call;
+  return operation(input, format, { operation: name, models, now: clock.wallNow(), caller, refuseRecord });
 }
 
 /** The faults that this request meets. */

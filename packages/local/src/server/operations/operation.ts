@@ -1,13 +1,15 @@
 // What every operation of the API is: a check of its input and a call of the model. An operation does no I/O; the shell
 // parses, calls it, and writes the answer.
 import type { KinesisModel, RefuseRecord, Subscription } from '../../model/index.ts';
-import { type Caller, ownerOf } from '../caller.ts';
+import { type Caller, ownerOf, subjectOf } from '../caller.ts';
 import { type Checked, checkInput, type Structure, structure } from '../input-check.ts';
 import type { Models } from '../models.ts';
 import type { WireFormat, WireObject } from '../wire-format.ts';
 
 /** What a request comes with beside its input. */
 export interface Arrival {
+  /** Its name, as in X-Amz-Target. */
+  readonly operation: string;
   readonly models: Models;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -48,9 +50,11 @@ export function operation<S extends Structure>(
   run: (input: Checked<S>, context: Context) => Answer,
 ): Operation {
   const check = structure(input);
-  return (given, format, { models, now, caller, refuseRecord }) => {
+  return (given, format, { operation: name, models, now, caller, refuseRecord }) => {
     const checked = checkInput(check, given, format);
     const owner = ownerOf(checked, caller);
-    return run(checked, { model: models.of(owner), now, caller: owner, refuseRecord });
+    const model = models.of(owner);
+    model.callLimits?.admit(name, subjectOf(checked), now);
+    return run(checked, { model, now, caller: owner, refuseRecord });
   };
 }

@@ -29,7 +29,7 @@ function changeEncryption(change: 'start' | 'stop'): Operation {
     model.update(
       { streamName: streamNameOf(input) },
       ({ encryption }) => ({
-        encryption: withKey(encryption, change === 'start' ? KeyId : null, model.controlLimits, now),
+        encryption: withKey(encryption, change === 'start' ? KeyId : null, model.callLimits !== undefined, now),
       }),
       now,
     );
