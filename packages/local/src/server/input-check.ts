@@ -74,9 +74,11 @@ export function structure<S extends Structure>(members: S): Check<Checked<S>> {
   };
 }
 
-export function list<T>(item: Check<T>, lengths: Lengths): Check<T[]> {
+/** `blobs`: a member of the entries, which are structures, that is a blob in most of them. It makes no difference but in time. */
+export function list<T>(item: Check<T>, { blobs, ...lengths }: Lengths & { blobs?: string }): Check<T[]> {
   return (value, format) => {
     if (!Array.isArray(value)) throw mistyped(value, 'List');
+    if (blobs !== undefined && fits(value, lengths)) format.decodeBlobs?.(value, blobs);
     let wrong = lengthViolation(lengths, value.length, () => (value.length === 0 ? '[]' : `[${value.length} members]`));
     const checked: T[] = [];
     // Of a list that is too long, so many are looked at as it might have.
@@ -217,7 +219,7 @@ function lengthRule({ min, max }: Lengths, length: number): string {
   return `Member must have length ${length < min ? `greater than or equal to ${min}` : `less than or equal to ${max}`}`;
 }
 
-function fits({ length }: string, { min, max }: Lengths): boolean {
+function fits({ length }: { length: number }, { min, max }: Lengths): boolean {
   return length >= min && length <= max;
 }
 

@@ -1,6 +1,6 @@
 // AWS JSON 1.1: blobs are base64, times are seconds since 1970 with a fraction. Written by hand because a PutRecords answer
 // holds 500 records: JSON.stringify with a replacer costs several times as much.
-import { base64Fault, decodeBase64 } from './base64.ts';
+import { base64Fault, decodeBase64, decodeSmallMembers } from './base64.ts';
 import { readJson } from './json-reader.ts';
 import { Timestamp, type WireFormat, type WireObject, type WireValue } from './wire-format.ts';
 
@@ -9,7 +9,12 @@ export const jsonFormat: WireFormat = {
 
   parse: readJson,
 
-  blobOf: (value) => (typeof value === 'string' ? decodeBase64(value) : undefined),
+  blobOf: (value) => {
+    if (typeof value === 'string') return decodeBase64(value);
+    return value instanceof Uint8Array ? value : undefined;
+  },
+
+  decodeBlobs: decodeSmallMembers,
 
   blobFault: base64Fault,
 

@@ -33,6 +33,11 @@ export interface WireFormat {
   parse(body: Buffer): unknown;
   /** A parsed member that should be bytes; undefined when it is not. */
   blobOf(value: unknown): Uint8Array | undefined;
+  /**
+   * Where blobs are texts: decodes small ones that many parsed structures have as their member `name`, in place and all at once.
+   * What is decoded, `blobOf` gives back; all else it looks at as before.
+   */
+  decodeBlobs?(structures: readonly unknown[], name: string): void;
   /** Why a text is no blob, where some texts are. */
   blobFault?(text: string): string;
   /** A parsed member that should be a time, ms since 1970; undefined when it is not. */

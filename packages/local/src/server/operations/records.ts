@@ -44,7 +44,10 @@ const putRecord = operation(
 );
 
 const putRecords = operation(
-  { ...streamAddress, Records: required(list(structure(recordMembers), { min: 1, max: MAX_RECORDS_PER_PUT_RECORDS })) },
+  {
+    ...streamAddress,
+    Records: required(list(structure(recordMembers), { min: 1, max: MAX_RECORDS_PER_PUT_RECORDS, blobs: 'Data' })),
+  },
   (input, { model, now, refuseRecord }) => {
     const streamName = streamNameOf(input);
     const records = input.Records.map(recordOf);
