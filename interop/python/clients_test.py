@@ -1,22 +1,28 @@
 """boto3 and the AWS CLI against a local Kinesis: what they put they read, through a split and a merge, and boto3 subscribes.
 
-Started by run.mjs, which names the server in SHARDLINE_ENDPOINT. The last line is `N passed, N failed, N skipped`.
+Started by run.mjs, which names the server in SHARDLINE_ENDPOINT and SHARDLINE_TLS_ENDPOINT. It verifies signatures. The last line is `N passed, N failed, N skipped`.
 """
 
 import base64
 import json
 import os
 import subprocess
+import ssl
 import sys
 import tempfile
 import threading
 import unittest
+import urllib.error
+import urllib.request
 import uuid
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError, SSLError
 
 ENDPOINT = os.environ["SHARDLINE_ENDPOINT"]
+TLS_ENDPOINT = os.environ["SHARDLINE_TLS_ENDPOINT"]
+AUTHORITY = os.environ["SHARDLINE_AUTHORITY"]
 FIRST = "shardId-000000000000"
 HALF = 2**127
 
@@ -184,12 +190,71 @@ class Boto3Test(unittest.TestCase):
         self.kinesis.deregister_stream_consumer(ConsumerARN=consumer["ConsumerARN"])
 
 
+class TlsTest(unittest.TestCase):
+    """Python's OpenSSL, with the certificate verified."""
+
+    def kinesis(self, **options):
+        return boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}), **options)
+
+    def test_boto3_trusts_the_authority(self):
+        for endpoint in (TLS_ENDPOINT, TLS_ENDPOINT.replace("localhost", "127.0.0.1")):
+            kinesis = self.kinesis(endpoint_url=endpoint, verify=AUTHORITY)
+            name = "tls-" + uuid.uuid4().hex[:12]
+            kinesis.create_stream(StreamName=name, ShardCount=1)
+            big = bytes(1024 * 1024 - 1)
+            self.assertEqual(kinesis.put_record(StreamName=name, PartitionKey="k", Data=big)["ShardId"], FIRST)
+            iterator = kinesis.get_shard_iterator(
+                StreamName=name, ShardId=FIRST, ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            (record,) = kinesis.get_records(ShardIterator=iterator)["Records"]
+            self.assertEqual(record["Data"], big)
+            kinesis.delete_stream(StreamName=name)
+            kinesis.close()
+
+    def test_boto3_refuses_what_it_does_not_trust(self):
+        with self.assertRaises(SSLError):
+            self.kinesis(endpoint_url=TLS_ENDPOINT).list_streams()
+
+    def test_urllib_trusts_it_by_the_strict_rules(self):
+        context = ssl.create_default_context(cafile=AUTHORITY)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        with self.assertRaises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(TLS_ENDPOINT, data=b"{}", context=context, timeout=10)
+        self.assertEqual(raised.exception.code, 403)
+        raised.exception.close()
+
+
+class SignatureTest(unittest.TestCase):
+    """The same server with other credentials than its own."""
+
+    def refusal(self, **credentials):
+        kinesis = boto3.client("kinesis", endpoint_url=ENDPOINT, **credentials)
+        with self.assertRaises(ClientError) as raised:
+            kinesis.list_streams()
+        kinesis.close()
+        answer = raised.exception.response
+        return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
+
+    def test_another_secret(self):
+        refusal = self.refusal(aws_access_key_id="local", aws_secret_access_key="other")
+        self.assertEqual(refusal, ("InvalidSignatureException", 400))
+
+    def test_an_unknown_key(self):
+        refusal = self.refusal(aws_access_key_id="other", aws_secret_access_key="a/secret+local")
+        self.assertEqual(refusal, ("UnrecognizedClientException", 400))
+
+    def test_a_session_token_is_signed_with(self):
+        kinesis = boto3.client("kinesis", endpoint_url=ENDPOINT, aws_session_token="a/token+of==")
+        self.assertIn("StreamNames", kinesis.list_streams())
+        kinesis.close()
+
+
 class AwsCliTest(unittest.TestCase):
     """The AWS CLI as a program, from the folder that run.mjs installed it into."""
 
-    def aws(self, *arguments, expect=0):
+    def aws(self, *arguments, expect=0, endpoint=ENDPOINT):
         done = subprocess.run(
-            [sys.executable, "-m", "awscli", "kinesis", *arguments, "--endpoint-url", ENDPOINT, "--output", "json"],
+            [sys.executable, "-m", "awscli", "kinesis", *arguments, "--endpoint-url", endpoint, "--output", "json"],
             capture_output=True,
             text=True,
             timeout=60,
@@ -228,6 +293,10 @@ class AwsCliTest(unittest.TestCase):
         self.aws("delete-stream", "--stream-name", name)
         refused = self.aws("describe-stream", "--stream-name", name, expect=255)
         self.assertIn("ResourceNotFoundException", refused)
+
+    def test_trusts_the_authority(self):
+        listed = self.aws("list-streams", "--ca-bundle", AUTHORITY, endpoint=TLS_ENDPOINT)
+        self.assertIsInstance(listed["StreamNames"], list)
 
 
 if __name__ == "__main__":

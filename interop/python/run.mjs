@@ -5,8 +5,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { devNull } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { devNull, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -61,12 +61,18 @@ function pipCommand() {
   return join(environment, 'bin', 'python');
 }
 
-/** @returns {Promise<number>} the exit code */
+/**
+ * Against a server that verifies signatures, with TLS beside clear text.
+ * @returns {Promise<number>} the exit code
+ */
 async function test() {
-  const server = spawn(process.execPath, [command, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const folder = mkdtempSync(join(tmpdir(), 'shardline-python-'));
+  const authority = join(folder, 'ca.pem');
+  const args = ['--port', '0', '--tls', '0', '--tls-ca-out', authority, '--credentials', 'local:a/secret+local'];
+  const server = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   try {
     const [line] = await once(createInterface(server.stdout), 'line', { signal: AbortSignal.timeout(startTimeoutMs) });
-    const { port } = JSON.parse(line);
+    const { port, tlsPort } = JSON.parse(line);
     const tests = spawn(python, [join(here, 'clients_test.py')], {
       stdio: 'inherit',
       timeout: testTimeoutMs,
@@ -75,8 +81,10 @@ async function test() {
         PYTHONPATH: packages,
         PYTHONDONTWRITEBYTECODE: '1',
         SHARDLINE_ENDPOINT: `http://127.0.0.1:${port}`,
+        SHARDLINE_TLS_ENDPOINT: `https://localhost:${tlsPort}`,
+        SHARDLINE_AUTHORITY: authority,
         AWS_ACCESS_KEY_ID: 'local',
-        AWS_SECRET_ACCESS_KEY: 'local',
+        AWS_SECRET_ACCESS_KEY: 'a/secret+local',
         AWS_DEFAULT_REGION: 'eu-west-1',
         AWS_CONFIG_FILE: devNull,
         AWS_SHARED_CREDENTIALS_FILE: devNull,
@@ -90,6 +98,7 @@ async function test() {
     return code;
   } finally {
     server.kill('SIGTERM');
+    rmSync(folder, { recursive: true });
   }
 }
 

@@ -102,12 +102,15 @@ test('close hangs up on every client, a subscribed one too', async () => {
 
 test('a program that closes what it started ends by itself: no timer, no socket is left', async () => {
   const program = `
+    import { once } from 'node:events';
+    import { connect } from 'node:tls';
     import { startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
-    const local = await startLocalKinesis({ streams: [{ name: 's' }], createStreamMs: 60_000, reshardMs: 60_000 });
+    const local = await startLocalKinesis({ tlsPort: 0, streams: [{ name: 's' }], createStreamMs: 60_000, reshardMs: 60_000 });
     const beside = await startLocalDynamoDB();
     local.model.createStream({ name: 'slow' }, Date.now());
     local.model.splitShard({ streamName: 's', shardId: 'shardId-000000000000', newStartingHashKey: 2n ** 100n }, Date.now());
     for (const { endpoint } of [local, beside]) await (await fetch(endpoint)).text();
+    await once(connect({ port: local.tlsPort, host: '127.0.0.1', ca: local.certificate }), 'secureConnect');
     await Promise.all([local.close(), beside.close()]);
     console.log('closed');
   `;
