@@ -17,6 +17,10 @@ export type OperatingCode =
   | 'LEASE_TABLE_UNAVAILABLE'
   | 'TIMEOUT'
   | 'PORT_IN_USE'
+  | 'DATA_IN_USE'
+  | 'DATA_DAMAGED'
+  | 'DATA_VERSION'
+  | 'DATA_UNAVAILABLE'
   | 'INPUT_UNREADABLE';
 
 export type ErrorCode = OperatingCode | 'USAGE' | 'INVARIANT';

@@ -1,8 +1,10 @@
 // The model's public face: what the shell and the simulator use.
+
+export type { AccountSettings } from './account-settings.ts';
 export type { CapacityRequest, RecordDistributionStrategy, StreamCapacity, StreamMode } from './capacity.ts';
 export * from './consumers.ts';
 export * from './errors.ts';
-export type { AppendedRecords, Journal, RestoredModel } from './journal.ts';
+export type { AppendedRecords, Journal, ModelState, RestoredModel } from './journal.ts';
 export {
   type ConsumerAddress,
   type GetRecordsAnswer,

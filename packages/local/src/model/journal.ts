@@ -1,6 +1,7 @@
 // The model's port to whatever outlives it. The model tells what it has done before anybody can see it; what cannot be kept
 // throws, and then it was not done. Told of whole states, not of steps, so that an implementation need not understand them:
 // the last state of a stream, with all records told, is the stream.
+import type { AccountSettings } from './account-settings.ts';
 import type { StoredRecord } from './record-log.ts';
 import type { Shard, ShardState } from './shard.ts';
 import type { Stream, StreamState } from './stream.ts';
@@ -19,13 +20,20 @@ export interface Journal {
   changed(stream: Stream): void;
   /** Forgets a stream. @throws as `changed` */
   removed(stream: Stream): void;
+  /** Keeps what is set for the account. @throws as `changed` */
+  accountChanged(settings: AccountSettings): void;
+}
+
+/** A model without its records, as plain data. */
+export interface ModelState {
+  /** How many streams there have been: tokens tell them apart. */
+  readonly incarnations: number;
+  readonly account: AccountSettings;
+  readonly streams: readonly StreamState[];
 }
 
 /** What a model begins with when it is not empty. */
-export interface RestoredModel {
-  /** How many streams there have been: tokens tell them apart. */
-  readonly incarnations: number;
-  readonly streams: readonly StreamState[];
+export interface RestoredModel extends ModelState {
   /** The records of a shard from its `firstCounter` on; asked for once. */
   recordsOf(stream: StreamState, shard: ShardState): readonly StoredRecord[];
 }

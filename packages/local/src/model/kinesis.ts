@@ -42,7 +42,7 @@ import {
 import { StreamConsumer, type Subscription } from './consumers.ts';
 import { KinesisError } from './errors.ts';
 import { openIterator, sealIterator } from './iterator.ts';
-import type { Journal, RestoredModel } from './journal.ts';
+import type { Journal, ModelState, RestoredModel } from './journal.ts';
 import { counterAt, readShard, type StartingPosition } from './position.ts';
 import { checkedSizes, checkPutRecord, type RecordToPut } from './put-check.ts';
 import type { StoredRecord } from './record-log.ts';
@@ -152,8 +152,8 @@ export class KinesisModel {
   readonly #options: Required<Omit<KinesisModelOptions, 'limits' | 'controlLimits' | 'journal' | 'restored'>>;
   readonly #streams: Map<string, Stream> = new Map();
   readonly #journal: Journal | undefined;
-  /** Streams of whose last change the journal does not know yet. Empty but after it failed. */
-  readonly #untold: Set<Stream> = new Set();
+  /** That of whose last change the journal does not know yet. Empty but after it failed. */
+  readonly #untold: Set<Stream | 'account'> = new Set();
   #accountSettings: AccountSettings = NEW_ACCOUNT_SETTINGS;
   #incarnations = 0;
 
@@ -319,6 +319,7 @@ export class KinesisModel {
 
   setAccount(change: (settings: AccountSettings) => AccountSettings): void {
     this.#accountSettings = change(this.#accountSettings);
+    this.#tell('account');
   }
 
   /** What there is of what an account may have only so much of. */
@@ -652,12 +653,19 @@ export class KinesisModel {
     this.#streams.clear();
     this.#accountSettings = NEW_ACCOUNT_SETTINGS;
     this.callLimits?.clear();
+    this.#untold.add('account');
     this.#tellAll();
   }
 
-  /** How many streams there have been. */
-  get incarnations(): number {
-    return this.#incarnations;
+  /** All streams, as they are: nothing that is due is done for it. */
+  get streams(): readonly Stream[] {
+    return [...this.#streams.values()];
+  }
+
+  /** All but the records, as it is. */
+  get state(): ModelState {
+    const streams = this.streams.map(({ state }) => state);
+    return { incarnations: this.#incarnations, account: this.#accountSettings, streams };
   }
 
   // ---- what several of them need
@@ -709,18 +717,19 @@ export class KinesisModel {
 
   // ---- the journal
 
-  /** Keeps the change of a stream, and all that is still to be kept. @throws what the journal throws */
-  #tell(stream: Stream): void {
+  /** Keeps the change of this, and all that is still to be kept. @throws what the journal throws */
+  #tell(changed: Stream | 'account'): void {
     if (this.#journal === undefined) return;
-    this.#untold.add(stream);
+    this.#untold.add(changed);
     this.#tellAll();
   }
 
   #tellAll(): void {
-    for (const stream of this.#untold) {
-      if (this.#streams.get(stream.name) === stream) this.#journal?.changed(stream);
-      else this.#journal?.removed(stream);
-      this.#untold.delete(stream);
+    for (const changed of this.#untold) {
+      if (changed === 'account') this.#journal?.accountChanged(this.#accountSettings);
+      else if (this.#streams.get(changed.name) === changed) this.#journal?.changed(changed);
+      else this.#journal?.removed(changed);
+      this.#untold.delete(changed);
     }
   }
 
@@ -748,8 +757,9 @@ export class KinesisModel {
     }
   }
 
-  #restore({ incarnations, streams, recordsOf }: RestoredModel): void {
+  #restore({ incarnations, account, streams, recordsOf }: RestoredModel): void {
     this.#incarnations = incarnations;
+    this.#accountSettings = account;
     for (const state of streams) {
       const stream = Stream.restored(state, (shard) => recordsOf(state, shard));
       this.#streams.set(stream.name, stream);

@@ -1,0 +1,71 @@
+// One server a folder. Whoever wants the folder adds a line to its file `lock` (appending is atomic, so there is an order) and
+// has it when no earlier line is of a claim that still stands. A claim falls with its process, so a killed server is in nobody's
+// way; and nothing is ever deleted, so two that start at once cannot delete each other's.
+import { randomUUID } from 'node:crypto';
+import { appendFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inUse } from './data-errors.ts';
+
+interface Claim {
+  readonly id: string;
+  readonly pid: number;
+  /** When the process was started, in the system's own ticks; empty where the system does not say. */
+  readonly startedTicks: string;
+  readonly claimedMs: number;
+}
+
+/** Takes the folder; the returned function gives it back. @throws OperatingError DATA_IN_USE, what the disk throws */
+export function lockFolder(path: string): () => void {
+  const file = join(path, 'lock');
+  const { pid } = process;
+  const mine: Claim = { id: randomUUID(), pid, startedTicks: startedTicks(pid), claimedMs: Date.now() };
+  const release = (): void => appendFileSync(file, `release ${mine.id}\n`);
+  appendFileSync(file, `claim ${mine.id} ${mine.pid} ${mine.startedTicks || '-'} ${mine.claimedMs}\n`);
+  for (const claim of standingClaims(readFileSync(file, 'latin1'))) {
+    if (claim.id === mine.id) break;
+    if (!isAlive(claim)) continue;
+    release();
+    throw inUse(path, claim.pid);
+  }
+  return release;
+}
+
+/** In the order they were made. */
+function standingClaims(text: string): Claim[] {
+  const claims = new Map<string, Claim>();
+  for (const line of text.split('\n')) {
+    const [word, id = '', pid, ticks, claimedMs] = line.split(' ');
+    if (word === 'release') claims.delete(id);
+    if (word !== 'claim') continue;
+    claims.set(id, {
+      id,
+      pid: Number(pid),
+      startedTicks: ticks === '-' ? '' : (ticks ?? ''),
+      claimedMs: Number(claimedMs),
+    });
+  }
+  return [...claims.values()];
+}
+
+/** Whether the process that claimed lives on. Its number may be another's by now, in a container even this one's. */
+function isAlive({ pid, startedTicks: claimedTicks, claimedMs }: Claim): boolean {
+  if (pid === process.pid && claimedMs < Date.now() - process.uptime() * 1000) return false;
+  const ticks = startedTicks(pid);
+  if (ticks !== '' && claimedTicks !== '') return ticks === claimedTicks;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Linux alone says it: field 22 of /proc/PID/stat, counted after the name, which may hold anything. */
+function startedTicks(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
