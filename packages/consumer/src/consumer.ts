@@ -10,7 +10,6 @@ import {
   delay,
   describe,
   formatExtended,
-  type HashKeyRange,
   isShardlineError,
   OperatingError,
   UsageError,
@@ -19,8 +18,7 @@ import { type LeaseView, Worker } from './coordination/worker.ts';
 import type { Handler, ShardHandler } from './handler.ts';
 import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';
 import { type ConsumerOptions, type ResolvedOptions, resolveOptions, workerOptions } from './options.ts';
-import { PollingSource } from './retrieval/polling.ts';
-import { StreamShards } from './retrieval/shards.ts';
+import { Streams } from './retrieval/streams.ts';
 import { Runtime } from './runtime/runtime.ts';
 import { WorkerMetrics } from './runtime/worker-metrics.ts';
 
@@ -29,7 +27,8 @@ export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stop
 /** What an operator sees. Plain data, fit for JSON. */
 export interface ConsumerView {
   readonly application: string;
-  readonly stream: string;
+  /** Names or ARNs, as the options gave them; of a list that is asked for, what it said last: `account:name:epoch`. */
+  readonly streams: readonly string[];
   readonly workerId: string;
   readonly state: ConsumerState;
   /** This worker looks after the table for the whole application. */
@@ -55,7 +54,7 @@ export interface ShardView {
 interface Parts {
   readonly runtime: Runtime;
   readonly table: DynamoDBLeaseTable;
-  readonly shards: StreamShards;
+  readonly streams: Streams;
   /** Aborted by `close`. */
   readonly closing: AbortSignal;
   readonly close: () => Promise<void>;
@@ -129,10 +128,13 @@ export class Consumer implements AsyncDisposable {
   }
 
   view(): ConsumerView {
-    const { application, stream, workerId } = this.#options;
+    const { application, from, workerId } = this.#options;
     const base = {
       application,
-      stream: stream.streamArn ?? stream.streamName,
+      streams:
+        typeof from === 'function'
+          ? (this.#parts?.streams.tracked ?? []).flatMap(({ streamId }) => streamId ?? [])
+          : [from.stream.streamArn ?? from.stream.streamName],
       workerId,
       state: this.#state,
     };
@@ -175,10 +177,10 @@ export class Consumer implements AsyncDisposable {
   }
 
   /** Nothing is held yet, so what may pass is tried again, as often as the KCL tries (maxInitializationAttempts). */
-  async #open({ table, shards, closing }: Parts): Promise<void> {
+  async #open({ table, streams, closing }: Parts): Promise<void> {
     const { clock, random, logger } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
-      const outcomes = await Promise.allSettled([table.open(), shards.check()]);
+      const outcomes = await Promise.allSettled([table.open(), streams.refresh()]);
       const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
       if (errors.length === 0) return;
       const lasting = errors.find((error) => !isShardlineError(error) || !error.retryable);
@@ -191,11 +193,11 @@ export class Consumer implements AsyncDisposable {
 
   #build(handler: ShardHandler): Parts {
     const options = this.#options;
-    const { stream, clock, logger, initialPosition, timestamp, kinesisRequestTimeoutMs: requestTimeoutMs } = options;
+    const { clock, logger } = options;
     // The core tries again by itself, with back-off.
     const kinesis = options.kinesisClient ?? createKinesisClient({ maxAttempts: 1 });
     const dynamoDB = options.dynamoDBClient ?? createDynamoDBClient();
-    const shards = new StreamShards({ client: kinesis, stream, initialPosition, timestamp, requestTimeoutMs, clock });
+    const streams = new Streams({ ...options, client: kinesis, requestTimeoutMs: options.kinesisRequestTimeoutMs });
     const table = new DynamoDBLeaseTable({
       client: dynamoDB,
       tableName: options.tableName,
@@ -205,26 +207,23 @@ export class Consumer implements AsyncDisposable {
       requestTimeoutMs: options.dynamoDBRequestTimeoutMs,
       tableTimeoutMs: options.tableTimeoutMs,
     });
-    const openSource = (shard: { shardId: string; hashKeyRange: HashKeyRange | undefined }): PollingSource =>
-      new PollingSource({ ...options, client: kinesis, timestamp, requestTimeoutMs, ...shard });
     const runtime = new Runtime({
       ...options,
       worker: new Worker(workerOptions(options)),
       table,
-      listShards: (filter) => shards.list(filter),
-      openSource,
+      streams,
       handler,
       workerMetrics: options.disableWorkerMetrics ? undefined : workerMetricsOf(options),
     });
     const controller = new AbortController();
     const close = async (): Promise<void> => {
       controller.abort(new OperatingError('CLOSED', 'the consumer was stopped', { retryable: false }));
-      shards.close();
+      streams.close();
       await table.close();
       if (options.kinesisClient === undefined) kinesis.destroy();
       if (options.dynamoDBClient === undefined) dynamoDB.destroy();
     };
-    return { runtime, table, shards, closing: controller.signal, close };
+    return { runtime, table, streams, closing: controller.signal, close };
   }
 }
 

@@ -20,6 +20,8 @@ export interface UserRecord {
 
 /** What the handler gets at once: at least one record, in the shard's order. */
 export interface Batch {
+  /** Of the stream that it comes from. */
+  readonly streamName: string;
   readonly shardId: string;
   readonly records: readonly UserRecord[];
   /** How far the read was from the shard's tip, ms; undefined when Kinesis didn't say. */
@@ -37,6 +39,7 @@ export interface Position {
 }
 
 export interface ShardContext {
+  readonly streamName: string;
   readonly shardId: string;
   readonly leaseKey: string;
   /** Aborted when the lease is lost or patience at the end has run out: from then on another worker may have the shard. */

@@ -11,9 +11,7 @@ describe('resolveOptions', () => {
     expect(resolve()).toMatchObject({
       application: 'billing',
       tableName: 'billing',
-      stream: { streamName: 'orders' },
-      initialPosition: 'TRIM_HORIZON',
-      timestamp: undefined,
+      from: { stream: { streamName: 'orders' }, initialPosition: 'TRIM_HORIZON', timestamp: undefined },
       checkpointing: 'auto',
       failoverTimeMs: 10_000,
       leaseAssignmentIntervalMs: 20_000,
@@ -44,12 +42,44 @@ describe('resolveOptions', () => {
 
   it('takes a time to begin at', () => {
     const timestamp = new Date('2026-01-02T03:04:05Z');
-    expect(resolve({ initialPosition: { timestamp } })).toMatchObject({ initialPosition: 'AT_TIMESTAMP', timestamp });
+    expect(resolve({ initialPosition: { timestamp } })).toMatchObject({
+      from: { initialPosition: 'AT_TIMESTAMP', timestamp },
+    });
   });
 
   it('takes an ARN', () => {
     const stream = 'arn:aws:kinesis:eu-central-1:123456789012:stream/orders';
-    expect(resolve({ stream }).stream).toMatchObject({ streamName: 'orders', streamArn: stream });
+    expect(resolve({ stream }).from).toMatchObject({ stream: { streamName: 'orders', streamArn: stream } });
+  });
+
+  it('takes several streams, each with a beginning of its own, or a function that lists them', async () => {
+    const others = { application: 'billing' };
+    const streams = ['a', { stream: '123456789012:b:1700000000', initialPosition: 'LATEST' }] as const;
+    const listed = [
+      { stream: 'a', initialPosition: 'TRIM_HORIZON', timestamp: undefined },
+      { stream: '123456789012:b:1700000000', initialPosition: 'LATEST', timestamp: undefined },
+    ];
+    for (const given of [streams, () => streams, async () => streams]) {
+      const { from } = resolveOptions({ ...others, streams: given }, 'host');
+      expect(typeof from === 'function' ? await from() : from).toEqual(listed);
+    }
+  });
+
+  it.each([
+    ['both', { stream: 'a', streams: ['b'] }, 'streams: expected either stream or streams, got both'],
+    ['no array', { streams: 'a' }, 'streams: expected an array, or a function that gives one, got "a"'],
+    ['no stream', { streams: ['a', 5] }, 'streams[1]: expected a stream, or { stream, initialPosition }, got 5'],
+    ['a bad name', { streams: ['a b'] }, 'streams[0]: expected a stream name'],
+    ['a bad identifier', { streams: ['1:b:x'] }, 'streams[0]: expected account:name:epoch'],
+  ])('says what is wrong with the streams: %s', (_what, given, message) => {
+    const others = { application: 'billing' };
+    expect(() => resolveOptions({ ...others, ...given } as never, 'host')).toThrow(message);
+  });
+
+  it('says what is wrong with a list that a function gave', async () => {
+    const others = { application: 'billing' };
+    const { from } = resolveOptions({ ...others, streams: () => [5] as never }, 'host');
+    await expect(async () => typeof from === 'function' && (await from())).rejects.toThrow('streams[0]: expected');
   });
 
   it('gives the core everything it asks for', () => {

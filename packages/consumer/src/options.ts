@@ -11,26 +11,48 @@ import {
   MAX_RECORDS_PER_GET_RECORDS,
   type MetricsSink,
   nearestName,
+  parseMultiStream,
   parseStream,
   type Random,
   resolveLogger,
   resolveMetrics,
-  type StreamIdentifier,
   systemClock,
   systemRandom,
   UsageError,
 } from '@shardline/common';
 import type { WorkerOptions } from './coordination/worker.ts';
+import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
 
 /** Where an application begins on shards that it has never read. */
 export type InitialPosition = 'TRIM_HORIZON' | 'LATEST' | { readonly timestamp: Date };
 
-/** What `new Consumer` takes; `application` and `stream` are required. */
+/** A stream of several: its name, its ARN or the KCL's `account:name:epoch`. */
+export type StreamConfig =
+  | string
+  | {
+      readonly stream: string;
+      /** Default: the consumer's. */
+      readonly initialPosition?: InitialPosition;
+    };
+
+/** What `new Consumer` takes; `application` and one of `stream` and `streams` are required. */
 export interface ConsumerOptions {
   /** The KCL's applicationName: workers of one application share the stream's shards. */
   readonly application: string;
-  /** Name or ARN. */
-  readonly stream: string;
+  /** Name or ARN. Either this or `streams`. */
+  readonly stream?: string;
+  /**
+   * The streams of an application that reads several, or a function that lists them, asked every `streamsIntervalMs`. Such an
+   * application keeps other lease keys than one with `stream`: one table can't serve both.
+   */
+  readonly streams?: readonly StreamConfig[] | (() => readonly StreamConfig[] | Promise<readonly StreamConfig[]>);
+  /** From 1000, default 60000. */
+  readonly streamsIntervalMs?: number;
+  /**
+   * How long the leases of a stream are kept that `streams` lists no longer, ms; then they are deleted, and a stream that comes
+   * back begins anew. From 0, default for ever.
+   */
+  readonly formerStreamsWaitMs?: number;
   /** The lease table. Default: the application's name, as in the KCL. */
   readonly tableName?: string;
   /** Must differ between live workers. Default: the host's name and a fresh UUID. */
@@ -145,6 +167,8 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
   leaseDiscoveryIntervalMs: { byDefault: always(500), min: 50 },
   leaderLeaseDurationMs: { byDefault: (failoverTimeMs) => 3 * failoverTimeMs, min: 100 },
   shardSyncIntervalMs: { byDefault: always(60_000), min: 100 },
+  streamsIntervalMs: { byDefault: always(60_000), min: 1_000 },
+  formerStreamsWaitMs: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 0 },
   parentShardPollIntervalMs: { byDefault: always(2_000), min: 50 },
   checkpointIntervalMs: { byDefault: always(5_000), min: 0 },
   completedLeaseCleanupIntervalMs: { byDefault: always(300_000), min: 0 },
@@ -177,12 +201,9 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
 /** The options with every value filled in. */
 export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly application: string;
-  readonly stream: StreamIdentifier;
+  readonly from: StreamsOptions['from'];
   readonly tableName: string;
   readonly workerId: string;
-  readonly initialPosition: 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP';
-  /** With AT_TIMESTAMP. */
-  readonly timestamp: Date | undefined;
   readonly checkpointing: 'auto' | 'manual';
   readonly leaseAssignmentStrategy: 'count' | 'utilization';
   readonly allowThroughputOvershoot: boolean;
@@ -198,6 +219,7 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
 const otherNames = [
   'application',
   'stream',
+  'streams',
   'tableName',
   'workerId',
   'initialPosition',
@@ -232,9 +254,8 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   const application = text('application', options.application);
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : text('workerId', options.workerId);
-  const stream = parseStream(options.stream);
+  const from = readStreams(options);
   const tableField = options.tableName === undefined ? 'application' : 'tableName';
-  const { initialPosition, timestamp } = readPosition(options.initialPosition);
   const { checkpointing = 'auto' } = options;
   if (checkpointing !== 'auto' && checkpointing !== 'manual') {
     throw new UsageError('checkpointing', "'auto' or 'manual'", describe(checkpointing));
@@ -246,11 +267,9 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   return {
     ...readNumbers(options),
     application,
-    stream,
+    from,
     tableName: readTableName(tableField, options.tableName === undefined ? application : options.tableName),
     workerId,
-    initialPosition,
-    timestamp,
     checkpointing,
     leaseAssignmentStrategy,
     allowThroughputOvershoot: flag('allowThroughputOvershoot', options.allowThroughputOvershoot, true),
@@ -270,12 +289,12 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
   return {
     workerId: options.workerId,
     incarnation: options.random.uuid(),
-    initialPosition: options.initialPosition,
     failoverTimeMs,
     leaseAssignmentIntervalMs: options.leaseAssignmentIntervalMs,
     leaseDiscoveryIntervalMs: options.leaseDiscoveryIntervalMs,
     leaderLeaseDurationMs: options.leaderLeaseDurationMs,
     shardSyncIntervalMs: options.shardSyncIntervalMs,
+    formerStreamsWaitMs: options.formerStreamsWaitMs,
     parentShardPollIntervalMs: options.parentShardPollIntervalMs,
     checkpointIntervalMs: options.checkpointIntervalMs,
     completedLeaseCleanupIntervalMs: options.completedLeaseCleanupIntervalMs,
@@ -316,9 +335,36 @@ function readNumbers(options: ConsumerOptions): Record<NumberName, number> {
   return Object.fromEntries(values) as Record<NumberName, number>;
 }
 
-function readPosition(
-  position: InitialPosition = 'TRIM_HORIZON',
-): Pick<ResolvedOptions, 'initialPosition' | 'timestamp'> {
+function readStreams({ stream, streams, initialPosition }: ConsumerOptions): StreamsOptions['from'] {
+  const position = readPosition(initialPosition);
+  if (streams === undefined) return { stream: parseStream(stream as string), ...position };
+  if (stream !== undefined) throw new UsageError('streams', 'either stream or streams', 'both');
+  const read = (listed: unknown): ListedStream[] => readListed(listed, position);
+  if (typeof streams === 'function') return async () => read(await streams());
+  const listed = read(streams);
+  return async () => listed;
+}
+
+function readListed(listed: unknown, otherwise: StartOfStream): ListedStream[] {
+  if (!Array.isArray(listed))
+    throw new UsageError('streams', 'an array, or a function that gives one', describe(listed));
+  return listed.map((each: unknown, index): ListedStream => {
+    const { stream, initialPosition } = typeof each === 'string' ? { stream: each } : ((each ?? {}) as Listed);
+    const field = `streams[${index}]`;
+    if (typeof stream !== 'string')
+      throw new UsageError(field, 'a stream, or { stream, initialPosition }', describe(each));
+    if (stream.split(':').length === 3) parseMultiStream(stream, field);
+    else parseStream(stream, field);
+    return { stream, ...(initialPosition === undefined ? otherwise : readPosition(initialPosition)) };
+  });
+}
+
+interface Listed {
+  readonly stream?: unknown;
+  readonly initialPosition?: InitialPosition;
+}
+
+function readPosition(position: InitialPosition = 'TRIM_HORIZON'): StartOfStream {
   if (position === 'TRIM_HORIZON' || position === 'LATEST') return { initialPosition: position, timestamp: undefined };
   const timestamp = typeof position === 'object' && position !== null ? position.timestamp : undefined;
   if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) {

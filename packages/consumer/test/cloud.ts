@@ -71,7 +71,7 @@ export class Scene {
   consumer(options: Partial<ConsumerOptions> = {}): Consumer {
     return new Consumer({
       application: this.name,
-      stream: this.name,
+      ...(options.streams === undefined && { stream: this.name }),
       kinesisClient: this.cloud.kinesis,
       dynamoDBClient: this.cloud.dynamoDB,
       ...quick,

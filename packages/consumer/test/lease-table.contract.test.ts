@@ -48,6 +48,7 @@ function lease(fields: Partial<Lease> = {}): Lease {
   const leaseKey = fields.leaseKey ?? key;
   return {
     leaseKey,
+    streamId: undefined,
     shardId: leaseKey,
     leaseOwner: undefined,
     leaseCounter: 0,
@@ -337,7 +338,7 @@ describe.each([
   });
 
   it('deleteLease takes only a row at SHARD_END', async () => {
-    const remove = () => table.run({ kind: 'deleteLease', leaseKey: key });
+    const remove = () => table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: true });
     await create(lease({ leaseOwner: 'w1', checkpoint: parseCheckpoint('5') }));
     expect(await remove()).toEqual({ deleted: false });
     await table.run({
@@ -352,6 +353,21 @@ describe.each([
     expect(await remove()).toEqual({ deleted: true });
     expect(await remove()).toEqual({ deleted: false });
     expect(await read()).toBeUndefined();
+  });
+
+  it('deleteLease takes any row when it need not have ended, and says when there is none', async () => {
+    const remove = () => table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: false });
+    await create(lease({ leaseOwner: 'w1', checkpoint: parseCheckpoint('5') }));
+    expect(await remove()).toEqual({ deleted: true });
+    expect(await remove()).toEqual({ deleted: false });
+  });
+
+  it('a lease of an application of several streams keeps its stream and its shard', async () => {
+    const streamId = '123456789012:orders:1700000000';
+    const made = lease({ leaseKey: `${streamId}:shardId-000000000001`, streamId, shardId: 'shardId-000000000001' });
+    await create(made);
+    const { leases } = await table.run({ kind: 'readLeases', leaseKeys: [made.leaseKey], leaseKey: key, tenure });
+    expect(leases).toEqual([made]);
   });
 
   it('readLeases leaves out what is absent', async () => {
@@ -495,7 +511,7 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         tenure,
       };
     case 'delete':
-      return { kind: 'deleteLease', leaseKey };
+      return { kind: 'deleteLease', leaseKey, onlyEnded: flag };
     case 'readLeases':
       return { kind: 'readLeases', leaseKeys: [leaseKey, 'c'], leaseKey, tenure };
     case 'discover':

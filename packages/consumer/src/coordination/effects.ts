@@ -5,6 +5,7 @@
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
 import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
 import type { ChildShard, LeaderRow, Lease, Shard, Utilization, WorkerRow } from './lease.ts';
+import type { InitialPosition } from './shard-sync.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
 export type Tenure = number;
@@ -103,10 +104,12 @@ export interface EvictLease {
   readonly seenCounter: number | undefined;
   readonly tenure: Tenure;
 }
-/** Deletes a completed lease. Condition: the checkpoint is SHARD_END. */
+/** Deletes a completed lease, or one of a stream that is no longer read. */
 export interface DeleteLease {
   readonly kind: 'deleteLease';
   readonly leaseKey: string;
+  /** Condition: the checkpoint is SHARD_END. */
+  readonly onlyEnded: boolean;
 }
 export interface ReadLeader {
   readonly kind: 'readLeader';
@@ -139,12 +142,15 @@ export interface ForgetWorker {
 /** `initial`: with the ShardFilter of the initial position, for an empty table. `all`: closed shards included. */
 export interface ListShards {
   readonly kind: 'listShards';
+  /** As in the leases. */
+  readonly streamId: string | undefined;
   readonly filter: 'initial' | 'all';
 }
 /** Calls the handler's `initialize`. */
 export interface OpenShard {
   readonly kind: 'openShard';
   readonly leaseKey: string;
+  readonly streamId: string | undefined;
   readonly shardId: string;
   /** By which strays are told; undefined: the row does not say. */
   readonly hashKeyRange: HashKeyRange | undefined;
@@ -334,11 +340,20 @@ export interface Failed {
   readonly error: unknown;
 }
 
+/** A stream that the application reads. */
+export interface TrackedStream {
+  /** Undefined in an application that reads one stream. */
+  readonly streamId: string | undefined;
+  readonly initialPosition: InitialPosition;
+}
+
 export type Event =
   /** The first event: begin to work. */
   | { readonly kind: 'start' }
   /** Time has passed `deadline()`. */
   | { readonly kind: 'tick' }
+  /** These are the streams to read from now on; told before `start` and whenever they change. */
+  | { readonly kind: 'streams'; readonly streams: readonly TrackedStream[] }
   /** Give up all leases in good order; ends with the notice `stopped`. */
   | { readonly kind: 'stop' }
   /** The handler asks to checkpoint `position`; answered by the notice `checkpointSettled`. */

@@ -2,18 +2,27 @@
 // leases, missing leases, assignment, clean-up. Pure.
 // Invariant: nothing is written for the fleet later than the row's lease duration, less a margin, after the START of the last
 // good heartbeat; others judge expiry by seeing the same version for that long, and they saw it later than that.
-import { findHoles } from '@shardline/common';
 import { type AssignmentRules, planAssignment } from './assignment.ts';
-import { answers, type Done, type Effect, type Failed, type Tell, type WriteLeader } from './effects.ts';
+import {
+  answers,
+  type Done,
+  type Effect,
+  type Failed,
+  type ListShards,
+  type Tell,
+  type TrackedStream,
+  type WriteLeader,
+} from './effects.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
 import type { LeaderRow, Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
-import { describeHole, type InitialPosition, planFirstLeases, planMissingLeases } from './shard-sync.ts';
+import { StreamSync } from './stream-sync.ts';
 
 export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
   /** A UUID of this process: versions are derived from it and never repeat. */
   readonly incarnation: string;
-  readonly initialPosition: InitialPosition;
+  /** How long the leases of a stream are kept that is no longer read; infinite: for ever. */
+  readonly formerStreamsWaitMs: number;
   readonly leaderLeaseDurationMs: number;
   readonly leaseAssignmentIntervalMs: number;
   readonly shardSyncIntervalMs: number;
@@ -47,8 +56,11 @@ export class Leader {
   #run: 'reading' | 'listing' | 'writing' | undefined;
   #runStartedAt = 0;
   #runAt = 0;
-  #syncAt = 0;
+  readonly #streams: StreamSync;
   #table: readonly Lease[] = [];
+  #listsOpen = 0;
+  #missing: Lease[] = [];
+  #listingFailed = false;
   #writesOpen = 0;
   #createdCount = 0;
   #runCount = 0;
@@ -57,6 +69,13 @@ export class Leader {
     this.#options = options;
     this.#out = out;
     this.#fleet = new Fleet(options);
+    this.#streams = new StreamSync(options);
+  }
+
+  /** These are the streams to look after from now on. */
+  track(streams: readonly TrackedStream[], now: number): void {
+    this.#streams.track(streams);
+    this.#runAt = Math.min(this.#runAt, now);
   }
 
   /** Whether a write for the fleet may begin now. */
@@ -109,11 +128,10 @@ export class Leader {
       else this.#rowRefused(event.result.leader, now);
     } else if (answers(event, 'deleteLeader')) this.#rowDeleted();
     else if (answers(event, 'readTable')) {
-      this.#table = event.result.leases;
-      this.#fleet.observe(event.result.leases, event.result.workers, this.#runStartedAt, now);
+      this.#table = this.#streams.ours(event.result.leases);
+      this.#fleet.observe(this.#table, event.result.workers, this.#runStartedAt, now);
       this.#tableRead(now);
-    } else if (answers(event, 'listShards'))
-      this.#shardsListed(event.result.shards, event.effect.filter === 'initial', now);
+    } else if (answers(event, 'listShards')) this.#shardsListed(event.effect, event.result.shards, now);
     else {
       if (answers(event, 'createLease') && event.result.created) this.#createdCount += 1;
       this.#writeAnswered(now);
@@ -144,9 +162,12 @@ export class Leader {
         this.#rowDeleted();
         return;
       case 'readTable':
-      case 'listShards':
         this.#run = undefined;
         this.#runAt = now + retryInMs;
+        return;
+      case 'listShards':
+        this.#listingFailed = true;
+        this.#listAnswered(now);
         return;
       default:
         this.#writeAnswered(now);
@@ -236,7 +257,7 @@ export class Leader {
     if (!gained) return;
     this.#fleet = new Fleet(this.#options);
     this.#runCount = 0;
-    this.#syncAt = now;
+    this.#streams.forgetListings();
     this.#runAt = now;
     this.#out.push({ kind: 'tell', notice: { kind: 'leadershipGained' } });
   }
@@ -259,29 +280,32 @@ export class Leader {
       this.#endRun(now);
       return;
     }
-    const empty = this.#table.length === 0;
-    if (empty || now >= this.#syncAt) {
-      this.#run = 'listing';
-      this.#out.push({ kind: 'listShards', filter: empty ? 'initial' : 'all' });
-    } else this.#write([], now);
+    const listings = this.#streams.due(this.#table, now);
+    this.#missing = [];
+    this.#listingFailed = false;
+    this.#listsOpen = listings.length;
+    if (listings.length === 0) {
+      this.#write([], now);
+      return;
+    }
+    this.#run = 'listing';
+    this.#out.push(...listings);
   }
 
-  #shardsListed(shards: readonly Shard[], initial: boolean, now: number): void {
-    const position = this.#options.initialPosition;
-    if (!initial) {
-      this.#syncAt = now + this.#options.shardSyncIntervalMs;
-      this.#write(planMissingLeases(shards, this.#table, position), now);
-      return;
+  #shardsListed(listing: ListShards, shards: readonly Shard[], now: number): void {
+    const { missing, hole } = this.#streams.listed(listing, shards, this.#table, now);
+    this.#missing.push(...missing);
+    if (hole !== undefined) {
+      this.#hole(hole);
+      this.#listingFailed = true;
     }
-    const holes = findHoles(shards.map((shard) => shard.hashKeyRange));
-    if (holes.length > 0) {
-      // The listing was taken in the middle of a reshard; leases made from it would miss records for ever.
-      this.#hole(`the listed shards leave out ${holes.map((hole) => `${hole.start} to ${hole.end}`).join(', ')}`);
-      this.#run = undefined;
-      this.#runAt = now + this.#options.retryMs;
-      return;
-    }
-    this.#write(planFirstLeases(shards, position), now);
+    this.#listAnswered(now);
+  }
+
+  /** A stream that could not be listed does not hold the others up; it comes again soon. */
+  #listAnswered(now: number): void {
+    this.#listsOpen -= 1;
+    if (this.#listsOpen === 0) this.#write(this.#missing, now);
   }
 
   #write(missing: readonly Lease[], now: number): void {
@@ -292,14 +316,15 @@ export class Leader {
       this.#endRun(now);
       return;
     }
-    const hole = missing.length === 0 ? describeHole(this.#table) : undefined;
-    if (hole !== undefined) this.#hole(`no lease covers the hash keys ${hole}`);
+    for (const hole of this.#streams.holes(this.#table, missing)) this.#hole(hole);
+    const former = this.#streams.former(this.#table, now);
+    const kept = former.length === 0 ? this.#table : this.#table.filter(({ leaseKey }) => !former.includes(leaseKey));
     const byKey = new Map(this.#table.map((lease) => [lease.leaseKey, lease]));
     const { assignmentStrategy: strategy, varianceBalancingFrequency } = this.#options;
     const balances = strategy === 'count' || this.#runCount % varianceBalancingFrequency === 0;
     this.#runCount += 1;
     const rules = { ...this.#options, strategy, balances };
-    const moves = planAssignment(this.#fleet.judge(this.#table), this.#fleet.activeWorkers(), rules);
+    const moves = planAssignment(this.#fleet.judge(kept), this.#fleet.activeWorkers(), rules);
     const deleted = planCleanup(this.#table).filter((leaseKey) => this.#fleet.mayCleanUp(leaseKey));
 
     const writes: Effect[] = [];
@@ -321,7 +346,8 @@ export class Leader {
         });
       }
     }
-    for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey });
+    for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: true });
+    for (const leaseKey of former) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: false });
 
     if (writes.length > 0) {
       const handedOff = moves.filter((move) => move.kind === 'handOff').length;
@@ -330,7 +356,7 @@ export class Leader {
         created: missing.length,
         assigned: moves.length - handedOff,
         handedOff,
-        deleted: deleted.length,
+        deleted: deleted.length + former.length,
       } as const;
       this.#out.push({ kind: 'tell', notice });
     }
@@ -351,8 +377,9 @@ export class Leader {
   #endRun(now: number): void {
     this.#run = undefined;
     // What was created just now is to be assigned at once.
-    this.#runAt =
-      this.#createdCount > 0 ? now : Math.max(now, this.#runStartedAt + this.#options.leaseAssignmentIntervalMs);
+    const nextAt = Math.max(now, this.#runStartedAt + this.#options.leaseAssignmentIntervalMs);
+    this.#runAt = this.#createdCount > 0 ? now : this.#listingFailed ? now + this.#options.retryMs : nextAt;
+    this.#listingFailed = false;
     this.#createdCount = 0;
   }
 }

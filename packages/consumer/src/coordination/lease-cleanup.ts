@@ -2,19 +2,20 @@
 // keeps a queue in the memory of the worker that finished the shard; reading it off the table survives that worker).
 // Invariant: a lease goes only when nothing needs it any more, as the parent that children wait for or as the ancestor that
 // keeps shard sync from starting over.
-import { isEnded, type Lease } from './lease.ts';
+import { isEnded, type Lease, leaseKeyOf } from './lease.ts';
 
 /** The keys of leases that are at SHARD_END, whose children all have leases that began to move, and whose parents' leases are gone. */
 export function planCleanup(leases: readonly Lease[]): string[] {
-  const byShard = new Map(leases.map((lease) => [lease.shardId, lease]));
-  return leases.filter((lease) => mayGo(lease, byShard)).map((lease) => lease.leaseKey);
+  const byKey = new Map(leases.map((lease) => [lease.leaseKey, lease]));
+  return leases.filter((lease) => mayGo(lease, byKey)).map((lease) => lease.leaseKey);
 }
 
-function mayGo(lease: Lease, byShard: ReadonlyMap<string, Lease>): boolean {
+function mayGo(lease: Lease, byKey: ReadonlyMap<string, Lease>): boolean {
+  const ofShard = (shardId: string): Lease | undefined => byKey.get(leaseKeyOf(lease.streamId, shardId));
   if (!isEnded(lease) || lease.childShardIds.length === 0) return false;
-  if (lease.parentShardIds.some((parent) => byShard.has(parent))) return false;
+  if (lease.parentShardIds.some((parent) => ofShard(parent) !== undefined)) return false;
   return lease.childShardIds.every((child) => {
-    const position = byShard.get(child)?.checkpoint.sequenceNumber;
+    const position = ofShard(child)?.checkpoint.sequenceNumber;
     return position !== undefined && position !== 'TRIM_HORIZON' && position !== 'AT_TIMESTAMP';
   });
 }

@@ -4,8 +4,10 @@ import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
 
 /** One lease row. Attributes we don't know stay in the table untouched: every write names the attributes it sets. */
 export interface Lease {
-  /** The shard id in a single-stream application. */
+  /** The shard id in a single-stream application, else `leaseKeyOf` stream and shard. */
   readonly leaseKey: string;
+  /** `account:name:epoch` in an application that reads several streams, undefined in one that reads one. */
+  readonly streamId: string | undefined;
   readonly shardId: string;
   /** The worker that owns the lease or, while `checkpointOwner` is set, the one that will. Undefined: unassigned. */
   readonly leaseOwner: string | undefined;
@@ -16,7 +18,7 @@ export interface Lease {
   /** Everything up to here, this included, was handled. */
   readonly checkpoint: ExtendedSequenceNumber;
   readonly ownerSwitchesSinceCheckpoint: number;
-  /** None, one (split) or two (merge). */
+  /** None, one (split) or two (merge), of the same stream. */
   readonly parentShardIds: readonly string[];
   /** Known once the shard's end was seen. */
   readonly childShardIds: readonly string[];
@@ -80,13 +82,20 @@ export function isEnded(lease: Lease): boolean {
   return lease.checkpoint.sequenceNumber === 'SHARD_END';
 }
 
+/** The key of a shard's lease (KCL MultiStreamLease.getLeaseKey). */
+export function leaseKeyOf(streamId: string | undefined, shardId: string): string {
+  return streamId === undefined ? shardId : `${streamId}:${shardId}`;
+}
+
 /** A new, unassigned lease. */
 export function newLease(
   shard: Pick<Shard, 'shardId' | 'parentShardIds' | 'hashKeyRange'>,
   checkpoint: ExtendedSequenceNumber,
+  streamId?: string,
 ): Lease {
   return {
-    leaseKey: shard.shardId,
+    leaseKey: leaseKeyOf(streamId, shard.shardId),
+    streamId,
     shardId: shard.shardId,
     leaseOwner: undefined,
     leaseCounter: 0,

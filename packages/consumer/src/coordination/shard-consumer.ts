@@ -13,7 +13,7 @@ import {
 } from '@shardline/common';
 import type { BatchBounds, CloseReason, Done, Effect, Failed, Fetched, Notice, Tell } from './effects.ts';
 import { answers } from './effects.ts';
-import { type ChildShard, isEnded, type Lease, newLease } from './lease.ts';
+import { type ChildShard, isEnded, type Lease, leaseKeyOf, newLease } from './lease.ts';
 import type { LeaseHolder } from './lease-holder.ts';
 
 export interface ShardConsumerOptions {
@@ -231,6 +231,11 @@ export class ShardConsumer {
     return { leaseKey: this.#key, tenure: this.#holder.tenure };
   }
 
+  /** Shards know each other by id; their leases' keys name the stream as well. */
+  #keysOf(shardIds: readonly string[]): string[] {
+    return shardIds.map((shardId) => leaseKeyOf(this.#holder.lease.streamId, shardId));
+  }
+
   #tell(notice: Notice): void {
     this.#out.push({ kind: 'tell', notice });
   }
@@ -249,7 +254,7 @@ export class ShardConsumer {
   // --- before processing ---
 
   #advanceParents(now: number): void {
-    const parents = this.#holder.lease.parentShardIds;
+    const parents = this.#keysOf(this.#holder.lease.parentShardIds);
     if (parents.length === 0) this.#phase = 'opening';
     else if (!this.#asking && now >= this.#retryAt)
       this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: parents });
@@ -269,8 +274,8 @@ export class ShardConsumer {
 
   #advanceOpening(now: number): void {
     if (this.#asking || now < this.#retryAt || !this.#mayCallHandler(now)) return;
-    const { shardId, hashKeyRange, checkpoint } = this.#holder.lease;
-    this.#ask({ kind: 'openShard', ...this.#base, shardId, hashKeyRange, checkpoint });
+    const { streamId, shardId, hashKeyRange, checkpoint } = this.#holder.lease;
+    this.#ask({ kind: 'openShard', ...this.#base, streamId, shardId, hashKeyRange, checkpoint });
   }
 
   // --- processing ---
@@ -352,7 +357,7 @@ export class ShardConsumer {
     const children = this.#end?.childShards ?? [];
     const family = new Set(children.flatMap((child) => [child.shardId, ...child.parentShardIds]));
     family.delete(this.#holder.lease.shardId);
-    this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: [...family] });
+    this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: this.#keysOf([...family]) });
   }
 
   #familyRead(leases: readonly Lease[], now: number): void {
@@ -370,7 +375,8 @@ export class ShardConsumer {
       return;
     }
     // KCL: children begin at TRIM_HORIZON whatever the application's initial position, so that nothing is skipped.
-    this.#ask({ kind: 'createLease', ...this.#base, lease: newLease(next, TRIM_HORIZON) });
+    const lease = newLease(next, TRIM_HORIZON, this.#holder.lease.streamId);
+    this.#ask({ kind: 'createLease', ...this.#base, lease });
   }
 
   /** A merge's child may be created only when the other parent has a lease too. */

@@ -18,7 +18,7 @@ function shard(shardId: string, parents: string[] = [], open = true, at = shardI
 }
 
 function missing(shards: Shard[], leased: string[], position: 'TRIM_HORIZON' | 'LATEST' = 'TRIM_HORIZON'): string[] {
-  const leases = leased.map((leaseKey) => ({ leaseKey }));
+  const leases = leased.map((leaseKey) => ({ shardId: leaseKey }));
   return planMissingLeases(shards, leases, position).map((lease) => lease.leaseKey);
 }
 
@@ -93,7 +93,7 @@ describe('planMissingLeases (KCL HierarchicalShardSyncer, non-empty table)', () 
         const all = [...shards.values()];
         for (const { leaseKey } of planMissingLeases(
           all,
-          [...leased].map((leaseKey) => ({ leaseKey })),
+          [...leased].map((leaseKey) => ({ shardId: leaseKey })),
           position,
         )) {
           expect(leased.has(leaseKey)).toBe(false);
@@ -106,7 +106,7 @@ describe('planMissingLeases (KCL HierarchicalShardSyncer, non-empty table)', () 
         expect(
           planMissingLeases(
             all,
-            [...leased].map((leaseKey) => ({ leaseKey })),
+            [...leased].map((leaseKey) => ({ shardId: leaseKey })),
             position,
           ),
         ).toEqual([]);

@@ -15,27 +15,28 @@ export function initialCheckpoint(position: InitialPosition): ExtendedSequenceNu
 }
 
 /** For an empty table: one lease for each shard of the listing that was filtered by the initial position. */
-export function planFirstLeases(shards: readonly Shard[], position: InitialPosition): Lease[] {
-  return inOrder(shards).map((shard) => newLease(shard, initialCheckpoint(position)));
+export function planFirstLeases(shards: readonly Shard[], position: InitialPosition, streamId?: string): Lease[] {
+  return inOrder(shards).map((shard) => newLease(shard, initialCheckpoint(position), streamId));
 }
 
 /**
- * For a table with leases: what is missing. A shard that descends from a leased one waits for that one's end. Where nothing
+ * For a table with leases: what is missing of one stream, whose leases these are. A shard that descends from a leased one waits for that one's end. Where nothing
  * of a shard's ancestry is leased, TRIM_HORIZON and AT_TIMESTAMP begin at the oldest listed ancestor, LATEST at the open
  * shard itself. Of a merge's parents, one leased and one not, the latter gets a lease.
  */
 export function planMissingLeases(
   shards: readonly Shard[],
-  leases: readonly Pick<Lease, 'leaseKey'>[],
+  leases: readonly Pick<Lease, 'shardId'>[],
   position: InitialPosition,
+  streamId?: string,
 ): Lease[] {
   const listed = new Map(shards.map((shard) => [shard.shardId, shard]));
-  const leased = new Set(leases.map((lease) => lease.leaseKey));
+  const leased = new Set(leases.map((lease) => lease.shardId));
   const missing = new Map<string, Lease>();
   const answers = new Map<string, boolean>();
 
   const create = (shard: Shard): void => {
-    missing.set(shard.shardId, newLease(shard, initialCheckpoint(position)));
+    missing.set(shard.shardId, newLease(shard, initialCheckpoint(position), streamId));
   };
   /** Whether the shard has a lease, or will get one without being created here. */
   const covered = (shardId: string): boolean => {

@@ -8,7 +8,7 @@ import { Worker, type WorkerOptions } from './worker.ts';
 const options: WorkerOptions = {
   workerId: 'me',
   incarnation: '00000000-0000-4000-8000-000000000001',
-  initialPosition: 'TRIM_HORIZON',
+  formerStreamsWaitMs: Number.POSITIVE_INFINITY,
   failoverTimeMs: 900,
   leaseAssignmentIntervalMs: 600,
   leaseDiscoveryIntervalMs: 300,
@@ -57,6 +57,8 @@ class Script {
   #open: Effect[] = [];
 
   start(): void {
+    const streams = [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }] as const;
+    this.#take(this.worker.step({ kind: 'streams', streams }, this.now, 0));
     this.#take(this.worker.step({ kind: 'start' }, this.now, 0));
   }
 

@@ -105,6 +105,9 @@ export class Worker {
       case 'tick':
         for (const slot of this.#slots.values()) if (this.#slotDeadline(slot) <= now) this.#advanceSlot(slot, now);
         break;
+      case 'streams':
+        this.#leader.track(event.streams, now);
+        break;
       case 'stop':
         this.#beginStop(now);
         break;

@@ -518,8 +518,10 @@ const operations: {
       },
     ),
 
-  deleteLease: async (rows, { leaseKey }) => ({
-    deleted: await rows.delete(leaseKey, 'checkpoint = :end', { ':end': { S: 'SHARD_END' } }),
+  deleteLease: async (rows, { leaseKey, onlyEnded }) => ({
+    deleted: onlyEnded
+      ? await rows.delete(leaseKey, 'checkpoint = :end', { ':end': { S: 'SHARD_END' } })
+      : await rows.delete(leaseKey, 'attribute_exists(leaseKey)'),
   }),
 
   readLeader: async (rows) => ({ leader: await rows.getLeader() }),

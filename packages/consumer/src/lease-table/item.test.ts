@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { MAX_HASH_KEY, parseCheckpoint, parseHashKey } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Lease, NOTHING_MEASURED } from '../coordination/lease.ts';
+import { type Lease, leaseKeyOf, NOTHING_MEASURED } from '../coordination/lease.ts';
 import {
   clientVersionItem,
   type Item,
@@ -225,7 +225,14 @@ describe('leaseItem', () => {
       hashKeyRange: fc.option(range, { nil: undefined }),
       throughputKBps: fc.option(fc.double({ min: 0, max: 1e9, noNaN: true }).map(Math.abs), { nil: undefined }),
     })
-    .map((it) => ({ ...it, shardId: it.leaseKey }));
+    .chain((it) =>
+      fc.constantFrom(undefined, '123456789012:orders:1700000000').map((streamId) => ({
+        ...it,
+        leaseKey: leaseKeyOf(streamId, it.leaseKey),
+        streamId,
+        shardId: it.leaseKey,
+      })),
+    );
 
   it('is read back as the same lease', () => {
     fc.assert(

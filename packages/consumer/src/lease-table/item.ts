@@ -60,6 +60,8 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
   'startingHashKey',
   'endingHashKey',
   'throughputKBps',
+  'streamName',
+  'shardId',
 ];
 
 /** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. */
@@ -97,6 +99,11 @@ export function leaseItem(lease: Lease): WrittenItem {
   if (lease.hashKeyRange !== undefined) {
     item['startingHashKey'] = { S: String(lease.hashKeyRange.start) };
     item['endingHashKey'] = { S: String(lease.hashKeyRange.end) };
+  }
+  if (lease.streamId !== undefined) {
+    // The name of the attribute is older than what it holds (KCL DynamoDBMultiStreamLeaseSerializer).
+    item['streamName'] = { S: lease.streamId };
+    item['shardId'] = { S: lease.shardId };
   }
   if (lease.throughputKBps !== undefined) item['throughputKBps'] = { N: String(lease.throughputKBps) };
   return item;
@@ -163,6 +170,7 @@ function readLease(item: Item): Lease {
   const leaseKey = text(item, 'leaseKey');
   return {
     leaseKey,
+    streamId: optionalText(item, 'streamName'),
     shardId: optionalText(item, 'shardId') ?? leaseKey,
     leaseOwner: optionalText(item, 'leaseOwner'),
     leaseCounter: count(item, 'leaseCounter'),

@@ -141,10 +141,10 @@ const operations: Operations = {
       (row) => ({ ...row, leaseOwner: undefined, leaseCounter: row.leaseCounter + 1 }),
     ),
 
-  deleteLease: (table, { leaseKey }) => {
-    if (table.leases.get(leaseKey)?.checkpoint.sequenceNumber !== 'SHARD_END') return { deleted: false };
-    table.leases.delete(leaseKey);
-    return { deleted: true };
+  deleteLease: (table, { leaseKey, onlyEnded }) => {
+    const row = table.leases.get(leaseKey);
+    if (row === undefined || (onlyEnded && row.checkpoint.sequenceNumber !== 'SHARD_END')) return { deleted: false };
+    return { deleted: table.leases.delete(leaseKey) };
   },
 
   readLeader: (table) => ({ leader: table.leader }),

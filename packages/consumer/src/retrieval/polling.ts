@@ -53,6 +53,7 @@ export const SHORTEST_READ_INTERVAL_MS: number = 1000 / SHARD_GET_RECORDS_PER_SE
 const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [] };
 
 export class PollingSource implements ShardSource {
+  readonly streamName: string;
   readonly #options: PollingSourceOptions;
   readonly #clock: Clock;
   readonly #calls: AwsCalls;
@@ -69,6 +70,7 @@ export class PollingSource implements ShardSource {
 
   constructor(options: PollingSourceOptions) {
     this.#options = options;
+    this.streamName = options.stream.streamName;
     this.#clock = options.clock;
     this.#calls = new AwsCalls({
       timeoutMs: options.requestTimeoutMs,

@@ -1,6 +1,8 @@
-// The stream's shards by ListShards. One of the few files that call AWS; it decides nothing about leases.
+// The stream's shards by ListShards, and its name and age by DescribeStreamSummary. One of the few files that call AWS; it
+// decides nothing about leases.
 // Pages after the first are asked for by their token alone: the API refuses a token beside a stream or a filter.
 import {
+  DescribeStreamSummaryCommand,
   type KinesisClient,
   type Shard as ListedShard,
   ListShardsCommand,
@@ -11,9 +13,11 @@ import {
 import {
   type Clock,
   invariant,
+  type MultiStreamIdentifier,
   OperatingError,
   parseHashKey,
   parseSequenceNumber,
+  parseStream,
   type StreamIdentifier,
   streamAddress,
 } from '@shardline/common';
@@ -46,6 +50,21 @@ export class StreamShards {
       resource: `stream ${options.stream.streamArn ?? options.stream.streamName}`,
       codes: { notFound: 'STREAM_NOT_FOUND', failed: 'REQUEST_FAILED' },
     });
+  }
+
+  /** What the stream is called in an application of several. @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED */
+  async identify(): Promise<MultiStreamIdentifier> {
+    const command = new DescribeStreamSummaryCommand(streamAddress(this.#options.stream));
+    const { StreamDescriptionSummary: summary } = await this.#calls.call('kinesis:DescribeStreamSummary', (options) =>
+      this.#options.client.send(command, options),
+    );
+    if (summary?.StreamARN === undefined || summary.StreamCreationTimestamp === undefined) {
+      throw incomplete('StreamDescriptionSummary');
+    }
+    const { accountId, streamName } = parseStream(summary.StreamARN, 'StreamARN');
+    invariant(accountId !== undefined, 'an ARN names an account');
+    const creationEpochSeconds = Math.floor(summary.StreamCreationTimestamp.getTime() / 1000);
+    return { accountId, streamName, creationEpochSeconds };
   }
 
   /** @throws OperatingError STREAM_NOT_FOUND or ACCESS_DENIED, among others, when the stream can't be listed. */

@@ -31,6 +31,7 @@ export interface SourceRead {
 }
 
 export interface ShardSource {
+  readonly streamName: string;
   /**
    * Reads once, after a pause if one is due; nothing at or before `after` is returned. One call at a time.
    * @throws OperatingError; the signal's reason when it is aborted.
@@ -40,8 +41,13 @@ export interface ShardSource {
   close(): void;
 }
 
-/** Makes the source of one tenure. `hashKeyRange`: the shard's, as far as its lease row says. */
-export type OpenSource = (shard: {
+/** A shard as its lease row tells of it. */
+export interface ShardToRead {
+  readonly streamId: string | undefined;
   readonly shardId: string;
+  /** Undefined: the row does not say. */
   readonly hashKeyRange: HashKeyRange | undefined;
-}) => ShardSource;
+}
+
+/** Makes the source of one tenure. */
+export type OpenSource = (shard: ShardToRead) => ShardSource;

@@ -163,7 +163,8 @@ export class Delivery {
     invariant(batch !== undefined, `batch ${batchId} of ${shard.leaseKey} is delivered but not held`);
     const { records, byteCount, last, millisBehindLatest } = batch;
     const startedAt = clock.now();
-    const given = { shardId: shard.shardId, records, millisBehindLatest, attempt };
+    const { streamName } = shard.source;
+    const given = { streamName, shardId: shard.shardId, records, millisBehindLatest, attempt };
     try {
       await this.#call(shard, last, () => handler.processRecords(given, shard.context));
     } catch (error) {
@@ -216,11 +217,14 @@ export class Delivery {
 
   // --- parts ---
 
-  #admit({ leaseKey, shardId, hashKeyRange, tenure, checkpoint }: OpenShard): Shard {
+  #admit({ leaseKey, streamId, shardId, hashKeyRange, tenure, checkpoint }: OpenShard): Shard {
     const { openSource, checkpointer } = this.#options;
-    const logger = this.#options.logger.child({ shard: shardId });
+    const source = openSource({ streamId, shardId, hashKeyRange });
+    const { streamName } = source;
+    const logger = this.#options.logger.child({ stream: streamName, shard: shardId });
     const controller = new AbortController();
     const context: ShardContext = {
+      streamName,
       shardId,
       leaseKey,
       signal: controller.signal,
@@ -235,7 +239,7 @@ export class Delivery {
     const shard: Shard = {
       leaseKey,
       shardId,
-      source: openSource({ shardId, hashKeyRange }),
+      source,
       controller,
       context,
       logger,

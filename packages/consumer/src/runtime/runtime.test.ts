@@ -54,6 +54,7 @@ function batchOf(records: readonly UserRecord[], last: number): SourceBatch {
 
 /** Gives what the test queues, one read a fetch; with nothing queued a fetch waits. */
 class QueueSource implements ShardSource {
+  readonly streamName = 'orders';
   readonly reads: (SourceRead | Error)[] = [];
   closed = false;
   #wake: (() => void) | undefined;
@@ -161,8 +162,13 @@ function stage(
     ...options,
     worker: new Worker(workerOptions(options)),
     table,
-    listShards: async () => shards,
-    openSource: () => source,
+    streams: {
+      tracked: [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }],
+      mayChange: false,
+      refresh: async () => undefined,
+      list: async () => shards,
+      open: () => source,
+    },
     handler,
     workerMetrics: undefined,
     random: systemRandom,

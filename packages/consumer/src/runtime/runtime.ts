@@ -28,11 +28,10 @@ import type {
   TableEffect,
   Tell,
 } from '../coordination/effects.ts';
-import type { Shard } from '../coordination/lease.ts';
 import type { Worker, WorkerView } from '../coordination/worker.ts';
 import type { ShardHandler } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
-import type { OpenSource } from '../retrieval/source.ts';
+import type { Streams } from '../retrieval/streams.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Delivery, HandlerThrew } from './delivery.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
@@ -42,8 +41,9 @@ export interface RuntimeOptions {
   readonly workerId: string;
   readonly worker: Worker;
   readonly table: LeaseTable;
-  readonly listShards: (filter: ListShards['filter']) => Promise<readonly Shard[]>;
-  readonly openSource: OpenSource;
+  readonly streams: Pick<Streams, 'tracked' | 'mayChange' | 'refresh' | 'list' | 'open'>;
+  /** How often the streams are asked for anew. */
+  readonly streamsIntervalMs: number;
   readonly handler: ShardHandler;
   readonly checkpointing: 'auto' | 'manual';
   /** Undefined: the worker says nothing of itself. */
@@ -69,11 +69,13 @@ export class Runtime {
   #stepping = false;
   #over = false;
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
+  #cancelRefresh: () => void = () => undefined;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
     this.#checkpointer = new Checkpointer((event) => this.#post(event));
-    this.#delivery = new Delivery({ ...options, checkpointer: this.#checkpointer });
+    const openSource = options.streams.open.bind(options.streams);
+    this.#delivery = new Delivery({ ...options, openSource, checkpointer: this.#checkpointer });
   }
 
   /** Begins to work. Resolves when the core has stopped; rejects when it broke a rule of its own, or when the lease table is gone. */
@@ -83,7 +85,9 @@ export class Runtime {
       this.#options.workerMetrics?.start().catch((error: unknown) => {
         this.#options.logger.warn({ err: error }, 'this worker cannot say how busy it is');
       });
+      this.#post({ kind: 'streams', streams: this.#options.streams.tracked });
       this.#post({ kind: 'start' });
+      if (this.#options.streams.mayChange) this.#planRefresh();
     });
   }
 
@@ -183,8 +187,23 @@ export class Runtime {
     return { ...effect, utilization: this.#options.workerMetrics?.report() ?? effect.utilization };
   }
 
-  async #list({ filter }: ListShards): Promise<Results['listShards']> {
-    return { shards: await this.#options.listShards(filter) };
+  async #list(listing: ListShards): Promise<Results['listShards']> {
+    return { shards: await this.#options.streams.list(listing) };
+  }
+
+  /** An application of several streams may add and remove some while it runs. What can't be asked stays as it is. */
+  #planRefresh(): void {
+    const { streams, streamsIntervalMs, clock, logger } = this.#options;
+    const refresh = async (): Promise<void> => {
+      try {
+        await streams.refresh();
+        this.#post({ kind: 'streams', streams: streams.tracked });
+      } catch (error) {
+        logger.error({ err: error }, 'the list of streams could not be had; it stays as it was');
+      }
+      if (!this.#over) this.#planRefresh();
+    };
+    this.#cancelRefresh = clock.setTimer(() => void refresh(), streamsIntervalMs, false);
   }
 
   /** Ends the wait for an effect, not the effect: a write that lands late is one whose outcome was not known. */
@@ -220,6 +239,7 @@ export class Runtime {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#tableQueue.clear();
+    this.#cancelRefresh();
     this.#options.workerMetrics?.stop();
     this.#delivery.abandon(reason);
     this.#checkpointer.close(reason);

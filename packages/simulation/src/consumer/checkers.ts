@@ -5,6 +5,7 @@ import {
   type ExtendedSequenceNumber,
   findHoles,
   formatExtended,
+  type HashKeyRange,
   MAX_HASH_KEY,
 } from '@shardline/common';
 import { actualOwner, isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
@@ -50,7 +51,8 @@ export class ConsumerCheckers {
   readonly #confirmed = new Map<string, number>();
   readonly #running = new Map<string, Map<string, Running>>();
   readonly #handoffs = new Map<string, number>();
-  #covered = false;
+  /** The streams whose first set of leases was complete once. */
+  readonly #covered = new Set<string | undefined>();
   #balancedSince: number | undefined;
 
   constructor(failoverTimeMs: number, handoffTimeoutMs: number) {
@@ -60,8 +62,8 @@ export class ConsumerCheckers {
 
   // --- the stream ---
 
-  shardOpened(shardId: string, parents: readonly string[]): void {
-    this.#shards.set(shardId, {
+  shardOpened(leaseKey: string, parents: readonly string[]): void {
+    this.#shards.set(leaseKey, {
       parents,
       records: [],
       handledCount: 0,
@@ -72,46 +74,46 @@ export class ConsumerCheckers {
     });
   }
 
-  shardClosed(shardId: string): void {
-    this.#of(shardId).open = false;
+  shardClosed(leaseKey: string): void {
+    this.#of(leaseKey).open = false;
   }
 
-  recordPut(shardId: string, position: Position): void {
-    this.#of(shardId).records.push(position);
+  recordPut(leaseKey: string, position: Position): void {
+    this.#of(leaseKey).records.push(position);
   }
 
   // --- the handlers ---
 
-  shardStarted(shardId: string, ref: TenureRef, checkpoint: ExtendedSequenceNumber): void {
-    const { records } = this.#of(shardId);
+  shardStarted(leaseKey: string, ref: TenureRef, checkpoint: ExtendedSequenceNumber): void {
+    const { records } = this.#of(leaseKey);
     const next = records.findIndex((record) => compareExtended(asExtended(record), checkpoint) > 0);
     this.#expected.set(keyOf(ref), next === -1 ? records.length : next);
   }
 
-  deliveryStarted(shardId: string, ref: TenureRef, batch: readonly Position[], now: number): void {
-    const shard = this.#of(shardId);
+  deliveryStarted(leaseKey: string, ref: TenureRef, batch: readonly Position[], now: number): void {
+    const shard = this.#of(leaseKey);
     for (const parent of shard.parents) {
       const parentHistory = this.#shards.get(parent);
       if (parentHistory !== undefined && !parentHistory.ended) {
-        this.#fail(`${shardId} was delivered before its parent ${parent} was at SHARD_END`);
+        this.#fail(`${leaseKey} was delivered before its parent ${parent} was at SHARD_END`);
       }
     }
-    this.#deliverInOrder(shardId, ref, batch);
-    const running = this.#runningOn(shardId);
+    this.#deliverInOrder(leaseKey, ref, batch);
+    const running = this.#runningOn(leaseKey);
     const key = keyOf(ref);
     for (const [other, { confirmedAt }] of running) {
       if (other === key || now >= confirmedAt + this.#failoverTimeMs) continue;
-      const handoffAt = this.#handoffs.get(shardId);
+      const handoffAt = this.#handoffs.get(leaseKey);
       if (handoffAt !== undefined && now >= handoffAt + this.#handoffTimeoutMs) continue;
-      this.#fail(`two handlers on ${shardId} at ${now}: ${other} was confirmed at ${confirmedAt}, ${key} started`);
+      this.#fail(`two handlers on ${leaseKey} at ${now}: ${other} was confirmed at ${confirmedAt}, ${key} started`);
     }
     running.set(key, { ref, confirmedAt: this.#confirmed.get(key) ?? Number.NEGATIVE_INFINITY });
   }
 
-  deliveryEnded(shardId: string, ref: TenureRef, batch: readonly Position[], handled: boolean): void {
-    this.#runningOn(shardId).delete(keyOf(ref));
+  deliveryEnded(leaseKey: string, ref: TenureRef, batch: readonly Position[], handled: boolean): void {
+    this.#runningOn(leaseKey).delete(keyOf(ref));
     if (!handled) return;
-    const shard = this.#of(shardId);
+    const shard = this.#of(leaseKey);
     for (const position of batch) {
       const index = indexOf(shard.records, position);
       if (index >= shard.handledCount) shard.handledBeyond.add(index);
@@ -131,18 +133,18 @@ export class ConsumerCheckers {
   tableChanged(before: Lease | undefined, after: Lease | undefined, ref: TenureRef | undefined, now: number): void {
     const lease = after ?? before;
     if (lease === undefined) return;
-    const shard = this.#of(lease.shardId);
+    const shard = this.#of(lease.leaseKey);
     if (ref !== undefined) {
       this.#confirmed.set(keyOf(ref), now);
-      const running = this.#runningOn(lease.shardId).get(keyOf(ref));
+      const running = this.#runningOn(lease.leaseKey).get(keyOf(ref));
       if (running !== undefined) running.confirmedAt = now;
     }
     if (after?.checkpointOwner !== undefined && before?.checkpointOwner === undefined)
-      this.#handoffs.set(lease.shardId, now);
+      this.#handoffs.set(lease.leaseKey, now);
     if (after === undefined) return;
     if (shard.checkpoint !== undefined && compareExtended(after.checkpoint, shard.checkpoint) < 0) {
       this.#fail(
-        `the checkpoint of ${lease.shardId} moved back from ${formatExtended(shard.checkpoint)} to ${formatExtended(after.checkpoint)}`,
+        `the checkpoint of ${lease.leaseKey} moved back from ${formatExtended(shard.checkpoint)} to ${formatExtended(after.checkpoint)}`,
       );
     }
     if (before === undefined || compareExtended(after.checkpoint, before.checkpoint) !== 0)
@@ -152,15 +154,20 @@ export class ConsumerCheckers {
 
   /** After each change of which leases exist or have ended: the others cover every hash key, once the first set is complete. */
   checkHashRange(leases: Iterable<Lease>): void {
-    const ranges = [];
-    for (const lease of leases)
+    const rangesOf = new Map<string | undefined, HashKeyRange[]>();
+    for (const lease of leases) {
+      const ranges = rangesOf.get(lease.streamId) ?? [];
+      rangesOf.set(lease.streamId, ranges);
       if (!isEnded(lease) && lease.hashKeyRange !== undefined) ranges.push(lease.hashKeyRange);
-    const holes = findHoles(ranges);
-    if (holes.length === 0) this.#covered = true;
-    else if (this.#covered)
-      this.#fail(
-        `no unfinished lease covers ${holes.map((hole) => `${hole.start}..${hole.end === MAX_HASH_KEY ? 'end' : hole.end}`).join(', ')}`,
-      );
+    }
+    for (const [streamId, ranges] of rangesOf) {
+      const holes = findHoles(ranges);
+      if (holes.length === 0) this.#covered.add(streamId);
+      else if (this.#covered.has(streamId)) {
+        const shown = holes.map((hole) => `${hole.start}..${hole.end === MAX_HASH_KEY ? 'end' : hole.end}`).join(', ');
+        this.#fail(`no unfinished lease of ${streamId ?? 'the stream'} covers ${shown}`);
+      }
+    }
   }
 
   // --- the end of a world ---
@@ -203,7 +210,7 @@ export class ConsumerCheckers {
       this.#fail(
         `not balanced at ${now}: ${all
           .filter((lease) => !isEnded(lease))
-          .map((lease) => `${lease.shardId}=${actualOwner(lease)}`)
+          .map((lease) => `${lease.leaseKey}=${actualOwner(lease)}`)
           .join(', ')}`,
       );
   }
@@ -216,10 +223,10 @@ export class ConsumerCheckers {
 
   #checkCovered(shard: ShardHistory, lease: Lease): void {
     if (isEnded(lease)) {
-      if (shard.open) this.#fail(`SHARD_END was written for the open shard ${lease.shardId}`);
+      if (shard.open) this.#fail(`SHARD_END was written for the open shard ${lease.leaseKey}`);
       else if (shard.handledCount < shard.records.length) {
         this.#fail(
-          `SHARD_END of ${lease.shardId} covers records that no handler finished (${shard.handledCount} of ${shard.records.length})`,
+          `SHARD_END of ${lease.leaseKey} covers records that no handler finished (${shard.handledCount} of ${shard.records.length})`,
         );
       }
       shard.ended = true;
@@ -228,46 +235,46 @@ export class ConsumerCheckers {
     const first = shard.records[shard.handledCount];
     if (first !== undefined && compareExtended(asExtended(first), lease.checkpoint) <= 0) {
       this.#fail(
-        `checkpoint ${formatExtended(lease.checkpoint)} of ${lease.shardId} covers ${formatExtended(asExtended(first))}, which no handler finished`,
+        `checkpoint ${formatExtended(lease.checkpoint)} of ${lease.leaseKey} covers ${formatExtended(asExtended(first))}, which no handler finished`,
       );
     }
   }
 
-  #deliverInOrder(shardId: string, ref: TenureRef, batch: readonly Position[]): void {
-    const { records } = this.#of(shardId);
+  #deliverInOrder(leaseKey: string, ref: TenureRef, batch: readonly Position[]): void {
+    const { records } = this.#of(leaseKey);
     const key = keyOf(ref);
     const expected = this.#expected.get(key);
     if (expected === undefined) {
-      this.#fail(`${shardId} was delivered by ${key}, which never opened it`);
+      this.#fail(`${leaseKey} was delivered by ${key}, which never opened it`);
       return;
     }
     const first = batch[0];
     if (first === undefined) return;
     const index = indexOf(records, first);
     // The same batch again, after the handler threw, is no step back.
-    if (index > expected) this.#fail(`${key} skipped from record ${expected} to ${index} of ${shardId}`);
+    if (index > expected) this.#fail(`${key} skipped from record ${expected} to ${index} of ${leaseKey}`);
     else if (index + batch.length < expected)
-      this.#fail(`${key} went back from record ${expected} to ${index} of ${shardId}`);
+      this.#fail(`${key} went back from record ${expected} to ${index} of ${leaseKey}`);
     batch.forEach((position, offset) => {
       const there = records[index + offset];
       if (there === undefined || compareExtended(asExtended(there), asExtended(position)) !== 0) {
-        this.#fail(`${key} was given a batch of ${shardId} with a gap or out of order`);
+        this.#fail(`${key} was given a batch of ${leaseKey} with a gap or out of order`);
       }
     });
     this.#expected.set(key, Math.max(expected, index + batch.length));
   }
 
-  #runningOn(shardId: string): Map<string, Running> {
-    const known = this.#running.get(shardId);
+  #runningOn(leaseKey: string): Map<string, Running> {
+    const known = this.#running.get(leaseKey);
     if (known !== undefined) return known;
     const running = new Map<string, Running>();
-    this.#running.set(shardId, running);
+    this.#running.set(leaseKey, running);
     return running;
   }
 
-  #of(shardId: string): ShardHistory {
-    const shard = this.#shards.get(shardId);
-    if (shard === undefined) throw new Error(`the checkers were never told of ${shardId}`);
+  #of(leaseKey: string): ShardHistory {
+    const shard = this.#shards.get(leaseKey);
+    if (shard === undefined) throw new Error(`the checkers were never told of ${leaseKey}`);
     return shard;
   }
 

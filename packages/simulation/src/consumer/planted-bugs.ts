@@ -42,6 +42,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     eagerCleanUp(),
     blindAssignment(),
     handsOverEarly(),
+    streamsMixedUp(),
   ];
 }
 
@@ -262,6 +263,19 @@ function blindAssignment(): PlantedBug {
       run(
         effect.kind === 'assignLease' && effect.tenure === undefined ? { ...effect, seenCounter: undefined } : effect,
       ),
+  };
+}
+
+function streamsMixedUp(): PlantedBug {
+  return {
+    name: 'streams-mixed-up',
+    mistake: 'a shard is looked up by its id alone, and two streams have shards of the same id',
+    apply: (effect, world, _workerId, run) => {
+      const [first] = world.streams.keys();
+      if (effect.kind !== 'readLeases' || first === undefined) return run(effect);
+      const leaseKeys = effect.leaseKeys.map((key) => `${first}:${key.slice(key.lastIndexOf(':') + 1)}`);
+      return run({ ...effect, leaseKeys });
+    },
   };
 }
 

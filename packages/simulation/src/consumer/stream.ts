@@ -10,7 +10,7 @@ import {
 } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
 import type { Fetched } from '../../../consumer/dist/coordination/effects.js';
-import type { Shard } from '../../../consumer/dist/coordination/lease.js';
+import { leaseKeyOf, type Shard } from '../../../consumer/dist/coordination/lease.js';
 import { counterAt, readShard } from '../../../local/dist/model/position.js';
 import type { Prng } from '../prng.ts';
 import type { ConsumerCheckers, Position } from './checkers.ts';
@@ -25,11 +25,13 @@ export interface StreamRead {
 export class SimulatedStream {
   readonly #model = new KinesisModel({ limits: false });
   readonly #checkers: ConsumerCheckers;
+  readonly #streamId: string | undefined;
 
-  constructor(shardCount: number, checkers: ConsumerCheckers) {
+  constructor(streamId: string | undefined, shardCount: number, checkers: ConsumerCheckers) {
+    this.#streamId = streamId;
     this.#checkers = checkers;
     this.#model.createStream({ name: STREAM, shardCount }, 0);
-    for (const { id } of this.#model.stream(STREAM, 0).shards) checkers.shardOpened(id, []);
+    for (const { id } of this.#model.stream(STREAM, 0).shards) checkers.shardOpened(this.#keyOf(id), []);
   }
 
   /** Puts one Kinesis record somewhere. */
@@ -41,7 +43,10 @@ export class SimulatedStream {
       now,
     );
     for (let sub = 0; sub < userRecordCount; sub += 1) {
-      this.#checkers.recordPut(stored.shardId, { sequenceNumber: stored.sequenceNumber, subSequenceNumber: sub });
+      this.#checkers.recordPut(this.#keyOf(stored.shardId), {
+        sequenceNumber: stored.sequenceNumber,
+        subSequenceNumber: sub,
+      });
     }
   }
 
@@ -130,10 +135,17 @@ export class SimulatedStream {
   }
 
   #resharded(closed: readonly string[], now: number): void {
-    for (const shardId of closed) this.#checkers.shardClosed(shardId);
+    for (const shardId of closed) this.#checkers.shardClosed(this.#keyOf(shardId));
     for (const { id, origin } of this.#model.stream(STREAM, now).openShards) {
-      if (origin.parentIds.some((parent) => closed.includes(parent))) this.#checkers.shardOpened(id, origin.parentIds);
+      if (!origin.parentIds.some((parent) => closed.includes(parent))) continue;
+      const parents = origin.parentIds.map((parent) => this.#keyOf(parent));
+      this.#checkers.shardOpened(this.#keyOf(id), parents);
     }
+  }
+
+  /** The checkers know shards by the keys of their leases. */
+  #keyOf(shardId: string): string {
+    return leaseKeyOf(this.#streamId, shardId);
   }
 }
 

@@ -1,4 +1,4 @@
-// One simulated world: a stream, a lease table and some worker processes that run the real coordination core, on one virtual
+// One simulated world: a stream or two, a lease table and some worker processes that run the real coordination core, on one virtual
 // clock. Every answer takes its time; requests and answers get lost or come late, processes pause, crash and come back, handlers
 // throw. First a while with faults (safety), then one without (everything must drain and balance), then one in which nothing
 // may move. All of it follows from the seed.
@@ -83,7 +83,8 @@ export class World {
   readonly queue: EventQueue = new EventQueue();
   readonly table: MemoryLeaseTable;
   readonly checkers: ConsumerCheckers;
-  readonly stream: SimulatedStream;
+  /** One without an identifier, or two of an application that reads several. */
+  readonly streams: ReadonlyMap<string | undefined, SimulatedStream>;
   readonly #seed: number;
   readonly #plan: Plan;
   readonly #strategy: WorkerOptions['assignmentStrategy'];
@@ -106,7 +107,10 @@ export class World {
     this.#strategy = seed % 5 === 4 ? 'utilization' : 'count';
     this.table = new MemoryLeaseTable({ wallNow: () => this.queue.now });
     this.checkers = new ConsumerCheckers(TIMES.failoverTimeMs, TIMES.gracefulLeaseHandoffTimeoutMs);
-    this.stream = new SimulatedStream(this.#plan.shardCount, this.checkers);
+    const streamIds = seed % 6 === 2 ? ['1:first:1', '1:second:1'] : [undefined];
+    this.streams = new Map(
+      streamIds.map((streamId) => [streamId, new SimulatedStream(streamId, this.#plan.shardCount, this.checkers)]),
+    );
   }
 
   run(): WorldResult {
@@ -166,15 +170,15 @@ export class World {
         this.#start();
         return;
       case 'put':
-        this.stream.put(queue.now, prng);
+        this.#someStream().put(queue.now, prng);
         return;
       case 'split':
         this.#log(() => 'split');
-        this.stream.split(queue.now, prng);
+        this.#someStream().split(queue.now, prng);
         return;
       case 'merge':
         this.#log(() => 'merge');
-        this.stream.merge(queue.now, prng);
+        this.#someStream().merge(queue.now, prng);
         return;
       case 'crash':
         if (victim !== undefined) this.#crash(victim);
@@ -203,6 +207,17 @@ export class World {
     }
   }
 
+  #someStream(): SimulatedStream {
+    const streams = [...this.streams.values()];
+    return streams.length === 1 ? (streams[0] as SimulatedStream) : this.prng.pick(streams);
+  }
+
+  #streamOf(streamId: string | undefined): SimulatedStream {
+    const stream = this.streams.get(streamId);
+    if (stream === undefined) throw new Error(`no stream ${streamId} in this world`);
+    return stream;
+  }
+
   #start(): void {
     const { prng } = this;
     const id = this.#processes.length;
@@ -214,7 +229,7 @@ export class World {
       ...TIMES,
       workerId,
       incarnation: `00000000-0000-4000-8000-${id.toString(16).padStart(12, '0')}`,
-      initialPosition: 'TRIM_HORIZON',
+      formerStreamsWaitMs: Number.POSITIVE_INFINITY,
       maxLeasesForWorker: 1000,
       maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
       assignmentStrategy: this.#strategy,
@@ -246,6 +261,10 @@ export class World {
     };
     this.#processes.push(process);
     this.#log(() => `process ${id} starts as ${workerId}`);
+    const streams = [...this.streams.keys()].map(
+      (streamId) => ({ streamId, initialPosition: 'TRIM_HORIZON' }) as const,
+    );
+    this.#tell(process, { kind: 'streams', streams });
     this.#tell(process, { kind: 'start' });
   }
 
@@ -344,7 +363,7 @@ export class World {
         this.#listShards(process, effect);
         return;
       case 'openShard':
-        this.checkers.shardStarted(effect.shardId, { process: process.id, tenure: effect.tenure }, effect.checkpoint);
+        this.checkers.shardStarted(effect.leaseKey, { process: process.id, tenure: effect.tenure }, effect.checkpoint);
         this.#done(process, this.prng.int(3), effect, undefined);
         return;
       case 'fetchBatch':
@@ -435,7 +454,7 @@ export class World {
     }
     this.queue.after(this.#latency(), () => {
       const now = this.queue.now;
-      const shards = this.stream.listShards(effect.filter, now);
+      const shards = this.#streamOf(effect.streamId).listShards(effect.filter, now);
       this.#done(process, this.#latency(), effect, { shards: this.#bug?.listing?.(shards, now) ?? shards });
     });
   }
@@ -450,7 +469,9 @@ export class World {
     queue.after(this.#latency(), () => {
       process.batchCount += 1;
       const failedBefore = process.fetchFailures.delete(effect.tenure);
-      const plain = this.stream.read(effect.shardId, effect.after, prng.between(1, 6), process.batchCount, queue.now);
+      const { leaseKey, shardId, after } = effect;
+      const stream = this.#streamOf(leaseKey === shardId ? undefined : leaseKey.slice(0, -shardId.length - 1));
+      const plain = stream.read(shardId, after, prng.between(1, 6), process.batchCount, queue.now);
       const { positions, fetched } = this.#bug?.read?.(plain, failedBefore) ?? plain;
       if (fetched.batch !== undefined) process.batches.set(fetched.batch.batchId, positions);
       const idleMs = fetched.batch === undefined ? prng.between(150, 400) : prng.between(1, 4);

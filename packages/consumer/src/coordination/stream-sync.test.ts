@@ -1,0 +1,103 @@
+import { evenRanges, TRIM_HORIZON } from '@shardline/common';
+import { describe, expect, test } from 'vitest';
+import type { TrackedStream } from './effects.ts';
+import { type Lease, newLease, type Shard } from './lease.ts';
+import { StreamSync } from './stream-sync.ts';
+
+const options = { shardSyncIntervalMs: 1000, formerStreamsWaitMs: 500 };
+const A = '1:a:1';
+const B = '1:b:1';
+
+function tracked(...ids: (string | undefined)[]): TrackedStream[] {
+  return ids.map((streamId) => ({ streamId, initialPosition: 'TRIM_HORIZON' }));
+}
+
+function shards(count: number): Shard[] {
+  return evenRanges(count).map((hashKeyRange, index) => ({
+    shardId: `s${index}`,
+    parentShardIds: [],
+    hashKeyRange,
+    startingSequenceNumber: BigInt(index),
+    endingSequenceNumber: undefined,
+  }));
+}
+
+function leasesOf(streamId: string | undefined, count = 2): Lease[] {
+  return shards(count).map((shard) => newLease(shard, TRIM_HORIZON, streamId));
+}
+
+function syncOf(...ids: (string | undefined)[]): StreamSync {
+  const sync = new StreamSync(options);
+  sync.track(tracked(...ids));
+  return sync;
+}
+
+describe('StreamSync', () => {
+  test('an empty table lists each stream at its initial position; a table with leases lists all shards, when it is due', () => {
+    const sync = syncOf(A, B);
+    expect(sync.due([], 0)).toEqual([
+      { kind: 'listShards', streamId: A, filter: 'initial' },
+      { kind: 'listShards', streamId: B, filter: 'initial' },
+    ]);
+    const table = leasesOf(A);
+    const [first, second] = sync.due(table, 10);
+    expect([first?.filter, second?.filter]).toEqual(['all', 'all']);
+    sync.listed({ kind: 'listShards', streamId: A, filter: 'all' }, shards(2), table, 10);
+    expect(sync.due(table, 500).map(({ streamId }) => streamId)).toEqual([B]);
+    expect(sync.due(table, 1010).map(({ streamId }) => streamId)).toEqual([A, B]);
+    sync.listed({ kind: 'listShards', streamId: B, filter: 'all' }, shards(2), table, 1010);
+    sync.forgetListings();
+    expect(sync.due(table, 1011)).toHaveLength(2);
+  });
+
+  test('what is missing of a stream is judged by the leases of that stream alone', () => {
+    const sync = syncOf(A, B);
+    const listing = { kind: 'listShards', streamId: B, filter: 'all' } as const;
+    const { missing } = sync.listed(listing, shards(2), leasesOf(A), 0);
+    expect(missing.map(({ leaseKey }) => leaseKey)).toEqual([`${B}:s0`, `${B}:s1`]);
+    expect(sync.listed(listing, shards(2), [...leasesOf(A), ...leasesOf(B)], 0).missing).toEqual([]);
+  });
+
+  test('a first listing with a hole makes no leases, and says where the hole is', () => {
+    const sync = syncOf(A);
+    const [first] = shards(2);
+    const listing = { kind: 'listShards', streamId: A, filter: 'initial' } as const;
+    const { missing, hole } = sync.listed(listing, [first as Shard], [], 0);
+    expect(missing).toEqual([]);
+    expect(hole).toContain(`the listed shards of ${A} leave out 170141183460469231731687303715884105728 to`);
+  });
+
+  test('a hole in the leases of one stream is told, unless what it lacks is being made', () => {
+    const sync = syncOf(A, B);
+    const table = [...leasesOf(A), ...leasesOf(B).slice(1)];
+    expect(sync.holes(table, [])).toEqual([
+      `no lease of ${B} covers the hash keys 0 to 170141183460469231731687303715884105727`,
+    ]);
+    expect(sync.holes(table, leasesOf(B).slice(0, 1))).toEqual([]);
+  });
+
+  test('a stream that is read no longer keeps its leases for formerStreamsWaitMs, and for good when it comes back', () => {
+    const sync = syncOf(A, B);
+    const table = [...leasesOf(A), ...leasesOf(B)];
+    expect(sync.former(table, 0)).toEqual([]);
+    sync.track(tracked(A));
+    expect(sync.former(table, 100)).toEqual([]);
+    expect(sync.former(table, 599)).toEqual([]);
+    sync.track(tracked(A, B));
+    expect(sync.former(table, 600)).toEqual([]);
+    sync.track(tracked(A));
+    expect(sync.former(table, 700)).toEqual([]);
+    expect(sync.former(table, 1200)).toEqual([`${B}:s0`, `${B}:s1`]);
+  });
+
+  test('before an application of several streams knows any, none is former', () => {
+    const sync = new StreamSync({ ...options, formerStreamsWaitMs: 0 });
+    expect(sync.former(leasesOf(A), 0)).toEqual([]);
+  });
+
+  test('leases of an application of the other kind mean nothing', () => {
+    const table = [...leasesOf(undefined), ...leasesOf(A)];
+    expect(syncOf(undefined).ours(table)).toEqual(leasesOf(undefined));
+    expect(syncOf(A, B).ours(table)).toEqual(leasesOf(A));
+  });
+});

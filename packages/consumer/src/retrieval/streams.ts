@@ -1,0 +1,154 @@
+// The streams of an application: one, or several that may change while it runs (KCL SingleStreamTracker, MultiStreamTracker).
+// Knows for each what it is called in the lease table, where reading begins, and how its shards are listed and read. Calls
+// nothing by itself but StreamShards.
+// Invariant: a stream that leases name can be read although the application lists it no longer.
+import {
+  type Clock,
+  formatMultiStream,
+  isShardlineError,
+  type Logger,
+  OperatingError,
+  parseMultiStream,
+  parseStream,
+  type StreamIdentifier,
+} from '@shardline/common';
+import type { ListShards, TrackedStream } from '../coordination/effects.ts';
+import type { Shard } from '../coordination/lease.ts';
+import type { InitialPosition } from '../coordination/shard-sync.ts';
+import { PollingSource, type PollingSourceOptions } from './polling.ts';
+import { StreamShards, type StreamShardsOptions } from './shards.ts';
+import type { ShardSource, ShardToRead } from './source.ts';
+
+/** Where reading of a stream begins that has no checkpoint yet. */
+export interface StartOfStream {
+  readonly initialPosition: InitialPosition;
+  /** With AT_TIMESTAMP. */
+  readonly timestamp: Date | undefined;
+}
+
+/** A stream as the application lists it: its name, its ARN or `account:name:epoch`. */
+export interface ListedStream extends StartOfStream {
+  readonly stream: string;
+}
+
+export interface StreamsOptions
+  extends Pick<StreamShardsOptions, 'client' | 'requestTimeoutMs'>,
+    Pick<PollingSourceOptions, 'maxRecordsPerRead' | 'idleTimeBetweenReadsMs'> {
+  /** The one stream of the application, or a function that lists its streams. */
+  readonly from: (StartOfStream & { readonly stream: StreamIdentifier }) | (() => Promise<readonly ListedStream[]>);
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+interface Known extends StartOfStream {
+  readonly stream: StreamIdentifier;
+  readonly shards: StreamShards;
+}
+
+/** Where a stream begins that leases name and nobody lists (the KCL's default for orphaned streams). */
+const ORPHAN: StartOfStream = { initialPosition: 'LATEST', timestamp: undefined };
+
+export class Streams {
+  readonly #options: StreamsOptions;
+  readonly #known = new Map<string | undefined, Known>();
+  #tracked: readonly TrackedStream[] = [];
+  /** By what the application calls them. */
+  readonly #identified = new Map<string, string>();
+
+  constructor(options: StreamsOptions) {
+    this.#options = options;
+    if (typeof options.from === 'function') return;
+    this.#learn(undefined, options.from.stream, options.from);
+    this.#tracked = [{ streamId: undefined, initialPosition: options.from.initialPosition }];
+  }
+
+  /** What is read now; of several streams nothing before the first `refresh`. */
+  get tracked(): readonly TrackedStream[] {
+    return this.#tracked;
+  }
+
+  get mayChange(): boolean {
+    return typeof this.#options.from === 'function';
+  }
+
+  /**
+   * Asks what is to be read. Of several streams those that can't be found are left out and told of.
+   * @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED and others when there is nothing to read; what the list throws
+   */
+  async refresh(): Promise<void> {
+    const { from } = this.#options;
+    if (typeof from !== 'function') {
+      await this.#of(undefined).shards.check();
+      return;
+    }
+    const listed = await from();
+    const found = await Promise.allSettled(listed.map((each) => this.#track(each)));
+    const tracked = found.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const failures = found.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+    if (tracked.length === 0 && failures.length > 0) throw failures[0];
+    for (const error of failures) this.#options.logger.warn({ err: error }, 'a stream is left out for now');
+    this.#tracked = [...new Map(tracked.map((each) => [each.streamId, each])).values()];
+  }
+
+  async list({ streamId, filter }: ListShards): Promise<Shard[]> {
+    try {
+      return await this.#of(streamId).shards.list(filter);
+    } catch (error) {
+      // It may come back under the same name, as another stream.
+      if (isShardlineError(error) && error.code === 'STREAM_NOT_FOUND') this.#forget(streamId);
+      throw error;
+    }
+  }
+
+  open({ streamId, shardId, hashKeyRange }: ShardToRead): ShardSource {
+    const { stream, timestamp } = this.#of(streamId);
+    const { client, clock, requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs } = this.#options;
+    const pace = { requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs };
+    return new PollingSource({ ...pace, client, clock, stream, shardId, hashKeyRange, timestamp });
+  }
+
+  close(): void {
+    for (const { shards } of this.#known.values()) shards.close();
+  }
+
+  async #track({ stream, initialPosition, timestamp }: ListedStream): Promise<TrackedStream> {
+    const streamId = this.#identified.get(stream) ?? (await this.#identify(stream, { initialPosition, timestamp }));
+    return { streamId, initialPosition };
+  }
+
+  async #identify(named: string, start: StartOfStream): Promise<string> {
+    const isIdentifier = named.split(':').length === 3;
+    const parsed = isIdentifier ? { streamName: parseMultiStream(named).streamName } : parseStream(named, 'streams');
+    const shards = this.#shardsOf(parsed, start);
+    const streamId = isIdentifier ? named : formatMultiStream(await shards.identify());
+    this.#known.set(streamId, { ...start, stream: parsed, shards });
+    this.#identified.set(named, streamId);
+    return streamId;
+  }
+
+  #forget(streamId: string | undefined): void {
+    for (const [named, id] of this.#identified) if (id === streamId && named !== id) this.#identified.delete(named);
+  }
+
+  #of(streamId: string | undefined): Known {
+    const known = this.#known.get(streamId);
+    if (known !== undefined) return known;
+    if (streamId === undefined) {
+      const text = 'a lease of an application that reads one stream, in one that reads several';
+      throw new OperatingError('LEASE_TABLE_FORMAT', text, { retryable: false });
+    }
+    return this.#learn(streamId, { streamName: parseMultiStream(streamId).streamName }, ORPHAN);
+  }
+
+  #learn(streamId: string | undefined, stream: StreamIdentifier, start: StartOfStream): Known {
+    const { initialPosition, timestamp } = start;
+    const known = { stream, initialPosition, timestamp, shards: this.#shardsOf(stream, start) };
+    this.#known.set(streamId, known);
+    return known;
+  }
+
+  #shardsOf(stream: StreamIdentifier, { initialPosition, timestamp }: StartOfStream): StreamShards {
+    const { client, clock, requestTimeoutMs } = this.#options;
+    return new StreamShards({ client, clock, requestTimeoutMs, stream, initialPosition, timestamp });
+  }
+}
