@@ -121,3 +121,15 @@ test('an error comes as CBOR, too', async () => {
   const unknown = await post('Explode', Buffer.from('a0', 'hex'));
   expect([unknown.status, unknown.members['__type']]).toEqual([400, 'UnknownOperationException']);
 });
+
+test('faults know the shard that a request in CBOR is about, and answer in CBOR', async () => {
+  const Records = [{ PartitionKey: 'k', Data: Buffer.from('x') }];
+  using perRecord = local.faults.add({ kind: 'throttle', stream: StreamName, shardId: ShardId, count: 1 });
+  const refused = { ErrorCode: 'ProvisionedThroughputExceededException' };
+  expect((await call('PutRecords', { StreamName, Records })).members).toMatchObject({ Records: [refused] });
+  expect(perRecord.applied).toBe(1);
+  using whole = local.faults.add({ kind: 'error', type: 'InternalFailure', shardId: ShardId });
+  const { status, headers, members } = await call('PutRecord', { StreamName, ...Records[0] });
+  expect([status, headers.get('content-type'), members['__type']]).toEqual([500, contentType, 'InternalFailure']);
+  expect(whole.applied).toBe(1);
+});

@@ -324,3 +324,16 @@ test('what cannot work is a usage error that names the option', async () => {
     await expect(refused).rejects.toMatchObject({ field });
   }
 });
+
+test.each(clients)('faults break connections here too, over %s', async (_, client) => {
+  const put = (text: string): Promise<unknown> =>
+    client().send(new PutRecordCommand({ StreamName, PartitionKey: 'k', Data: Buffer.from(text) }));
+  for (const kind of ['dropConnection', 'loseAnswer', 'truncateAnswer'] as const) {
+    for (const by of ['session', 'stream'] as const) {
+      using fault = local.faults.add({ kind, by, operation: 'PutRecord' });
+      await expect(put(kind), `${kind} by ${by}`).rejects.toThrow();
+      expect(fault.applied).toBe(1);
+    }
+  }
+  await put('after all');
+});

@@ -1,6 +1,6 @@
 // How a connection breaks: a reset on the socket, as the client sees it when a machine or a load balancer between it and AWS
 // dies, or the reset of one HTTP/2 stream.
-import { constants, type ServerHttp2Stream } from 'node:http2';
+import { constants, type Http2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { HttpReply } from '../http-exchange.ts';
 import type { Breakage } from './fault-rule.ts';
@@ -16,11 +16,11 @@ interface Carried {
 export function dropConnection(reply: HttpReply, by: Breakage): void {
   const { stream, socket } = reply as Carried;
   if (stream === undefined) {
-    reset(socket);
+    breakSocket(socket);
   } else if (by === 'stream') {
     stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   } else {
-    reset(stream.session?.socket);
+    breakSession(stream.session);
   }
 }
 
@@ -38,9 +38,19 @@ export function writeThenDrop(reply: HttpReply, last: Uint8Array, by: Breakage):
   });
 }
 
-function reset(socket: (Socket & { readonly encrypted?: boolean }) | null | undefined): void {
+function breakSession(session: Http2Session | undefined): void {
+  if (session === undefined || session.destroyed || session.socket.destroyed) return;
+  if (isTls(session.socket)) session.destroy();
+  else session.socket.resetAndDestroy();
+}
+
+function breakSocket(socket: Socket | null | undefined): void {
   if (socket === null || socket === undefined || socket.destroyed) return;
-  // A TLS socket has no way to reset; it closes without TLS's own goodbye, which clients take for the same.
-  if (socket.encrypted === true) socket.destroy();
+  if (isTls(socket)) socket.destroy();
   else socket.resetAndDestroy();
+}
+
+/** It has no way to reset; it closes without TLS's own goodbye, which clients take for the same. */
+function isTls(socket: Socket): boolean {
+  return (socket as { readonly encrypted?: boolean }).encrypted === true;
 }
