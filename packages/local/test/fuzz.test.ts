@@ -12,16 +12,22 @@ import { decode } from 'cborg';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type LocalKinesis, startLocalKinesis } from '../src/index.ts';
+import type { Stream } from '../src/model/index.ts';
 import { mutatedRequest, token } from './mutations.ts';
 import { CBOR_1_1, JSON_1_1, type SdkRequest, sdkRequests } from './sdk-requests.ts';
 
 const EVENT_STREAM = 'application/vnd.amazon.eventstream';
 const FUZZED = 'orders';
+const CONSUMER = 'billing';
 const BESIDE = 'beside';
 /** For each of the properties. */
-const interruptAfterTimeLimit = 4_000;
+const interruptAfterTimeLimit = 3_500;
 const MIB = 1024 * 1024;
 
+interface Sent extends SdkRequest {
+  /** In place of those that the SDKs send. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
 interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, unknown>>;
@@ -48,12 +54,9 @@ let beside: kinesis.KinesisClient;
 let besideCount = 0;
 
 beforeAll(async () => {
-  local = await startLocalKinesis({
-    limits: false,
-    shardLimit: 200,
-    maxStoredBytesPerShard: MIB,
-    logger,
-  });
+  // A rule that no request meets, so that each is looked at for it.
+  const faults = [{ kind: 'throttle', shardId: 'shardId-000000009999' }] as const;
+  local = await startLocalKinesis({ limits: false, shardLimit: 200, maxStoredBytesPerShard: MIB, faults, logger });
   session = connect(local.endpoint);
   beside = new kinesis.KinesisClient(local.clientConfig);
   local.model.createStream({ name: BESIDE, shardCount: 1 }, Date.now());
@@ -91,27 +94,53 @@ test('arbitrary bytes, JSON and CBOR to every operation', async () => {
   await fuzz(fc.tuple(fc.constantFrom(...requests), body).map(([original, bytes]) => ({ ...original, body: bytes })));
 });
 
-test('bodies that ask for much memory get none: deep, wide, long by their prefix, or of many small values', async () => {
+test('arbitrary headers that tell the format, the operation and the caller', async () => {
+  const printable = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)) });
+  const headers = fc.record(
+    {
+      'content-type': fc.oneof(
+        fc.constantFrom('application/json', 'APPLICATION/X-AMZ-CBOR-1.1 ; charset=utf-8', `${JSON_1_1},${CBOR_1_1}`),
+        printable,
+      ),
+      'x-amz-target': fc.oneof(
+        fc.constantFrom('', 'Kinesis_20131202', 'Kinesis_20131202.', 'Kinesis_20131202.__proto__', 'ListStreams'),
+        printable,
+      ),
+      authorization: fc.oneof(
+        printable,
+        printable.map((part) => `AWS4-HMAC-SHA256 Credential=${part}/20260101/us-east-1/kinesis/aws4_request`),
+        printable.map((part) => `AWS4-HMAC-SHA256 Credential=local/20260101/${part}/kinesis/aws4_request`),
+      ),
+    },
+    { requiredKeys: [] },
+  );
+  await fuzz(fc.tuple(fc.constantFrom(...requests), headers).map(([original, odd]) => ({ ...original, headers: odd })));
+});
+
+test('bodies of very many values, of a depth or a length beyond reason, are refused', async () => {
   const size = 15 * MIB;
-  const wide = '[],'.repeat(size / 3 - 10);
   const bodies: [string, Buffer][] = [
-    [JSON_1_1, Buffer.from(`{"Hats":${'['.repeat(size / 2 - 100)}${']'.repeat(size / 2 - 100)}}`)],
-    [JSON_1_1, Buffer.from(`{"Hats":[${wide}1]}`)],
+    [JSON_1_1, Buffer.from(`{"Hats":${'['.repeat(size / 2 - 10)}${']'.repeat(size / 2 - 10)}}`)],
+    [JSON_1_1, Buffer.from(`{"Hats":[${'[],'.repeat(size / 3 - 10)}1]}`)],
     [JSON_1_1, Buffer.from(`{${Array.from({ length: 500_000 }, (_, index) => `"${index}":1`).join()}}`)],
-    [CBOR_1_1, Buffer.alloc(size, 0x80)],
+    [CBOR_1_1, Buffer.alloc(size, 0x81)],
     [CBOR_1_1, Buffer.concat([Buffer.from('9f', 'hex'), Buffer.alloc(size, 0x80)])],
     [CBOR_1_1, Buffer.concat([Buffer.from('5f', 'hex'), Buffer.alloc(size, 0x40)])],
-    [CBOR_1_1, Buffer.from('bf6448617473 9b7fffffffffffffff'.replace(' ', ''), 'hex')],
+    [CBOR_1_1, Buffer.from('bf64486174739b7fffffffffffffff', 'hex')],
   ];
   const before = heapBytes();
   for (const [contentType, body] of bodies) {
-    await expectWellFormed({ operation: 'PutRecord', contentType, body }, 'HTTP/1.1');
+    const { status, body: said } = await expectWellFormed({ operation: 'PutRecord', contentType, body }, 'HTTP/1.1');
+    expect([status, said.toString()]).toEqual([
+      400,
+      expect.stringMatching(/SerializationException.*The body does not parse/),
+    ]);
   }
   expect(heapBytes() - before).toBeLessThan(16 * MIB);
 });
 
 /** Sends requests in batches, each at once, until the time is over. */
-async function fuzz(request: fc.Arbitrary<SdkRequest>): Promise<void> {
+async function fuzz(request: fc.Arbitrary<Sent>): Promise<void> {
   const before = heapBytes();
   let batches = 0;
   await fc.assert(
@@ -132,14 +161,12 @@ async function fuzz(request: fc.Arbitrary<SdkRequest>): Promise<void> {
 function restore(): void {
   const now = Date.now();
   const { model } = local;
-  const stream = model.listStreams(now).find(({ name }) => name === FUZZED);
-  if (stream !== undefined && stream.shards.length > 20)
+  const find = (): Stream | undefined => model.listStreams(now).find(({ name }) => name === FUZZED);
+  if ((find()?.shards.length ?? 0) > 20) {
     model.deleteStream({ streamName: FUZZED, enforceConsumerDeletion: true }, now);
-  if (model.listStreams(now).every(({ name }) => name !== FUZZED))
-    model.createStream({ name: FUZZED, shardCount: 2 }, now);
-  if (model.listConsumers(FUZZED, now).every(({ name }) => name !== 'billing')) {
-    model.registerConsumer({ streamName: FUZZED, consumerName: 'billing' }, now);
   }
+  if (find() === undefined) model.createStream({ name: FUZZED, shardCount: 2 }, now);
+  if (!find()?.consumers.has(CONSUMER)) model.registerConsumer({ streamName: FUZZED, consumerName: CONSUMER }, now);
 }
 
 /** The other client puts a record and finds it, and all others, where it put them. */
@@ -162,40 +189,43 @@ async function workBeside(): Promise<void> {
   );
 }
 
-async function expectWellFormed(sent: SdkRequest, by: Version): Promise<void> {
+async function expectWellFormed(sent: Sent, by: Version): Promise<Answer> {
   const answer = await (by === 'HTTP/2' ? sendByHttp2(sent) : sendByHttp1(sent));
   try {
     check(sent, answer);
+    return answer;
   } catch (error) {
     const what = `${sent.operation} ${sent.contentType} ${sent.body.toString('hex')} over ${by}`;
     throw new Error(`${what}: ${answer.status} ${answer.body.toString()}`, { cause: bugs.pop() ?? error });
   }
 }
 
-function check(sent: SdkRequest, { status, headers, body }: Answer): void {
+function check(sent: Sent, { status, headers, body }: Answer): void {
   expect(headers['x-amzn-requestid']).toMatch(/^[0-9a-f-]{36}$/);
   expect(status === 200 || (status >= 400 && status < 500)).toBe(true);
   if (headers['content-type'] === EVENT_STREAM) {
     expect(body.readUInt32BE(0)).toBeLessThanOrEqual(body.length);
     return;
   }
-  expect(headers['content-type']).toBe(sent.contentType);
+  const isCbor = headers['content-type'] === CBOR_1_1;
+  if (sent.headers === undefined) expect(headers['content-type']).toBe(sent.contentType);
+  else if (!isCbor) expect(headers['content-type']).toBe(JSON_1_1);
   expect(headers['content-length']).toBe(String(body.length));
   if (status === 200 && body.length === 0) return;
   const members = (
-    sent.contentType === CBOR_1_1 ? decode(body, { tags: { 1: (content) => content() } }) : JSON.parse(body.toString())
+    isCbor ? decode(body, { tags: { 1: (content) => content() } }) : JSON.parse(body.toString())
   ) as object;
   expect(Object.keys(members).length).toBeGreaterThan(0);
   if (status !== 200) expect(members).toMatchObject({ __type: expect.stringMatching(/^[A-Z]\w+Exception$/) });
 }
 
-async function sendByHttp1({ operation, contentType, body }: SdkRequest): Promise<Answer> {
+async function sendByHttp1(sent: Sent): Promise<Answer> {
   const outgoing = request(local.endpoint, {
     agent,
     method: 'POST',
-    headers: { 'content-type': contentType, 'x-amz-target': `Kinesis_20131202.${operation}` },
+    headers: headersOf(sent),
   });
-  outgoing.end(body);
+  outgoing.end(sent.body);
   const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage];
   const headers = incoming.headers;
   const answer = { status: incoming.statusCode ?? 0, headers, body: await bodyOf(incoming, headers['content-type']) };
@@ -203,17 +233,17 @@ async function sendByHttp1({ operation, contentType, body }: SdkRequest): Promis
   return answer;
 }
 
-async function sendByHttp2({ operation, contentType, body }: SdkRequest): Promise<Answer> {
-  const stream = session.request({
-    ':method': 'POST',
-    'content-type': contentType,
-    'x-amz-target': `Kinesis_20131202.${operation}`,
-  });
-  stream.end(body);
+async function sendByHttp2(sent: Sent): Promise<Answer> {
+  const stream = session.request({ ':method': 'POST', ...headersOf(sent) });
+  stream.end(sent.body);
   const [headers] = (await once(stream, 'response')) as [Record<string, string>];
   const answer = { status: Number(headers[':status']), headers, body: await bodyOf(stream, headers['content-type']) };
   if (headers['content-type'] === EVENT_STREAM) stream.close();
   return answer;
+}
+
+function headersOf({ operation, contentType, headers }: Sent): Record<string, string> {
+  return { ...(headers ?? { 'content-type': contentType, 'x-amz-target': `Kinesis_20131202.${operation}` }) };
 }
 
 /** All of a body; of an event stream, which does not end, the beginning. */
