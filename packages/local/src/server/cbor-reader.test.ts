@@ -105,6 +105,17 @@ test('byte strings are views of what was read; those in chunks are put together'
   expect(whole.buffer).toBe(bytes.buffer);
 });
 
+test.each([
+  { dataBytes: 10, isView: false },
+  { dataBytes: 60_000, isView: false },
+  { dataBytes: 300_000, isView: true },
+])('$dataBytes bytes of data among 200,000 others are a view: $isView', ({ dataBytes, isView }) => {
+  const bytes = Buffer.from(encode({ Data: new Uint8Array(dataBytes).fill(7), Hats: 'x'.repeat(200_000) }));
+  const { Data } = readCbor(bytes) as { Data: Uint8Array };
+  expect(Buffer.alloc(dataBytes, 7).equals(Data)).toBe(true);
+  expect(Data.buffer === bytes.buffer).toBe(isView);
+});
+
 test('a member may be called __proto__ or constructor, and then is one like any other', () => {
   const map = readCbor(Buffer.from(encode(new Map([['__proto__', 1] as const, ['constructor', 2] as const]))));
   expect(Object.entries(map as object)).toEqual([

@@ -1,6 +1,7 @@
 // CBOR (RFC 8949) bytes to values, for requests: strict, because the bytes come from anywhere. What is not well-formed, is cut
 // off, goes on after its end, is nested too deeply or holds more values than any request of the API is refused. A length is
-// believed only as far as there are bytes for it, so no prefix allocates. Byte strings are views of the input, not copies.
+// believed only as far as there are bytes for it, so no prefix allocates. Byte strings are views of the input, not copies, where
+// they are most of it.
 import { isUtf8 } from 'node:buffer';
 import { Timestamp } from './wire-format.ts';
 
@@ -8,6 +9,9 @@ import { Timestamp } from './wire-format.ts';
 const MAX_DEPTH = 100;
 /** A PutRecords of 500 records has about 4,000. Without a bound, 16 MiB of empty arrays would be 16 million objects. */
 const MAX_VALUES = 200_000;
+
+/** What views may keep alive beside themselves: the names and keys of a request. */
+const MAX_IDLE_BYTES = 64 * 1024;
 
 const UNSIGNED = 0;
 const NEGATIVE = 1;
@@ -30,7 +34,11 @@ export interface CborMap {
 
 /** Reads the one value that the bytes hold. @throws CborError */
 export function readCbor(bytes: Buffer): CborValue {
-  return new CborReader(bytes).document();
+  const reader = new CborReader(bytes, 'views');
+  const value = reader.document();
+  // A view keeps all of the input alive: a record of one byte must not hold megabytes that nobody asked for.
+  if (bytes.length <= 2 * reader.viewedBytes + MAX_IDLE_BYTES) return value;
+  return new CborReader(bytes, 'copies').document();
 }
 
 /** The bytes are no CBOR, or none that this reader takes. */
@@ -39,13 +47,17 @@ export class CborError extends Error {
 }
 
 class CborReader {
+  /** Of the input, as byte strings. */
+  viewedBytes = 0;
   readonly #bytes: Buffer;
+  readonly #byteStrings: 'views' | 'copies';
   #at = 0;
   #depth = 0;
   #valueCount = 0;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, byteStrings: 'views' | 'copies') {
     this.#bytes = bytes;
+    this.#byteStrings = byteStrings;
   }
 
   document(): CborValue {
@@ -64,7 +76,7 @@ class CborReader {
       case NEGATIVE:
         return -1 - this.#argument(info);
       case BYTES:
-        return info === INDEFINITE ? Buffer.concat(this.#chunks(BYTES)) : this.#slice(this.#argument(info));
+        return info === INDEFINITE ? Buffer.concat(this.#chunks(BYTES)) : this.#byteString(this.#argument(info));
       case TEXT:
         return info === INDEFINITE ? this.#textInChunks() : this.#text(this.#argument(info));
       case ARRAY:
@@ -177,6 +189,12 @@ class CborReader {
       chunks.push(this.#slice(this.#argument(initial & 0x1f)));
     }
     return chunks;
+  }
+
+  #byteString(length: number): Buffer {
+    const view = this.#slice(length);
+    this.viewedBytes += length;
+    return this.#byteStrings === 'views' ? view : Buffer.from(view);
   }
 
   #slice(length: number): Buffer {
