@@ -36,7 +36,8 @@ export function tlsHandshake(
     deadlines.set(peer, cancel);
     socket.once('close', () => {
       cancel();
-      deadlines.delete(peer);
+      // By now the same peer may be here anew.
+      if (deadlines.get(peer) === cancel) deadlines.delete(peer);
     });
     handshakes.emit('connection', socket);
   };
