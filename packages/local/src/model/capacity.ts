@@ -1,14 +1,16 @@
-// What decides how much a stream takes: its settings, and who may change them by how much and how often. A change is refused
-// with AWS's error, or noted in the stream and returned as what the stream is to become; making it is the stream's matter.
+// What decides how much a stream takes: its settings, and who may change them by how much and how often. Each operation refuses
+// with AWS's error, or notes the change in the stream and has the account keep it.
 import {
   DEFAULT_MAX_RECORD_BYTES,
   DEFAULT_MAX_SHARDS_PER_STREAM,
   MAX_SHARD_COUNT_UPDATES_PER_DAY,
   MAX_STREAM_MODE_UPDATES_PER_DAY,
 } from '@shardline/common';
+import type { Account } from './account.ts';
 import { KinesisError } from './errors.ts';
-import type { Reshard, Stream, StreamChange } from './stream.ts';
+import type { Reshard, Stream } from './stream.ts';
 import { peakOfOpenShards, uniformScaling } from './uniform-scaling.ts';
+import { shardsFor, type WarmThroughput } from './warm-throughput.ts';
 
 export type StreamMode = 'PROVISIONED' | 'ON_DEMAND';
 
@@ -27,15 +29,40 @@ export interface StreamCapacity {
   readonly modeUpdatesMs: readonly number[];
 }
 
-/** What the rules look at beside the stream: the account that it belongs to. */
-export interface Account {
-  readonly accountId: string;
-  /** Whether it matters how often something is changed. */
-  readonly limits: boolean;
-  /** Open shards of all provisioned streams together. */
-  readonly shardLimit: number;
-  readonly onDemandStreamLimit: number;
-  readonly streams: Iterable<Stream>;
+/** What a new stream may be given. */
+export interface CapacityRequest {
+  /** Default PROVISIONED. */
+  readonly mode?: StreamMode | undefined;
+  /** Default USER_PARTITION_KEY; only on-demand streams may have AUTO. */
+  readonly recordDistributionStrategy?: RecordDistributionStrategy | undefined;
+  /** Default 1 MiB. */
+  readonly maxRecordBytes?: number | undefined;
+}
+
+export interface UpdateShardCountRequest {
+  readonly streamName: string;
+  readonly targetShardCount: number;
+}
+
+export interface UpdateStreamModeRequest {
+  readonly streamName: string;
+  readonly mode: StreamMode;
+  readonly warmThroughputMiBps?: number | undefined;
+}
+
+export interface UpdateWarmThroughputRequest {
+  readonly streamName: string;
+  readonly warmThroughputMiBps: number;
+}
+
+export interface UpdateDistributionRequest {
+  readonly streamName: string;
+  readonly strategy: RecordDistributionStrategy;
+}
+
+export interface UpdateMaxRecordSizeRequest {
+  readonly streamName: string;
+  readonly maxRecordBytes: number;
 }
 
 /** How much of its limits an account uses (Kinesis API, DescribeLimits). */
@@ -48,144 +75,145 @@ export interface AccountUsage {
 
 const DAY_MS = 24 * 3_600_000;
 
-/** What a new stream may be given. */
-export interface CapacityRequest {
-  /** Default PROVISIONED. */
-  readonly mode?: StreamMode | undefined;
-  /** Default USER_PARTITION_KEY; only on-demand streams may have AUTO. */
-  readonly recordDistributionStrategy?: RecordDistributionStrategy | undefined;
-  /** Default 1 MiB. */
-  readonly maxRecordBytes?: number | undefined;
-}
-
 /**
  * Of a new stream with so many shards.
  * @throws KinesisError LimitExceededException, InvalidArgumentException
  */
 export function initialCapacity(
-  streamName: string,
-  {
-    mode = 'PROVISIONED',
-    recordDistributionStrategy = 'USER_PARTITION_KEY',
-    maxRecordBytes = DEFAULT_MAX_RECORD_BYTES,
-  }: CapacityRequest,
-  shardCount: number,
   account: Account,
+  streamName: string,
+  shardCount: number,
+  request: CapacityRequest,
 ): StreamCapacity {
-  if (mode === 'PROVISIONED') refuseAuto(streamName, recordDistributionStrategy);
-  if (mode === 'ON_DEMAND') refuseOverOnDemandLimit(account);
-  else refuseOverShardLimit(account, shardCount);
+  const { mode = 'PROVISIONED', recordDistributionStrategy = 'USER_PARTITION_KEY' } = request;
+  if (mode === 'PROVISIONED') {
+    if (recordDistributionStrategy === 'AUTO') throw onlyOnDemand(streamName, recordDistributionStrategy);
+    refuseOverShardLimit(account, shardCount);
+  } else {
+    refuseOverOnDemandLimit(account);
+  }
+  const { maxRecordBytes = DEFAULT_MAX_RECORD_BYTES } = request;
   return { mode, recordDistributionStrategy, maxRecordBytes, shardCountUpdatesMs: [], modeUpdatesMs: [] };
 }
 
-/**
- * The even ranges of UpdateShardCount (UNIFORM_SCALING). The stream is ACTIVE.
- * @throws KinesisError ValidationException in on-demand mode, LimitExceededException
- */
-export function shardCountChange(stream: Stream, target: number, account: Account, now: number): StreamChange {
-  refuseOnDemand(stream, account);
-  const current = stream.openShards.length;
-  const counts = `Current open shard count: ${current}, Target shard count: ${target}`;
-  if (target > DEFAULT_MAX_SHARDS_PER_STREAM || (current > target && target === DEFAULT_MAX_SHARDS_PER_STREAM)) {
-    throw new KinesisError(
-      'LimitExceededException',
-      `Target shard count or number of open shards cannot be greater than ${DEFAULT_MAX_SHARDS_PER_STREAM}. ${counts}`,
-    );
-  }
-  if (target > current * 2) {
-    throw new KinesisError(
-      'LimitExceededException',
-      `UpdateShardCount cannot scale up over double your current open shard count. ${counts}`,
-    );
-  }
-  if (target < current / 2) {
-    throw new KinesisError(
-      'LimitExceededException',
-      `UpdateShardCount cannot scale down below half your current open shard count. ${counts}`,
-    );
-  }
-  const steps = evenSteps(stream, target);
+/** @throws KinesisError ResourceInUseException, ValidationException in on-demand mode, LimitExceededException */
+export function updateShardCount(
+  account: Account,
+  { streamName, targetShardCount }: UpdateShardCountRequest,
+  now: number,
+): { readonly currentShardCount: number } {
+  const stream = account.active(streamName, now);
+  refuseOnDemand(account, stream);
+  const currentShardCount = stream.openShards.length;
+  refuseShardCount(currentShardCount, targetShardCount);
+  const steps = evenSteps(stream, targetShardCount);
   refuseOverShardLimit(account, peakOfOpenShards(steps));
   const shardCountUpdatesMs = noted(stream.capacity.shardCountUpdatesMs, now);
-  if (account.limits && shardCountUpdatesMs.length > MAX_SHARD_COUNT_UPDATES_PER_DAY) {
+  if (account.options.limits && shardCountUpdatesMs.length > MAX_SHARD_COUNT_UPDATES_PER_DAY) {
     throw new KinesisError(
       'LimitExceededException',
-      `UpdateShardCount may be called ${MAX_SHARD_COUNT_UPDATES_PER_DAY} times in 24 hours for stream ${stream.name} under account ${account.accountId}.`,
+      `UpdateShardCount may be called ${MAX_SHARD_COUNT_UPDATES_PER_DAY} times in 24 hours for ${account.within(streamName)}.`,
     );
   }
   stream.capacity = { ...stream.capacity, shardCountUpdatesMs };
-  return { kind: 'reshard', steps };
+  account.reshard(stream, steps, now);
+  return { currentShardCount };
 }
 
 /**
- * UpdateStreamMode. The new mode shows at once, the shards stay, and the stream is UPDATING for a while. Naming the mode that
- * it has is no switch. The stream is ACTIVE.
- * @throws KinesisError LimitExceededException, InvalidArgumentException when it is AUTO and is to be provisioned
+ * The new mode shows at once, the shards stay unless a warm throughput is named, and the stream is UPDATING for a while. Naming the
+ * mode that it has is no switch.
+ * @throws KinesisError ResourceInUseException, LimitExceededException, InvalidArgumentException when an AUTO stream would be provisioned
  */
-export function modeChange(stream: Stream, mode: StreamMode, account: Account, now: number): StreamChange {
-  if (mode !== stream.mode) {
-    if (mode === 'PROVISIONED') refuseAuto(stream.name, stream.capacity.recordDistributionStrategy);
-    if (mode === 'ON_DEMAND') refuseOverOnDemandLimit(account);
-    else refuseOverShardLimit(account, stream.openShards.length);
-    const modeUpdatesMs = noted(stream.capacity.modeUpdatesMs, now);
-    if (account.limits && modeUpdatesMs.length > MAX_STREAM_MODE_UPDATES_PER_DAY) {
-      throw new KinesisError(
-        'LimitExceededException',
-        `Stream ${stream.name} under account ${account.accountId} may switch its mode ${MAX_STREAM_MODE_UPDATES_PER_DAY} times in 24 hours.`,
-      );
-    }
-    stream.capacity = { ...stream.capacity, mode, modeUpdatesMs };
+export function updateStreamMode(account: Account, request: UpdateStreamModeRequest, now: number): void {
+  const { streamName, mode, warmThroughputMiBps: warmMiBps } = request;
+  const stream = account.active(streamName, now);
+  const shardCount = warmMiBps === undefined ? undefined : shardsFor(warmMiBps, mode, account.settings, now);
+  if (mode !== stream.mode) switchMode(account, stream, mode, now);
+  if (shardCount === undefined) account.reshard(stream, [], now);
+  else warmUp(account, stream, warmMiBps ?? null, shardCount, now);
+}
+
+/**
+ * @throws KinesisError ResourceInUseException, LimitExceededException, InvalidArgumentException without a commitment, or in
+ *   provisioned mode
+ */
+export function updateWarmThroughput(
+  account: Account,
+  { streamName, warmThroughputMiBps }: UpdateWarmThroughputRequest,
+  now: number,
+): WarmThroughput {
+  const stream = account.active(streamName, now);
+  const shardCount = shardsFor(warmThroughputMiBps, stream.mode, account.settings, now);
+  const currentMiBps = stream.openShards.length;
+  warmUp(account, stream, warmThroughputMiBps, shardCount, now);
+  return { targetMiBps: warmThroughputMiBps, currentMiBps };
+}
+
+/** @throws KinesisError ResourceInUseException, InvalidArgumentException in provisioned mode */
+export function updateRecordDistributionStrategy(
+  account: Account,
+  { streamName, strategy }: UpdateDistributionRequest,
+  now: number,
+): void {
+  const stream = account.active(streamName, now);
+  if (stream.mode === 'PROVISIONED') throw onlyOnDemand(streamName, strategy);
+  stream.capacity = { ...stream.capacity, recordDistributionStrategy: strategy };
+  account.tell(stream);
+}
+
+/** @throws KinesisError ResourceInUseException */
+export function updateMaxRecordSize(
+  account: Account,
+  { streamName, maxRecordBytes }: UpdateMaxRecordSizeRequest,
+  now: number,
+): void {
+  const stream = account.active(streamName, now);
+  stream.capacity = { ...stream.capacity, maxRecordBytes };
+  account.tell(stream);
+}
+
+/** @throws KinesisError ResourceInUseException, InvalidArgumentException in provisioned mode */
+export function scaleOnDemand(
+  account: Account,
+  { streamName, targetShardCount }: UpdateShardCountRequest,
+  now: number,
+): void {
+  const stream = account.active(streamName, now);
+  if (stream.mode === 'PROVISIONED') {
+    throw new KinesisError(
+      'InvalidArgumentException',
+      `Request is invalid. ${account.where(streamName)} is in Provisioned mode.`,
+    );
   }
-  return { kind: 'reshard', steps: [] };
+  account.reshard(stream, evenSteps(stream, targetShardCount), now);
 }
 
-/**
- * UpdateStreamRecordDistributionStrategy: it holds from the next record on.
- * @throws KinesisError InvalidArgumentException in provisioned mode
- */
-export function setDistribution(stream: Stream, recordDistributionStrategy: RecordDistributionStrategy): void {
-  if (stream.mode === 'PROVISIONED') throw onlyOnDemand(stream.name, recordDistributionStrategy);
-  stream.capacity = { ...stream.capacity, recordDistributionStrategy };
-}
-
-/** The splits and merges that give the stream so many even shards. */
-export function evenSteps(stream: Stream, shardCount: number): readonly Reshard[] {
-  const open = stream.openShards.map(({ id, origin }) => ({ id, range: origin.range }));
-  return uniformScaling(open, shardCount, stream.nextShardNumber);
-}
-
-/** For what only provisioned streams have. @throws KinesisError ValidationException */
-export function refuseOnDemand(stream: Stream, account: Account): void {
-  if (stream.mode !== 'ON_DEMAND') return;
-  throw new KinesisError(
-    'ValidationException',
-    `Request is invalid. Stream ${stream.name} under account ${account.accountId} is in On-Demand mode.`,
-  );
-}
-
-/** For what only on-demand streams have. @throws KinesisError InvalidArgumentException */
-export function refuseProvisioned(stream: Stream, account: Account): void {
-  if (stream.mode === 'ON_DEMAND') return;
-  throw new KinesisError(
-    'InvalidArgumentException',
-    `Request is invalid. Stream ${stream.name} under account ${account.accountId} is in Provisioned mode.`,
-  );
-}
-
-export function usageOf({ shardLimit, onDemandStreamLimit, streams }: Account): AccountUsage {
+export function usageOf({ options, streams }: Account): AccountUsage {
+  const { shardLimit, onDemandStreamLimit } = options;
   let openShardCount = 0;
   let onDemandStreamCount = 0;
-  for (const { mode, openShards } of streams) {
+  for (const { mode, openShards } of streams.values()) {
     openShardCount += openShards.length;
     if (mode === 'ON_DEMAND') onDemandStreamCount++;
   }
   return { shardLimit, openShardCount, onDemandStreamLimit, onDemandStreamCount };
 }
 
+/** For what only provisioned streams have. @throws KinesisError ValidationException */
+export function refuseOnDemand(account: Account, stream: Stream): void {
+  if (stream.mode !== 'ON_DEMAND') return;
+  throw new KinesisError(
+    'ValidationException',
+    `Request is invalid. ${account.where(stream.name)} is in On-Demand mode.`,
+  );
+}
+
 /** On-demand streams may have any number of shards. @throws KinesisError LimitExceededException */
-export function refuseOverShardLimit({ shardLimit, accountId, streams }: Account, additional: number): void {
+export function refuseOverShardLimit({ options, streams }: Account, additional: number): void {
+  const { shardLimit, accountId } = options;
   let open = 0;
-  for (const { capacity, openShards } of streams) if (capacity.mode === 'PROVISIONED') open += openShards.length;
+  for (const { mode, openShards } of streams.values()) if (mode === 'PROVISIONED') open += openShards.length;
   if (additional <= 0 || open + additional <= shardLimit) return;
   throw new KinesisError(
     'LimitExceededException',
@@ -193,8 +221,56 @@ export function refuseOverShardLimit({ shardLimit, accountId, streams }: Account
   );
 }
 
-function refuseAuto(streamName: string, strategy: RecordDistributionStrategy): void {
-  if (strategy === 'AUTO') throw onlyOnDemand(streamName, strategy);
+function refuseOverOnDemandLimit({ options, streams }: Account): void {
+  const { onDemandStreamLimit, accountId } = options;
+  let count = 0;
+  for (const { mode } of streams.values()) if (mode === 'ON_DEMAND') count++;
+  if (count < onDemandStreamLimit) return;
+  throw new KinesisError(
+    'LimitExceededException',
+    `This request would exceed the limit of on-demand streams for the account ${accountId}. Current on-demand streams: ${count}. Limit: ${onDemandStreamLimit}.`,
+  );
+}
+
+/** API_UpdateShardCount, "By default, you cannot do the following". */
+function refuseShardCount(current: number, target: number): void {
+  const max = DEFAULT_MAX_SHARDS_PER_STREAM;
+  const broken =
+    target > max || (current > max && target === max)
+      ? `Target shard count or number of open shards cannot be greater than ${max}.`
+      : target > current * 2
+        ? 'UpdateShardCount cannot scale up over double your current open shard count.'
+        : target < current / 2
+          ? 'UpdateShardCount cannot scale down below half your current open shard count.'
+          : undefined;
+  if (broken === undefined) return;
+  throw new KinesisError(
+    'LimitExceededException',
+    `${broken} Current open shard count: ${current}, Target shard count: ${target}`,
+  );
+}
+
+function switchMode(account: Account, stream: Stream, mode: StreamMode, now: number): void {
+  const { recordDistributionStrategy } = stream.capacity;
+  if (mode === 'PROVISIONED') {
+    if (recordDistributionStrategy === 'AUTO') throw onlyOnDemand(stream.name, recordDistributionStrategy);
+    refuseOverShardLimit(account, stream.openShards.length);
+  } else {
+    refuseOverOnDemandLimit(account);
+  }
+  const modeUpdatesMs = noted(stream.capacity.modeUpdatesMs, now);
+  if (account.options.limits && modeUpdatesMs.length > MAX_STREAM_MODE_UPDATES_PER_DAY) {
+    throw new KinesisError(
+      'LimitExceededException',
+      `${account.where(stream.name)} may switch its mode ${MAX_STREAM_MODE_UPDATES_PER_DAY} times in 24 hours.`,
+    );
+  }
+  stream.capacity = { ...stream.capacity, mode, modeUpdatesMs };
+}
+
+function warmUp(account: Account, stream: Stream, warmMiBps: number | null, shardCount: number, now: number): void {
+  stream.settings = { ...stream.settings, warmThroughputMiBps: warmMiBps };
+  account.reshard(stream, evenSteps(stream, shardCount), now);
 }
 
 function onlyOnDemand(streamName: string, strategy: RecordDistributionStrategy): KinesisError {
@@ -204,14 +280,10 @@ function onlyOnDemand(streamName: string, strategy: RecordDistributionStrategy):
   );
 }
 
-function refuseOverOnDemandLimit({ onDemandStreamLimit, accountId, streams }: Account): void {
-  let count = 0;
-  for (const { capacity } of streams) if (capacity.mode === 'ON_DEMAND') count++;
-  if (count < onDemandStreamLimit) return;
-  throw new KinesisError(
-    'LimitExceededException',
-    `This request would exceed the limit of on-demand streams for the account ${accountId}. Current on-demand streams: ${count}. Limit: ${onDemandStreamLimit}.`,
-  );
+/** The splits and merges that give the stream so many even shards. */
+function evenSteps(stream: Stream, shardCount: number): readonly Reshard[] {
+  const open = stream.openShards.map(({ id, origin }) => ({ id, range: origin.range }));
+  return uniformScaling(open, shardCount, stream.nextShardNumber);
 }
 
 /** The times of the last 24 hours and this one. */

@@ -1,13 +1,58 @@
-// What may be split and merged, and into which ranges. Checks only; the stream itself changes when the change is due.
+// SplitShard and MergeShards: what may be split and merged, and into which ranges. The stream itself changes when the change is
+// due.
 import type { HashKey, HashKeyRange } from '@shardline/common';
+import type { Account } from './account.ts';
+import { refuseOnDemand, refuseOverShardLimit } from './capacity.ts';
 import { KinesisError } from './errors.ts';
 import type { Shard } from './shard.ts';
 
+export interface SplitShardRequest {
+  readonly streamName: string;
+  readonly shardId: string;
+  /** Where the second of the two begins. */
+  readonly newStartingHashKey: HashKey;
+}
+
+export interface MergeShardsRequest {
+  readonly streamName: string;
+  readonly shardId: string;
+  /** Its neighbour, on either side. */
+  readonly adjacentShardId: string;
+}
+
 /**
- * The two ranges of a split at `newStartingHashKey`.
- * @throws KinesisError InvalidArgumentException when the key is not inside the shard's range, or at its edge.
+ * @throws KinesisError ResourceInUseException, ValidationException in on-demand mode, LimitExceededException, and
+ *   InvalidArgumentException when the key is not inside the shard's range, or at its edge
  */
-export function splitRanges(shard: Shard, newStartingHashKey: HashKey, where: string): [HashKeyRange, HashKeyRange] {
+export function splitShard(account: Account, request: SplitShardRequest, now: number): void {
+  const { streamName, shardId, newStartingHashKey } = request;
+  const stream = account.stream(streamName, now);
+  const shard = account.shard(stream, shardId);
+  account.refuseUnless(stream, 'ACTIVE');
+  refuseOnDemand(account, stream);
+  const ranges = splitRanges(shard, newStartingHashKey, account.within(streamName));
+  refuseOverShardLimit(account, 1);
+  account.refuseMoreStreams(now, 'UPDATING');
+  account.reshard(stream, [{ parentIds: [shard.id], ranges }], now);
+}
+
+/**
+ * @throws KinesisError ResourceInUseException, ValidationException in on-demand mode, and InvalidArgumentException when their
+ *   ranges do not touch
+ */
+export function mergeShards(account: Account, request: MergeShardsRequest, now: number): void {
+  const { streamName, shardId, adjacentShardId } = request;
+  const stream = account.stream(streamName, now);
+  const shard = account.shard(stream, shardId);
+  const adjacent = account.shard(stream, adjacentShardId);
+  account.refuseUnless(stream, 'ACTIVE');
+  refuseOnDemand(account, stream);
+  const range = mergedRange(shard, adjacent, account.within(streamName));
+  account.refuseMoreStreams(now, 'UPDATING');
+  account.reshard(stream, [{ parentIds: [shard.id, adjacent.id], ranges: [range] }], now);
+}
+
+function splitRanges(shard: Shard, newStartingHashKey: HashKey, where: string): HashKeyRange[] {
   refuseClosed(shard, where);
   const { start, end } = shard.origin.range;
   if (newStartingHashKey <= start + 1n || newStartingHashKey >= end) {
@@ -22,11 +67,8 @@ export function splitRanges(shard: Shard, newStartingHashKey: HashKey, where: st
   ];
 }
 
-/**
- * The one range of a merge, whichever of the two comes first.
- * @throws KinesisError InvalidArgumentException when their ranges do not touch.
- */
-export function mergedRange(shard: Shard, adjacent: Shard, where: string): HashKeyRange {
+/** The same whichever of the two comes first. */
+function mergedRange(shard: Shard, adjacent: Shard, where: string): HashKeyRange {
   refuseClosed(shard, where);
   refuseClosed(adjacent, where);
   const left = shard.origin.range;
