@@ -1,5 +1,7 @@
-import { UsageError } from '@shardline/common';
+import { isShardlineError, UsageError } from '@shardline/common';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { FaultPlan } from './fault-plan.ts';
 import type { FaultRule } from './fault-rule.ts';
 import { checkedRule } from './rule-check.ts';
 
@@ -128,4 +130,54 @@ test.each<[unknown, string]>([
 test('the message says where the rule stands', () => {
   expect(() => check({ kind: 'stall', count: 0.5 }, 'faults[2]')).toThrow('faults[2].count: expected a whole number');
   expect(() => check(null, 'faults[2]')).toThrow('faults[2]: expected a rule');
+});
+
+test('whatever is given, it is a usage error, or a rule that a plan can work with', () => {
+  const value = fc.oneof(
+    fc.constantFrom(
+      'PutRecords',
+      'SubscribeToShard',
+      'session',
+      'stream',
+      'InternalFailure',
+      'a',
+      0,
+      1,
+      0.5,
+      7,
+      500,
+      true,
+    ),
+    fc.constantFrom([1, 5], [5, 1], ['PutRecords', 'PutRecord'], null, undefined, {}),
+    fc.anything(),
+  );
+  const names = good.flatMap((rule) => Object.keys(rule)).filter((name) => name !== 'kind');
+  const given = fc
+    .tuple(
+      fc.constantFrom(...good.map(({ kind }) => kind), 'nothing'),
+      fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 3 }),
+    )
+    .map(([kind, more]): unknown => ({ kind, ...more }));
+  let passedCount = 0;
+  fc.assert(
+    fc.property(fc.oneof({ weight: 20, arbitrary: given }, { weight: 1, arbitrary: fc.anything() }), (rule) => {
+      let checked: FaultRule;
+      try {
+        checked = check(rule);
+      } catch (error) {
+        expect(isShardlineError(error) && error.code).toBe('USAGE');
+        return;
+      }
+      passedCount++;
+      const plan = new FaultPlan(1);
+      const planned = plan.add(checked, 0);
+      for (const operation of operationNames) {
+        const target = { operation, accountId: '123456789012', region: 'a', stream: 'a', shardIds: () => ['a'] };
+        plan.strike(target, 1)?.refuseRecord?.('a');
+      }
+      expect(planned.applied).toBeLessThanOrEqual(planned.considered);
+    }),
+    { numRuns: 2_000, seed: 1 },
+  );
+  expect(passedCount).toBeGreaterThan(100);
 });
