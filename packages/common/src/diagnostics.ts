@@ -72,6 +72,13 @@ export interface ConsumerDiagnostics {
     strayCount: number;
     millisBehindLatest?: number;
   };
+  /**
+   * Records may be lost: that of the checkpoint is no longer in the stream, so what followed it may be gone too, up to the first
+   * that could be read. Both are sequence numbers. A consumer that was away for longer than the stream's retention sees this.
+   */
+  'shardline:consumer:gap': { application: string; worker: string; leaseKey: string; after: string; before: string };
+  /** The leases are those of an earlier stream of the same name: the stream was deleted and made again. */
+  'shardline:consumer:stream-replaced': { application: string; worker: string; leaseKeys: readonly string[] };
   /** The user's handler finished with a batch or threw. */
   'shardline:consumer:batch-handled': {
     application: string;
@@ -142,6 +149,8 @@ export const consumerDiagnostics: {
   readonly leaseLost: DiagnosticChannel<'shardline:consumer:lease-lost'>;
   readonly leaseHandedOff: DiagnosticChannel<'shardline:consumer:lease-handed-off'>;
   readonly batchFetched: DiagnosticChannel<'shardline:consumer:batch-fetched'>;
+  readonly gap: DiagnosticChannel<'shardline:consumer:gap'>;
+  readonly streamReplaced: DiagnosticChannel<'shardline:consumer:stream-replaced'>;
   readonly batchHandled: DiagnosticChannel<'shardline:consumer:batch-handled'>;
   readonly checkpoint: DiagnosticChannel<'shardline:consumer:checkpoint'>;
   readonly shardEnded: DiagnosticChannel<'shardline:consumer:shard-ended'>;
@@ -152,6 +161,8 @@ export const consumerDiagnostics: {
   leaseLost: open('shardline:consumer:lease-lost'),
   leaseHandedOff: open('shardline:consumer:lease-handed-off'),
   batchFetched: open('shardline:consumer:batch-fetched'),
+  gap: open('shardline:consumer:gap'),
+  streamReplaced: open('shardline:consumer:stream-replaced'),
   batchHandled: open('shardline:consumer:batch-handled'),
   checkpoint: open('shardline:consumer:checkpoint'),
   shardEnded: open('shardline:consumer:shard-ended'),

@@ -3,13 +3,14 @@ import { deepStrictEqual } from 'node:assert';
 import { CreateTableCommand, DeleteTableCommand } from '@aws-sdk/client-dynamodb';
 import {
   createDynamoDBClient,
+  createKinesisClient,
   evenRanges,
   type HashKeyRange,
   type OperatingError,
   onDiagnostic,
   UsageError,
 } from '@shardline/common';
-import { startLocalDynamoDB } from '@shardline/local';
+import { ManualClock, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
 import type { Batch, ShardContext } from '../src/handler.ts';
@@ -416,6 +417,58 @@ describe('bad input and bad ends', () => {
     await consumer.stop();
     await running;
     dynamoDBClient.destroy();
+  });
+
+  it('tells of records that were lost while nobody read, with the bounds', async () => {
+    const clock = new ManualClock();
+    await using server = await startLocalKinesis({ clock });
+    const kinesis = createKinesisClient({ ...server.clientConfig, maxAttempts: 1 });
+    server.model.createStream({ name: 'away', shardCount: 1 }, clock.wallNow());
+    const put = (text: string): string =>
+      String(
+        server.model.putRecord(
+          { streamName: 'away', record: { partitionKey: 'k', data: Buffer.from(text) } },
+          clock.wallNow(),
+        ).sequenceNumber,
+      );
+    const scene = new Scene(cloud, 'away');
+    const handled = put('a 1');
+    const first = scene.consumer({ kinesisClient: kinesis });
+    const running = first.run(() => undefined);
+    await until(async () => same(await scene.checkpointOf(SHARD(0)), `${handled}:0`));
+    await first.stop();
+    await running;
+
+    put('b 2');
+    clock.advance(25 * 3_600_000);
+    const before = put('c 3');
+    const gaps: unknown[] = [];
+    const forget = onDiagnostic('shardline:consumer:gap', (message) => gaps.push(message));
+    await using second = scene.consumer({ kinesisClient: kinesis, workerId: 'w2' });
+    void second.run(() => undefined);
+    await until(() => same(gaps, [{ application: 'away', worker: 'w2', leaseKey: SHARD(0), after: handled, before }]));
+    forget();
+    await second.stop();
+    kinesis.destroy();
+  });
+
+  it('tells of a stream that was deleted and made again under its name', async () => {
+    const scene = new Scene(cloud, 'replaced');
+    await scene.put('a 1');
+    const first = scene.consumer();
+    const running = first.run(() => undefined);
+    await until(async () => expect(await scene.checkpointOf(SHARD(0))).toMatch(/^\d{56}:0$/));
+    await first.stop();
+    await running;
+
+    scene.model.deleteStream({ streamName: 'replaced' }, Date.now());
+    scene.model.createStream({ name: 'replaced', shardCount: 1 }, Date.now() + 2_000);
+    const told: unknown[] = [];
+    const forget = onDiagnostic('shardline:consumer:stream-replaced', (message) => told.push(message.leaseKeys));
+    await using second = scene.consumer();
+    void second.run(() => undefined);
+    await until(() => same(told[0], [SHARD(0)]));
+    forget();
   });
 
   it('gives everything up when its lease table is deleted', async () => {

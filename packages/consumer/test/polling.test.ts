@@ -98,6 +98,30 @@ describe('where reading begins (KCL IteratorBuilder)', () => {
     expect(read).toMatchObject({ atShardEnd: false, childShards: [], batch: { last, byteCount: 2 } });
   });
 
+  it('a number whose record the stream has dropped: with the oldest that is left, and the bounds of the gap', async () => {
+    const handled = await put('a');
+    await put('b');
+    clock.advance(25 * 3_600_000);
+    const last = await put('c');
+    const source = sourceOf();
+    const read = await fetch(source, handled);
+    expect(textsOf(read)).toEqual(['c']);
+    expect(read.batch?.gap).toEqual({ after: handled.sequenceNumber, before: last.sequenceNumber });
+    await put('d');
+    expect((await fetch(source, last)).batch).toMatchObject({ gap: undefined });
+  });
+
+  it('a number whose record is there: no gap, nor when the iterator is made again', async () => {
+    const handled = await put('a');
+    const next = await put('b');
+    const source = sourceOf();
+    expect((await fetch(source, handled)).batch).toMatchObject({ gap: undefined });
+    clock.advance(6 * 60_000);
+    await put('c');
+    await fetch(source, next);
+    expect((await fetch(source, next)).batch).toMatchObject({ gap: undefined });
+  });
+
   it('LATEST: with what comes after the first read', async () => {
     await put('a');
     const source = sourceOf();

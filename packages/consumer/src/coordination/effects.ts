@@ -245,6 +245,8 @@ export type Notice =
       readonly deleted: number;
     }
   | { readonly kind: 'hole'; readonly text: string }
+  /** These leases are of an earlier stream of the same name. */
+  | { readonly kind: 'streamReplaced'; readonly leaseKeys: readonly string[] }
   | { readonly kind: 'stopped'; readonly abandoned: readonly string[] };
 
 export type TableEffect =

@@ -293,11 +293,15 @@ export class Leader {
   }
 
   #shardsListed(listing: ListShards, shards: readonly Shard[], now: number): void {
-    const { missing, hole } = this.#streams.listed(listing, shards, this.#table, now);
+    const { missing, hole, replaced = [] } = this.#streams.listed(listing, shards, this.#table, now);
     this.#missing.push(...missing);
     if (hole !== undefined) {
       this.#hole(hole);
       this.#listingFailed = true;
+    }
+    if (replaced.length > 0) {
+      const leaseKeys = replaced.map((lease) => lease.leaseKey);
+      this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', leaseKeys } });
     }
     this.#listAnswered(now);
   }

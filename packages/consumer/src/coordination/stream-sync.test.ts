@@ -1,4 +1,4 @@
-import { evenRanges, TRIM_HORIZON } from '@shardline/common';
+import { evenRanges, parseCheckpoint, SHARD_END, TRIM_HORIZON } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import type { TrackedStream } from './effects.ts';
 import { type Lease, newLease, type Shard } from './lease.ts';
@@ -56,6 +56,23 @@ describe('StreamSync', () => {
     const { missing } = sync.listed(listing, shards(2), leasesOf(A), 0);
     expect(missing.map(({ leaseKey }) => leaseKey)).toEqual([`${B}:s0`, `${B}:s1`]);
     expect(sync.listed(listing, shards(2), [...leasesOf(A), ...leasesOf(B)], 0).missing).toEqual([]);
+  });
+
+  test('leases of an earlier stream of the same name are told of: past the end of an open shard, or before its first number', () => {
+    const sync = syncOf(undefined);
+    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+    const [first, second] = leasesOf(undefined) as [Lease, Lease];
+    const [one, two] = shards(2) as [Shard, Shard];
+    const listed = [one, { ...two, startingSequenceNumber: 100n }];
+    const replaced = (...table: Lease[]) =>
+      sync.listed(listing, listed, table, 0).replaced?.map(({ leaseKey }) => leaseKey);
+    expect(replaced(first, second)).toEqual([]);
+    expect(replaced({ ...first, checkpoint: SHARD_END }, second)).toEqual(['s0']);
+    expect(replaced(first, { ...second, checkpoint: parseCheckpoint('99') })).toEqual(['s1']);
+    expect(replaced(first, { ...second, checkpoint: parseCheckpoint('100') })).toEqual([]);
+    const closed = { ...one, endingSequenceNumber: 5n };
+    const table = [{ ...first, checkpoint: SHARD_END }];
+    expect(sync.listed(listing, [closed], table, 0).replaced).toEqual([]);
   });
 
   test('a first listing with a hole makes no leases, and says where the hole is', () => {

@@ -5,7 +5,7 @@
 import { findHoles } from '@shardline/common';
 import type { ListShards, TrackedStream } from './effects.ts';
 import type { Lease, Shard } from './lease.ts';
-import { describeHole, planFirstLeases, planMissingLeases } from './shard-sync.ts';
+import { describeHole, findReplaced, planFirstLeases, planMissingLeases } from './shard-sync.ts';
 
 export interface StreamSyncOptions {
   readonly shardSyncIntervalMs: number;
@@ -54,23 +54,24 @@ export class StreamSync {
     return listings;
   }
 
-  /** The leases that a stream lacks; or the hole in a listing that was taken in the middle of a reshard. */
+  /** The leases that a stream lacks, and those that are not its own; or the hole in a listing taken in the middle of a reshard. */
   listed(
     { streamId, filter }: ListShards,
     shards: readonly Shard[],
     table: readonly Lease[],
     now: number,
-  ): { readonly missing: readonly Lease[]; readonly hole: string | undefined } {
+  ): { readonly missing: readonly Lease[]; readonly hole?: string; readonly replaced?: readonly Lease[] } {
     const stream = this.#streams.get(streamId);
-    if (stream === undefined) return { missing: [], hole: undefined };
+    if (stream === undefined) return { missing: [] };
     const { initialPosition } = stream;
     if (filter === 'all') {
       this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs);
       const leases = table.filter((lease) => lease.streamId === streamId);
-      return { missing: planMissingLeases(shards, leases, initialPosition, streamId), hole: undefined };
+      const missing = planMissingLeases(shards, leases, initialPosition, streamId);
+      return { missing, replaced: findReplaced(shards, leases) };
     }
     const holes = findHoles(shards.map((shard) => shard.hashKeyRange));
-    if (holes.length === 0) return { missing: planFirstLeases(shards, initialPosition, streamId), hole: undefined };
+    if (holes.length === 0) return { missing: planFirstLeases(shards, initialPosition, streamId) };
     // Leases made from it would miss records for ever.
     const ranges = holes.map((hole) => `${hole.start} to ${hole.end}`).join(', ');
     return { missing: [], hole: `the listed shards${ofStream(streamId)} leave out ${ranges}` };

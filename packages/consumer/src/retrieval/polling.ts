@@ -19,6 +19,7 @@ import {
   isShardlineError,
   OperatingError,
   parseSequenceNumber,
+  type SequenceNumber,
   SHARD_GET_RECORDS_PER_SECOND,
   type StreamIdentifier,
   streamAddress,
@@ -28,7 +29,7 @@ import type { ChildShard } from '../coordination/lease.ts';
 import type { UserRecord } from '../handler.ts';
 import { deaggregate, type KinesisRecord } from './deaggregate.ts';
 import { readChild } from './shards.ts';
-import type { ShardSource, SourceBatch, SourceRead } from './source.ts';
+import type { Gap, ShardSource, SourceBatch, SourceRead } from './source.ts';
 
 export interface PollingSourceOptions {
   readonly client: KinesisClient;
@@ -64,6 +65,9 @@ export class PollingSource implements ShardSource {
   #backlog: readonly KinesisRecord[] = [];
   #backlogAt = 0;
   #millisBehindLatest: number | undefined;
+  /** The number that the iterator was made at: the first record to come, unless it was dropped by the stream. */
+  #expected: SequenceNumber | undefined;
+  #gap: Gap | undefined;
   /** Set once the shard's last records are in the backlog. */
   #children: readonly ChildShard[] | undefined;
   #nextReadAt = Number.NEGATIVE_INFINITY;
@@ -143,6 +147,7 @@ export class PollingSource implements ShardSource {
       this.#millisBehindLatest = answer.MillisBehindLatest;
       this.#backlog = records;
       this.#backlogAt = 0;
+      this.#lookForGap();
       const behind = (answer.MillisBehindLatest ?? 0) > 0;
       if (!behind) this.#nextReadAt = startedAt + this.#options.idleTimeBetweenReadsMs;
     } catch (error) {
@@ -162,6 +167,7 @@ export class PollingSource implements ShardSource {
       ShardId: shardId,
       ...this.#startingPosition(sequenceNumber),
     });
+    this.#expected = typeof sequenceNumber === 'bigint' ? sequenceNumber : undefined;
     if (sequenceNumber === 'LATEST') this.#latestSince ??= new Date(this.#clock.wallNow());
     const answer = await this.#calls.call(
       'kinesis:GetShardIterator',
@@ -193,6 +199,14 @@ export class PollingSource implements ShardSource {
       throw new OperatingError('REQUEST_FAILED', message, { retryable: false });
     }
     return { ShardIteratorType: 'AT_TIMESTAMP', Timestamp: timestamp };
+  }
+
+  #lookForGap(): void {
+    const [first] = this.#backlog;
+    if (this.#expected === undefined || first === undefined) return;
+    const before = parseSequenceNumber(first.sequenceNumber);
+    if (before > this.#expected) this.#gap = { after: this.#expected, before };
+    this.#expected = undefined;
   }
 
   // --- giving out ---
@@ -230,7 +244,9 @@ export class PollingSource implements ShardSource {
     if (compareExtended(last, after) === 0) return undefined;
     this.#position = last;
     const millisBehindLatest = this.#millisBehindLatest;
-    return { records, byteCount, last, millisBehindLatest, kinesisRecordCount, corruptCount, strayCount };
+    const gap = this.#gap;
+    this.#gap = undefined;
+    return { records, byteCount, last, millisBehindLatest, kinesisRecordCount, corruptCount, strayCount, gap };
   }
 }
 

@@ -2,9 +2,20 @@
 // One source serves one tenure; polling.ts is one kind, enhanced fan-out will be another. A source paces itself, decides no
 // retry (a failed fetch is asked again by the core) and holds at most one answer of Kinesis.
 // Invariant: between two fetches with `after` of the second = `last` of the first, no record is left out and none repeated.
-import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
+import type { ExtendedSequenceNumber, HashKeyRange, SequenceNumber } from '@shardline/common';
 import type { ChildShard } from '../coordination/lease.ts';
 import type { UserRecord } from '../handler.ts';
+
+/**
+ * Records that may have been lost: the one last handled is no longer in the stream, so what followed it may be gone as well, up to
+ * the first one that is still there. A consumer that was away for longer than the stream's retention sees this.
+ */
+export interface Gap {
+  /** Handled. */
+  readonly after: SequenceNumber;
+  /** The first that could be read. */
+  readonly before: SequenceNumber;
+}
 
 export interface SourceBatch {
   /** May be empty where only the position moved on: every record was before it, or an aggregate held none. */
@@ -19,6 +30,8 @@ export interface SourceBatch {
   readonly corruptCount: number;
   /** User records whose hash key lies outside the shard's range: delivered, where the KCL drops the whole aggregate. */
   readonly strayCount: number;
+  /** Before the first of the records. */
+  readonly gap: Gap | undefined;
 }
 
 export interface SourceRead {

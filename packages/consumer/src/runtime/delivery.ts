@@ -26,7 +26,7 @@ import type {
   Tenure,
 } from '../coordination/effects.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
-import type { OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
+import type { Gap, OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { type Checkpointer, leaseLost, readPosition } from './checkpointer.ts';
 
 export interface DeliveryOptions {
@@ -283,7 +283,7 @@ export class Delivery {
 
   #observe(shard: Shard, batch: SourceBatch): void {
     const { application, workerId: worker, metrics } = this.#options;
-    const { records, kinesisRecordCount, corruptCount, strayCount, millisBehindLatest } = batch;
+    const { records, kinesisRecordCount, corruptCount, strayCount, gap, millisBehindLatest } = batch;
     const { leaseKey, shardId } = shard;
     const dimensions = { ShardId: shardId };
     shard.millisBehindLatest = millisBehindLatest;
@@ -305,6 +305,7 @@ export class Delivery {
         );
       }
     }
+    if (gap !== undefined) this.#missed(shard, gap);
     const { batchFetched } = consumerDiagnostics;
     if (!batchFetched.hasSubscribers) return;
     batchFetched.publish({
@@ -317,6 +318,19 @@ export class Delivery {
       strayCount,
       ...(millisBehindLatest !== undefined && { millisBehindLatest }),
     });
+  }
+
+  #missed(shard: Shard, gap: Gap): void {
+    const { application, workerId: worker, metrics } = this.#options;
+    const { leaseKey, shardId } = shard;
+    const bounds = { after: String(gap.after), before: String(gap.before) };
+    metrics.count('RecordGaps', 1, { ShardId: shardId });
+    shard.logger.error(
+      bounds,
+      'the record of the checkpoint is no longer in the stream: records after it may be lost, up to the first that is there',
+    );
+    const { gap: channel } = consumerDiagnostics;
+    if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, ...bounds });
   }
 
   #handled(

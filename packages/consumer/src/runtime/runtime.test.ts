@@ -49,6 +49,7 @@ function batchOf(records: readonly UserRecord[], last: number): SourceBatch {
     kinesisRecordCount: records.length,
     corruptCount: 0,
     strayCount: 0,
+    gap: undefined,
   };
 }
 

@@ -312,6 +312,16 @@ export class Runtime {
       case 'hole':
         logger.warn({ hole: notice.text }, 'part of the hash key space is not covered');
         return;
+      case 'streamReplaced': {
+        const { leaseKeys } = notice;
+        const { streamReplaced } = consumerDiagnostics;
+        logger.error(
+          { leaseKeys },
+          'these leases are of an earlier stream of the same name, and its records are not read: delete them to begin anew',
+        );
+        if (streamReplaced.hasSubscribers) streamReplaced.publish({ ...who, leaseKeys });
+        return;
+      }
       case 'stopped':
         if (notice.abandoned.length === 0) logger.info({}, 'stopped');
         else logger.warn({ abandoned: notice.abandoned }, 'stopped, with handlers still running');
