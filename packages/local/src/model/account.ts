@@ -36,6 +36,8 @@ export interface KinesisModelOptions {
   readonly tokenKey?: string;
   /** Named in messages. Default 000000000000. */
   readonly accountId?: string;
+  /** Named in messages. Default us-east-1. */
+  readonly region?: string;
   /** What to add to the message that a stream was not found, with a space before it. Default nothing. */
   readonly notFoundHint?: (streamName: string, now: number) => string;
   /** Told when something begins that takes until `dueMs`: whoever has a clock then calls `settle`. */
@@ -86,6 +88,7 @@ export class Account {
       maxStoredBytesPerShard: options.maxStoredBytesPerShard ?? Number.POSITIVE_INFINITY,
       tokenKey: options.tokenKey ?? 'shardline',
       accountId: options.accountId ?? '000000000000',
+      region: options.region ?? 'us-east-1',
       notFoundHint: options.notFoundHint ?? (() => ''),
       onDue: options.onDue ?? (() => undefined),
     };
@@ -164,7 +167,7 @@ export class Account {
     if (consumer !== undefined && isThatOne) return consumer;
     throw new KinesisError(
       'ResourceNotFoundException',
-      `Consumer ${consumerName} under ${this.within(streamName)} not found.`,
+      `Consumer ${consumerName}, account ${this.options.accountId} not found.`,
     );
   }
 

@@ -334,12 +334,12 @@ test('AUTO: "this value is not returned if the producer did not provide a partit
 });
 
 test('AUTO: "PutRecord requests that include [SequenceNumberForOrdering] are rejected with an InvalidArgumentException"', () => {
-  expect(refusal(() => auto().putRecord({ streamName, record: { data }, isOrdered: true }, t0)).type).toBe(
-    'InvalidArgumentException',
-  );
-  expect(onDemand().putRecord({ streamName, record: { partitionKey: 'k', data }, isOrdered: true }, t0).kind).toBe(
-    'stored',
-  );
+  const model = onDemand();
+  const record = { partitionKey: 'k', data };
+  const { sequenceNumber: sequenceNumberForOrdering } = model.putRecord({ streamName, record }, t0);
+  const ordered = { streamName, record, sequenceNumberForOrdering };
+  expect(refusal(() => auto().putRecord(ordered, t0)).type).toBe('InvalidArgumentException');
+  expect(model.putRecord(ordered, t0).kind).toBe('stored');
 });
 
 test('USER_PARTITION_KEY: "Producers must supply a partition key"; a request with a record that has none stores nothing', () => {

@@ -211,13 +211,13 @@ export function refuseOnDemand(account: Account, stream: Stream): void {
 
 /** On-demand streams may have any number of shards. @throws KinesisError LimitExceededException */
 export function refuseOverShardLimit({ options, streams }: Account, additional: number): void {
-  const { shardLimit, accountId } = options;
+  const { shardLimit, accountId, region } = options;
   let open = 0;
   for (const { mode, openShards } of streams.values()) if (mode === 'PROVISIONED') open += openShards.length;
   if (additional <= 0 || open + additional <= shardLimit) return;
   throw new KinesisError(
     'LimitExceededException',
-    `This request would exceed the shard limit for the account ${accountId}. Current shard count for the account: ${open}. Limit: ${shardLimit}. Number of additional shards that would have resulted from this request: ${additional}.`,
+    `This request would exceed the shard limit for the account ${accountId} in ${region}. Current shard count for the account: ${open}. Limit: ${shardLimit}. Number of additional shards that would have resulted from this request: ${additional}. Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.`,
   );
 }
 

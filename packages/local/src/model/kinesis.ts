@@ -5,10 +5,8 @@
 import {
   DEFAULT_MAX_CONSUMERS_PER_STREAM,
   DEFAULT_ON_DEMAND_SHARDS,
-  DEFAULT_RETENTION_HOURS,
   MAX_GET_RECORDS_BYTES,
   MAX_RECORDS_PER_GET_RECORDS,
-  MAX_RETENTION_HOURS,
 } from '@shardline/common';
 import { Account, type ConsumerAddress, type KinesisModelOptions, type StreamAddress } from './account.ts';
 import { type AccountSettings, commitmentStatus, MAX_CONSUMERS_PER_ADVANTAGE_STREAM } from './account-settings.ts';
@@ -47,6 +45,7 @@ import {
 } from './put.ts';
 import type { StoredRecord } from './record-log.ts';
 import { type MergeShardsRequest, mergeShards, type SplitShardRequest, splitShard } from './reshard.ts';
+import { type SetRetentionRequest, setRetention } from './retention.ts';
 import type { ConsumerSettings, ResourceSettings, StreamSettings } from './settings.ts';
 import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
 import { Stream } from './stream.ts';
@@ -118,7 +117,7 @@ export class KinesisModel {
     if (stream.consumers.size > 0 && !enforceConsumerDeletion) {
       throw new KinesisError(
         'ResourceInUseException',
-        `${this.#account.where(streamName)} has consumers registered; deregister them, or set EnforceConsumerDeletion.`,
+        `DeleteStream can't delete ${this.#account.options.accountId}:${streamName} because there are consumers associated with this data stream. To delete ${streamName} anyway, set the EnforceConsumerDeletion parameter to true to force the deletion of all the consumers that are associated with it.`,
       );
     }
     this.#account.refuseMoreStreams(now, 'CREATING', 'DELETING');
@@ -142,27 +141,9 @@ export class KinesisModel {
     return this.#account.has(streamName, now);
   }
 
-  /** Sets how long records are kept, 24 to 8,760 hours. @throws InvalidArgumentException when it does not go the way asked for */
-  setRetention(
-    { streamName, hours, direction }: { streamName: string; hours: number; direction: 'increase' | 'decrease' },
-    now: number,
-  ): void {
-    const stream = this.#account.active(streamName, now);
-    const current = stream.retentionHours;
-    if (hours < DEFAULT_RETENTION_HOURS || hours > MAX_RETENTION_HOURS) {
-      throw new KinesisError(
-        'InvalidArgumentException',
-        `Retention period must be from ${DEFAULT_RETENTION_HOURS} to ${MAX_RETENTION_HOURS} hours, got ${hours}.`,
-      );
-    }
-    if (direction === 'increase' ? hours < current : hours > current) {
-      throw new KinesisError(
-        'InvalidArgumentException',
-        `Requested retention period (${hours} hours) for stream ${streamName} can not be ${direction === 'increase' ? 'shorter' : 'longer'} than existing retention period (${current} hours).`,
-      );
-    }
-    stream.setRetention(hours);
-    this.#account.tell(stream);
+  /** Sets how long records are kept. @throws what retention.ts says */
+  setRetention(request: SetRetentionRequest, now: number): void {
+    setRetention(this.#account, request, now);
   }
 
   // ---- settings
@@ -294,7 +275,7 @@ export class KinesisModel {
     const stream = this.#account.readable(streamName, now);
     const shard = this.#account.shard(stream, shardId);
     this.#account.trim(stream, shard, now);
-    return this.#sealIterator(stream, shard, counterAt(shard, position, now), now);
+    return this.#sealIterator(stream, shard, counterAt(shard, position, now, this.#account.within(streamName)), now);
   }
 
   /**
@@ -395,7 +376,8 @@ export class KinesisModel {
     const consumer = this.#account.activeConsumer(request, now);
     const shard = this.#account.shard(stream, request.shardId);
     this.#account.trim(stream, shard, now);
-    return consumer.subscribe(shard, counterAt(shard, request.position, now), this.limits, now);
+    const counter = counterAt(shard, request.position, now, this.#account.within(stream.name));
+    return consumer.subscribe(shard, counter, this.limits, now);
   }
 
   // ---- time and housekeeping

@@ -3,7 +3,8 @@
 import { unreachable } from '@shardline/common';
 import { KinesisError } from './errors.ts';
 import type { StoredRecord } from './record-log.ts';
-import type { ChildShard, Shard } from './shard.ts';
+import { isSequenceNumber, shardNumberOf } from './sequence.ts';
+import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
 
 /** Where reading begins (Kinesis API, GetShardIterator and StartingPosition). */
 export type StartingPosition =
@@ -24,8 +25,8 @@ export interface ShardRead {
   readonly childShards: readonly ChildShard[];
 }
 
-/** @throws KinesisError InvalidArgumentException for a number of another shard and for a time in the future. */
-export function counterAt(shard: Shard, position: StartingPosition, now: number): number {
+/** @throws KinesisError InvalidArgumentException for a number of another shard and for a time in the future. `where` stands in it */
+export function counterAt(shard: Shard, position: StartingPosition, now: number, where: string): number {
   switch (position.kind) {
     case 'TRIM_HORIZON':
       return shard.log.firstCounter;
@@ -40,9 +41,9 @@ export function counterAt(shard: Shard, position: StartingPosition, now: number)
       }
       return shard.log.firstAtOrAfter(position.timestampMs);
     case 'AT_SEQUENCE_NUMBER':
-      return shard.counterAtOrAfter(owned(shard, position.sequenceNumber));
+      return shard.counterAtOrAfter(owned(shard, position.sequenceNumber, where));
     case 'AFTER_SEQUENCE_NUMBER':
-      return shard.counterAfter(owned(shard, position.sequenceNumber));
+      return shard.counterAfter(owned(shard, position.sequenceNumber, where));
     default:
       return unreachable(position);
   }
@@ -66,10 +67,17 @@ export function readShard(shard: Shard, counter: number, maxCount: number, maxBy
   };
 }
 
-function owned(shard: Shard, sequenceNumber: bigint): bigint {
+function owned(shard: Shard, sequenceNumber: bigint, where: string): bigint {
   if (shard.owns(sequenceNumber)) return sequenceNumber;
-  throw new KinesisError(
-    'InvalidArgumentException',
-    `StartingSequenceNumber ${sequenceNumber} used in GetShardIterator on shard ${shard.id} is invalid because it did not come from this stream.`,
+  const used = `StartingSequenceNumber ${sequenceNumber} used in GetShardIterator on shard ${shard.id} in ${where}`;
+  if (!isSequenceNumber(sequenceNumber)) throw invalid(`${used} is invalid.`);
+  const encoded = shardNumberOf(sequenceNumber);
+  if (encoded === shard.origin.number) throw invalid(`${used} is invalid because it did not come from this stream.`);
+  throw invalid(
+    `Invalid StartingSequenceNumber. It encodes ${shardIdOf(encoded)}, while it was used in a call to a shard with ${shard.id}`,
   );
+}
+
+function invalid(message: string): KinesisError {
+  return new KinesisError('InvalidArgumentException', message);
 }

@@ -7,6 +7,7 @@ import {
 } from '@shardline/common';
 import type { StreamCapacity } from './capacity.ts';
 import { KinesisError } from './errors.ts';
+import { isSequenceNumber, secondOf } from './sequence.ts';
 
 export interface RecordToPut {
   /** Decides the shard, unless the stream's strategy is AUTO; then it may be absent. */
@@ -50,15 +51,28 @@ export function checkedSizes(records: readonly RecordToPut[], capacity: StreamCa
 }
 
 /**
- * What PutRecord asks for beside that.
+ * What PutRecord asks for beside that. `where` stands in messages.
  * @throws KinesisError ValidationException, InvalidArgumentException
  */
-export function checkPutRecord({ partitionKey }: RecordToPut, isOrdered: boolean, capacity: StreamCapacity): void {
+export function checkPutRecord(
+  { partitionKey }: RecordToPut,
+  sequenceNumberForOrdering: bigint | undefined,
+  capacity: StreamCapacity,
+  where: string,
+  now: number,
+): void {
   if (partitionKey === undefined) refuseWithoutKey('partitionKey', capacity);
-  if (isOrdered && capacity.recordDistributionStrategy === 'AUTO') {
+  if (sequenceNumberForOrdering === undefined) return;
+  if (capacity.recordDistributionStrategy === 'AUTO') {
     throw new KinesisError(
       'InvalidArgumentException',
       'SequenceNumberForOrdering must not be provided for a stream with RecordDistributionStrategy=AUTO.',
+    );
+  }
+  if (!isSequenceNumber(sequenceNumberForOrdering) || secondOf(sequenceNumberForOrdering) > now / 1000) {
+    throw new KinesisError(
+      'InvalidArgumentException',
+      `ExclusiveMinimumSequenceNumber ${sequenceNumberForOrdering} used in PutRecord on ${where} is invalid.`,
     );
   }
 }

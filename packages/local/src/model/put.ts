@@ -33,14 +33,15 @@ export interface PutRecordsRequest {
 export interface PutRecordRequest {
   readonly streamName: string;
   readonly record: RecordToPut;
-  /** Whether it names the record that it comes after (SequenceNumberForOrdering). Default false. */
-  readonly isOrdered?: boolean;
+  /** Of a record that it comes after; so it does in any case. */
+  readonly sequenceNumberForOrdering?: bigint | undefined;
 }
 
 /** @throws KinesisError ProvisionedThroughputExceededException when its shard can take no more, and what `putRecords` throws */
 export function putRecord(account: Account, request: PutRecordRequest, now: number): StoredAt {
-  const { streamName, record, isOrdered = false } = request;
-  checkPutRecord(record, isOrdered, account.readable(streamName, now).capacity);
+  const { streamName, record, sequenceNumberForOrdering } = request;
+  const { capacity } = account.readable(streamName, now);
+  checkPutRecord(record, sequenceNumberForOrdering, capacity, account.within(streamName), now);
   const [outcome] = putRecords(account, { streamName, records: [record] }, now);
   if (outcome?.kind === 'stored') return outcome;
   throw new KinesisError('ProvisionedThroughputExceededException', outcome?.message ?? 'Rate exceeded.');

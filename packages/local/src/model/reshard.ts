@@ -5,6 +5,7 @@ import type { Account } from './account.ts';
 import { refuseOnDemand, refuseOverShardLimit } from './capacity.ts';
 import { KinesisError } from './errors.ts';
 import type { Shard } from './shard.ts';
+import type { Stream } from './stream.ts';
 
 export interface SplitShardRequest {
   readonly streamName: string;
@@ -26,9 +27,8 @@ export interface MergeShardsRequest {
  */
 export function splitShard(account: Account, request: SplitShardRequest, now: number): void {
   const { streamName, shardId, newStartingHashKey } = request;
-  const stream = account.stream(streamName, now);
-  const shard = account.shard(stream, shardId);
-  account.refuseUnless(stream, 'ACTIVE');
+  const stream = account.active(streamName, now);
+  const shard = shardOf(account, stream, shardId);
   refuseOnDemand(account, stream);
   const ranges = splitRanges(shard, newStartingHashKey, account.within(streamName));
   refuseOverShardLimit(account, 1);
@@ -42,14 +42,23 @@ export function splitShard(account: Account, request: SplitShardRequest, now: nu
  */
 export function mergeShards(account: Account, request: MergeShardsRequest, now: number): void {
   const { streamName, shardId, adjacentShardId } = request;
-  const stream = account.stream(streamName, now);
-  const shard = account.shard(stream, shardId);
-  const adjacent = account.shard(stream, adjacentShardId);
-  account.refuseUnless(stream, 'ACTIVE');
+  const stream = account.active(streamName, now);
+  const shard = shardOf(account, stream, shardId);
+  const adjacent = shardOf(account, stream, adjacentShardId);
   refuseOnDemand(account, stream);
   const range = mergedRange(shard, adjacent, account.within(streamName));
   account.refuseMoreStreams(now, 'UPDATING');
   account.reshard(stream, [{ parentIds: [shard.id, adjacent.id], ranges: [range] }], now);
+}
+
+/** @throws ResourceNotFoundException, in other words than reading does */
+function shardOf(account: Account, stream: Stream, shardId: string): Shard {
+  const shard = stream.shard(shardId);
+  if (shard !== undefined) return shard;
+  throw new KinesisError(
+    'ResourceNotFoundException',
+    `Could not find shard ${shardId} in ${account.within(stream.name)}.`,
+  );
 }
 
 function splitRanges(shard: Shard, newStartingHashKey: HashKey, where: string): HashKeyRange[] {

@@ -58,6 +58,11 @@ export function secondOf(sequenceNumber: bigint): number {
   return Number((sequenceNumber >> SECOND_SHIFT) & SECOND_MASK);
 }
 
+/** Whether it is built as a sequence number is: 186 bits with version 2 at both ends. */
+export function isSequenceNumber(value: bigint): boolean {
+  return value >> 184n === VERSION && (value & 0xfn) === VERSION;
+}
+
 /** The number of the shard that gave a sequence number out, as the KCL's SequenceNumberValidator reads it. */
 export function shardNumberOf(sequenceNumber: bigint): number {
   return Number((sequenceNumber >> SHARD_SHIFT) & 0xffff_ffffn);

@@ -32,6 +32,7 @@ export class Models {
     const model = new KinesisModel({
       ...this.#options,
       accountId: caller.accountId,
+      region: caller.region,
       tokenKey: `${this.#options.tokenKey}/${key}`,
       notFoundHint: (streamName, now) => this.#hint(streamName, caller, now),
     });

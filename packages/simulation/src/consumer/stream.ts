@@ -101,7 +101,7 @@ export class SimulatedStream {
     const shard = this.#model.stream(STREAM, now).shard(shardId);
     if (shard === undefined) throw new Error(`no shard ${shardId} in this world`);
     // Without GetShardIterator's tokens, whose checksums took half of the time of a world.
-    const answer = readShard(shard, counterAt(shard, position, now), limit, limit * 1000, now);
+    const answer = readShard(shard, counterAt(shard, position, now, STREAM), limit, limit * 1000, now);
     const positions: Position[] = [];
     for (const record of answer.records) {
       for (let sub = 0; sub < (record.data[0] ?? 1); sub += 1) {

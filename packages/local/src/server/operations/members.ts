@@ -111,7 +111,12 @@ export function positionOf(
       if (sequenceNumber === undefined) throw mismatched(kind, 'no StartingSequenceNumber');
       return { kind, sequenceNumber: BigInt(sequenceNumber) };
     case 'AT_TIMESTAMP':
-      if (timestampMs === undefined) throw mismatched(kind, 'no Timestamp');
+      if (timestampMs === undefined) {
+        throw new KinesisError(
+          'InvalidArgumentException',
+          'Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has no timestamp parameter.',
+        );
+      }
       return { kind, timestampMs };
     default:
       if (sequenceNumber !== undefined) throw mismatched(kind, 'also a StartingSequenceNumber');
@@ -158,6 +163,6 @@ function rangeMembers({ start, end }: Shard['origin']['range']): WireObject {
 function mismatched(kind: string, given: string): KinesisError {
   return new KinesisError(
     'InvalidArgumentException',
-    `Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) AT_TIMESTAMP and Timestamp or (3) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified ${kind} and ${given}.`,
+    `Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified ${kind} and ${given}.`,
   );
 }

@@ -33,8 +33,9 @@ const putRecord = operation(
   { ...streamAddress, ...recordMembers, SequenceNumberForOrdering: optional(sequenceNumberText) },
   (input, { model, now }) => {
     const streamName = streamNameOf(input);
-    const isOrdered = input.SequenceNumberForOrdering !== undefined;
-    const stored = model.putRecord({ streamName, record: recordOf(input), isOrdered }, now);
+    const { SequenceNumberForOrdering: ordering } = input;
+    const sequenceNumberForOrdering = ordering === undefined ? undefined : BigInt(ordering);
+    const stored = model.putRecord({ streamName, record: recordOf(input), sequenceNumberForOrdering }, now);
     return members({
       ShardId: stored.shardId,
       SequenceNumber: stored.sequenceNumber,

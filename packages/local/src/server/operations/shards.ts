@@ -27,6 +27,9 @@ const listShards = operation(
     if (NextToken !== undefined && input.StreamName !== undefined) {
       throw new KinesisError('InvalidArgumentException', 'NextToken and StreamName cannot be provided together.');
     }
+    if (NextToken === undefined && input.StreamName === undefined && input.StreamARN === undefined) {
+      throw new KinesisError('InvalidArgumentException', 'Either NextToken or StreamName should be provided.');
+    }
     const page = model.listShards(
       NextToken === undefined
         ? {

@@ -109,7 +109,7 @@ const listStreams = operation(
 );
 
 function changeRetention(direction: 'increase' | 'decrease'): Operation {
-  const input = { ...streamAddress, RetentionPeriodHours: required(integer({ min: 1, max: 1_000_000 })) };
+  const input = { ...streamAddress, RetentionPeriodHours: required(integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })) };
   return operation(input, (given, { model, now }: Context) => {
     model.setRetention({ streamName: streamNameOf(given), hours: given.RetentionPeriodHours, direction }, now);
     return empty;
