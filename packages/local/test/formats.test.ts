@@ -5,7 +5,8 @@ import { expect, test } from 'vitest';
 import { KinesisError, type KinesisModel } from '../src/model/index.ts';
 import { DEFAULT_CALLER } from '../src/server/caller.ts';
 import { cborFormat } from '../src/server/cbor-format.ts';
-import { jsonFormat, textOf } from '../src/server/json-format.ts';
+import { jsonFormat } from '../src/server/json-format.ts';
+import { jsonText } from '../src/server/json-writer.ts';
 import { Models } from '../src/server/models.ts';
 import { operations } from '../src/server/operations/index.ts';
 import { WireError } from '../src/server/wire-error.ts';
@@ -50,7 +51,7 @@ function answerTo(operation: string, format: WireFormat, body: Buffer, models: M
       caller: DEFAULT_CALLER,
     });
     if (answer?.kind === 'subscription') answer.subscription.end('cancelled');
-    return answer?.kind === 'members' ? JSON.parse(textOf(answer.members)) : answer?.kind;
+    return answer?.kind === 'members' ? JSON.parse(jsonText(answer.members)) : answer?.kind;
   } catch (error) {
     if (error instanceof KinesisError || error instanceof WireError)
       return { type: error.type, message: error.message };

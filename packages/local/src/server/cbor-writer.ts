@@ -1,7 +1,7 @@
 // Neutral values to CBOR bytes (RFC 8949), for answers: maps of indefinite length, as AWS writes them, so that absent members
 // need no counting; numbers in their shortest form; big numbers as decimal text; times as tag 1 with whole MILLIseconds, which
 // is what AWS's SDKs for Java read and write where the RFC says seconds.
-import { Timestamp, type WireObject, type WireValue } from './wire-format.ts';
+import { Rows, Timestamp, type WireObject, type WireValue } from './wire-format.ts';
 
 const UNSIGNED = 0x00;
 const NEGATIVE = 0x20;
@@ -55,6 +55,7 @@ class CborWriter {
         else if (Array.isArray(value)) this.#array(value as readonly WireValue[]);
         else if (value instanceof Uint8Array) this.#blob(value);
         else if (value instanceof Timestamp) this.#time(value);
+        else if (value instanceof Rows) this.#rows(value);
         else this.#map(value as WireObject);
     }
   }
@@ -73,6 +74,20 @@ class CborWriter {
   #array(values: readonly WireValue[]): void {
     this.#head(ARRAY, values.length);
     for (const value of values) this.value(value);
+  }
+
+  #rows(rows: Rows): void {
+    this.#head(ARRAY, rows.length);
+    for (let row = 0; row < rows.length; row++) {
+      this.#byte(MAP_UNTIL_BREAK);
+      for (const [column, member] of rows.members.entries()) {
+        const value = rows.value(row, column);
+        if (value === undefined) continue;
+        this.#text(member);
+        this.value(value);
+      }
+      this.#byte(BREAK);
+    }
   }
 
   #blob(bytes: Uint8Array): void {

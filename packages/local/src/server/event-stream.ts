@@ -1,7 +1,7 @@
 // Frames of `application/vnd.amazon.eventstream`, the body of a SubscribeToShard answer: total length, length of the headers,
 // CRC32 of those eight bytes, headers (name, type 7, text), payload, CRC32 of all before. All numbers are big-endian.
 import { crc32 } from 'node:zlib';
-import { textOf } from './json-format.ts';
+import { jsonText, writeUtf8 } from './json-writer.ts';
 import type { WireObject } from './wire-format.ts';
 
 export const EVENT_STREAM_CONTENT_TYPE = 'application/vnd.amazon.eventstream';
@@ -24,23 +24,24 @@ export function initialResponseFrame(): Buffer {
 
 /** A SubscribeToShardEvent. */
 export function eventFrame(event: WireObject): Buffer {
-  return frame(eventHeaders, textOf(event));
+  return frame(eventHeaders, jsonText(event));
 }
 
 /** A modelled error that ends the stream. */
 export function exceptionFrame(type: string, message: string): Buffer {
   const headers = { ':message-type': 'exception', ':exception-type': type, ':content-type': 'application/json' };
-  return frame(headersOf(headers), textOf({ message }));
+  return frame(headersOf(headers), jsonText({ message }));
 }
 
 function frame(headers: Buffer, payload: string): Buffer {
-  const totalBytes = PRELUDE_BYTES + headers.length + Buffer.byteLength(payload) + CHECKSUM_BYTES;
+  const payloadBytes = Buffer.byteLength(payload);
+  const totalBytes = PRELUDE_BYTES + headers.length + payloadBytes + CHECKSUM_BYTES;
   const bytes = Buffer.allocUnsafe(totalBytes);
   bytes.writeUInt32BE(totalBytes, 0);
   bytes.writeUInt32BE(headers.length, 4);
   bytes.writeUInt32BE(crc32(bytes.subarray(0, 8)), 8);
   headers.copy(bytes, PRELUDE_BYTES);
-  bytes.write(payload, PRELUDE_BYTES + headers.length);
+  writeUtf8(payload, bytes, PRELUDE_BYTES + headers.length, payloadBytes);
   const checksumAt = totalBytes - CHECKSUM_BYTES;
   bytes.writeUInt32BE(crc32(bytes.subarray(0, checksumAt)), checksumAt);
   return bytes;

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { cborFormat } from './cbor-format.ts';
 import { jsonFormat } from './json-format.ts';
-import { Timestamp, type WireObject } from './wire-format.ts';
+import { Rows, Timestamp, type WireObject } from './wire-format.ts';
 
 test('what is written parses back with JSON.parse, member by member', () => {
   const member = fc.oneof(fc.string({ unit: 'binary' }), fc.integer(), fc.boolean(), fc.constant(null));
@@ -41,4 +42,35 @@ test('times are seconds with a fraction, big numbers are texts, absent members a
   expect(text.toString()).toBe(`{"At":1700000000.123,"Number":"${2n ** 185n}","Last":1}`);
   expect(jsonFormat.timestampOf(1_700_000_000.123)).toBe(1_700_000_000_123);
   expect(jsonFormat.timestampOf('2023-11-14')).toBeUndefined();
+});
+
+test('rows are written as the list of structures that they stand for, in JSON and in CBOR', () => {
+  const row = fc.record({
+    a: fc.option(fc.string({ unit: 'binary' }), { nil: undefined }),
+    b: fc.bigInt(),
+    at: fc.nat(),
+  });
+  fc.assert(
+    fc.property(fc.array(row, { maxLength: 8 }), (list) => {
+      const rows = Rows.of(list, {
+        A: ({ a }) => a,
+        B: ({ b }) => (b % 2n === 0n ? b : undefined),
+        At: ({ at }) => new Timestamp(at % 3),
+        Data: ({ at }) => Buffer.from(String(at)),
+      });
+      const structures = list.map(({ a, b, at }) => ({
+        A: a,
+        B: b % 2n === 0n ? b : undefined,
+        At: new Timestamp(at % 3),
+        Data: Buffer.from(String(at)),
+      }));
+      for (const format of [jsonFormat, cborFormat]) {
+        expect(format.serialize({ Rows: rows }).toString('hex')).toBe(
+          format.serialize({ Rows: structures }).toString('hex'),
+        );
+      }
+      const absent = Rows.of(list, { Nothing: () => undefined });
+      expect(jsonFormat.serialize({ absent }).toString()).toBe(JSON.stringify({ absent: list.map(() => ({})) }));
+    }),
+  );
 });

@@ -1,8 +1,8 @@
-// AWS JSON 1.1: blobs are base64, times are seconds since 1970 with a fraction. Written by hand because a PutRecords answer
-// holds 500 records: JSON.stringify with a replacer costs several times as much.
+// AWS JSON 1.1: blobs are base64, times are seconds since 1970 with a fraction.
 import { base64Fault, decodeBase64, decodeSmallMembers } from './base64.ts';
 import { readJson } from './json-reader.ts';
-import { Timestamp, type WireFormat, type WireObject, type WireValue } from './wire-format.ts';
+import { jsonText, writeUtf8 } from './json-writer.ts';
+import type { WireFormat } from './wire-format.ts';
 
 export const jsonFormat: WireFormat = {
   contentType: 'application/x-amz-json-1.1',
@@ -20,47 +20,10 @@ export const jsonFormat: WireFormat = {
 
   timestampOf: (value) => (typeof value === 'number' ? Math.round(value * 1000) : undefined),
 
-  serialize: (value) => Buffer.from(textOf(value), 'utf8'),
+  serialize: (value) => {
+    const text = jsonText(value);
+    const bytes = Buffer.allocUnsafe(Buffer.byteLength(text));
+    writeUtf8(text, bytes, 0, bytes.length);
+    return bytes;
+  },
 };
-
-/** A value as JSON text; for event streams as well, whose payloads are JSON whatever the request was. */
-export function textOf(value: WireValue): string {
-  switch (typeof value) {
-    case 'string':
-      return JSON.stringify(value);
-    case 'bigint':
-      return `"${value}"`;
-    case 'object':
-      if (value === null) return 'null';
-      if (Array.isArray(value)) return listText(value as readonly WireValue[]);
-      if (value instanceof Uint8Array) return `"${base64Of(value)}"`;
-      if (value instanceof Timestamp) return String(Math.floor(value.ms) / 1000);
-      return objectText(value as WireObject);
-    default:
-      return String(value);
-  }
-}
-
-function listText(list: readonly WireValue[]): string {
-  let text = '[';
-  for (let index = 0; index < list.length; index++) {
-    if (index > 0) text += ',';
-    text += textOf(list[index] ?? null);
-  }
-  return `${text}]`;
-}
-
-function objectText(object: WireObject): string {
-  let text = '{';
-  for (const member in object) {
-    const value = object[member];
-    if (value === undefined) continue;
-    text += `${text.length === 1 ? '' : ','}"${member}":${textOf(value)}`;
-  }
-  return `${text}}`;
-}
-
-function base64Of(bytes: Uint8Array): string {
-  const view = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return view.toString('base64');
-}

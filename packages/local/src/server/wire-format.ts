@@ -11,6 +11,33 @@ export class Timestamp {
   }
 }
 
+/** How each member of a structure is had from what the structure stands for. */
+export type MembersOf<T> = Readonly<Record<string, (one: T) => WireValue | undefined>>;
+
+/** A list of structures of the same members, each made when it is written: for answers of hundreds of them. */
+export class Rows {
+  readonly length: number;
+  readonly members: readonly string[];
+  readonly #list: readonly unknown[];
+  readonly #columns: readonly ((one: unknown) => WireValue | undefined)[];
+
+  private constructor(list: readonly unknown[], members: MembersOf<unknown>) {
+    this.length = list.length;
+    this.members = Object.keys(members);
+    this.#list = list;
+    this.#columns = Object.values(members);
+  }
+
+  static of<T>(list: readonly T[], members: MembersOf<T>): Rows {
+    return new Rows(list, members as MembersOf<unknown>);
+  }
+
+  /** Of the `column`th of `members`. */
+  value(row: number, column: number): WireValue | undefined {
+    return this.#columns[column]?.(this.#list[row]);
+  }
+}
+
 /** What an operation answers with. A bigint is written as decimal text, bytes as a blob, an undefined member not at all. */
 export type WireValue =
   | string
@@ -20,6 +47,7 @@ export type WireValue =
   | null
   | Uint8Array
   | Timestamp
+  | Rows
   | readonly WireValue[]
   | WireObject;
 export interface WireObject {

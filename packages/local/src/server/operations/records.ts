@@ -5,10 +5,10 @@ import {
   MAX_RECORDS_PER_GET_RECORDS,
   MAX_RECORDS_PER_PUT_RECORDS,
 } from '@shardline/common';
-import type { RecordToPut, Shard, StoredRecord, Stream } from '../../model/index.ts';
+import type { PutOutcome, RecordToPut, Shard, StoredRecord, Stream } from '../../model/index.ts';
 import { streamNameOf } from '../caller.ts';
 import { blob, integer, list, optional, required, structure, text, timestamp } from '../input-check.ts';
-import { Timestamp, type WireObject } from '../wire-format.ts';
+import { type MembersOf, Rows, Timestamp } from '../wire-format.ts';
 import {
   childShardMembers,
   hashKeyIn,
@@ -52,16 +52,21 @@ const putRecords = operation(
   (input, { model, now, refuseRecord }) => {
     const streamName = streamNameOf(input);
     const records = input.Records.map(recordOf);
-    let failedCount = 0;
-    const outcomes = model.putRecords({ streamName, records, refuseRecord }, now).map((outcome): WireObject => {
-      if (outcome.kind === 'stored') return { SequenceNumber: outcome.sequenceNumber, ShardId: outcome.shardId };
-      failedCount++;
-      return { ErrorCode: outcome.errorCode, ErrorMessage: outcome.message };
+    const outcomes = model.putRecords({ streamName, records, refuseRecord }, now);
+    return members({
+      FailedRecordCount: outcomes.reduce((count, { kind }) => (kind === 'stored' ? count : count + 1), 0),
+      Records: Rows.of(outcomes, outcomeMembers),
+      EncryptionType: encryptionType(model.stream(streamName, now)),
     });
-    const EncryptionType = encryptionType(model.stream(streamName, now));
-    return members({ FailedRecordCount: failedCount, Records: outcomes, EncryptionType });
   },
 );
+
+const outcomeMembers: MembersOf<PutOutcome> = {
+  SequenceNumber: (outcome) => (outcome.kind === 'stored' ? outcome.sequenceNumber : undefined),
+  ShardId: (outcome) => (outcome.kind === 'stored' ? outcome.shardId : undefined),
+  ErrorCode: (outcome) => (outcome.kind === 'refused' ? outcome.errorCode : undefined),
+  ErrorMessage: (outcome) => (outcome.kind === 'refused' ? outcome.message : undefined),
+};
 
 const getShardIterator = operation(
   {
@@ -104,14 +109,14 @@ export const recordOperations: OperationTable = {
 };
 
 /** The Records of GetRecords and SubscribeToShardEvent. */
-export function storedRecordsMembers(records: readonly StoredRecord[], shard: Shard): WireObject[] {
-  return records.map((record) => ({
-    SequenceNumber: record.sequenceNumber,
-    ApproximateArrivalTimestamp: new Timestamp(record.arrivalMs),
-    Data: record.data,
-    PartitionKey: record.partitionKey,
-    EncryptionType: shard.isEncrypted(record) ? 'KMS' : undefined,
-  }));
+export function storedRecordsMembers(records: readonly StoredRecord[], shard: Shard): Rows {
+  return Rows.of(records, {
+    SequenceNumber: (record) => record.sequenceNumber,
+    ApproximateArrivalTimestamp: (record) => new Timestamp(record.arrivalMs),
+    Data: (record) => record.data,
+    PartitionKey: (record) => record.partitionKey,
+    EncryptionType: (record) => (shard.isEncrypted(record) ? 'KMS' : undefined),
+  });
 }
 
 /** As AWS does, NONE goes without saying. */
