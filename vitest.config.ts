@@ -10,7 +10,7 @@ const project = (name: string, include: string[], more: object = {}) => ({
 const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
 const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
 /** A Java KCL needs up to 50 s to its first record, and Maven a minute on a new machine. */
-const patient = { testTimeout: 200_000, hookTimeout: 300_000 };
+const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
 
 const config: ViteUserConfig = defineConfig({
   test: {

@@ -191,7 +191,7 @@ export const tiers = [
   {
     name: 'java-kcl-polling',
     group: 'more',
-    what: 'Java KCL 3.5.1 workers, polling: a reshard under load, a stream resharded before, a worker that stops',
+    what: 'Java KCL 3.5.1 workers, polling: through reshards, on a stream resharded before, one of two stops, a storm of faults',
     command: [...vitest, '--project', 'java-kcl-polling'],
     counts: 'vitest',
     needs: ['build'],
@@ -201,7 +201,7 @@ export const tiers = [
   {
     name: 'java-kcl-fan-out',
     group: 'more',
-    what: 'the same by enhanced fan-out, over HTTP/2 and over TLS',
+    what: 'the same by enhanced fan-out, and through the end of subscriptions',
     command: [...vitest, '--project', 'java-kcl-fan-out'],
     counts: 'vitest',
     needs: ['build'],

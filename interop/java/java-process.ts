@@ -45,13 +45,15 @@ export class JavaProcess {
     this.#child = child;
     // It may be gone before its standard input is closed.
     child.stdin.on('error', () => undefined);
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    const keep = (text: string): void => {
       this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR);
-    });
+    };
+    child.stderr.setEncoding('utf8').on('data', keep);
     const logs = process.env['JAVA_LOGS'];
     if (logs !== undefined) child.stderr.pipe(createWriteStream(join(logs, `${options.logName ?? mainClass}.log`)));
     const lines = createInterface(child.stdout);
-    lines.on('line', (line) => onLine(JSON.parse(line)));
+    // The JVM itself and some libraries warn on stdout.
+    lines.on('line', (line) => (line.startsWith('{') ? onLine(JSON.parse(line)) : keep(`${line}\n`)));
     // 'close' comes after the last line.
     this.#ended = once(child, 'close').then(([code]) => code ?? undefined);
   }

@@ -3,12 +3,13 @@
 import { startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import { buildJava } from '../java/build.ts';
-import { freshOnResharded, oneOfTwoStops, reshardUnderLoad, type Setting } from './scenarios.ts';
+import { freshOnResharded, oneOfTwoStops, reshardUnderLoad, storm, subscriptionsEnd } from './scenarios.ts';
+import type { Setting } from './scene.ts';
 
 let setting: Omit<Setting, 'wire' | 'over'>;
 beforeAll(async () => {
   await buildJava('kcl');
-  const kinesis = await startLocalKinesis({ tlsPort: 0 });
+  const kinesis = await startLocalKinesis({ tlsPort: 0, registerConsumerMs: 1_000 });
   const dynamoDBEndpoint = inject('dynamoDBEndpoint') ?? '';
   setting = { kinesis, dynamoDBEndpoint, mode: 'FANOUT' };
 });
@@ -27,5 +28,13 @@ describe.concurrent('the Java KCL, by enhanced fan-out', () => {
 
   it('goes on with the records of a worker that stopped gracefully, with JSON for all calls', async () => {
     await oneOfTwoStops({ ...setting, wire: 'JSON', over: 'clear text' });
+  });
+
+  it('loses nothing while subscriptions are refused, break off, end early and bring spoilt events', async () => {
+    await storm({ ...setting, wire: 'CBOR', over: 'clear text' });
+  });
+
+  it('subscribes again when the five minutes of a subscription are over, where it left off', async () => {
+    await subscriptionsEnd({ ...setting, wire: 'CBOR', over: 'clear text' });
   });
 });

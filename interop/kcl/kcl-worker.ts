@@ -128,7 +128,7 @@ export async function until(
   what: string,
   workers: readonly KclWorker[],
   condition: () => boolean,
-  timeoutMs = 90_000,
+  timeoutMs = 120_000,
 ): Promise<void> {
   if (condition()) return;
   let stop = (): void => undefined;

@@ -2,7 +2,8 @@
 import { startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import { buildJava } from '../java/build.ts';
-import { freshOnResharded, oneOfTwoStops, reshardUnderLoad, type Setting } from './scenarios.ts';
+import { freshOnResharded, oneOfTwoStops, reshardUnderLoad, storm } from './scenarios.ts';
+import type { Setting } from './scene.ts';
 
 let setting: Omit<Setting, 'wire' | 'over'>;
 beforeAll(async () => {
@@ -26,5 +27,9 @@ describe.concurrent('the Java KCL, polling', () => {
 
   it('goes on with the records of a worker that stopped gracefully, over TLS', async () => {
     await oneOfTwoStops({ ...setting, wire: 'CBOR', over: 'TLS' });
+  });
+
+  it('loses nothing while requests fail, are throttled, and break off half answered', async () => {
+    await storm({ ...setting, wire: 'CBOR', over: 'clear text' });
   });
 });
