@@ -8,7 +8,17 @@ import * as kinesis from '@aws-sdk/client-kinesis';
 import { classifyAwsError, createKinesisClient, UsageError } from '@shardline/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FaultRule, type LocalKinesis, startLocalKinesis } from '../src/index.ts';
-import { entry, errorOf, protocols, put, Scene, StreamName, shardIds } from './fault-scene.ts';
+import {
+  entry,
+  errorOf,
+  eventually,
+  IMPATIENT_MS,
+  protocols,
+  put,
+  Scene,
+  StreamName,
+  shardIds,
+} from './fault-scene.ts';
 
 let scene: Scene;
 beforeEach(async () => {
@@ -90,7 +100,7 @@ describe('which requests are struck', () => {
     };
     const waiting = scene.local.faults.add({ kind: 'delay', operation: 'ListStreams', beforeAnswerMs: 1_000 });
     const other = send('ListStreams');
-    await expect.poll(() => waiting.applied).toBe(1);
+    await eventually(() => waiting.applied).toBe(1);
     const drop = scene.local.faults.add({ kind: 'dropConnection', operation: 'CreateStream', by: 'stream' });
     const struck = send('CreateStream');
     await new Promise((resolve) => struck.once('close', resolve));
@@ -101,7 +111,7 @@ describe('which requests are struck', () => {
     drop.remove();
     scene.local.faults.add({ kind: 'dropConnection', operation: 'CreateStream' });
     const another = send('ListStreams');
-    await expect.poll(() => waiting.applied).toBe(2);
+    await eventually(() => waiting.applied).toBe(2);
     send('CreateStream');
     await new Promise((resolve) => another.once('close', resolve));
     expect(reset).toMatchObject([{ code: 'ECONNRESET' }]);
@@ -109,7 +119,7 @@ describe('which requests are struck', () => {
   });
 
   test('while one client is stalled and dropped, another one works', async () => {
-    const [one, other] = [scene.client('HTTP/1.1'), scene.client('HTTP/2')];
+    const [one, other] = [scene.client('HTTP/1.1', IMPATIENT_MS), scene.client('HTTP/2')];
     scene.local.faults.add({ kind: 'stall', operation: 'PutRecord', after: 1 });
     scene.local.faults.add({ kind: 'dropConnection', operation: 'PutRecord' });
     const single = (): Promise<Error> => errorOf(one.send(new kinesis.PutRecordCommand({ StreamName, ...entry('x') })));
@@ -216,7 +226,7 @@ describe('the end of what is held', () => {
     for (const rule of held) {
       using fault = scene.local.faults.add(rule);
       hung.push(send(), send());
-      await expect.poll(() => fault.applied).toBe(2);
+      await eventually(() => fault.applied).toBe(2);
     }
     expect(scene.stored()).toHaveLength(4);
     const { shards } = scene.local.model.stream(StreamName, scene.clock.wallNow());
@@ -230,7 +240,7 @@ describe('the end of what is held', () => {
     const client = scene.client('HTTP/1.1');
     const delay = scene.local.faults.add({ kind: 'delay', beforeApplyMs: 100 });
     const held = errorOf(client.send(put('a')));
-    await expect.poll(() => delay.applied).toBe(1);
+    await eventually(() => delay.applied).toBe(1);
     scene.local.reset();
     expect(classifyAwsError(await held).code).toBe('ECONNRESET');
     scene.clock.advance(1_000);

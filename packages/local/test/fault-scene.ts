@@ -6,6 +6,7 @@ import {
   type PutRecordsRequestEntry,
 } from '@aws-sdk/client-kinesis';
 import { createKinesisClient } from '@shardline/common';
+import { expect } from 'vitest';
 import { type LocalKinesis, type LocalKinesisOptions, ManualClock, startLocalKinesis } from '../src/index.ts';
 
 export const protocols = ['HTTP/1.1', 'HTTP/2'] as const;
@@ -14,8 +15,8 @@ export type Protocol = (typeof protocols)[number];
 export const StreamName = 'orders';
 export const shardIds = ['shardId-000000000000', 'shardId-000000000001'] as const;
 
-/** The clients' patience with an answer that does not come. */
-const TIMEOUT_MS = 250;
+/** How long a client waits that is to give up. */
+export const IMPATIENT_MS = 1_000;
 
 export class Scene {
   readonly clock: ManualClock = new ManualClock();
@@ -33,7 +34,7 @@ export class Scene {
   }
 
   /** Makes one attempt. */
-  client(protocol: Protocol, timeoutMs: number = TIMEOUT_MS): KinesisClient {
+  client(protocol: Protocol, timeoutMs = 30_000): KinesisClient {
     const config = { ...this.local.clientConfig, maxAttempts: 1 };
     const client =
       protocol === 'HTTP/1.1'
@@ -77,4 +78,9 @@ export async function errorOf(answer: Promise<unknown>): Promise<Error & { $meta
   );
   if (!(outcome instanceof Error)) throw new TypeError(`no error: ${String(outcome)}`);
   return outcome;
+}
+
+/** Looks again until what is expected holds, for 10 s at most. */
+export function eventually<T>(read: () => T): ReturnType<typeof expect.poll<T>> {
+  return expect.poll(read, { timeout: 10_000, interval: 10 });
 }

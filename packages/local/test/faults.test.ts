@@ -4,7 +4,17 @@ import * as kinesis from '@aws-sdk/client-kinesis';
 import { classifyAwsError, createKinesisClient } from '@shardline/common';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { FaultRule } from '../src/index.ts';
-import { entry, errorOf, protocols, put, Scene, StreamName, shardIds } from './fault-scene.ts';
+import {
+  entry,
+  errorOf,
+  eventually,
+  IMPATIENT_MS,
+  protocols,
+  put,
+  Scene,
+  StreamName,
+  shardIds,
+} from './fault-scene.ts';
 
 let scene: Scene;
 beforeEach(async () => {
@@ -87,12 +97,13 @@ describe.each(protocols)('over %s', (protocol) => {
   ] as const)(
     '%o is a broken connection, or one that gives no answer, and the request is %s',
     async (rule, outcome) => {
-      const client = scene.client(protocol);
+      const isSilent = rule.kind === 'stall' || rule.by === 'silence';
+      const client = scene.client(protocol, isSilent ? IMPATIENT_MS : 30_000);
       const fault = scene.local.faults.add({ ...rule, count: 1 });
       expect(classifyAwsError(await errorOf(client.send(put('a')))).kind).toBe('transient');
       expect(fault.applied).toBe(1);
       expect(scene.stored()).toEqual(outcome === 'applied' ? ['a'] : []);
-      await client.send(put('b'));
+      await scene.client(protocol).send(put('b'));
       expect(scene.stored().at(-1)).toBe('b');
     },
   );
@@ -127,21 +138,21 @@ describe.each(protocols)('over %s', (protocol) => {
     const fault = scene.local.faults.add({ kind: 'delay', beforeApplyMs: 60_000, count: 1 });
     const gone = new AbortController();
     const late = errorOf(client.send(put('late'), { abortSignal: gone.signal }));
-    await expect.poll(() => fault.applied).toBe(1);
+    await eventually(() => fault.applied).toBe(1);
     await client.send(put('early'));
     gone.abort();
     await late;
     scene.clock.advance(59_999);
     expect(scene.stored()).toEqual(['early']);
     scene.clock.advance(1);
-    await expect.poll(() => scene.stored()).toEqual(['early', 'late']);
+    await eventually(() => scene.stored()).toEqual(['early', 'late']);
   });
 
   test('a delay before the answer: it is applied at once, and answered when the time has come', async () => {
-    const client = scene.client(protocol, 30_000);
+    const client = scene.client(protocol);
     scene.local.faults.add({ kind: 'delay', beforeAnswerMs: [60_000, 90_000] });
     const answer = client.send(put('a'));
-    await expect.poll(() => scene.stored()).toEqual(['a']);
+    await eventually(() => scene.stored()).toEqual(['a']);
     scene.clock.advance(90_000);
     expect((await answer).FailedRecordCount).toBe(0);
   });

@@ -18,7 +18,8 @@ export function dropConnection(reply: HttpReply, by: Breakage): void {
   if (stream === undefined) {
     breakSocket(socket);
   } else if (by === 'stream') {
-    stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    // Not while Node reads from the session: Node 24 would send the stream's regular end before the reset.
+    setImmediate(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
   } else {
     breakSession(stream.session);
   }
