@@ -13,6 +13,7 @@ export type OperatingCode =
   | 'STREAM_NOT_FOUND'
   | 'ACCESS_DENIED'
   | 'LEASE_LOST'
+  | 'WORKER_ID_IN_USE'
   | 'LEASE_TABLE_FORMAT'
   | 'LEASE_TABLE_UNAVAILABLE'
   | 'TIMEOUT'

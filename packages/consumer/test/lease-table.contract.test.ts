@@ -397,20 +397,29 @@ describe.each([
     await create(lease({ leaseKey: 'a' }));
     await create(lease({ leaseKey: 'b', leaseOwner: 'w1' }));
     const utilization = { stats: { C: [10.25, -1, 99] }, operatingRange: { C: [100] } };
-    await table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED });
-    await table.run({ kind: 'reportWorker', workerId: 'w2', utilization });
-    await table.run({ kind: 'reportWorker', workerId: 'w2', utilization });
+    await table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId: 'p1' });
+    await table.run({ kind: 'reportWorker', workerId: 'w2', utilization, processId: 'p2' });
+    await table.run({ kind: 'reportWorker', workerId: 'w2', utilization, processId: 'p2' });
     await table.run({ kind: 'writeLeader', leader: leader('w1', 'v1'), expectedVersion: undefined });
     const { leases, workers } = await table.run({ kind: 'readTable', for: 'leader' });
     expect(leases.map((row) => row.leaseKey).sort()).toEqual(['a', 'b']);
     const row = { lastUpdateSeconds: 1_700_000_000, ageMs: 250, utilization };
     expect([...workers].sort(byWorker)).toEqual([
-      { workerId: 'w1', ...row, utilization: NOTHING_MEASURED },
-      { workerId: 'w2', ...row },
+      { workerId: 'w1', ...row, utilization: NOTHING_MEASURED, process: { id: 'p1', sinceSeconds: 1_700_000_000 } },
+      { workerId: 'w2', ...row, process: { id: 'p2', sinceSeconds: 1_700_000_000 } },
     ]);
     await table.run({ kind: 'forgetWorker', workerId: 'w1' });
     await table.run({ kind: 'forgetWorker', workerId: 'w1' });
-    expect((await table.run({ kind: 'readTable', for: 'leader' })).workers).toEqual([{ workerId: 'w2', ...row }]);
+    expect((await table.run({ kind: 'readTable', for: 'leader' })).workers).toMatchObject([{ workerId: 'w2', ...row }]);
+  });
+
+  it('reportWorker says which process wrote the row before', async () => {
+    const report = (processId: string) =>
+      table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId });
+    const sinceSeconds = 1_700_000_000;
+    expect(await report('p1')).toEqual({ before: undefined, now: { id: 'p1', sinceSeconds } });
+    expect(await report('p1')).toEqual({ before: { id: 'p1', sinceSeconds }, now: { id: 'p1', sinceSeconds } });
+    expect(await report('p2')).toMatchObject({ before: { id: 'p1', sinceSeconds }, now: { id: 'p2' } });
   });
 
   describe('the Leader row', () => {
@@ -525,7 +534,7 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
     case 'deleteLeader':
       return { kind: 'deleteLeader', leader: (right ? table.leader : undefined) ?? leader(owner, `v${number}`) };
     case 'report':
-      return { kind: 'reportWorker', workerId: owner, utilization: NOTHING_MEASURED };
+      return { kind: 'reportWorker', workerId: owner, utilization: NOTHING_MEASURED, processId: `p${number}` };
     case 'forget':
       return { kind: 'forgetWorker', workerId: owner };
     default:

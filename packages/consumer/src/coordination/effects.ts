@@ -4,7 +4,7 @@
 // it. Notices are the exception: they are told, not answered.
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
 import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
-import type { ChildShard, LeaderRow, Lease, Shard, Utilization, WorkerRow } from './lease.ts';
+import type { ChildShard, LeaderRow, Lease, Shard, Utilization, WorkerProcess, WorkerRow } from './lease.ts';
 import type { InitialPosition } from './shard-sync.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
@@ -131,6 +131,8 @@ export interface ReportWorker {
   readonly workerId: string;
   /** Nothing, as the core asks for it; the runtime, which measures, fills it in. */
   readonly utilization: Utilization;
+  /** The table adds when this process first reported. */
+  readonly processId: string;
 }
 export interface ForgetWorker {
   readonly kind: 'forgetWorker';
@@ -235,6 +237,8 @@ export type Notice =
       readonly error: unknown;
     }
   | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
+  /** Another process works under this worker's id. `yields`: this one ends, because the other was there first. */
+  | { readonly kind: 'workerIdInUse'; readonly yields: boolean }
   | { readonly kind: 'leadershipGained' }
   | { readonly kind: 'leadershipLost' }
   | {
@@ -305,7 +309,8 @@ export interface Results {
   readLeader: { readonly leader: LeaderRow | undefined };
   writeLeader: LeaderWrite;
   deleteLeader: LeaderWrite;
-  reportWorker: undefined;
+  /** Who wrote the row before, if there was one, and who has written it now. */
+  reportWorker: { readonly before: WorkerProcess | undefined; readonly now: WorkerProcess };
   forgetWorker: undefined;
   listShards: { readonly shards: readonly Shard[] };
   openShard: undefined;

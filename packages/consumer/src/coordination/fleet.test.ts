@@ -22,6 +22,7 @@ const row = (workerId: string, lastUpdateSeconds: number, ageMs = 0): WorkerRow 
   lastUpdateSeconds,
   ageMs,
   utilization: NOTHING_MEASURED,
+  process: undefined,
 });
 
 const activeIds = (fleet: Fleet): string[] =>

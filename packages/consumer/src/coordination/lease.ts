@@ -62,6 +62,14 @@ export interface Utilization {
 
 export const NOTHING_MEASURED: Utilization = { stats: {}, operatingRange: {} };
 
+/** Which process wrote a metric row; a worker id should have one process, but nothing keeps a user from giving it to two. */
+export interface WorkerProcess {
+  /** A UUID. */
+  readonly id: string;
+  /** Its first report, seconds since 1970 by its own clock. */
+  readonly sinceSeconds: number;
+}
+
 /** A worker's metric row. */
 export interface WorkerRow {
   readonly workerId: string;
@@ -70,6 +78,8 @@ export interface WorkerRow {
   /** Its age by the reader's clock, ms; only a first impression, later looks compare `lastUpdateSeconds`. */
   readonly ageMs: number;
   readonly utilization: Utilization;
+  /** Undefined: a Java worker's row. */
+  readonly process: WorkerProcess | undefined;
 }
 
 /** Who may checkpoint the lease now. */

@@ -16,7 +16,7 @@ function lease(leaseKey: string, leaseOwner: string | undefined, checkpointOwner
 }
 
 function worker(workerId: string, ageMs = 0): WorkerRow {
-  return { workerId, lastUpdateSeconds: 0, ageMs, utilization: NOTHING_MEASURED };
+  return { workerId, lastUpdateSeconds: 0, ageMs, utilization: NOTHING_MEASURED, process: undefined };
 }
 
 test('the least loaded of the others inherits first', () => {

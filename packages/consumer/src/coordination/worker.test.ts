@@ -62,6 +62,11 @@ class Script {
     this.#take(this.worker.step({ kind: 'start' }, this.now, 0));
   }
 
+  /** Another process writes a metric row. */
+  report(workerId: string, processId: string): void {
+    this.table.apply({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId });
+  }
+
   stop(): void {
     this.#take(this.worker.step({ kind: 'stop' }, this.now, 0));
   }
@@ -245,7 +250,7 @@ describe('Worker', () => {
   test('a worker that leaves gives its lease to another one, after its handler has returned', () => {
     const script = new Script();
     script.withBatch();
-    script.table.apply({ kind: 'reportWorker', workerId: 'other', utilization: NOTHING_MEASURED });
+    script.report('other', 'process-of-other');
     script.stop();
     expect(script.table.workers.has('me')).toBe(false);
     expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
@@ -259,7 +264,7 @@ describe('Worker', () => {
 
   test('a worker that leaves gives nothing to one whose row is stale', () => {
     const script = new Script();
-    script.table.apply({ kind: 'reportWorker', workerId: 'other', utilization: NOTHING_MEASURED });
+    script.report('other', 'process-of-other');
     script.pass(2500);
     script.withBatch();
     script.stop();
@@ -267,6 +272,48 @@ describe('Worker', () => {
     script.done('drainShard', undefined);
     script.done('closeShard', undefined);
     expect(script.table.leases.get('a')?.leaseOwner).toBeUndefined();
+  });
+
+  test('of two processes under one id the younger ends, and leaves the row to the other', () => {
+    const script = new Script();
+    script.report('me', 'elder');
+    script.pass(5000);
+    script.withBatch();
+    for (let round = 0; round < 3; round += 1) {
+      expect(script.notices).not.toContainEqual(expect.objectContaining({ kind: 'workerIdInUse' }));
+      script.report('me', 'elder');
+      script.pass(1000);
+    }
+    expect(script.notices).toContainEqual({ kind: 'workerIdInUse', yields: true });
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('drainShard', undefined);
+    script.done('closeShard', undefined);
+    expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
+    expect(script.table.workers.has('me')).toBe(true);
+  });
+
+  test('of two processes under one id the elder goes on, and says so', () => {
+    const script = new Script();
+    script.withBatch();
+    script.pass(2000);
+    for (let round = 0; round < 3; round += 1) {
+      script.report('me', 'younger');
+      script.pass(1000);
+    }
+    expect(script.notices).toContainEqual({ kind: 'workerIdInUse', yields: false });
+    expect(script.worker.view(script.now).stopping).toBe(false);
+  });
+
+  test('the row that a dead process of the same id left behind is no rival, nor is a write of it that lingers', () => {
+    const script = new Script();
+    script.report('me', 'dead');
+    script.withBatch();
+    script.pass(1000);
+    script.report('me', 'dead');
+    script.pass(1000);
+    script.report('me', 'dead');
+    script.pass(5000);
+    expect(script.notices).not.toContainEqual(expect.objectContaining({ kind: 'workerIdInUse' }));
   });
 
   test('leases that are held are not read again by discovery', () => {

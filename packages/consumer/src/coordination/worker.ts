@@ -4,7 +4,7 @@
 // Invariants: at most one tenure of a lease at a time in this worker, and the next one begins only after the handler of the
 // last has returned; an answer of another tenure than the present one changes nothing.
 import { compareExtended, type ExtendedSequenceNumber } from '@shardline/common';
-import type { CloseReason, Done, Effect, Event, Failed, Tell, Tenure } from './effects.ts';
+import type { CloseReason, Done, Effect, Event, Failed, Results, Tell, Tenure } from './effects.ts';
 import { answers } from './effects.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
 import { isEnded, type Lease, NOTHING_MEASURED } from './lease.ts';
@@ -43,6 +43,8 @@ export interface LeaseView {
   readonly handingOffTo: string | undefined;
 }
 
+/** So many rows of another process in a row mean that it lives. */
+const FOREIGN_REPORTS = 3;
 /** A worker that leaves does not wait longer than this to learn who else is there. */
 const LONGEST_LOOK_MS = 1_000;
 
@@ -63,6 +65,9 @@ export class Worker {
   #discovering = false;
   #discoverAt = Number.POSITIVE_INFINITY;
   #reporting = false;
+  #hasReported = false;
+  /** Reports in a row that found the row written by another process. */
+  #foreignReports = 0;
   #reportAt = Number.POSITIVE_INFINITY;
   #stop:
     | {
@@ -183,8 +188,10 @@ export class Worker {
     } else if (answers(event, 'readTable')) {
       const { leases, workers } = event.result;
       this.#inherit(planSuccession(leases, workers, { ...this.#options, leaving: this.#options.workerId }), now);
-    } else if (answers(event, 'reportWorker')) this.#reporting = false;
-    else if (answers(event, 'forgetWorker')) this.#forgotten();
+    } else if (answers(event, 'reportWorker')) {
+      this.#reporting = false;
+      this.#reported(event.result, now);
+    } else if (answers(event, 'forgetWorker')) this.#forgotten();
     else if (
       answers(event, 'renewLease') ||
       answers(event, 'checkpointLease') ||
@@ -273,13 +280,30 @@ export class Worker {
     if (!this.#reporting && now >= this.#reportAt) {
       this.#reporting = true;
       this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
-      this.#out.push({ kind: 'reportWorker', workerId: this.#options.workerId, utilization: NOTHING_MEASURED });
+      const { workerId, incarnation: processId } = this.#options;
+      this.#out.push({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId });
     }
     if (!this.#discovering && now >= this.#discoverAt) {
       this.#discovering = true;
       this.#discoverAt = now + this.#options.leaseDiscoveryIntervalMs;
       this.#out.push({ kind: 'discoverLeases', owner: this.#options.workerId, held: [...this.#slots.keys()] });
     }
+  }
+
+  /**
+   * Two processes under one id take turns in writing its row. A single row of another may be that of a process that died, or a
+   * write of it that lingered; several in a row are of one that lives. The younger of the two goes.
+   */
+  #reported({ before, now: own }: Results['reportWorker'], now: number): void {
+    const isOwn = before === undefined || before.id === own.id;
+    this.#foreignReports = isOwn || !this.#hasReported ? 0 : this.#foreignReports + 1;
+    this.#hasReported = true;
+    if (before === undefined || this.#foreignReports < FOREIGN_REPORTS || this.#stop !== undefined) return;
+    this.#foreignReports = 0;
+    const yields =
+      before.sinceSeconds < own.sinceSeconds || (before.sinceSeconds === own.sinceSeconds && before.id < own.id);
+    this.#out.push({ kind: 'tell', notice: { kind: 'workerIdInUse', yields } });
+    if (yields) this.#beginStop(now, true);
   }
 
   #discovered(lease: Lease, now: number): void {
@@ -386,7 +410,8 @@ export class Worker {
 
   // --- stopping: the metric row goes, so that nobody gives us more; leases are drained and left to the other workers ---
 
-  #beginStop(now: number): void {
+  /** @param keepsRow the metric row is another process's as well. */
+  #beginStop(now: number, keepsRow = false): void {
     if (this.#stop !== undefined) return;
     const { shutdownGraceMs, failoverTimeMs } = this.#options;
     const looksForHeirs = this.#slots.size > 0;
@@ -394,8 +419,8 @@ export class Worker {
       startedAt: now,
       abortAt: now + shutdownGraceMs,
       giveUpAt: now + 2 * shutdownGraceMs,
-      forgetting: false,
-      forgotten: !this.#started,
+      forgetting: keepsRow,
+      forgotten: keepsRow || !this.#started,
       heirs: looksForHeirs ? undefined : new Map(),
       heirsBy: now + Math.min(LONGEST_LOOK_MS, failoverTimeMs / 3),
     };

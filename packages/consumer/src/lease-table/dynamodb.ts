@@ -20,8 +20,8 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { type Clock, delay, type Logger, OperatingError, systemClock } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
-import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
-import type { LeaderRow, Lease, Utilization, WorkerRow } from '../coordination/lease.ts';
+import type { LeaderWrite, LeaseWrite, ReportWorker, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
+import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
 import {
   CLIENT_VERSION_KEY,
   checkpointAttributes,
@@ -30,6 +30,7 @@ import {
   LEADER_KEY,
   leaderItem,
   leaseItem,
+  readProcess,
   readRow,
   type WrittenValue,
   workerItem,
@@ -224,6 +225,8 @@ class Rows {
   /** Reports made, so that a row that stays bad is not reported at every look. */
   readonly #reported = new Set<string>();
   #scannedAt = Number.NEGATIVE_INFINITY;
+  /** When each process first reported; one, outside of tests. */
+  readonly #since = new Map<string, number>();
 
   constructor({ client, tableName, logger }: DynamoDBLeaseTableOptions, calls: AwsCalls, clock: Clock) {
     this.#client = client;
@@ -354,10 +357,13 @@ class Rows {
     }
   }
 
-  async updateWorker(workerId: string, utilization: Utilization): Promise<undefined> {
-    const { assignments, values } = assign(workerItem(Math.floor(this.wallNow / 1000), utilization));
-    await this.#updateItem(workerId, { update: `SET ${assignments}`, values });
-    return undefined;
+  async updateWorker({ workerId, utilization, processId }: ReportWorker): Promise<Results['reportWorker']> {
+    const nowSeconds = Math.floor(this.wallNow / 1000);
+    const now = { id: processId, sinceSeconds: this.#since.get(processId) ?? nowSeconds };
+    this.#since.set(processId, now.sinceSeconds);
+    const { assignments, values } = assign(workerItem(nowSeconds, utilization, now));
+    const before = await this.#updateItem(workerId, { update: `SET ${assignments}`, values, returns: 'ALL_OLD' });
+    return { before: before && readProcess(before), now };
   }
 
   /** Puts a row if its key is absent. False: it was there. */
@@ -395,14 +401,19 @@ class Rows {
 
   async #updateItem(
     leaseKey: string,
-    { condition, update, values }: { condition?: string; update: string; values: Values },
+    {
+      condition,
+      update,
+      values,
+      returns = 'ALL_NEW',
+    }: { condition?: string; update: string; values: Values; returns?: 'ALL_NEW' | 'ALL_OLD' },
   ): Promise<Item | undefined> {
     const input: UpdateItemCommandInput = {
       TableName: this.#tableName,
       Key: { leaseKey: { S: leaseKey } },
       UpdateExpression: update,
       ExpressionAttributeValues: values,
-      ReturnValues: 'ALL_NEW',
+      ReturnValues: returns,
     };
     if (condition !== undefined) {
       input.ConditionExpression = condition;
@@ -539,7 +550,7 @@ const operations: {
     return deleted ? { applied: true } : { applied: false, leader: await rows.getLeader() };
   },
 
-  reportWorker: (rows, { workerId, utilization }) => rows.updateWorker(workerId, utilization),
+  reportWorker: (rows, report) => rows.updateWorker(report),
 
   forgetWorker: async (rows, { workerId }) => {
     await rows.delete(workerId);

@@ -106,22 +106,27 @@ describe('rows that Java KCL workers wrote', () => {
 
   it('a worker row of ours has the attributes of a Java one, with no figures', () => {
     const java = itemsOf('kcl-3.5.1-fresh-app', 'g351').find((item) => item['lut'] !== undefined) as Item;
-    const ours: WrittenItem = { leaseKey: { S: 'w' }, ...workerItem(1_795_225_245, NOTHING_MEASURED) };
-    expect(Object.keys(ours).sort()).toEqual(Object.keys(java).sort());
+    const process = { id: 'p', sinceSeconds: 7 };
+    const ours: WrittenItem = { leaseKey: { S: 'w' }, ...workerItem(1_795_225_245, NOTHING_MEASURED, process) };
+    expect(Object.keys(ours).sort()).toEqual([...Object.keys(java), 'properties'].sort());
     expect(readRow(ours, 1_795_225_247_500)).toEqual({
       kind: 'worker',
-      worker: { workerId: 'w', lastUpdateSeconds: 1_795_225_245, ageMs: 2_500, utilization: NOTHING_MEASURED },
+      worker: { workerId: 'w', lastUpdateSeconds: 1_795_225_245, ageMs: 2_500, utilization: NOTHING_MEASURED, process },
     });
   });
 });
 
 it('a worker row with figures is read back as it was written, and as the Java KCL writes it', () => {
   const utilization = { stats: { C: [12.5, -1, 80] }, operatingRange: { C: [100] } };
-  const written = workerItem(5, utilization);
+  const process = { id: 'p', sinceSeconds: 7 };
+  const written = workerItem(5, utilization, process);
   expect(written['sts']).toEqual({ M: { C: { L: [{ N: '12.5' }, { N: '-1' }, { N: '80' }] } } });
   expect(written['opr']).toEqual({ M: { C: { L: [{ N: '100' }] } } });
   const row = readRow({ leaseKey: { S: 'w' }, ...written }, 5000);
-  expect(row).toEqual({ kind: 'worker', worker: { workerId: 'w', lastUpdateSeconds: 5, ageMs: 0, utilization } });
+  expect(row).toEqual({
+    kind: 'worker',
+    worker: { workerId: 'w', lastUpdateSeconds: 5, ageMs: 0, utilization, process },
+  });
 });
 
 it.each([
@@ -129,7 +134,7 @@ it.each([
   ['no lists', { M: { C: { N: '5' } } }, 'sts.C: expected a list of numbers (L of N), got N "5"'],
   ['no numbers', { M: { C: { L: [{ S: 'x' }] } } }, 'sts.C: expected a list of numbers (L of N), got L'],
 ])('a worker row whose figures are %s is named, not thrown', (_what, sts, reason) => {
-  const row = { leaseKey: { S: 'w' }, ...workerItem(5, NOTHING_MEASURED), sts };
+  const row = { leaseKey: { S: 'w' }, ...workerItem(5, NOTHING_MEASURED, { id: 'p', sinceSeconds: 7 }), sts };
   expect(readRow(row, 0)).toEqual({ kind: 'unreadable', key: 'w', reason });
 });
 

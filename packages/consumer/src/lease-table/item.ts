@@ -11,7 +11,7 @@ import {
   parseHashKey,
   UsageError,
 } from '@shardline/common';
-import type { LeaderRow, Lease, Utilization, WorkerRow } from '../coordination/lease.ts';
+import type { LeaderRow, Lease, Utilization, WorkerProcess, WorkerRow } from '../coordination/lease.ts';
 
 /** A DynamoDB value as it is read: the members that lease rows use, and those that others' rows do. */
 export interface Value {
@@ -63,6 +63,9 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
   'streamName',
   'shardId',
 ];
+
+const PROCESS = 'shardlineProcess';
+const PROCESS_SINCE = 'shardlineProcessSince';
 
 /** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. */
 export function readRow(item: Item, wallNow: number): Row {
@@ -134,12 +137,18 @@ export function leaderItem(leader: LeaderRow): WrittenItem {
  * A worker's metric row without its key. Empty `sts` and `opr` mark a worker that measures nothing, whose load a leader judges
  * by throughput; support code 1 says that it keeps all rows in one table (KCL WorkerMetricStats).
  */
-export function workerItem(lastUpdateSeconds: number, { stats, operatingRange }: Utilization): WrittenItem {
+export function workerItem(
+  lastUpdateSeconds: number,
+  { stats, operatingRange }: Utilization,
+  { id, sinceSeconds }: WorkerProcess,
+): WrittenItem {
   return {
     entityType: { S: 'WORKER_METRIC_STATS' },
     lut: { N: String(lastUpdateSeconds) },
     sts: numberLists(stats),
     opr: numberLists(operatingRange),
+    // For texts of the writer's own choice; Java workers leave it out.
+    properties: { M: { [PROCESS]: { S: id }, [PROCESS_SINCE]: { S: String(sinceSeconds) } } },
     sup: { N: '1' },
     slu: { N: String(lastUpdateSeconds) },
   };
@@ -200,7 +209,16 @@ function readWorker(item: Item, wallNow: number): WorkerRow {
     lastUpdateSeconds,
     ageMs: wallNow - lastUpdateSeconds * 1000,
     utilization: { stats: readNumberLists(item, 'sts'), operatingRange: readNumberLists(item, 'opr') },
+    process: readProcess(item),
   };
+}
+
+/** A row of ours says it; what else `properties` may hold is another's business. */
+export function readProcess(item: Item): WorkerProcess | undefined {
+  const properties = item['properties']?.M as Readonly<Record<string, Value | undefined>> | undefined;
+  const id = properties?.[PROCESS]?.S;
+  const sinceSeconds = Number(properties?.[PROCESS_SINCE]?.S);
+  return id === undefined || !Number.isFinite(sinceSeconds) ? undefined : { id, sinceSeconds };
 }
 
 /** Both keys or none; rows of old fleets have none, which the KCL's auditor fills in later. */

@@ -24,6 +24,8 @@ export class MemoryLeaseTable implements LeaseTable {
   readonly leases: Map<string, Lease> = new Map();
   /** By worker id. */
   readonly workers: Map<string, Omit<WorkerRow, 'workerId' | 'ageMs'>> = new Map();
+  /** When each process first reported. */
+  readonly processes: Map<string, number> = new Map();
   leader: LeaderRow | undefined = undefined;
   readonly wallNow: () => number;
 
@@ -163,9 +165,14 @@ const operations: Operations = {
     return { applied: true };
   },
 
-  reportWorker: (table, { workerId, utilization }) => {
-    table.workers.set(workerId, { lastUpdateSeconds: Math.floor(table.wallNow() / 1000), utilization });
-    return undefined;
+  reportWorker: (table, { workerId, utilization, processId }) => {
+    const lastUpdateSeconds = Math.floor(table.wallNow() / 1000);
+    const before = table.workers.get(workerId)?.process;
+    const sinceSeconds = table.processes.get(processId) ?? lastUpdateSeconds;
+    table.processes.set(processId, sinceSeconds);
+    const process = { id: processId, sinceSeconds };
+    table.workers.set(workerId, { lastUpdateSeconds, utilization, process });
+    return { before, now: process };
   },
 
   forgetWorker: (table, { workerId }) => {
@@ -190,8 +197,8 @@ function write(
 function workerRows(table: MemoryLeaseTable): WorkerRow[] {
   const now = table.wallNow();
   const rows: WorkerRow[] = [];
-  for (const [workerId, { lastUpdateSeconds, utilization }] of table.workers) {
-    rows.push({ workerId, lastUpdateSeconds, ageMs: now - lastUpdateSeconds * 1000, utilization });
+  for (const [workerId, row] of table.workers) {
+    rows.push({ workerId, ...row, ageMs: now - row.lastUpdateSeconds * 1000 });
   }
   return rows;
 }

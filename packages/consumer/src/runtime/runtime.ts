@@ -70,6 +70,8 @@ export class Runtime {
   #over = false;
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #cancelRefresh: () => void = () => undefined;
+  /** Why the core stopped by itself. */
+  #lastError: OperatingError | undefined;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
@@ -222,7 +224,8 @@ export class Runtime {
 
   #finish(): void {
     this.#end(new OperatingError('CLOSED', 'the consumer has stopped', { retryable: false }));
-    this.#settle?.resolve();
+    if (this.#lastError === undefined) this.#settle?.resolve();
+    else this.#settle?.reject(this.#lastError);
   }
 
   #giveUp(error: unknown): void {
@@ -296,6 +299,13 @@ export class Runtime {
       }
       case 'waitingForParents':
         logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
+        return;
+      case 'workerIdInUse':
+        if (notice.yields) {
+          const text = `another process works under the id ${worker}, and was there first; give each worker an id of its own`;
+          this.#lastError = new OperatingError('WORKER_ID_IN_USE', text, { retryable: false });
+        } else
+          logger.warn({}, 'another process works under the id of this worker; it is the younger one and should end');
         return;
       case 'leadershipGained':
       case 'leadershipLost': {
