@@ -3,6 +3,7 @@
 
 /** The names of the Kinesis Data Streams API, as they stand in `__type`. */
 export type KinesisErrorType =
+  | 'DryRunOperationException'
   | 'ExpiredIteratorException'
   | 'ExpiredNextTokenException'
   | 'InvalidArgumentException'
@@ -21,4 +22,16 @@ export class KinesisError extends Error {
     super(message);
     this.type = type;
   }
+}
+
+/**
+ * Ends a request that only asks whether it would succeed, when all that is wrong with it would have been found.
+ * "It performs these checks without running the operation or reading or writing any data" (developer guide, dry run).
+ */
+export function endDryRun(isDryRun: boolean | undefined): void {
+  if (isDryRun !== true) return;
+  throw new KinesisError(
+    'DryRunOperationException',
+    'The request was rejected because the DryRun parameter was specified.',
+  );
 }

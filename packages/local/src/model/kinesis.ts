@@ -29,7 +29,7 @@ import {
   usageOf,
 } from './capacity.ts';
 import { StreamConsumer, type Subscription } from './consumers.ts';
-import { KinesisError } from './errors.ts';
+import { endDryRun, KinesisError } from './errors.ts';
 import { openIterator, sealIterator } from './iterator.ts';
 import type { ModelState } from './journal.ts';
 import { type ListShardsRequest, listShards } from './list-shards.ts';
@@ -50,6 +50,22 @@ import type { ConsumerSettings, ResourceSettings, StreamSettings } from './setti
 import { type ChildShard, type Shard, shardIdOf } from './shard.ts';
 import { Stream } from './stream.ts';
 import { shardsFor, type WarmThroughput } from './warm-throughput.ts';
+
+/** Where GetShardIterator and SubscribeToShard begin. */
+interface ReadFrom {
+  readonly shardId: string;
+  readonly position: StartingPosition;
+  /** Only asks whether it would succeed, whatever the rates are. */
+  readonly isDryRun?: boolean | undefined;
+}
+
+interface GetRecordsRequest {
+  readonly shardIterator: string;
+  /** Default 10,000. */
+  readonly limit?: number | undefined;
+  /** As in ReadFrom. */
+  readonly isDryRun?: boolean | undefined;
+}
 
 export interface GetRecordsAnswer {
   readonly records: readonly StoredRecord[];
@@ -269,13 +285,15 @@ export class KinesisModel {
 
   /** An iterator for GetRecords; it lives 5 minutes. @throws ResourceNotFoundException, InvalidArgumentException */
   getShardIterator(
-    { streamName, shardId, position }: { streamName: string; shardId: string; position: StartingPosition },
+    { streamName, shardId, position, isDryRun }: ReadFrom & { readonly streamName: string },
     now: number,
   ): string {
     const stream = this.#account.readable(streamName, now);
     const shard = this.#account.shard(stream, shardId);
     this.#account.trim(stream, shard, now);
-    return this.#sealIterator(stream, shard, counterAt(shard, position, now, this.#account.within(streamName)), now);
+    const counter = counterAt(shard, position, now, this.#account.within(streamName));
+    endDryRun(isDryRun);
+    return this.#sealIterator(stream, shard, counter, now);
   }
 
   /**
@@ -283,10 +301,11 @@ export class KinesisModel {
    * @throws ExpiredIteratorException, InvalidArgumentException, ProvisionedThroughputExceededException, ResourceNotFoundException
    */
   getRecords(
-    { shardIterator, limit = MAX_RECORDS_PER_GET_RECORDS }: { shardIterator: string; limit?: number | undefined },
+    { shardIterator, limit = MAX_RECORDS_PER_GET_RECORDS, isDryRun }: GetRecordsRequest,
     now: number,
   ): GetRecordsAnswer {
     const { stream, shard, counter } = this.#openIterator(shardIterator, now);
+    endDryRun(isDryRun);
     if (this.limits && !shard.readLimit.admit(now)) {
       throw new KinesisError(
         'ProvisionedThroughputExceededException',
@@ -368,15 +387,13 @@ export class KinesisModel {
    * Begins a subscription; poll it for its events.
    * @throws ResourceInUseException within 5 s of the last one, ResourceNotFoundException, InvalidArgumentException
    */
-  subscribeToShard(
-    request: ConsumerAddress & { readonly shardId: string; readonly position: StartingPosition },
-    now: number,
-  ): Subscription {
+  subscribeToShard(request: ConsumerAddress & ReadFrom, now: number): Subscription {
     const stream = this.#account.readable(request.streamName, now);
     const consumer = this.#account.activeConsumer(request, now);
     const shard = this.#account.shard(stream, request.shardId);
     this.#account.trim(stream, shard, now);
     const counter = counterAt(shard, request.position, now, this.#account.within(stream.name));
+    endDryRun(request.isDryRun);
     return consumer.subscribe(shard, counter, this.limits, now);
   }
 

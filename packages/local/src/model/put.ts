@@ -2,7 +2,7 @@
 // and only then seen by whoever waits for them.
 import { hashKeyOf, type SequenceNumber } from '@shardline/common';
 import type { Account } from './account.ts';
-import { KinesisError } from './errors.ts';
+import { endDryRun, KinesisError } from './errors.ts';
 import { checkedSizes, checkPutRecord, type RecordToPut } from './put-check.ts';
 import type { Shard } from './shard.ts';
 import type { Stream } from './stream.ts';
@@ -28,6 +28,8 @@ export interface PutRecordsRequest {
   readonly streamName: string;
   readonly records: readonly RecordToPut[];
   readonly refuseRecord?: RefuseRecord | undefined;
+  /** Only asks whether it would succeed, whatever the rates are. */
+  readonly isDryRun?: boolean | undefined;
 }
 
 export interface PutRecordRequest {
@@ -35,24 +37,27 @@ export interface PutRecordRequest {
   readonly record: RecordToPut;
   /** Of a record that it comes after; so it does in any case. */
   readonly sequenceNumberForOrdering?: bigint | undefined;
+  /** As in PutRecordsRequest. */
+  readonly isDryRun?: boolean | undefined;
 }
 
 /** @throws KinesisError ProvisionedThroughputExceededException when its shard can take no more, and what `putRecords` throws */
 export function putRecord(account: Account, request: PutRecordRequest, now: number): StoredAt {
-  const { streamName, record, sequenceNumberForOrdering } = request;
+  const { streamName, record, sequenceNumberForOrdering, isDryRun } = request;
   const { capacity } = account.readable(streamName, now);
   checkPutRecord(record, sequenceNumberForOrdering, capacity, account.within(streamName), now);
-  const [outcome] = putRecords(account, { streamName, records: [record] }, now);
+  const [outcome] = putRecords(account, { streamName, records: [record], isDryRun }, now);
   if (outcome?.kind === 'stored') return outcome;
   throw new KinesisError('ProvisionedThroughputExceededException', outcome?.message ?? 'Rate exceeded.');
 }
 
 /** @throws KinesisError InvalidArgumentException, ValidationException for the whole request: nothing is stored then */
 export function putRecords(account: Account, request: PutRecordsRequest, now: number): PutOutcome[] {
-  const { streamName, records, refuseRecord } = request;
+  const { streamName, records, refuseRecord, isDryRun } = request;
   const { limits, maxStoredBytesPerShard } = account.options;
   const stream = account.readable(streamName, now);
   const sizes = checkedSizes(records, stream.capacity);
+  endDryRun(isDryRun);
   growOnDemand(account, stream, now);
   const horizonMs = now - stream.retentionMs;
   /** With the counter of the first new record. */

@@ -7,6 +7,7 @@ import { Timestamp, type WireObject } from '../wire-format.ts';
 import {
   consumerArnText,
   consumerName,
+  dryRun,
   nextToken,
   positionKind,
   positionOf,
@@ -92,10 +93,12 @@ const subscribeToShard = operation(
         Timestamp: optional(timestamp),
       }),
     ),
+    DryRun: dryRun,
   },
-  ({ ConsumerARN, ShardId, StartingPosition: { Type, SequenceNumber, Timestamp: timestampMs } }, { model, now }) => {
+  ({ ConsumerARN, ShardId: shardId, StartingPosition, DryRun: isDryRun }, { model, now }) => {
+    const { Type, SequenceNumber, Timestamp: timestampMs } = StartingPosition;
     const position = positionOf(Type, SequenceNumber, timestampMs);
-    const subscription = model.subscribeToShard({ ...consumerOfArn(ConsumerARN), shardId: ShardId, position }, now);
+    const subscription = model.subscribeToShard({ ...consumerOfArn(ConsumerARN), shardId, position, isDryRun }, now);
     return { kind: 'subscription', subscription };
   },
 );

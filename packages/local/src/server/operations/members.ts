@@ -17,6 +17,7 @@ import {
 } from '../../model/index.ts';
 import type { WarmThroughput } from '../../model/warm-throughput.ts';
 import {
+  boolean,
   type Check,
   integer,
   type OptionalMember,
@@ -58,6 +59,8 @@ export const streamId: OptionalMember<string> = optional(
 export const shardId: Check<string> = text({ min: 1, max: 128, pattern: NAME_PATTERN });
 export const hashKeyText: Check<string> = text({ min: 0, max: 39, pattern: '0|([1-9]\\d{0,38})' });
 export const sequenceNumberText: Check<string> = text({ min: 0, max: 129, pattern: '0|([1-9]\\d{0,128})' });
+/** "Checks if your request will succeed." */
+export const dryRun: OptionalMember<boolean> = optional(boolean);
 /** In MiB/s. */
 export const warmThroughput: Check<number> = integer({ min: 0, max: 2_147_483_647 });
 export const tagKeys: Check<string[]> = textList({ min: 1, max: 128 }, { min: 1, max: 50 });

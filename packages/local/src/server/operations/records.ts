@@ -11,6 +11,7 @@ import { blob, integer, list, optional, required, structure, text, timestamp } f
 import { type MembersOf, Rows, Timestamp } from '../wire-format.ts';
 import {
   childShardMembers,
+  dryRun,
   hashKeyIn,
   hashKeyText,
   positionKind,
@@ -30,12 +31,12 @@ const recordMembers = {
 };
 
 const putRecord = operation(
-  { ...streamAddress, ...recordMembers, SequenceNumberForOrdering: optional(sequenceNumberText) },
+  { ...streamAddress, ...recordMembers, SequenceNumberForOrdering: optional(sequenceNumberText), DryRun: dryRun },
   (input, { model, now }) => {
     const streamName = streamNameOf(input);
-    const { SequenceNumberForOrdering: ordering } = input;
+    const { SequenceNumberForOrdering: ordering, DryRun: isDryRun } = input;
     const sequenceNumberForOrdering = ordering === undefined ? undefined : BigInt(ordering);
-    const stored = model.putRecord({ streamName, record: recordOf(input), sequenceNumberForOrdering }, now);
+    const stored = model.putRecord({ streamName, record: recordOf(input), sequenceNumberForOrdering, isDryRun }, now);
     return members({
       ShardId: stored.shardId,
       SequenceNumber: stored.sequenceNumber,
@@ -48,11 +49,12 @@ const putRecords = operation(
   {
     ...streamAddress,
     Records: required(list(structure(recordMembers), { min: 1, max: MAX_RECORDS_PER_PUT_RECORDS, blobs: 'Data' })),
+    DryRun: dryRun,
   },
   (input, { model, now, refuseRecord }) => {
     const streamName = streamNameOf(input);
     const records = input.Records.map(recordOf);
-    const outcomes = model.putRecords({ streamName, records, refuseRecord }, now);
+    const outcomes = model.putRecords({ streamName, records, refuseRecord, isDryRun: input.DryRun }, now);
     return members({
       FailedRecordCount: outcomes.reduce((count, { kind }) => (kind === 'stored' ? count : count + 1), 0),
       Records: Rows.of(outcomes, outcomeMembers),
@@ -75,10 +77,12 @@ const getShardIterator = operation(
     ShardIteratorType: required(positionKind),
     StartingSequenceNumber: optional(sequenceNumberText),
     Timestamp: optional(timestamp),
+    DryRun: dryRun,
   },
   (input, { model, now }) => {
     const position = positionOf(input.ShardIteratorType, input.StartingSequenceNumber, input.Timestamp);
-    const request = { streamName: streamNameOf(input), shardId: input.ShardId, position };
+    const { ShardId, DryRun: isDryRun } = input;
+    const request = { streamName: streamNameOf(input), shardId: ShardId, position, isDryRun };
     return members({ ShardIterator: model.getShardIterator(request, now) });
   },
 );
@@ -89,9 +93,10 @@ const getRecords = operation(
     Limit: optional(integer({ min: 1, max: MAX_RECORDS_PER_GET_RECORDS })),
     StreamARN: optional(streamArnText),
     StreamId: streamId,
+    DryRun: dryRun,
   },
-  ({ ShardIterator: shardIterator, Limit: limit }, { model, now }) => {
-    const answer = model.getRecords({ shardIterator, limit }, now);
+  ({ ShardIterator: shardIterator, Limit: limit, DryRun: isDryRun }, { model, now }) => {
+    const answer = model.getRecords({ shardIterator, limit, isDryRun }, now);
     return members({
       Records: storedRecordsMembers(answer.records, answer.shard),
       NextShardIterator: answer.nextShardIterator ?? undefined,
