@@ -32,6 +32,7 @@ import { StreamConsumer, type Subscription } from './consumers.ts';
 import { endDryRun, KinesisError } from './errors.ts';
 import { openIterator, sealIterator } from './iterator.ts';
 import type { ModelState } from './journal.ts';
+import { type ListConsumersRequest, listConsumers } from './list-consumers.ts';
 import { type ListShardsRequest, listShards } from './list-shards.ts';
 import { counterAt, readShard, type StartingPosition } from './position.ts';
 import {
@@ -378,9 +379,12 @@ export class KinesisModel {
     return this.#account.consumer(address, now);
   }
 
-  /** A stream's consumers, by name. */
-  listConsumers(streamName: string, now: number): StreamConsumer[] {
-    return [...this.stream(streamName, now).consumers.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  /** A stream's consumers, by name, a page at a time. @throws ExpiredNextTokenException, InvalidArgumentException */
+  listConsumers(
+    request: ListConsumersRequest,
+    now: number,
+  ): { consumers: readonly StreamConsumer[]; nextToken?: string } {
+    return listConsumers(this.#account, request, now);
   }
 
   /**

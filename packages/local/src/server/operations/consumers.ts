@@ -11,6 +11,7 @@ import {
   nextToken,
   positionKind,
   positionOf,
+  refuseBeside,
   sequenceNumberText,
   shardId,
   streamArnText,
@@ -18,8 +19,6 @@ import {
   tagMap,
 } from './members.ts';
 import { empty, members, type OperationTable, operation } from './operation.ts';
-
-const DEFAULT_PAGE = 100;
 
 const registerStreamConsumer = operation(
   {
@@ -66,17 +65,21 @@ const listStreamConsumers = operation(
     StreamARN: required(streamArnText),
     NextToken: optional(nextToken),
     MaxResults: optional(integer({ min: 1, max: 10_000 })),
+    StreamCreationTimestamp: optional(timestamp),
     StreamId: streamId,
   },
-  ({ StreamARN, NextToken, MaxResults = DEFAULT_PAGE }, { model, now, caller }) => {
+  ({ StreamARN, NextToken, MaxResults: maxResults, StreamCreationTimestamp }, { model, now, caller }) => {
     const streamName = streamNameOfArn(StreamARN);
-    const after = NextToken === undefined ? '' : Buffer.from(NextToken, 'base64').toString('latin1');
-    const all = model.listConsumers(streamName, now).filter(({ name }) => name > after);
-    const page = all.slice(0, MaxResults);
-    const last = page.length < all.length ? page.at(-1) : undefined;
+    refuseBeside(NextToken, { StreamCreationTimestamp });
+    const page = model.listConsumers(
+      NextToken === undefined
+        ? { streamName, streamCreatedMs: StreamCreationTimestamp, maxResults }
+        : { streamName, nextToken: NextToken, maxResults },
+      now,
+    );
     return members({
-      Consumers: page.map((consumer) => consumerMembers(consumer, streamName, caller)),
-      NextToken: last === undefined ? undefined : Buffer.from(last.name).toString('base64'),
+      Consumers: page.consumers.map((consumer) => consumerMembers(consumer, streamName, caller)),
+      NextToken: page.nextToken,
     });
   },
 );

@@ -127,6 +127,14 @@ export function positionOf(
   }
 }
 
+/** A token says which list goes on, and where. @throws KinesisError InvalidArgumentException when something else does too */
+export function refuseBeside(token: string | undefined, others: Readonly<Record<string, unknown>>): void {
+  if (token === undefined) return;
+  const other = Object.keys(others).find((member) => others[member] !== undefined);
+  if (other === undefined) return;
+  throw new KinesisError('InvalidArgumentException', `NextToken and ${other} cannot be provided together.`);
+}
+
 /** A WarmThroughput, where there is one. */
 export function warmThroughputMembers(warm: WarmThroughput | undefined): WireObject | undefined {
   return warm && { TargetMiBps: warm.targetMiBps, CurrentMiBps: warm.currentMiBps };

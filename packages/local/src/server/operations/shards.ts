@@ -3,7 +3,7 @@ import { MAX_LIST_SHARDS_RESULTS } from '@shardline/common';
 import { KinesisError, type ShardFilter } from '../../model/index.ts';
 import { streamNameOf } from '../caller.ts';
 import { integer, oneOf, optional, required, structure, timestamp } from '../input-check.ts';
-import { hashKeyIn, hashKeyText, nextToken, shardId, shardMembers, streamAddress } from './members.ts';
+import { hashKeyIn, hashKeyText, nextToken, refuseBeside, shardId, shardMembers, streamAddress } from './members.ts';
 import { empty, members, type OperationTable, operation } from './operation.ts';
 
 const shardFilter = structure({
@@ -20,22 +20,22 @@ const listShards = operation(
     NextToken: optional(nextToken),
     ExclusiveStartShardId: optional(shardId),
     MaxResults: optional(integer({ min: 1, max: MAX_LIST_SHARDS_RESULTS })),
+    StreamCreationTimestamp: optional(timestamp),
     ShardFilter: optional(shardFilter),
   },
   (input, { model, now }) => {
-    const { NextToken, MaxResults: maxResults } = input;
-    if (NextToken !== undefined && input.StreamName !== undefined) {
-      throw new KinesisError('InvalidArgumentException', 'NextToken and StreamName cannot be provided together.');
-    }
-    if (NextToken === undefined && input.StreamName === undefined && input.StreamARN === undefined) {
+    const { NextToken, StreamName, MaxResults: maxResults, ExclusiveStartShardId, StreamCreationTimestamp } = input;
+    refuseBeside(NextToken, { StreamName, ExclusiveStartShardId, StreamCreationTimestamp });
+    if (NextToken === undefined && StreamName === undefined && input.StreamARN === undefined) {
       throw new KinesisError('InvalidArgumentException', 'Either NextToken or StreamName should be provided.');
     }
     const page = model.listShards(
       NextToken === undefined
         ? {
             streamName: streamNameOf(input),
+            streamCreatedMs: StreamCreationTimestamp,
             filter: filterOf(input.ShardFilter),
-            exclusiveStartShardId: input.ExclusiveStartShardId,
+            exclusiveStartShardId: ExclusiveStartShardId,
             maxResults,
           }
         : { nextToken: NextToken, maxResults },
@@ -73,6 +73,8 @@ function filterOf(
   filter: { Type: ShardFilter['kind']; ShardId: string | undefined; Timestamp: number | undefined } | undefined,
 ): ShardFilter | undefined {
   if (filter === undefined) return undefined;
+  if (filter.ShardId !== undefined && filter.Type !== 'AFTER_SHARD_ID') throw needless(filter.Type, 'ShardId');
+  if (filter.Timestamp !== undefined && !filter.Type.endsWith('_TIMESTAMP')) throw needless(filter.Type, 'Timestamp');
   switch (filter.Type) {
     case 'AFTER_SHARD_ID':
       if (filter.ShardId === undefined) throw incomplete(filter.Type, 'ShardId');
@@ -88,4 +90,9 @@ function filterOf(
 
 function incomplete(kind: string, member: string): KinesisError {
   return new KinesisError('InvalidArgumentException', `ShardFilter of type ${kind} needs a ${member}.`);
+}
+
+/** "This property can only be used if …" (API_ShardFilter). */
+function needless(kind: string, member: string): KinesisError {
+  return new KinesisError('InvalidArgumentException', `ShardFilter of type ${kind} cannot have a ${member}.`);
 }

@@ -20,7 +20,8 @@ import {
 } from './members.ts';
 import { type Context, empty, members, type Operation, type OperationTable, operation } from './operation.ts';
 
-const DEFAULT_PAGE = 100;
+/** "The default value is 100. If you specify a value greater than 100, at most 100 results are returned." */
+const MAX_PAGE = 100;
 const pageSize = integer({ min: 1, max: 10_000 });
 
 const createStream = operation(
@@ -67,7 +68,7 @@ const describeStream = operation(
     const stream = context.model.stream(streamNameOf(input), context.now);
     const after = input.ExclusiveStartShardId ?? '';
     const all = stream.status === 'CREATING' ? [] : stream.shards.filter(({ id }) => id > after);
-    const shards = all.slice(0, input.Limit ?? DEFAULT_PAGE);
+    const shards = all.slice(0, Math.min(input.Limit ?? MAX_PAGE, MAX_PAGE));
     return members({
       StreamDescription: {
         ...commonMembers(stream, context.caller),
@@ -94,10 +95,10 @@ const describeStreamSummary = operation({ ...streamAddress }, (input, { model, n
 
 const listStreams = operation(
   { ExclusiveStartStreamName: optional(streamName), Limit: optional(pageSize), NextToken: optional(nextToken) },
-  ({ ExclusiveStartStreamName, Limit = DEFAULT_PAGE, NextToken }, { model, now, caller }) => {
+  ({ ExclusiveStartStreamName, Limit = MAX_PAGE, NextToken }, { model, now, caller }) => {
     const after = NextToken === undefined ? (ExclusiveStartStreamName ?? '') : nameInToken(NextToken);
     const all = model.listStreams(now).filter(({ name }) => name > after);
-    const page = all.slice(0, Limit);
+    const page = all.slice(0, Math.min(Limit, MAX_PAGE));
     const hasMore = page.length < all.length;
     return members({
       HasMoreStreams: hasMore,
