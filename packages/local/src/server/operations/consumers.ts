@@ -119,14 +119,26 @@ function addressOf(input: {
   ConsumerName: string | undefined;
   StreamARN: string | undefined;
 }): ConsumerAddress {
-  if (input.ConsumerARN !== undefined) return consumerOfArn(input.ConsumerARN);
-  if (input.ConsumerName === undefined || input.StreamARN === undefined) {
+  const { ConsumerARN, ConsumerName, StreamARN } = input;
+  if (ConsumerARN !== undefined) {
+    const address = consumerOfArn(ConsumerARN);
+    refuseConflict('ConsumerName', ConsumerName, address.consumerName);
+    refuseConflict('StreamARN', StreamARN, ConsumerARN.slice(0, ConsumerARN.lastIndexOf('/consumer/')));
+    return address;
+  }
+  if (ConsumerName === undefined || StreamARN === undefined) {
     throw new KinesisError(
       'InvalidArgumentException',
       'Either ConsumerARN, or ConsumerName and StreamARN, must be specified.',
     );
   }
-  return { streamName: streamNameOfArn(input.StreamARN), consumerName: input.ConsumerName };
+  return { streamName: streamNameOfArn(StreamARN), consumerName: ConsumerName };
+}
+
+/** "You may also provide all three parameters, as long as they don't conflict with each other." */
+function refuseConflict(member: string, given: string | undefined, inArn: string): void {
+  if (given === undefined || given === inArn) return;
+  throw new KinesisError('InvalidArgumentException', `${member} ${given} and ConsumerARN do not match.`);
 }
 
 function consumerMembers(consumer: StreamConsumer, streamName: string, caller: Caller): WireObject {
