@@ -14,7 +14,7 @@ beforeAll(async () => {
   setting = { kinesis, dynamoDBEndpoint, mode: 'FANOUT' };
 });
 afterAll(async () => {
-  await setting.kinesis.close();
+  await setting?.kinesis.close();
 });
 
 describe.concurrent('the Java KCL, by enhanced fan-out', () => {

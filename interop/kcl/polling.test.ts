@@ -13,7 +13,7 @@ beforeAll(async () => {
   setting = { kinesis, dynamoDBEndpoint, mode: 'POLLING' };
 });
 afterAll(async () => {
-  await setting.kinesis.close();
+  await setting?.kinesis.close();
 });
 
 describe.concurrent('the Java KCL, polling', () => {

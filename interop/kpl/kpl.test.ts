@@ -12,20 +12,21 @@ import { readStream, type StoredUserRecord } from './read-stream.ts';
 
 let kinesis: LocalKinesis & LocalTls;
 let client: KinesisClient;
-let folder: string;
 let authorityFile: string;
+const closing: (() => Promise<void>)[] = [];
 beforeAll(async () => {
   await buildJava('kpl');
   kinesis = await startLocalKinesis({ tlsPort: 0 });
+  closing.push(() => kinesis.close());
   client = createKinesisClient(kinesis.clientConfig);
-  folder = await mkdtemp(join(tmpdir(), 'shardline-kpl-'));
+  closing.push(async () => client.destroy());
+  const folder = await mkdtemp(join(tmpdir(), 'shardline-kpl-'));
+  closing.push(() => rm(folder, { recursive: true }));
   authorityFile = join(folder, 'authority.pem');
   await writeFile(authorityFile, kinesis.certificate);
 });
 afterAll(async () => {
-  client.destroy();
-  await kinesis.close();
-  await rm(folder, { recursive: true });
+  for (const close of closing.reverse()) await close();
 });
 
 type Given = Omit<KplProducerOptions, 'stream' | 'port'>;
