@@ -34,6 +34,7 @@ import { openIterator, sealIterator } from './iterator.ts';
 import type { ModelState } from './journal.ts';
 import { type ListConsumersRequest, listConsumers } from './list-consumers.ts';
 import { type ListShardsRequest, listShards } from './list-shards.ts';
+import { type ListStreamsRequest, listStreams } from './list-streams.ts';
 import { counterAt, readShard, type StartingPosition } from './position.ts';
 import {
   type PutOutcome,
@@ -146,6 +147,11 @@ export class KinesisModel {
   listStreams(now: number): Stream[] {
     this.settle(now);
     return [...this.#account.streams.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** All streams, by name, a page at a time. @throws ExpiredNextTokenException, InvalidArgumentException */
+  pageOfStreams(request: ListStreamsRequest, now: number): { streams: readonly Stream[]; nextToken?: string } {
+    return listStreams(this.#account, request, now);
   }
 
   /** A stream to look at, in whatever status it is. @throws ResourceNotFoundException */

@@ -95,16 +95,13 @@ const describeStreamSummary = operation({ ...streamAddress }, (input, { model, n
 
 const listStreams = operation(
   { ExclusiveStartStreamName: optional(streamName), Limit: optional(pageSize), NextToken: optional(nextToken) },
-  ({ ExclusiveStartStreamName, Limit = MAX_PAGE, NextToken }, { model, now, caller }) => {
-    const after = NextToken === undefined ? (ExclusiveStartStreamName ?? '') : nameInToken(NextToken);
-    const all = model.listStreams(now).filter(({ name }) => name > after);
-    const page = all.slice(0, Math.min(Limit, MAX_PAGE));
-    const hasMore = page.length < all.length;
+  ({ ExclusiveStartStreamName: exclusiveStartStreamName, Limit: limit, NextToken }, { model, now, caller }) => {
+    const page = model.pageOfStreams({ exclusiveStartStreamName, nextToken: NextToken, limit }, now);
     return members({
-      HasMoreStreams: hasMore,
-      NextToken: hasMore ? Buffer.from(page.at(-1)?.name ?? '').toString('base64') : undefined,
-      StreamNames: page.map(({ name }) => name),
-      StreamSummaries: page.map((stream) => summaryMembers(stream, caller)),
+      HasMoreStreams: page.nextToken !== undefined,
+      NextToken: page.nextToken,
+      StreamNames: page.streams.map(({ name }) => name),
+      StreamSummaries: page.streams.map((stream) => summaryMembers(stream, caller)),
     });
   },
 );
@@ -146,10 +143,4 @@ function commonMembers(stream: Stream, caller: Caller): WireObject {
     EnhancedMonitoring: [{ ShardLevelMetrics: stream.settings.shardLevelMetrics }],
     RetentionPeriodHours: stream.retentionHours,
   };
-}
-
-function nameInToken(token: string): string {
-  const name = Buffer.from(token, 'base64').toString('latin1');
-  if (/^[a-zA-Z0-9_.-]+$/.test(name)) return name;
-  throw new KinesisError('InvalidArgumentException', 'Invalid NextToken.');
 }
