@@ -4,9 +4,10 @@
 // record or hangs up fails the run.
 import { parseArgs } from 'node:util';
 import type { Address } from './local/connection.ts';
+import { cbor, type Encoding, json } from './local/encoding.ts';
 import { putAll, type Rate, readAll } from './local/measures.ts';
 import { pushLatencies } from './local/push.ts';
-import { encodePutRecords } from './local/request.ts';
+import { encodePutRecords, type Request } from './local/request.ts';
 import { type Contender, kinesisLocal, type Server, shardlineLocal, start } from './local/server.ts';
 
 const MEGABYTE = 1_000_000;
@@ -46,6 +47,13 @@ const quick: Plan = {
   pushes: { count: 25, everyMs: 20 },
 };
 
+/** How a client puts and reads small records. */
+interface Way {
+  readonly address: (server: Server) => Address;
+  readonly encoding: Encoding;
+  readonly requests: readonly Request[];
+}
+
 /** One number a measure; a round's, or the median of the rounds'. Null where it could not be measured. */
 type Figures = Record<string, number | null>;
 
@@ -53,10 +61,18 @@ const { values } = parseArgs({ options: { quick: { type: 'boolean', default: fal
 const plan = values.quick ? quick : full;
 const small = requestsOf(SMALL);
 const large = requestsOf(LARGE, 4);
+const overHttp1: Way = { address: (server) => server.address, encoding: json, requests: small };
+const overHttp2: Way = { ...overHttp1, address: (server) => ({ ...server.address, protocol: 'http2' }) };
+const cborOverTls: Way = {
+  address: (server) => server.tlsAddress,
+  encoding: cbor,
+  requests: requestsOf(SMALL, plan.differentRequests, cbor),
+};
 
-const ours = shardlineLocal('ours', SHARDS, '--limits', 'off');
-const limited = shardlineLocal('ours, limits on', SHARDS_WITHIN_LIMITS);
-const overHttp2 = 'ours, HTTP/2';
+const ours = shardlineLocal('ours', SHARDS, { limits: 'off' });
+const limited = shardlineLocal('ours, limits on', SHARDS_WITHIN_LIMITS, { limits: 'on' });
+const http2 = { ...ours, name: 'ours, HTTP/2' };
+const secure = shardlineLocal('ours, CBOR over TLS', SHARDS, { limits: 'off', tls: true });
 const peer = kinesisLocal(SHARDS);
 
 const rounds = new Map<string, Figures[]>();
@@ -65,7 +81,8 @@ for (let round = 0; round < plan.rounds; round += 1) {
     record(contender.name, { ...(await everything(contender)), ...(await largeRecords(contender)) });
   }
   record(limited.name, await onlyPuts(limited));
-  record(overHttp2, await smallRecords(ours, 'http2'));
+  record(http2.name, await smallRecords(http2, overHttp2));
+  record(secure.name, await smallRecords(secure, cborOverTls));
 }
 
 const results = new Map([...rounds].map(([name, figures]) => [name, medians(figures)]));
@@ -75,7 +92,8 @@ console.log(
     ours: {
       ...results.get(ours.name),
       limitsOn: results.get(limited.name),
-      http2: results.get(overHttp2),
+      http2: results.get(http2.name),
+      cborOverTls: results.get(secure.name),
     },
     peers: { 'kinesis-local': results.get(peer.name) },
   }),
@@ -86,7 +104,7 @@ async function everything(contender: Contender): Promise<Figures> {
   await using server = await start(contender);
   const idleBytes = server.residentBytes();
   const latencies = await pushLatencies(server.address, contender.streamName, plan.pushes);
-  const rates = await putAndRead(server, contender, 'http');
+  const rates = await putAndRead(server, contender, overHttp1);
   const storedBytes = rates.put.records * (SMALL.sizeBytes + KEY_BYTES);
   const grownBytes = idleBytes === undefined ? undefined : rates.residentBytes - idleBytes;
   return {
@@ -102,28 +120,28 @@ async function everything(contender: Contender): Promise<Figures> {
 /** Reads would show little but the 5 a second that a shard allows. */
 async function onlyPuts(contender: Contender): Promise<Figures> {
   await using server = await start(contender);
-  return putFigures(await putSmall(server, server.address));
+  return putFigures(await putSmall(server, overHttp1));
 }
 
-async function smallRecords(contender: Contender, protocol: 'http' | 'http2'): Promise<Figures> {
+async function smallRecords(contender: Contender, way: Way): Promise<Figures> {
   await using server = await start(contender);
-  return rateFigures(await putAndRead(server, contender, protocol));
+  return rateFigures(await putAndRead(server, contender, way));
 }
 
 async function putAndRead(
   server: Server,
   { streamName }: Contender,
-  protocol: 'http' | 'http2',
+  way: Way,
 ): Promise<{ put: Rate; read: Rate; residentBytes: number }> {
-  const address = { ...server.address, protocol };
-  const put = await putSmall(server, address);
+  const put = await putSmall(server, way);
   const residentBytes = server.residentBytes() ?? 0;
-  const read = await readAll(server, address, streamName, plan.budgetMs);
+  const read = await readAll(server, way.address(server), streamName, plan.budgetMs, way.encoding);
   return { put, read, residentBytes };
 }
 
-function putSmall(server: Server, address: Address): Promise<Rate> {
-  return putAll(server, address, small, SMALL.count, { count: plan.smallRecords, budgetMs: plan.budgetMs });
+function putSmall(server: Server, { address, requests, encoding }: Way): Promise<Rate> {
+  const bounds = { count: plan.smallRecords, budgetMs: plan.budgetMs };
+  return putAll(server, address(server), requests, SMALL.count, bounds, encoding);
 }
 
 async function largeRecords(contender: Contender): Promise<Figures> {
@@ -145,9 +163,13 @@ function rateFigures({ put, read }: { put: Rate; read: Rate }): Figures {
   };
 }
 
-function requestsOf({ count, sizeBytes }: typeof SMALL, different = plan.differentRequests) {
+function requestsOf(
+  { count, sizeBytes }: typeof SMALL,
+  different = plan.differentRequests,
+  encoding: Encoding = json,
+): Request[] {
   return Array.from({ length: different }, (_, sequence) =>
-    encodePutRecords({ streamName: 'bench', count, sizeBytes }, sequence),
+    encodePutRecords({ streamName: 'bench', count, sizeBytes }, sequence, encoding),
   );
 }
 

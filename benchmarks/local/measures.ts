@@ -1,6 +1,7 @@
 // The single measures. Each is bounded twice, by a count and by a time: what slows down with what it stores is stopped, and its
 // rate is what it did until then.
 import { type Address, type Connection, connections } from './connection.ts';
+import { type Encoding, json } from './encoding.ts';
 import { encode, type Request } from './request.ts';
 import type { Server } from './server.ts';
 
@@ -25,6 +26,7 @@ export async function putAll(
   requests: readonly Request[],
   recordsPerRequest: number,
   bounds: Bounds,
+  { noneFailed }: Encoding = json,
 ): Promise<Rate> {
   const total = Math.ceil(bounds.count / recordsPerRequest);
   let sent = 0;
@@ -33,7 +35,7 @@ export async function putAll(
     if (request === undefined || sent >= total) return undefined;
     sent += 1;
     const answer = await connection.send(request);
-    if (!answer.includes('"FailedRecordCount":0') && !answer.includes('FailedRecordCount\x00')) {
+    if (!answer.includes(noneFailed)) {
       throw new Error(`records were refused: ${answer.toString('utf8', 0, 300)}`);
     }
     return recordsPerRequest;
@@ -41,14 +43,20 @@ export async function putAll(
 }
 
 /** Reads all shards from their beginning to their tip, a connection a shard at a time. */
-export async function readAll(server: Server, address: Address, streamName: string, budgetMs: number): Promise<Rate> {
+export async function readAll(
+  server: Server,
+  address: Address,
+  streamName: string,
+  budgetMs: number,
+  encoding: Encoding = json,
+): Promise<Rate> {
   const iterators = await trimHorizons(address, streamName);
   return rateOf(server, address, budgetMs, async (connection) => {
     const iterator = iterators.shift();
     if (iterator === undefined) return undefined;
-    const answer = await connection.send(encode('GetRecords', { ShardIterator: iterator, Limit: 10_000 }));
-    const next = /"NextShardIterator":"([^"]+)"/.exec(outsideRecords(answer))?.[1];
-    const records = occurrences(answer, '"PartitionKey"');
+    const answer = await connection.send(encode('GetRecords', { ShardIterator: iterator, Limit: 10_000 }, encoding));
+    const next = encoding.nextIterator(answer);
+    const records = occurrences(answer, encoding.inEachRecord);
     if (records > 0 && next !== undefined) iterators.push(next);
     return records;
   });
@@ -101,11 +109,6 @@ async function trimHorizons(address: Address, streamName: string): Promise<strin
 
 function parsed<T>(answer: Buffer): T {
   return JSON.parse(answer.toString()) as T;
-}
-
-/** What stands before and after the records, so that nobody searches megabytes with a regular expression. */
-function outsideRecords(answer: Buffer): string {
-  return answer.toString('latin1', 0, 2000) + answer.toString('latin1', Math.max(2000, answer.length - 2000));
 }
 
 function occurrences(bytes: Buffer, text: string): number {

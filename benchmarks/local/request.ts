@@ -1,5 +1,6 @@
 // Requests as bytes, encoded before the clock starts, so that what is measured is the server. The headers are those an AWS SDK
 // sends; nobody checks the signature.
+import { type Encoding, json, type Member } from './encoding.ts';
 
 export interface Request {
   readonly headers: Readonly<Record<string, string | number>>;
@@ -8,21 +9,12 @@ export interface Request {
   readonly http1: Buffer;
 }
 
-/** What a client sends, whatever its format; bytes become base64 in JSON. */
-export type Member = string | number | Uint8Array | readonly Member[] | { readonly [name: string]: Member };
-export type Encoding = (value: Member) => { readonly contentType: string; readonly body: Buffer };
-
-export const json: Encoding = (value) => ({
-  contentType: 'application/x-amz-json-1.1',
-  body: Buffer.from(JSON.stringify(value, base64)),
-});
-
 const SIGNED_HEADERS = 'content-type;host;x-amz-content-sha256;x-amz-date;x-amz-target';
 
 export function encode(operation: string, value: Member, encoding: Encoding = json): Request {
-  const { contentType, body } = encoding(value);
+  const body = encoding.encode(value);
   const headers = {
-    'content-type': contentType,
+    'content-type': encoding.contentType,
     'x-amz-target': `Kinesis_20131202.${operation}`,
     'content-length': body.length,
     'user-agent': 'aws-sdk-js/3.1143.0 ua/2.1 os/linux lang/js md/nodejs#20.20.2 api/kinesis#3.1143.0 m/E,N,e',
@@ -48,10 +40,4 @@ export function encodePutRecords(
     return { Data, PartitionKey: partitionKey };
   });
   return encode('PutRecords', { StreamName: streamName, Records }, encoding);
-}
-
-/** A replacer sees the holder's own value; `value` has gone through Buffer's toJSON by then. */
-function base64(this: unknown, name: string, value: unknown): unknown {
-  const own = (this as Record<string, unknown>)[name];
-  return own instanceof Uint8Array ? Buffer.from(own).toString('base64') : value;
 }

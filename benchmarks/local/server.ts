@@ -38,15 +38,22 @@ const CLOCK_TICK_MS = 10;
 
 const require = createRequire(import.meta.url);
 
-/** Ours, with more of its own arguments. */
-export function shardlineLocal(name: string, shardCount: number, ...more: string[]): Contender {
+/** Ours, with or without the rates of a shard, and a port for TLS. */
+export function shardlineLocal(
+  name: string,
+  shardCount: number,
+  { limits, tls = false }: { limits: 'on' | 'off'; tls?: boolean },
+): Contender {
   const script = fileURLToPath(new URL('../../../packages/local/bin/shardline-local.js', import.meta.url));
   return {
     name,
     streamName: 'bench',
-    command: ({ http }) => ({
+    command: ({ http, https }) => ({
       script,
-      args: ['--port', String(http), '--stream', `bench:${shardCount}`, ...more],
+      args: [
+        ...['--port', String(http), '--stream', `bench:${shardCount}`, '--limits', limits],
+        ...(tls ? ['--tls', String(https)] : []),
+      ],
       env: {},
     }),
   };
