@@ -8,6 +8,9 @@ import { startLocalKinesis } from './local-kinesis.ts';
 import { ManualClock } from './manual-clock.ts';
 import { version } from './version.ts';
 
+// A warning of the server, such as a disk that is full, is for whoever started the command.
+process.env['SHARDLINE_LOG_LEVEL'] ||= 'warn';
+
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
 const PARENT_CHECK_MS = 200;
@@ -98,7 +101,8 @@ async function named<T>(portOption: string, starting: Promise<T>): Promise<T> {
         .replace(/^port:/, `${portOption}:`)
         .replace(/^tlsPort:/, '--tls:')
         .replace(/^tlsCertificate:/, '--tls-cert:')
-        .replace(/^host:/, '--host:');
+        .replace(/^host:/, '--host:')
+        .replace(/^dataFolder:/, '--data:');
     throw error;
   }
 }

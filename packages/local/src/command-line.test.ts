@@ -137,3 +137,15 @@ test('the help names every option', () => {
     expect(HELP).toContain(`--${name} `);
   }
 });
+
+test('a data folder for each server, and when the disk is asked', () => {
+  expect(parseCommandLine(['--data', 'd', '--fsync', 'always', '--dynamodb-port', '0'])).toMatchObject({
+    kinesis: { dataFolder: 'd/kinesis', fsync: 'always' },
+    dynamodb: { dataFolder: 'd/dynamodb' },
+  });
+  expect(() => parseCommandLine(['--data', 'd', '--fsync', 'sometimes'])).toThrow(
+    '--fsync: expected always | everySecond | never, got "sometimes"',
+  );
+  expect(() => parseCommandLine(['--fsync', 'never'])).toThrow('--data: expected a folder beside --fsync, got none');
+  expect(() => parseCommandLine(['--data='])).toThrow('--data: expected a folder, got ""');
+});

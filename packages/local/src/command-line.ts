@@ -1,6 +1,8 @@
 // The arguments of `shardline-local`: read, checked, explained. Prints nothing and starts nothing.
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describe, UsageError } from '@shardline/common';
+import { FSYNC_POLICIES, type Fsync } from './journal/file-journal.ts';
 import type { InitialStream, LocalDynamoDBOptions, LocalKinesisOptions } from './options.ts';
 import type { FaultRule } from './server/faults/fault-rule.ts';
 import { checkedRule } from './server/faults/rule-check.ts';
@@ -46,6 +48,8 @@ A Kinesis on this machine, and a DynamoDB beside it if you ask for one. The firs
                         how long a busy shard of an on-demand stream waits for its split (default 300000)
   --fault JSON          a fault on demand, as '{"kind":"throttle","operation":"PutRecords","probability":0.1}'; may be repeated
   --fault-seed N        what chance there is in faults is drawn from it (default: another one each time)
+  --data DIR            keep streams, records and tables there, also when this command is killed (default: nowhere)
+  --fsync WHEN          with --data, against a loss of power: always, everySecond or never (default everySecond)
   --manual-clock        time stands still until POST /_shardline/clock {"advanceMs":N} moves it
   --admin on|off        health, faults, reset and clock over HTTP, under /_shardline/ (default on)
   --version             print the version
@@ -71,6 +75,8 @@ const options = {
   'on-demand-period-ms': { type: 'string' },
   fault: { type: 'string', multiple: true },
   'fault-seed': { type: 'string' },
+  data: { type: 'string' },
+  fsync: { type: 'string' },
   'manual-clock': { type: 'boolean' },
   admin: { type: 'string' },
   version: { type: 'boolean' },
@@ -109,11 +115,17 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
       streams: (given.stream ?? []).map(initialStream),
       reshardMs: wholeNumber('--reshard-ms', given['reshard-ms'], 3_600_000) ?? 0,
       createStreamMs: wholeNumber('--create-stream-ms', given['create-stream-ms'], 3_600_000) ?? 0,
+      ...dataFolder(given.data, 'kinesis'),
+      ...fsync(given.fsync, given.data),
     },
     dynamodb:
       dynamodbPort === undefined
         ? undefined
-        : { ...host, port: wholeNumber('--dynamodb-port', dynamodbPort, 65_535) ?? 0 },
+        : {
+            ...host,
+            ...dataFolder(given.data, 'dynamodb'),
+            port: wholeNumber('--dynamodb-port', dynamodbPort, 65_535) ?? 0,
+          },
   };
 }
 
@@ -161,6 +173,20 @@ function wholeNumber(name: string, given: string | undefined, max: number, min =
     throw new UsageError(name, `a whole number from ${min} to ${max}`, describe(given));
   }
   return value;
+}
+
+/** Each server has a folder of its own below it. */
+function dataFolder(given: string | undefined, server: string): { dataFolder?: string } {
+  if (given === '') throw new UsageError('--data', 'a folder', '""');
+  return given === undefined ? {} : { dataFolder: join(given, server) };
+}
+
+function fsync(given: string | undefined, data: string | undefined): { fsync?: Fsync } {
+  if (given === undefined) return {};
+  const policy = FSYNC_POLICIES.find((name) => name === given);
+  if (policy === undefined) throw new UsageError('--fsync', FSYNC_POLICIES.join(' | '), describe(given));
+  if (data === undefined) throw new UsageError('--data', 'a folder beside --fsync', 'none');
+  return { fsync: policy };
 }
 
 function onOff(name: string, given: string | undefined): boolean | undefined {

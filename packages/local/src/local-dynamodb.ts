@@ -1,8 +1,10 @@
-// The DynamoDB beside the local Kinesis: dynalite, in memory, behind the same face. What it lacks is in the README. It is
+// The DynamoDB beside the local Kinesis: dynalite, in memory or in a folder, behind the same face. What it lacks is in the README. It is
 // loaded on first use, because it brings a native part that no user of the Kinesis alone needs.
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { takeFolder } from './journal/folder-lock.ts';
 import { clientConfigFor, endpointOf, type LocalClientConfig } from './local-kinesis.ts';
 import { type LocalDynamoDBOptions, type ResolvedDynamoDBOptions, resolveDynamoDBOptions } from './options.ts';
 import { bindError } from './server/listener.ts';
@@ -19,26 +21,41 @@ export interface LocalDynamoDB extends AsyncDisposable {
 const KEEP_ALIVE_MS = 180_000;
 
 /**
- * Starts a DynamoDB in this process. Its tables are gone when it is closed.
- * @throws UsageError for an option that cannot work, OperatingError PORT_IN_USE
+ * Starts a DynamoDB in this process. Without a data folder its tables are gone when it is closed.
+ * @throws UsageError for an option that cannot work, OperatingError PORT_IN_USE, DATA_IN_USE
  */
 export async function startLocalDynamoDB(options: LocalDynamoDBOptions = {}): Promise<LocalDynamoDB> {
   const resolved = resolveDynamoDBOptions(options);
-  const { createTableMs, deleteTableMs, updateTableMs } = resolved;
-  const server = loadDynalite()({ createTableMs, deleteTableMs, updateTableMs });
+  const { createTableMs, deleteTableMs, updateTableMs, dataFolder } = resolved;
+  const release = dataFolder === undefined ? undefined : takeFolder(dataFolder);
+  const path = dataFolder === undefined ? {} : { path: join(dataFolder, 'tables') };
+  const server = loadDynalite()({ createTableMs, deleteTableMs, updateTableMs, ...path });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
-  const port = await listening(server, resolved);
-  const endpoint = endpointOf(resolved.host, port);
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    closing ??= closed(server);
+    closing ??= closed(server).finally(release);
     return closing;
   };
-  return { port, endpoint, clientConfig: clientConfigFor(endpoint), close, [Symbol.asyncDispose]: close };
+  try {
+    const port = await listening(server, resolved);
+    const endpoint = endpointOf(resolved.host, port);
+    return { port, endpoint, clientConfig: clientConfigFor(endpoint), close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    release?.();
+    throw error;
+  }
+}
+
+interface DynaliteOptions {
+  readonly createTableMs: number;
+  readonly deleteTableMs: number;
+  readonly updateTableMs: number;
+  /** Of a LevelDB. */
+  readonly path?: string;
 }
 
 /** CommonJS, and published without types. */
-function loadDynalite(): (options: { createTableMs: number; deleteTableMs: number; updateTableMs: number }) => Server {
+function loadDynalite(): (options: DynaliteOptions) => Server {
   return createRequire(import.meta.url)('dynalite');
 }
 

@@ -2,6 +2,8 @@
 // pass. Everything it opens it closes.
 import { randomUUID } from 'node:crypto';
 import { describe, systemClock, UsageError } from '@shardline/common';
+import type { FileJournal } from './journal/file-journal.ts';
+import { type OpenedJournal, openJournalFolder } from './journal/open-journal.ts';
 import type { KinesisModel } from './model/index.ts';
 import { type LocalKinesisOptions, type ResolvedKinesisOptions, resolveKinesisOptions } from './options.ts';
 import { type Caller, DEFAULT_CALLER } from './server/caller.ts';
@@ -49,7 +51,7 @@ export interface LocalKinesis extends AsyncDisposable, Partial<LocalTls> {
    * of the start again, and begin as at the start; requests that they hold are hung up on and never applied.
    */
   reset(): void;
-  /** Stops listening and hangs up on every client. Idempotent. */
+  /** Stops listening and hangs up on every client. What is in the data folder stays. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -60,7 +62,8 @@ const HOUSEKEEPING_MS = 60_000;
 
 /**
  * Starts a Kinesis in this process.
- * @throws UsageError for an option that cannot work, OperatingError PORT_IN_USE
+ * @throws UsageError for an option that cannot work, OperatingError PORT_IN_USE, DATA_IN_USE, DATA_DAMAGED, DATA_VERSION,
+ * DATA_UNAVAILABLE
  */
 export function startLocalKinesis(
   options: LocalKinesisOptions & { readonly tlsPort: number },
@@ -68,26 +71,45 @@ export function startLocalKinesis(
 export function startLocalKinesis(options?: LocalKinesisOptions): Promise<LocalKinesis>;
 export async function startLocalKinesis(options: LocalKinesisOptions = {}): Promise<LocalKinesis> {
   const resolved = resolveKinesisOptions(options);
+  const data = openData(resolved);
+  try {
+    return await start(resolved, data);
+  } catch (error) {
+    await data?.close();
+    throw error;
+  }
+}
+
+function openData({ dataFolder, fsync, logger }: ResolvedKinesisOptions): OpenedJournal | undefined {
+  return dataFolder === undefined ? undefined : openJournalFolder({ path: dataFolder, fsync, logger });
+}
+
+async function start(resolved: ResolvedKinesisOptions, data: OpenedJournal | undefined): Promise<LocalKinesis> {
   const timers = new Timers(resolved);
+  const { port, host, clock, logger, requestTimeoutMs } = resolved;
   // Every option of the model is one of the server's, under the same name.
   const models = new Models(
-    { ...resolved, tokenKey: randomUUID(), onDue: (dueMs) => timers.settleAt(models, dueMs) },
-    (model) => createInitialStreams(model, resolved),
+    { ...resolved, tokenKey: data?.tokenKey ?? randomUUID(), onDue: (dueMs) => timers.settleAt(models, dueMs) },
+    (model) => {
+      createInitialStreams(model, resolved);
+      model.trim(clock.wallNow());
+    },
+    data?.journal,
   );
+  if (data !== undefined) models.restore(data.models);
   models.of(DEFAULT_CALLER);
-  const { port, host, clock, logger, requestTimeoutMs } = resolved;
   const faults = new FaultsOfServer(resolved);
   const reset = (): void => {
     faults.reset();
-    for (const model of models.all()) {
-      model.clear();
-      createInitialStreams(model, resolved);
-    }
+    for (const model of models.all()) model.clear();
+    data?.journal.reset();
+    for (const model of models.all()) createInitialStreams(model, resolved);
   };
   const admin = resolved.admin ? { faults, models, clock, logger, startedAt: systemClock.now(), reset } : undefined;
   const verifySignature = await verifierFor(resolved);
   const maxBodyBytes = MAX_BODY_BYTES;
-  const service = { models, clock, logger, maxBodyBytes, requestTimeoutMs, verifySignature, faults, admin };
+  const whenSafe = (): Promise<void> | undefined => data?.journal.whenSafe();
+  const service = { models, clock, logger, maxBodyBytes, requestTimeoutMs, whenSafe, verifySignature, faults, admin };
   const tls = tlsOf(resolved);
   const listener = await listen({
     port,
@@ -97,8 +119,8 @@ export async function startLocalKinesis(options: LocalKinesisOptions = {}): Prom
     requestTimeoutMs,
     handle: (request, reply) => handleRequest(service, request, reply),
   });
-  timers.keepHouse(models);
-  return localKinesis(resolved, models, listener, timers, faults, reset, tls?.authority);
+  timers.keepHouse(models, data?.journal);
+  return localKinesis(resolved, models, listener, timers, faults, reset, tls?.authority, data);
 }
 
 /** The signer is loaded by who asks for it. */
@@ -139,6 +161,7 @@ function localKinesis(
   faults: FaultsOfServer,
   reset: () => void,
   certificate: string | undefined,
+  data: OpenedJournal | undefined,
 ): LocalKinesis {
   const endpoint = endpointOf(options.host, listener.port);
   let closing: Promise<void> | undefined;
@@ -146,8 +169,10 @@ function localKinesis(
     closing ??= (async () => {
       timers.cancelAll();
       faults.close();
+      data?.journal.stop();
       for (const model of models.all()) model.clear();
       await listener.close();
+      await data?.close();
     })();
     return closing;
   };
@@ -190,11 +215,13 @@ function tlsFace(
   return { tlsPort, tlsEndpoint, tlsClientConfig, certificate };
 }
 
-/** Initial streams are ACTIVE at once, whatever createStreamMs says. */
+/** Initial streams are ACTIVE at once, whatever createStreamMs says. One that was restored stays as it is. */
 function createInitialStreams(model: KinesisModel, { streams, clock, createStreamMs }: ResolvedKinesisOptions): void {
-  const now = clock.wallNow() - createStreamMs;
-  for (const { name, shardCount } of streams) model.createStream({ name, shardCount }, now);
-  model.settle(clock.wallNow());
+  const now = clock.wallNow();
+  for (const { name, shardCount } of streams) {
+    if (!model.has(name, now)) model.createStream({ name, shardCount }, now - createStreamMs);
+  }
+  model.settle(now);
 }
 
 /** Lets the model see time pass although nobody calls it. */
@@ -215,14 +242,15 @@ class Timers {
   }
 
   /** Frees what has outlived its retention in streams that nobody touches. */
-  keepHouse(models: Models): void {
+  keepHouse(models: Models, journal: FileJournal | undefined): void {
     this.#once(HOUSEKEEPING_MS, () => {
       const now = this.#options.clock.wallNow();
       for (const model of models.all()) {
         model.settle(now);
         model.trim(now);
       }
-      this.keepHouse(models);
+      journal?.keepHouse();
+      this.keepHouse(models, journal);
     });
   }
 

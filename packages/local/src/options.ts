@@ -13,6 +13,7 @@ import {
   systemClock,
   UsageError,
 } from '@shardline/common';
+import { FSYNC_POLICIES, type Fsync } from './journal/file-journal.ts';
 import { MAX_RULES } from './server/faults/fault-plan.ts';
 import type { FaultRule } from './server/faults/fault-rule.ts';
 import { checkedRule } from './server/faults/rule-check.ts';
@@ -74,6 +75,13 @@ export interface LocalKinesisOptions {
   readonly maxStoredBytesPerShard?: number;
   /** A request's time to arrive, ms. Default 30,000. */
   readonly requestTimeoutMs?: number;
+  /** Where streams and records outlive the server, also one that is killed. Made if it is not there. Default: nothing outlives it. */
+  readonly dataFolder?: string;
+  /**
+   * When the disk is asked to hold what was written, against a loss of power: before each answer, every second, or when the
+   * system likes. A killed process loses nothing in any case. Default everySecond.
+   */
+  readonly fsync?: Fsync;
   /** Pino-shaped; default silent unless SHARDLINE_LOG_LEVEL is set. */
   readonly logger?: Logger;
   /** Faults on demand, from the start, and again after `reset()`. Default none. */
@@ -95,18 +103,23 @@ export interface LocalDynamoDBOptions {
   readonly deleteTableMs?: number;
   /** How long a changed table is UPDATING, ms. Default 0. */
   readonly updateTableMs?: number;
+  /** Where tables outlive the server. Made if it is not there. Default: nothing outlives it. */
+  readonly dataFolder?: string;
 }
 
 export type ResolvedKinesisOptions = Required<
-  Omit<LocalKinesisOptions, 'streams' | 'tlsPort' | 'tlsCertificate' | 'verifySignatures'>
+  Omit<LocalKinesisOptions, 'streams' | 'dataFolder' | 'tlsPort' | 'tlsCertificate' | 'verifySignatures'>
 > & {
   readonly streams: readonly Required<InitialStream>[];
+  readonly dataFolder: string | undefined;
   readonly tlsPort: number | undefined;
   readonly tlsCertificate: TlsCertificate | undefined;
   /** Secrets by access key, at least one. */
   readonly verifySignatures: ReadonlyMap<string, string> | undefined;
 };
-export type ResolvedDynamoDBOptions = Required<LocalDynamoDBOptions>;
+export type ResolvedDynamoDBOptions = Required<Omit<LocalDynamoDBOptions, 'dataFolder'>> & {
+  readonly dataFolder: string | undefined;
+};
 
 const DEFAULT_HOST = '127.0.0.1';
 const STREAM_NAME = new RegExp(`^[a-zA-Z0-9_.-]{1,${MAX_STREAM_NAME_LENGTH}}$`);
@@ -132,6 +145,8 @@ const kinesisNames: readonly (keyof LocalKinesisOptions)[] = [
   'onDemandPeriodMs',
   'maxStoredBytesPerShard',
   'requestTimeoutMs',
+  'dataFolder',
+  'fsync',
   'logger',
   'faults',
   'faultSeed',
@@ -143,6 +158,7 @@ const dynamoDBNames: readonly (keyof LocalDynamoDBOptions)[] = [
   'createTableMs',
   'deleteTableMs',
   'updateTableMs',
+  'dataFolder',
 ];
 
 /** @throws UsageError naming the option, also for one that does not exist */
@@ -178,6 +194,8 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
         ? Number.POSITIVE_INFINITY
         : wholeNumber('maxStoredBytesPerShard', options.maxStoredBytesPerShard, 0, 1, Number.MAX_SAFE_INTEGER),
     requestTimeoutMs: wholeNumber('requestTimeoutMs', options.requestTimeoutMs, 30_000, 1, LONGEST_MS),
+    dataFolder: options.dataFolder === undefined ? undefined : text('dataFolder', options.dataFolder, ''),
+    fsync: fsync(options),
     logger: resolveLogger(options.logger, { component: 'local-kinesis' }),
     admin: flag('admin', options.admin, true),
     faults: faults(options.faults),
@@ -194,6 +212,7 @@ export function resolveDynamoDBOptions(options: LocalDynamoDBOptions): ResolvedD
     createTableMs: durationMs('createTableMs', options.createTableMs),
     deleteTableMs: durationMs('deleteTableMs', options.deleteTableMs),
     updateTableMs: durationMs('updateTableMs', options.updateTableMs),
+    dataFolder: options.dataFolder === undefined ? undefined : text('dataFolder', options.dataFolder, ''),
   };
 }
 
@@ -265,6 +284,13 @@ function secrets(field: string, given: unknown): ReadonlyMap<string, string> | u
     }
   }
   return new Map(pairs);
+}
+
+function fsync({ fsync: given, dataFolder }: LocalKinesisOptions): Fsync {
+  if (given === undefined) return 'everySecond';
+  if (!FSYNC_POLICIES.includes(given)) throw new UsageError('fsync', FSYNC_POLICIES.join(' | '), describe(given));
+  if (dataFolder === undefined) throw new UsageError('dataFolder', 'a folder beside fsync', 'none');
+  return given;
 }
 
 function clock(given: Clock | undefined): Clock {

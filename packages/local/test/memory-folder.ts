@@ -19,6 +19,7 @@ export class MemoryFolder implements Folder {
   readonly path = '/memory';
   /** Thrown by the next write after it has written this many bytes; stays until set to undefined. */
   failWritesAfterBytes: number | undefined;
+  failCreate = false;
   failTruncate = false;
   failSync = false;
   readonly #steps: Step[] = [];
@@ -87,6 +88,7 @@ export class MemoryFolder implements Folder {
   }
 
   open(name: string, how: 'create' | 'go-on'): FolderFile {
+    if (how === 'create' && this.failCreate) throw new Error('ENOSPC: no space left on device');
     if (how === 'create') this.#do({ kind: 'create', file: this.#nextFile++, name });
     const file = this.#fileOf(name);
     const synced = (upTo: number): void => void this.#syncedSteps.set(file, upTo);

@@ -21,8 +21,9 @@ import {
 import { type Segment, segmentName, shardKey } from './segment.ts';
 import { entryOf, SegmentWriter } from './segment-writer.ts';
 
+export const FSYNC_POLICIES = ['always', 'everySecond', 'never'] as const;
 /** When the disk is asked to hold what was written. A killed process loses nothing in any case; this is about the machine. */
-export type Fsync = 'always' | 'everySecond' | 'never';
+export type Fsync = (typeof FSYNC_POLICIES)[number];
 
 export interface FileJournalOptions {
   readonly folder: Folder;
@@ -75,7 +76,7 @@ export class FileJournal {
   constructor(options: FileJournalOptions, found?: SegmentsToGoOn) {
     this.#options = { clock: systemClock, ...options };
     this.#isSynced = options.fsync !== 'never';
-    this.#sync = new GroupSync(() => this.#writer.sync());
+    this.#sync = new GroupSync(() => this.#syncOrFail());
     this.#missing = new Set(found?.places);
     this.#sealed = found?.sealed ?? [];
     this.#fullBytes = options.segmentBytes;
@@ -114,9 +115,7 @@ export class FileJournal {
    */
   whenSafe(): Promise<void> | undefined {
     if (this.#options.fsync !== 'always' || this.#isStopped) return undefined;
-    return this.#sync.whenSafe()?.catch((cause: unknown) => {
-      throw this.#failed(cause);
-    });
+    return this.#sync.whenSafe();
   }
 
   /** Deletes the segments that hold nothing any more, and moves out the few records that keep an old one. */
@@ -198,7 +197,16 @@ export class FileJournal {
 
   #syncBehind(): void {
     this.#cancelSync = undefined;
-    this.#sync.whenSafe()?.catch((cause: unknown) => this.#failed(cause));
+    // It fails for good: the next who writes is told.
+    this.#sync.whenSafe()?.catch(() => undefined);
+  }
+
+  async #syncOrFail(): Promise<void> {
+    try {
+      await this.#writer.sync();
+    } catch (cause) {
+      throw this.#failed(cause);
+    }
   }
 
   #syncNow(): void {
@@ -221,7 +229,7 @@ export class FileJournal {
     this.#isEnding = true;
     safe
       .then(() => this.#tryEndSegment())
-      .catch((cause: unknown) => this.#failed(cause))
+      .catch(() => undefined)
       .finally(() => {
         this.#isEnding = false;
       });

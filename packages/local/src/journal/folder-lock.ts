@@ -1,9 +1,10 @@
-// One server a folder. Whoever wants the folder adds a line to its file `lock` (appending is atomic, so there is an order) and
+// One server a folder. Whoever wants the folder adds a line to its file `server.lock` (appending is atomic, so there is an order) and
 // has it when no earlier line is of a claim that still stands. A claim falls with its process, so a killed server is in nobody's
 // way; and nothing is ever deleted, so two that start at once cannot delete each other's.
 import { randomUUID } from 'node:crypto';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isShardlineError, UsageError } from '@shardline/common';
 import { inUse } from './data-errors.ts';
 
 interface Claim {
@@ -14,12 +15,31 @@ interface Claim {
   readonly claimedMs: number;
 }
 
-/** Takes the folder; the returned function gives it back. @throws OperatingError DATA_IN_USE, what the disk throws */
-export function lockFolder(path: string): () => void {
-  const file = join(path, 'lock');
+/**
+ * Makes the folder if it is not there, and takes it; the returned function gives it back.
+ * @throws UsageError dataFolder, OperatingError DATA_IN_USE
+ */
+export function takeFolder(path: string): () => void {
+  try {
+    mkdirSync(path, { recursive: true });
+    return claimed(path);
+  } catch (error) {
+    if (isShardlineError(error)) throw error;
+    throw new UsageError('dataFolder', 'a folder that this user may write to', (error as Error).message);
+  }
+}
+
+function claimed(path: string): () => void {
+  const file = join(path, 'server.lock');
   const { pid } = process;
   const mine: Claim = { id: randomUUID(), pid, startedTicks: startedTicks(pid), claimedMs: Date.now() };
-  const release = (): void => appendFileSync(file, `release ${mine.id}\n`);
+  const release = (): void => {
+    try {
+      appendFileSync(file, `release ${mine.id}\n`);
+    } catch {
+      // The folder is gone, or the disk is full: the claim falls with this process.
+    }
+  };
   appendFileSync(file, `claim ${mine.id} ${mine.pid} ${mine.startedTicks || '-'} ${mine.claimedMs}\n`);
   for (const claim of standingClaims(readFileSync(file, 'latin1'))) {
     if (claim.id === mine.id) break;

@@ -1,14 +1,13 @@
 // From the name of a folder to a journal that goes on in it: makes the folder, takes it, reads it back, repairs its end. Nothing
 // in it is changed before all of it was found sound.
 import { randomUUID } from 'node:crypto';
-import { accessSync, constants, mkdirSync } from 'node:fs';
-import { isShardlineError, type Logger, UsageError } from '@shardline/common';
+import { isShardlineError, type Logger } from '@shardline/common';
 import type { RestoredModel } from '../model/index.ts';
 import type { Place } from './control-payload.ts';
 import { unavailable } from './data-errors.ts';
 import { FileJournal, type FileJournalOptions, type Fsync } from './file-journal.ts';
 import { diskFolder, type Folder } from './folder.ts';
-import { lockFolder } from './folder-lock.ts';
+import { takeFolder } from './folder-lock.ts';
 import { recover } from './recovery.ts';
 import { segmentNumber } from './segment.ts';
 import { UNFINISHED_NAME } from './segment-writer.ts';
@@ -32,21 +31,19 @@ const SEGMENT_BYTES = 64 * 1024 * 1024;
 
 /** @throws UsageError dataFolder, OperatingError DATA_IN_USE, DATA_DAMAGED, DATA_VERSION, DATA_UNAVAILABLE */
 export function openJournalFolder({ path, fsync, logger }: JournalFolderOptions): OpenedJournal {
-  makeFolder(path);
-  let release: (() => void) | undefined;
+  const release = takeFolder(path);
   try {
-    release = lockFolder(path);
     const { journal, ...rest } = openJournal(diskFolder(path), { fsync, logger, segmentBytes: SEGMENT_BYTES });
     const close = async (): Promise<void> => {
       try {
         await journal.close();
       } finally {
-        release?.();
+        release();
       }
     };
     return { journal, ...rest, close };
   } catch (error) {
-    release?.();
+    release();
     throw isShardlineError(error) ? error : unavailable(path, error);
   }
 }
@@ -72,14 +69,5 @@ function deleteLeftovers(folder: Folder, needed: ReadonlySet<string>): void {
   for (const name of folder.names()) {
     const isLeftOver = name === UNFINISHED_NAME || (segmentNumber(name) !== undefined && !needed.has(name));
     if (isLeftOver) folder.remove(name);
-  }
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw new UsageError('dataFolder', 'a folder that this user may write to', `${path}: ${(error as Error).message}`);
   }
 }

@@ -16,8 +16,8 @@ import type { Models } from './models.ts';
 import { operations } from './operations/index.ts';
 import type { Answer, Operation } from './operations/operation.ts';
 import type { VerifySignature } from './signature.ts';
-import { feedSubscription } from './subscription-feed.ts';
-import { describeError, isRefusal, serializationError, WireError } from './wire-error.ts';
+import { feedSubscription, type WhenSafe } from './subscription-feed.ts';
+import { describeError, isBug, serializationError, WireError } from './wire-error.ts';
 import type { WireFormat, WireObject } from './wire-format.ts';
 
 export interface Service {
@@ -28,6 +28,8 @@ export interface Service {
   readonly maxBodyBytes: number;
   /** From the first byte of a request to its last. */
   readonly requestTimeoutMs: number;
+  /** No answer shows what a loss of power could still take back. */
+  readonly whenSafe: WhenSafe;
   /** Undefined when any signature will do, or none. */
   readonly verifySignature: VerifySignature | undefined;
   readonly faults: FaultsOfServer;
@@ -123,9 +125,19 @@ function parsed(format: WireFormat, body: Buffer): unknown {
 }
 
 function sendAnswer(service: Service, reply: HttpReply, requestId: string, format: WireFormat, answer: Answer): void {
+  const safe = service.whenSafe();
+  if (safe === undefined) writeAnswer(service, reply, requestId, format, answer);
+  else {
+    safe
+      .then(() => writeAnswer(service, reply, requestId, format, answer))
+      .catch((error: unknown) => sendError(service, reply, requestId, format, error));
+  }
+}
+
+function writeAnswer(service: Service, reply: HttpReply, requestId: string, format: WireFormat, answer: Answer): void {
   switch (answer.kind) {
     case 'subscription':
-      feedSubscription(answer.subscription, reply, requestId, service.clock);
+      feedSubscription(answer.subscription, reply, requestId, service.clock, service.whenSafe);
       break;
     case 'members':
       send(reply, 200, requestId, format, format.serialize(answer.members));
@@ -138,7 +150,7 @@ function sendAnswer(service: Service, reply: HttpReply, requestId: string, forma
 
 function sendError(service: Service, reply: HttpReply, requestId: string, format: WireFormat, error: unknown): void {
   const { type, message, status } = describeError(error);
-  if (!isRefusal(error)) service.logger.error({ error, requestId }, 'a request failed by a bug of the server');
+  if (isBug(error)) service.logger.error({ error, requestId }, 'a request failed by a bug of the server');
   if (reply.headersSent) {
     reply.destroy();
     return;

@@ -11,24 +11,38 @@ import { storedRecordsMembers } from './operations/records.ts';
 /** An empty event this often when there is no other, so that a client knows the connection lives. */
 const HEARTBEAT_MS = 5_000;
 
+/** Resolves when what was stored until now may be shown; undefined when it may be at once. */
+export type WhenSafe = () => Promise<void> | undefined;
+
 /** Writes the answer's head, then events until the subscription, the shard or the client ends. */
-export function feedSubscription(subscription: Subscription, reply: HttpReply, requestId: string, clock: Clock): void {
-  new SubscriptionFeed(subscription, reply, clock).begin(requestId);
+export function feedSubscription(
+  subscription: Subscription,
+  reply: HttpReply,
+  requestId: string,
+  clock: Clock,
+  whenSafe: WhenSafe,
+): void {
+  new SubscriptionFeed(subscription, reply, clock, whenSafe).begin(requestId);
 }
 
 class SubscriptionFeed {
   readonly #subscription: Subscription;
   readonly #reply: HttpReply;
   readonly #clock: Clock;
+  readonly #whenSafe: WhenSafe;
+  /** The reader does not take more for now. */
   #isBlocked = false;
+  /** An event was polled that may not be shown yet. */
+  #isWaiting = false;
   #isOver = false;
   #sentMs: number;
   #cancelTimer: () => void = () => undefined;
 
-  constructor(subscription: Subscription, reply: HttpReply, clock: Clock) {
+  constructor(subscription: Subscription, reply: HttpReply, clock: Clock, whenSafe: WhenSafe) {
     this.#subscription = subscription;
     this.#reply = reply;
     this.#clock = clock;
+    this.#whenSafe = whenSafe;
     this.#sentMs = clock.wallNow();
   }
 
@@ -51,17 +65,19 @@ class SubscriptionFeed {
 
   /** Sends what there is, as far as the reader takes it, then plans the next look. */
   #pump(): void {
-    while (!this.#isOver && !this.#isBlocked) {
+    while (!this.#isOver && !this.#isBlocked && !this.#isWaiting) {
       const now = this.#clock.wallNow();
       const event = this.#subscription.poll(now);
       switch (event.kind) {
         case 'records':
-          this.#write(recordsFrame(event, this.#subscription.shard));
+          this.#onceSafe(() => this.#write(recordsFrame(event, this.#subscription.shard)));
           break;
         case 'shard-end':
-          this.#write(shardEndFrame(event, this.#subscription.shard));
-          this.#end();
-          return;
+          this.#onceSafe(() => {
+            this.#write(shardEndFrame(event, this.#subscription.shard));
+            this.#end();
+          });
+          break;
         case 'ended':
           this.#endBecause(event.reason);
           return;
@@ -77,6 +93,24 @@ class SubscriptionFeed {
       }
     }
     if (!this.#isOver) this.#lookAgainAt(this.#subscription.expiresMs, this.#clock.wallNow());
+  }
+
+  /** Now, or when the disk holds what is to be shown; until then nothing more is polled. */
+  #onceSafe(show: () => void): void {
+    const safe = this.#whenSafe();
+    if (safe === undefined) {
+      show();
+      return;
+    }
+    this.#isWaiting = true;
+    safe.then(
+      () => {
+        this.#isWaiting = false;
+        if (!this.#isOver) show();
+        this.#pump();
+      },
+      () => this.#reply.destroy(),
+    );
   }
 
   /** At `atMs` or when the subscription expires, whichever is first. */
