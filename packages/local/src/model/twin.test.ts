@@ -1,232 +1,152 @@
-// The model against a dumb twin that keeps every record in one flat list: random puts, splits, merges and passing time, read
-// by a polling reader and by a subscribing one that know only AT_TRIM_HORIZON and ChildShards.
-import { type HashKey, hashKeyOf, rangeContains } from '@shardline/common';
+// The model against a dumb twin that keeps every record in one flat list: random puts, splits, merges, changes of the shard count and
+// of the retention, and passing time, which trims records, forgets shards, and ends iterators and subscriptions. Readers poll and
+// subscribe, die and begin again where they were, and others join late; each knows only AT_TRIM_HORIZON and ChildShards.
+import type { HashKey } from '@shardline/common';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { ChildShard, StoredRecord } from './index.ts';
+import { FlatStream, streamName } from '../../test/twin/flat-stream.ts';
+import { Poller, type Reader, Subscriber } from '../../test/twin/readers.ts';
 import { KinesisModel } from './index.ts';
 
-const streamName = 'twin';
 const startMs = 1_700_000_000_000;
+const minuteMs = 60_000;
+const hourMs = 3_600_000;
 
 type Step =
   | { kind: 'put'; keys: string[] }
   | { kind: 'split'; pick: number; part: number }
   | { kind: 'merge'; pick: number }
+  | { kind: 'scale'; percent: number }
+  | { kind: 'retain'; hours: number }
   | { kind: 'wait'; ms: number }
-  | { kind: 'read'; pick: number; limit: number };
+  | { kind: 'read'; who: number; pick: number; limit: number; how: number }
+  | { kind: 'restart'; who: number }
+  | { kind: 'join' };
 
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 5,
-    arbitrary: fc.record({
-      kind: fc.constant('put' as const),
-      keys: fc.array(fc.string({ minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 12 }),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('split' as const),
-      pick: fc.nat(),
-      part: fc.integer({ min: 1, max: 99 }),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('merge' as const), pick: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 3000 }) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ kind: fc.constant('read' as const), pick: fc.nat(), limit: fc.integer({ min: 1, max: 5 }) }),
-  },
+const kindIs = <K extends Step['kind']>(kind: K): fc.Arbitrary<K> => fc.constant(kind);
+const key = fc.string({ minLength: 1, maxLength: 3 });
+
+/** Often to the very end of an iterator, a subscription, or the shortest retention, or nearly there. */
+const waitMs = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 0, max: 6000 }) },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 6 * minuteMs }) },
+  { weight: 2, arbitrary: fc.constantFrom(5000, 5 * minuteMs, 5 * minuteMs + 1) },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 20 * hourMs }) },
+  { weight: 2, arbitrary: fc.constantFrom(24 * hourMs - 4000, 24 * hourMs) },
 );
 
-/** One record as the twin knows it. */
-interface Known {
-  readonly id: number;
-  readonly key: string;
-  readonly shardId: string;
-}
-
-/** Follows shards from parents to children; how a shard is read is the subclass's matter. */
-abstract class Reader {
-  readonly seen: { id: number; shardId: string; sequenceNumber: bigint }[] = [];
-  readonly finished: Set<string> = new Set();
-  readonly reading: Set<string> = new Set();
-  readonly #waiting: Map<string, ChildShard> = new Map();
-
-  abstract read(
-    shardId: string,
-    limit: number,
-    now: number,
-  ): { records: readonly StoredRecord[]; childShards: readonly ChildShard[] };
-
-  step(pick: number, limit: number, now: number): boolean {
-    const shardIds = [...this.reading];
-    const shardId = shardIds[pick % shardIds.length];
-    if (shardId === undefined) return false;
-    const { records, childShards } = this.read(shardId, limit, now);
-    for (const record of records) {
-      this.seen.push({ id: Buffer.from(record.data).readUInt32BE(), shardId, sequenceNumber: record.sequenceNumber });
-    }
-    if (childShards.length > 0) {
-      this.reading.delete(shardId);
-      this.finished.add(shardId);
-      for (const child of childShards) this.#waiting.set(child.shardId, child);
-      for (const child of this.#waiting.values()) {
-        if (child.parentShards.every((parent) => this.finished.has(parent))) {
-          this.#waiting.delete(child.shardId);
-          this.reading.add(child.shardId);
-        }
-      }
-    }
-    return records.length > 0 || childShards.length > 0;
-  }
-}
-
-class Poller extends Reader {
-  readonly #iterators: Map<string, string> = new Map();
-  readonly #model: KinesisModel;
-
-  constructor(model: KinesisModel) {
-    super();
-    this.#model = model;
-  }
-
-  read(
-    shardId: string,
-    limit: number,
-    now: number,
-  ): { records: readonly StoredRecord[]; childShards: readonly ChildShard[] } {
-    const position = { kind: 'TRIM_HORIZON' } as const;
-    const shardIterator =
-      this.#iterators.get(shardId) ?? this.#model.getShardIterator({ streamName, shardId, position }, now);
-    const answer = this.#model.getRecords({ shardIterator, limit }, now);
-    // KCL DataRetrievalUtil.isValidResult: no iterator if and only if there are child shards.
-    expect(answer.nextShardIterator === null).toBe(answer.childShards.length > 0);
-    if (answer.nextShardIterator !== null) this.#iterators.set(shardId, answer.nextShardIterator);
-    return answer;
-  }
-}
-
-class Subscriber extends Reader {
-  readonly #model: KinesisModel;
-  readonly #subscriptions: Map<string, ReturnType<KinesisModel['subscribeToShard']>> = new Map();
-
-  constructor(model: KinesisModel) {
-    super();
-    this.#model = model;
-    model.registerConsumer({ streamName, consumerName: 'reader' }, startMs);
-  }
-
-  read(
-    shardId: string,
-    _limit: number,
-    now: number,
-  ): { records: readonly StoredRecord[]; childShards: readonly ChildShard[] } {
-    const position = { kind: 'TRIM_HORIZON' } as const;
-    const request = { streamName, consumerName: 'reader', shardId, position };
-    const subscription = this.#subscriptions.get(shardId) ?? this.#model.subscribeToShard(request, now);
-    this.#subscriptions.set(shardId, subscription);
-    const event = subscription.poll(now);
-    switch (event.kind) {
-      case 'records':
-        return { records: event.records, childShards: [] };
-      case 'shard-end':
-        expect(subscription.poll(now)).toEqual({ kind: 'ended', reason: 'shard-end' });
-        return event;
-      case 'idle':
-        return { records: [], childShards: [] };
-      case 'throttled':
-      case 'ended':
-        throw new Error(`unexpected ${event.kind}`);
-    }
-  }
-}
-
-test('every record is read exactly once by each reader, in order, parents before children', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), (shardCount, steps) => {
-      const model = new KinesisModel({ limits: false });
-      model.createStream({ name: streamName, shardCount }, startMs);
-      const readers = [new Poller(model), new Subscriber(model)];
-      const filter = { kind: 'AT_TRIM_HORIZON' } as const;
-      for (const reader of readers) {
-        for (const { id } of model.listShards({ streamName, filter }, startMs).shards) reader.reading.add(id);
-      }
-      const known: Known[] = [];
-      let now = startMs;
-      for (const each of steps) {
-        const open = [...model.stream(streamName, now).openShards];
-        const at = 'pick' in each ? each.pick % open.length : 0;
-        switch (each.kind) {
-          case 'put': {
-            const records = each.keys.map((partitionKey, index) => {
-              const data = Buffer.alloc(4);
-              data.writeUInt32BE(known.length + index);
-              return { partitionKey, data };
-            });
-            const outcomes = model.putRecords({ streamName, records }, now);
-            for (const [index, outcome] of outcomes.entries()) {
-              const key = each.keys[index] ?? '';
-              const shardId = outcome.kind === 'stored' ? outcome.shardId : '';
-              // The twin finds the shard by looking at them all.
-              expect(
-                open.filter(({ origin }) => rangeContains(origin.range, hashKeyOf(key))).map(({ id }) => id),
-              ).toEqual([shardId]);
-              known.push({ id: known.length, key, shardId });
-            }
-            break;
-          }
-          case 'split': {
-            const shard = open[at];
-            if (shard === undefined) break;
-            const { start, end } = shard.origin.range;
-            const newStartingHashKey = (start + ((end - start) * BigInt(each.part)) / 100n) as HashKey;
-            model.splitShard({ streamName, shardId: shard.id, newStartingHashKey }, now);
-            break;
-          }
-          case 'merge': {
-            const [left, right] = [open[at], open[at + 1]];
-            if (left === undefined || right === undefined) break;
-            model.mergeShards({ streamName, shardId: left.id, adjacentShardId: right.id }, now);
-            break;
-          }
-          case 'wait':
-            now += each.ms;
-            break;
-          case 'read':
-            for (const reader of readers) reader.step(each.pick, each.limit, now);
-            break;
-        }
-      }
-      const { openShards, shards } = model.stream(streamName, now);
-      expect(openShards.map(({ origin }) => origin.range.start).slice(1)).toEqual(
-        openShards.map(({ origin }) => origin.range.end + 1n).slice(0, -1),
-      );
-      for (const reader of readers) {
-        // Each round moves every open reading place on by at least one record or ends it.
-        for (let round = 0; round <= known.length + shards.length; round++) {
-          for (let pick = reader.reading.size; pick > 0; pick--) reader.step(pick, 10_000, now);
-        }
-        expect(reader.seen.map(({ id }) => id).sort((a, b) => a - b)).toEqual(known.map(({ id }) => id));
-        expect([...reader.reading].sort()).toEqual(openShards.map(({ id }) => id).sort());
-        const lastOfKey = new Map<string, number>();
-        for (const { id, shardId } of reader.seen) {
-          const twin = known[id];
-          expect(twin?.shardId).toBe(shardId);
-          const key = twin?.key ?? '';
-          expect(id).toBeGreaterThan(lastOfKey.get(key) ?? -1);
-          lastOfKey.set(key, id);
-        }
-        const byShard = new Map<string, typeof reader.seen>();
-        for (const each of reader.seen) byShard.set(each.shardId, [...(byShard.get(each.shardId) ?? []), each]);
-        for (const seen of byShard.values()) {
-          for (let i = 1; i < seen.length; i++) {
-            expect(seen[i]?.sequenceNumber).toBeGreaterThan(seen[i - 1]?.sequenceNumber ?? 0n);
-          }
-        }
-      }
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 20, arbitrary: fc.record({ kind: kindIs('put'), keys: fc.array(key, { minLength: 1, maxLength: 12 }) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: kindIs('split'), pick: fc.nat(), part: fc.integer({ min: 1, max: 99 }) }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: kindIs('merge'), pick: fc.nat() }) },
+  { weight: 3, arbitrary: fc.record({ kind: kindIs('scale'), percent: fc.integer({ min: 50, max: 200 }) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kindIs('retain'), hours: fc.integer({ min: 24, max: 40 }) }) },
+  { weight: 12, arbitrary: fc.record({ kind: kindIs('wait'), ms: waitMs }) },
+  {
+    weight: 24,
+    arbitrary: fc.record({
+      kind: kindIs('read'),
+      who: fc.nat(),
+      pick: fc.nat(),
+      limit: fc.integer({ min: 1, max: 5 }),
+      how: fc.nat(),
     }),
-    { numRuns: 150 },
+  },
+  { weight: 4, arbitrary: fc.record({ kind: kindIs('restart'), who: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ kind: kindIs('join') }) },
+);
+
+/** Does what a step says to the stream, not to the readers. Returns the time after it. */
+function change(twin: FlatStream, each: Step, now: number): number {
+  const { model } = twin;
+  const open = model.stream(streamName, now).openShards;
+  switch (each.kind) {
+    case 'put':
+      twin.put(each.keys, now);
+      return now;
+    case 'split': {
+      const shard = open[each.pick % open.length];
+      if (shard === undefined) return now;
+      const { start, end } = shard.origin.range;
+      const newStartingHashKey = (start + ((end - start) * BigInt(each.part)) / 100n) as HashKey;
+      if (end - start > 1000n) model.splitShard({ streamName, shardId: shard.id, newStartingHashKey }, now);
+      return now;
+    }
+    case 'merge': {
+      const at = each.pick % open.length;
+      const [left, right] = [open[at], open[at + 1]];
+      if (left === undefined || right === undefined) return now;
+      model.mergeShards({ streamName, shardId: left.id, adjacentShardId: right.id }, now);
+      return now;
+    }
+    case 'scale': {
+      const count = Math.min(Math.max(1, Math.ceil((open.length * each.percent) / 100)), 8, open.length * 2);
+      if (count >= open.length / 2) model.updateShardCount({ streamName, targetShardCount: count }, now);
+      return now;
+    }
+    case 'retain': {
+      const direction = each.hours < twin.retentionHours ? 'decrease' : 'increase';
+      model.setRetention({ streamName, hours: each.hours, direction }, now);
+      twin.retentionHours = each.hours;
+      twin.age(now);
+      return now;
+    }
+    case 'wait':
+      twin.age(now + each.ms);
+      return now + each.ms;
+    default:
+      return now;
+  }
+}
+
+test('every record that is not trimmed first is read exactly once by each reader, in order, parents before children', () => {
+  const maxBytes = fc.oneof(fc.constant(Number.POSITIVE_INFINITY), fc.integer({ min: 20, max: 150 }));
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 4 }),
+      maxBytes,
+      fc.array(step, { minLength: 30, maxLength: 120, size: 'max' }),
+      (shardCount, max, steps) => {
+        const model = new KinesisModel({ limits: false, maxStoredBytesPerShard: max });
+        model.createStream({ name: streamName, shardCount }, startMs);
+        const twin = new FlatStream(model, max, startMs);
+        const readers: Reader[] = [new Poller(twin, startMs), new Subscriber(twin, startMs)];
+        let now = startMs;
+        for (const each of steps) {
+          now = change(twin, each, now);
+          twin.lookAtShards(now);
+          const reader = 'who' in each ? readers[each.who % readers.length] : undefined;
+          if (each.kind === 'read') reader?.read(each.pick, each.limit, each.how, now);
+          if (each.kind === 'restart') reader?.restart();
+          if (each.kind === 'join' && readers.length < 4) readers.push(new Poller(twin, now));
+        }
+
+        // Nothing more is written; whoever waits long enough has read it all.
+        now += 6000;
+        twin.age(now);
+        const openIds = model.stream(streamName, now).openShards.map(({ id }) => id);
+        for (const reader of readers) {
+          for (let round = 0; round <= twin.shards.size; round++) {
+            // Each of them ends, or is read to its tip: at worst an iterator or a subscription has expired, and it is begun anew.
+            for (let pick = 2 * reader.shardIds.length; pick > 0; pick--) reader.read(pick, 10_000, pick, now);
+          }
+          expect(reader.shardIds.sort()).toEqual([...openIds].sort());
+          const seen = new Set(reader.seen);
+          expect(seen.size).toBe(reader.seen.length);
+          expect(twin.records.filter((record) => !seen.has(record) && !record.isGone)).toEqual([]);
+          const lastOfKey = new Map<string, number>();
+          const late = reader.seen.filter(({ id, key }) => {
+            const last = lastOfKey.get(key) ?? -1;
+            lastOfKey.set(key, id);
+            return id <= last;
+          });
+          expect(late).toEqual([]);
+        }
+      },
+    ),
+    { numRuns: 100, interruptAfterTimeLimit: 25_000 },
   );
 });
