@@ -38,7 +38,7 @@ export const AWS_FILES: readonly string[] = [
   'packages/common/src/aws-client.ts',
   'packages/producer/src/sender.ts',
   'packages/producer/src/shards.ts',
-  'packages/consumer/src/lease-table/dynamodb.ts',
+  'packages/consumer/src/lease-table/table.ts',
   'packages/consumer/src/retrieval/polling.ts',
   'packages/consumer/src/retrieval/shards.ts',
   'packages/local/src/server/signature.ts',
@@ -49,6 +49,7 @@ export const AWS_TYPE_FILES: readonly string[] = [
   'packages/producer/src/options.ts',
   'packages/producer/src/producer.ts',
   'packages/consumer/src/options.ts',
+  'packages/consumer/src/lease-table/dynamodb.ts',
   'packages/consumer/src/lease-table/item.ts',
 ];
 

@@ -11,7 +11,8 @@ import {
 import { evenRanges, type HashKeyRange, type Logger, parseCheckpoint, silentLogger } from '@shardline/common';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { newLease } from '../../src/coordination/lease.ts';
-import { DynamoDBLeaseTable, OWNER_INDEX } from '../../src/lease-table/dynamodb.ts';
+import { DynamoDBLeaseTable } from '../../src/lease-table/dynamodb.ts';
+import { OWNER_INDEX } from '../../src/lease-table/table.ts';
 import { startTestDynamoDB, type TestDynamoDB } from '../local-dynamodb.ts';
 
 let dynamodb: TestDynamoDB;

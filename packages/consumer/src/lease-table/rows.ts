@@ -1,0 +1,167 @@
+// The rows of a lease table, read into what the core knows and written from it. Rows that can't be read are reported once and
+// passed over; attributes that we don't know stay untouched, since every update names what it sets.
+import type { Clock, Logger } from '@shardline/common';
+import type { LeaderWrite, LeaseWrite, ReportWorker, Results } from '../coordination/effects.ts';
+import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import {
+  type Item,
+  LEADER_KEY,
+  leaderItem,
+  readProcess,
+  readRow,
+  type WrittenItem,
+  type WrittenValue,
+  workerItem,
+} from './item.ts';
+import { badFormat, unavailable } from './opening.ts';
+import type { Table, Values } from './table.ts';
+
+/** Between two looks for leases of ours while there is no index: half the KCL's default of leaseAssignmentIntervalMillis. */
+const SCAN_INTERVAL_MS = 10_000;
+/** Rows read at once within one effect. */
+const CONCURRENT_READS = 16;
+/** Bad rows that are remembered as reported. */
+const MOST_REPORTS = 1_000;
+
+export class Rows {
+  readonly #table: Table;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  /** Reports made, so that a row that stays bad is not reported at every look. */
+  readonly #reported = new Set<string>();
+  #scannedAt = Number.NEGATIVE_INFINITY;
+  /** When each process first reported; one, outside of tests. */
+  readonly #since = new Map<string, number>();
+
+  constructor(table: Table, { logger, clock }: { readonly logger: Logger; readonly clock: Clock }) {
+    this.#table = table;
+    this.#logger = logger;
+    this.#clock = clock;
+  }
+
+  // --- leases ---
+
+  /** False: it was there. */
+  create(item: WrittenItem): Promise<boolean> {
+    return this.#table.put(item);
+  }
+
+  async getLeases(leaseKeys: readonly string[]): Promise<Lease[]> {
+    const found = await mapBounded(leaseKeys, CONCURRENT_READS, (key) => this.#getLease(key));
+    return found.filter((lease) => lease !== undefined);
+  }
+
+  /** All rows of the table; with `owner`, only the leases of that one. */
+  async scan(owner?: string): Promise<{ leases: Lease[]; workers: WorkerRow[] }> {
+    const leases: Lease[] = [];
+    const workers: WorkerRow[] = [];
+    for await (const page of this.#table.scan(owner)) {
+      for (const item of page) {
+        const row = readRow(item, this.#clock.wallNow());
+        if (row.kind === 'lease') leases.push(row.lease);
+        else if (row.kind === 'worker') workers.push(row.worker);
+        else if (row.kind === 'unreadable') this.#report(row.key, row.reason);
+      }
+    }
+    return { leases, workers };
+  }
+
+  /** The owner's leases without the help of an index, but not at every call: a scan pays for the whole table. */
+  async scanNow(owner: string): Promise<Lease[]> {
+    const now = this.#clock.now();
+    if (now - this.#scannedAt < SCAN_INTERVAL_MS) return [];
+    this.#scannedAt = now;
+    return (await this.scan(owner)).leases;
+  }
+
+  queryOwner(owner: string): Promise<string[] | undefined> {
+    return this.#table.queryOwner(owner);
+  }
+
+  /** Updates one lease row; a refused condition gives the row as it is now. */
+  async update(leaseKey: string, condition: string, update: string, values: Values): Promise<LeaseWrite> {
+    const { applied, item } = await this.#table.update(leaseKey, { condition, update, values });
+    const lease = item && this.#leaseOf(item);
+    // Not every server sends the old row along with a refusal.
+    if (!applied) return { applied, lease: item === undefined ? await this.#getLease(leaseKey) : lease };
+    if (lease === undefined) throw unavailable(this.#table, `gave no row back for ${leaseKey}`);
+    return { applied, lease };
+  }
+
+  /** False: the condition failed. */
+  delete(leaseKey: string, condition?: string, values?: Values): Promise<boolean> {
+    return this.#table.delete(leaseKey, condition, values);
+  }
+
+  // --- the leader, and workers ---
+
+  async getLeader(): Promise<LeaderRow | undefined> {
+    const item = await this.#table.get(LEADER_KEY);
+    if (item === undefined) return undefined;
+    const row = readRow(item, this.#clock.wallNow());
+    if (row.kind === 'leader') return row.leader;
+    throw badFormat(this.#table, 'a Leader row', row.kind === 'unreadable' ? row.reason : row.kind);
+  }
+
+  async updateLeader(leader: LeaderRow, condition: string, values: Values): Promise<LeaderWrite> {
+    const { assignments, values: leaderValues } = assign(leaderItem(leader));
+    // A row that a Java worker released instead of deleting is ours again.
+    const update = `SET ${assignments} REMOVE isReleased`;
+    const write = { condition, update, values: { ...leaderValues, ...values } };
+    const { applied } = await this.#table.update(LEADER_KEY, write);
+    return applied ? { applied } : { applied, leader: await this.getLeader() };
+  }
+
+  async updateWorker({ workerId, utilization, processId }: ReportWorker): Promise<Results['reportWorker']> {
+    const nowSeconds = Math.floor(this.#clock.wallNow() / 1000);
+    const now = { id: processId, sinceSeconds: this.#since.get(processId) ?? nowSeconds };
+    this.#since.set(processId, now.sinceSeconds);
+    const { assignments, values } = assign(workerItem(nowSeconds, utilization, now));
+    const { item } = await this.#table.update(workerId, { update: `SET ${assignments}`, values, returns: 'ALL_OLD' });
+    return { before: item && readProcess(item), now };
+  }
+
+  /** The lease of that key; undefined if there is none. */
+  async #getLease(leaseKey: string): Promise<Lease | undefined> {
+    const item = await this.#table.get(leaseKey);
+    return item === undefined ? undefined : this.#leaseOf(item);
+  }
+
+  /** The lease in a row that was asked for by its key; undefined for a row of another kind. */
+  #leaseOf(item: Item): Lease | undefined {
+    const row = readRow(item, this.#clock.wallNow());
+    if (row.kind === 'lease') return row.lease;
+    if (row.kind === 'unreadable') this.#report(row.key, row.reason);
+    return undefined;
+  }
+
+  #report(leaseKey: string, reason: string): void {
+    const report = `${leaseKey}: ${reason}`;
+    if (this.#reported.has(report) || this.#reported.size >= MOST_REPORTS) return;
+    this.#reported.add(report);
+    this.#logger.error({ leaseKey, reason }, 'a row of the lease table cannot be read and is passed over');
+  }
+}
+
+/** `a = :a, b = :b` and the values. */
+export function assign(attributes: Record<string, WrittenValue>): { assignments: string; values: Values } {
+  const names = Object.keys(attributes);
+  return {
+    assignments: names.map((name) => `${name} = :${name}`).join(', '),
+    values: Object.fromEntries(Object.entries(attributes).map(([name, value]) => [`:${name}`, value])),
+  };
+}
+
+/** Maps with at most `limit` calls under way. */
+async function mapBounded<T, R>(items: readonly T[], limit: number, map: (item: T) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await map(items[index] as T);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  return results;
+}
