@@ -6,8 +6,9 @@ const project = (name: string, include: string[], more: object = {}) => ({
   extends: true as const,
   test: { name, include, ...more },
 });
-/** What only AWS's own DynamoDB Local does. */
+/** What only AWS's own DynamoDB Local does, and what only dynalite does not. */
 const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
+const onDynalite = 'packages/consumer/test/no-owner-index.test.ts';
 const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
 /** A Java KCL needs up to 50 s to its first record, and Maven a minute on a new machine. */
 const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
@@ -18,7 +19,10 @@ const config: ViteUserConfig = defineConfig({
       project('unit', ['packages/*/src/**/*.test.ts', 'interop/kcl/history.test.ts']),
       project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], { exclude: [onDynamoDBLocal] }),
       project('tidy', ['tools/**/*.test.ts']),
-      project('dynamodb-local', ['packages/consumer/test/*lease-table*.test.ts', onDynamoDBLocal], withDynamoDBLocal),
+      project('dynamodb-local', ['packages/consumer/test/**/*.test.ts'], {
+        ...withDynamoDBLocal,
+        exclude: [onDynalite],
+      }),
       project('java-kcl-polling', ['interop/kcl/polling.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('native-kpl', ['interop/kpl/kpl.test.ts'], patient),

@@ -181,7 +181,7 @@ export const tiers = [
   {
     name: 'dynamodb-local',
     group: 'more',
-    what: "the lease table's tests once more, against AWS's DynamoDB Local",
+    what: "the consumer's tests once more, its leases in AWS's DynamoDB Local",
     command: [...vitest, '--project', 'dynamodb-local'],
     counts: 'vitest',
     needs: ['build'],

@@ -9,15 +9,16 @@ import {
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
 import { type KinesisClient, PutRecordCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis';
-import { createDynamoDBClient, createKinesisClient, encodeAggregatedRecord, toHashKey } from '@shardline/common';
-import { type LocalDynamoDB, type LocalKinesis, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
+import { createKinesisClient, encodeAggregatedRecord, toHashKey } from '@shardline/common';
+import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { vi } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
 import type { ConsumerOptions } from '../src/options.ts';
+import { startTestDynamoDB, type TestDynamoDB } from './local-dynamodb.ts';
 
 export interface Cloud {
   readonly kinesisServer: LocalKinesis;
-  readonly dynamoDBServer: LocalDynamoDB;
+  readonly dynamoDBServer: TestDynamoDB;
   readonly kinesis: KinesisClient;
   readonly dynamoDB: DynamoDBClient;
   close(): Promise<void>;
@@ -25,16 +26,14 @@ export interface Cloud {
 
 export async function startCloud(): Promise<Cloud> {
   const kinesisServer = await startLocalKinesis();
-  const dynamoDBServer = await startLocalDynamoDB();
+  const dynamoDBServer = await startTestDynamoDB();
   const kinesis = createKinesisClient({ ...kinesisServer.clientConfig, maxAttempts: 1 });
-  const dynamoDB = createDynamoDBClient(dynamoDBServer.clientConfig);
   const close = async (): Promise<void> => {
     kinesis.destroy();
-    dynamoDB.destroy();
     await kinesisServer.close();
     await dynamoDBServer.close();
   };
-  return { kinesisServer, dynamoDBServer, kinesis, dynamoDB, close };
+  return { kinesisServer, dynamoDBServer, kinesis, dynamoDB: dynamoDBServer.client, close };
 }
 
 /** Everything as on AWS, only sooner. */

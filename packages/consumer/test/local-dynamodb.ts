@@ -2,7 +2,7 @@
 // whose endpoint the vitest project hands in (AWS's DynamoDB Local: interop/dynamodb-local).
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { createDynamoDBClient } from '@shardline/common';
-import { startLocalDynamoDB } from '@shardline/local';
+import { type LocalClientConfig, startLocalDynamoDB } from '@shardline/local';
 import { inject } from 'vitest';
 
 declare module 'vitest' {
@@ -13,7 +13,7 @@ declare module 'vitest' {
 }
 
 export interface TestDynamoDB {
-  readonly endpoint: string;
+  readonly clientConfig: LocalClientConfig;
   readonly client: DynamoDBClient;
   close(): Promise<void>;
 }
@@ -27,9 +27,10 @@ export async function startTestDynamoDB(): Promise<TestDynamoDB> {
   const given = inject('dynamoDBEndpoint');
   const server = given === undefined ? await startLocalDynamoDB() : undefined;
   const endpoint = given ?? server?.endpoint ?? '';
-  const client = createDynamoDBClient({ endpoint, region: 'us-east-1', credentials: testCredentials });
+  const clientConfig = { endpoint, region: 'us-east-1', credentials: testCredentials };
+  const client = createDynamoDBClient(clientConfig);
   return {
-    endpoint,
+    clientConfig,
     client,
     close: async () => {
       client.destroy();
