@@ -3,7 +3,14 @@
 import { startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import { buildJava } from '../java/build.ts';
-import { freshOnResharded, oneOfTwoStops, reshardUnderLoad, storm, subscriptionsEnd } from './scenarios.ts';
+import {
+  freshOnResharded,
+  oneOfTwoStops,
+  rescaleUnderLoad,
+  reshardUnderLoad,
+  storm,
+  subscriptionsEnd,
+} from './scenarios.ts';
 import type { Setting } from './scene.ts';
 
 let setting: Omit<Setting, 'wire' | 'over'>;
@@ -20,6 +27,10 @@ afterAll(async () => {
 describe.concurrent('the Java KCL, by enhanced fan-out', () => {
   it('gets every record in order through a split and a merge under load, over HTTP/2 by prior knowledge', async () => {
     await reshardUnderLoad({ ...setting, wire: 'CBOR', over: 'clear text' });
+  });
+
+  it('walks an UpdateShardCount under load, short-lived shards and all', async () => {
+    await rescaleUnderLoad({ ...setting, wire: 'CBOR', over: 'clear text' });
   });
 
   it('begins afresh on a stream that was resharded, over TLS', async () => {

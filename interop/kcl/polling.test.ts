@@ -2,7 +2,7 @@
 import { startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import { buildJava } from '../java/build.ts';
-import { freshOnResharded, oneOfTwoStops, reshardUnderLoad, storm } from './scenarios.ts';
+import { freshOnResharded, oneOfTwoStops, rescaleUnderLoad, reshardUnderLoad, storm } from './scenarios.ts';
 import type { Setting } from './scene.ts';
 
 let setting: Omit<Setting, 'wire' | 'over'>;
@@ -19,6 +19,10 @@ afterAll(async () => {
 describe.concurrent('the Java KCL, polling', () => {
   it('gets every record in order through a split and a merge under load, over CBOR', async () => {
     await reshardUnderLoad({ ...setting, wire: 'CBOR', over: 'clear text' });
+  });
+
+  it('walks an UpdateShardCount under load, short-lived shards and all', async () => {
+    await rescaleUnderLoad({ ...setting, wire: 'JSON', over: 'clear text' });
   });
 
   it('begins afresh on a stream that was resharded, over JSON', async () => {

@@ -22,6 +22,20 @@ export function reshardUnderLoad(setting: Setting): Promise<void> {
   });
 }
 
+/** UpdateShardCount from two shards to three: two splits, then a merge of two shards that were never written to. */
+export function rescaleUnderLoad(setting: Setting): Promise<void> {
+  return Scene.play(setting, `${setting.mode}-rescale`.toLowerCase(), 2, async (scene) => {
+    scene.feed.run();
+    const worker = await scene.startWorker('w1');
+    await until('records of every shard', scene.workers, () => has(worker.recordShards, [0, 1]));
+    scene.updateShardCount(3);
+    await until('records of the three', scene.workers, () => has(worker.recordShards, [2, 5, 6]));
+    expect(worker.shardsOf('shardEnded').sort()).toEqual([0, 1, 3, 4].map(shardIdOf));
+    await scene.feed.stop();
+    await scene.expectAll();
+  });
+}
+
 /** The application is new, the stream is not: shards have ended that still hold records. */
 export function freshOnResharded(setting: Setting): Promise<void> {
   return Scene.play(setting, `${setting.mode}-fresh`.toLowerCase(), 2, async (scene) => {
