@@ -13,7 +13,7 @@ import { type Contender, kinesisLocal, type Server, shardlineLocal, start } from
 const MEGABYTE = 1_000_000;
 const SHARDS = 4;
 /** With limits on, so many that 500 records at a time are within every shard's rate. */
-const SHARDS_WITHIN_LIMITS = 1_000;
+const SHARDS_WITHIN_LIMITS = 500;
 const SMALL = { count: 500, sizeBytes: 100 };
 const LARGE = { count: 90, sizeBytes: 50_000 };
 /** Of the records' partition keys, `customer-00000000`. */
