@@ -120,6 +120,16 @@ const rules: readonly Rule[] = [
     ],
   },
   {
+    title: "the local servers do not load AWS's clients",
+    check: tidy.lightStart,
+    bad: [file('packages/local/src/options.ts', "import { describe } from '@shardline/common';")],
+    good: [
+      file('packages/local/src/options.ts', "import { describe } from '@shardline/common/base';"),
+      file('packages/local/src/options.ts', "import type { Clock } from '@shardline/common';"),
+      file('packages/producer/src/options.ts', "import { describe } from '@shardline/common';"),
+    ],
+  },
+  {
     title: 'a package lists what its sources import, and nothing else',
     check: tidy.declaredDependencies,
     bad: [

@@ -1,7 +1,7 @@
 // The command `shardline-local`: starts what its arguments ask for, says so in one line of JSON, and ends on a signal. The only
 // file of this package that writes to stdout or ends the process.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { isShardlineError, UsageError } from '@shardline/common';
+import { isShardlineError, UsageError } from '@shardline/common/base';
 import { type CommandLine, HELP, parseCommandLine } from './command-line.ts';
 import { type LocalDynamoDB, startLocalDynamoDB } from './local-dynamodb.ts';
 import { startLocalKinesis } from './local-kinesis.ts';

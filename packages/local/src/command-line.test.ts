@@ -1,4 +1,4 @@
-import { UsageError } from '@shardline/common';
+import { UsageError } from '@shardline/common/base';
 import { expect, test } from 'vitest';
 import { HELP, parseCommandLine } from './command-line.ts';
 

@@ -1,7 +1,7 @@
 // The arguments of `shardline-local`: read, checked, explained. Prints nothing and starts nothing.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describe, UsageError } from '@shardline/common';
+import { describe, UsageError } from '@shardline/common/base';
 import { FSYNC_POLICIES, type Fsync } from './journal/file-journal.ts';
 import type { InitialStream, LocalDynamoDBOptions, LocalKinesisOptions } from './options.ts';
 import type { FaultRule } from './server/faults/fault-rule.ts';

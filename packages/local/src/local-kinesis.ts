@@ -1,7 +1,7 @@
 // The Kinesis that a test or a developer starts: the model, a port in front of it, and the timers that let the model see time
 // pass. Everything it opens it closes.
 import { randomUUID } from 'node:crypto';
-import { describe, systemClock, UsageError } from '@shardline/common';
+import { describe, systemClock, UsageError } from '@shardline/common/base';
 import type { FileJournal } from './journal/file-journal.ts';
 import { type OpenedJournal, openJournalFolder } from './journal/open-journal.ts';
 import type { KinesisModel } from './model/index.ts';

@@ -1,6 +1,6 @@
 // A clock that stands still until it is told to move: with it the rules of five minutes and of 24 hours are tested in no time.
 // Timers fire in the order of their time, each at its own time, while `advance` passes over them.
-import type { Clock } from '@shardline/common';
+import type { Clock } from '@shardline/common/base';
 
 interface Timer {
   readonly dueMs: number;

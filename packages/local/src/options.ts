@@ -12,7 +12,7 @@ import {
   resolveLogger,
   systemClock,
   UsageError,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import { FSYNC_POLICIES, type Fsync } from './journal/file-journal.ts';
 import { MAX_RULES } from './server/faults/fault-plan.ts';
 import type { FaultRule } from './server/faults/fault-rule.ts';

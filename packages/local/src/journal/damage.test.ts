@@ -1,6 +1,6 @@
 // What a data folder looks like after something else than the journal wrote in it: the end that a sudden stop explains is cut
 // off, with a warning; everything else is refused, with the file and the place, and the folder is left as it is.
-import { isShardlineError, type Logger, type OperatingError, silentLogger } from '@shardline/common';
+import { isShardlineError, type Logger, type OperatingError, silentLogger } from '@shardline/common/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { startMs, World } from '../../test/journal-world.ts';

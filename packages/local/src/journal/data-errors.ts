@@ -1,5 +1,5 @@
 // What a data folder can be refused for, in words that say what its owner can do about it.
-import { OperatingError } from '@shardline/common';
+import { OperatingError } from '@shardline/common/base';
 
 /** Something is not as it was written, and not at the end, where a sudden stop explains it. */
 export function damaged(file: string, offset: number, what: string): OperatingError {

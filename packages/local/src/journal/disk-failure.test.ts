@@ -1,5 +1,5 @@
 // A disk that is full, or fails: what was not written was not done, nobody has seen it, and it goes on when there is room again.
-import { type Logger, silentLogger } from '@shardline/common';
+import { type Logger, silentLogger } from '@shardline/common/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { startMs, World } from '../../test/journal-world.ts';

@@ -3,7 +3,7 @@
 // behind. Every segment begins with a snapshot of how things stand, so that the ones before it only matter for their records,
 // and those that hold none any more are deleted.
 import { randomInt } from 'node:crypto';
-import { type Clock, invariant, type Logger, type OperatingError, systemClock } from '@shardline/common';
+import { type Clock, invariant, type Logger, type OperatingError, systemClock } from '@shardline/common/base';
 import type { Journal, KinesisModel } from '../model/index.ts';
 import { counterOf } from '../model/sequence.ts';
 import { type Control, controlPayload, type Place, type Snapshot } from './control-payload.ts';

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isShardlineError, UsageError } from '@shardline/common';
+import { isShardlineError, UsageError } from '@shardline/common/base';
 import { inUse } from './data-errors.ts';
 
 interface Claim {

@@ -1,7 +1,7 @@
 // From the name of a folder to a journal that goes on in it: makes the folder, takes it, reads it back, repairs its end. Nothing
 // in it is changed before all of it was found sound.
 import { randomUUID } from 'node:crypto';
-import { isShardlineError, type Logger } from '@shardline/common';
+import { isShardlineError, type Logger } from '@shardline/common/base';
 import type { RestoredModel } from '../model/index.ts';
 import type { Place } from './control-payload.ts';
 import { unavailable } from './data-errors.ts';

@@ -6,7 +6,7 @@
 //            arrival f64  records …
 //   record   key length in UTF-16 units u16, its top bit set when the key is not ASCII and so takes 2 bytes a unit, all of
 //            its bits when there is no key  data length u32  key  data                          (else little-endian)
-import type { SequenceNumber } from '@shardline/common';
+import type { SequenceNumber } from '@shardline/common/base';
 import type { StoredRecord } from '../model/index.ts';
 import { counterOf, SEQUENCE_STEP } from '../model/sequence.ts';
 import type { Place } from './control-payload.ts';

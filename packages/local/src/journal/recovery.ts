@@ -1,7 +1,7 @@
 // Reads a data folder back. The last segment says how things stand and which other segments belong to it; the others only give
 // records. What is broken at the very end was being written when the process or the machine stopped: it was promised to nobody
 // and is cut off. What is broken anywhere else is refused, because going on would lose silently what was promised.
-import { type Logger, unreachable } from '@shardline/common';
+import { type Logger, unreachable } from '@shardline/common/base';
 import { NEW_ACCOUNT_SETTINGS } from '../model/account-settings.ts';
 import type {
   AccountSettings,

@@ -1,6 +1,6 @@
 // The streams of one account in one region, as every operation of the model needs them: found in the status that it asks for,
 // moved on in time, changed only after the journal knows of it. What is refused here is refused in AWS's words.
-import { DEFAULT_MAX_ON_DEMAND_STREAMS } from '@shardline/common';
+import { DEFAULT_MAX_ON_DEMAND_STREAMS } from '@shardline/common/base';
 import { type AccountSettings, NEW_ACCOUNT_SETTINGS } from './account-settings.ts';
 import { CallLimits } from './call-limits.ts';
 import type { StreamConsumer } from './consumers.ts';

@@ -1,7 +1,7 @@
 // How often the operations on streams and their settings may be called, and on how many of them at once, as on AWS: an account's or
 // a stream's share of each operation is a token bucket of one second. Off unless asked for: a test calls more often than anybody
 // else. The rates of shards are another matter (rate-limit.ts).
-import { ACCOUNT_DESCRIBE_STREAM_SUMMARY_PER_SECOND, STREAM_LIST_SHARDS_PER_SECOND } from '@shardline/common';
+import { ACCOUNT_DESCRIBE_STREAM_SUMMARY_PER_SECOND, STREAM_LIST_SHARDS_PER_SECOND } from '@shardline/common/base';
 import { KinesisError } from './errors.ts';
 import { TokenBucket } from './rate-limit.ts';
 import type { Stream, StreamStatus } from './stream.ts';

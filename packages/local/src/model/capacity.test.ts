@@ -1,6 +1,6 @@
 // Sentences of the Kinesis documentation about a stream's capacity that a client can see. What stands in quotation marks is its
 // own; the rest says what it leaves to the reader.
-import { type HashKey, MAX_HASH_KEY } from '@shardline/common';
+import { type HashKey, MAX_HASH_KEY } from '@shardline/common/base';
 import { expect, test } from 'vitest';
 import {
   type KinesisErrorType,

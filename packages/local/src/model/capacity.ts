@@ -5,7 +5,7 @@ import {
   DEFAULT_MAX_SHARDS_PER_STREAM,
   MAX_SHARD_COUNT_UPDATES_PER_DAY,
   MAX_STREAM_MODE_UPDATES_PER_DAY,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import type { Account } from './account.ts';
 import { KinesisError } from './errors.ts';
 import type { Reshard, Stream } from './stream.ts';

@@ -6,7 +6,7 @@ import {
   SHARD_FAN_OUT_BYTES_PER_SECOND,
   SUBSCRIBE_INTERVAL_MS,
   SUBSCRIPTION_DURATION_MS,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import { KinesisError } from './errors.ts';
 import { readShard } from './position.ts';
 import { TokenBucket } from './rate-limit.ts';

@@ -1,6 +1,6 @@
 // Shard iterators: a place in a shard, sealed into an opaque text with the time it was made. It is good for 5 minutes, for
 // the stream it was made for and for no later one of the same name.
-import { SHARD_ITERATOR_TTL_MS } from '@shardline/common';
+import { SHARD_ITERATOR_TTL_MS } from '@shardline/common/base';
 import { KinesisError } from './errors.ts';
 import { openToken, sealToken } from './token.ts';
 

@@ -1,5 +1,5 @@
 // What a model tells its journal is enough to make it again, and what the journal refuses has not happened.
-import { type HashKey, SHARD_ITERATOR_TTL_MS } from '@shardline/common';
+import { type HashKey, SHARD_ITERATOR_TTL_MS } from '@shardline/common/base';
 import { expect, test } from 'vitest';
 import {
   type AccountSettings,

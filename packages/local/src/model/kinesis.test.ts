@@ -1,6 +1,6 @@
 // Sentences of the Kinesis API reference that a client can see, as tests of the model. What stands in quotation marks is the
 // reference's own; the rest says what the reference leaves to the reader.
-import { type HashKey, MAX_HASH_KEY } from '@shardline/common';
+import { type HashKey, MAX_HASH_KEY } from '@shardline/common/base';
 import { expect, test } from 'vitest';
 import { type KinesisErrorType, KinesisModel, type KinesisModelOptions, type ShardFilter } from './index.ts';
 

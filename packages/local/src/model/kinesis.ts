@@ -7,7 +7,7 @@ import {
   DEFAULT_ON_DEMAND_SHARDS,
   MAX_GET_RECORDS_BYTES,
   MAX_RECORDS_PER_GET_RECORDS,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import { Account, type ConsumerAddress, type KinesisModelOptions, type StreamAddress } from './account.ts';
 import { type AccountSettings, commitmentStatus, MAX_CONSUMERS_PER_ADVANTAGE_STREAM } from './account-settings.ts';
 import type { CallLimits } from './call-limits.ts';

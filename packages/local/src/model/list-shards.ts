@@ -1,5 +1,5 @@
 // ListShards a page at a time. A token holds the place in the list and the filter that it began with.
-import { DEFAULT_LIST_SHARDS_RESULTS } from '@shardline/common';
+import { DEFAULT_LIST_SHARDS_RESULTS } from '@shardline/common/base';
 import type { Account } from './account.ts';
 import { type ListStart, listedStream, openPage, sealPage } from './page.ts';
 import type { Shard } from './shard.ts';

@@ -1,7 +1,7 @@
 // Pages of lists: of the streams, and of what a stream has, its shards and its consumers. A token names the kind of list, the
 // place in it and, where it is of one stream, that stream. "Tokens expire after 300 seconds" (API_ListShards,
 // API_ListStreamConsumers; ListStreams knows the same exception).
-import { LIST_SHARDS_TOKEN_TTL_MS } from '@shardline/common';
+import { LIST_SHARDS_TOKEN_TTL_MS } from '@shardline/common/base';
 import type { Account } from './account.ts';
 import { KinesisError } from './errors.ts';
 import type { Stream } from './stream.ts';

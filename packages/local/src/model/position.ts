@@ -1,6 +1,6 @@
 // From the words a reader starts with to a place in a shard, and from a place to what is read there. A place is the counter
 // of the next record. Shared by GetRecords and SubscribeToShard, so that both mean the same.
-import { unreachable } from '@shardline/common';
+import { unreachable } from '@shardline/common/base';
 import { KinesisError } from './errors.ts';
 import type { StoredRecord } from './record-log.ts';
 import { isSequenceNumber, shardNumberOf } from './sequence.ts';

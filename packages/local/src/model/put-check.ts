@@ -4,7 +4,7 @@ import {
   MAX_PARTITION_KEY_UNITS,
   MAX_PUT_RECORDS_BYTES,
   MAX_RECORDS_PER_PUT_RECORDS,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import type { StreamCapacity } from './capacity.ts';
 import { KinesisError } from './errors.ts';
 import { isSequenceNumber, secondOf } from './sequence.ts';

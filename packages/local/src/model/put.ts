@@ -1,6 +1,6 @@
 // The way of records into their shards: checked as a request, then placed, admitted and numbered one by one, kept by the journal,
 // and only then seen by whoever waits for them.
-import { hashKeyOf, type SequenceNumber } from '@shardline/common';
+import { hashKeyOf, type SequenceNumber } from '@shardline/common/base';
 import type { Account } from './account.ts';
 import { endDryRun, KinesisError } from './errors.ts';
 import { checkedSizes, checkPutRecord, type RecordToPut } from './put-check.ts';

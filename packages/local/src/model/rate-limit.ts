@@ -6,7 +6,7 @@ import {
   SHARD_WRITE_BURST_BYTES,
   SHARD_WRITE_BYTES_PER_SECOND,
   SHARD_WRITE_RECORDS_PER_SECOND,
-} from '@shardline/common';
+} from '@shardline/common/base';
 
 /** What refills in fractions may be missing by rounding alone: less than a millionth of a record or byte is no lack. */
 const ROUNDING = 1e-6;

@@ -3,7 +3,7 @@
 // Kept in columns, and made into objects when they are read: an object a record, its view of the data and its sequence number
 // would take three times the room and most of the time of a garbage collection. The number is not kept at all: the counter and
 // the second of arrival say it.
-import { invariant, type SequenceNumber } from '@shardline/common';
+import { invariant, type SequenceNumber } from '@shardline/common/base';
 import { SEQUENCE_STEP, sequenceNumberAt } from './sequence.ts';
 
 /** A Kinesis record as the shard holds it. `data` is the caller's own memory: nobody may change it. */

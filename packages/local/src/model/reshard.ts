@@ -1,6 +1,6 @@
 // SplitShard and MergeShards: what may be split and merged, and into which ranges. The stream itself changes when the change is
 // due.
-import type { HashKey, HashKeyRange } from '@shardline/common';
+import type { HashKey, HashKeyRange } from '@shardline/common/base';
 import type { Account } from './account.ts';
 import { refuseOnDemand, refuseOverShardLimit } from './capacity.ts';
 import { KinesisError } from './errors.ts';

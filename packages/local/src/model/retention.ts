@@ -1,5 +1,5 @@
 // IncreaseStreamRetentionPeriod and DecreaseStreamRetentionPeriod: how long a stream may keep its records, and which way.
-import { DEFAULT_RETENTION_HOURS, MAX_RETENTION_HOURS } from '@shardline/common';
+import { DEFAULT_RETENTION_HOURS, MAX_RETENTION_HOURS } from '@shardline/common/base';
 import type { Account } from './account.ts';
 import { KinesisError } from './errors.ts';
 import type { Stream } from './stream.ts';

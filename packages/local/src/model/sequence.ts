@@ -3,7 +3,7 @@
 // 148), a counter (64 bits at 80), a spare byte (8 bits at 72), the second of arrival (36 bits at 36), the shard's number
 // (32 bits at 4), version 2 again. The counter stands above the time, so the order never depends on a clock; the epoch
 // stands above both, so a child starts after its parents' end.
-import type { SequenceNumber } from '@shardline/common';
+import type { SequenceNumber } from '@shardline/common/base';
 
 const VERSION = 2n;
 const EPOCH_SHIFT = 148n;

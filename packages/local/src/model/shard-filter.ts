@@ -1,7 +1,7 @@
 // Which shards ListShards returns. The AT_ filters answer "which shards were open then", and what they return covers the
 // hash key space exactly once: a consumer starts from that set and finds the rest through ChildShards. When a reshard falls
 // on the very moment asked for, the parents are returned and their children are not.
-import { unreachable } from '@shardline/common';
+import { unreachable } from '@shardline/common/base';
 import type { Shard } from './shard.ts';
 import type { Stream } from './stream.ts';
 

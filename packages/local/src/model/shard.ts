@@ -1,7 +1,7 @@
 // One shard: a hash key range, the records in it, the sequence numbers they get, and its end when it is split or merged.
 // Open, it is appended to; closed, it is only read, and says which children go on. Its numbers strictly increase, whatever
 // the clock does.
-import { type HashKeyRange, invariant, type SequenceNumber } from '@shardline/common';
+import { type HashKeyRange, invariant, type SequenceNumber } from '@shardline/common/base';
 import { type EncryptionMark, isEncryptedAt, marked } from './encryption.ts';
 import { ReadLimit, WriteLimit } from './rate-limit.ts';
 import { RecordLog, type StoredRecord } from './record-log.ts';

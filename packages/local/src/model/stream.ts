@@ -7,7 +7,7 @@ import {
   type HashKeyRange,
   invariant,
   unreachable,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import type { StreamCapacity, StreamMode } from './capacity.ts';
 import { type ConsumerState, StreamConsumer } from './consumers.ts';
 import type { StoredRecord } from './record-log.ts';

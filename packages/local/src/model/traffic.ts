@@ -2,7 +2,11 @@
 // exceeds 500 KB/s per shard, it splits the shard within 15 minutes. The parent shard's hash key values are redistributed
 // evenly across child shards" (Choose the right mode to stream in). Here traffic is averaged over periods of one length that
 // follow each other, and a period is judged by the first put after it, so the same puts always give the same shards.
-import { type HashKey, ON_DEMAND_SPLIT_BYTES_PER_SECOND, ON_DEMAND_SPLIT_RECORDS_PER_SECOND } from '@shardline/common';
+import {
+  type HashKey,
+  ON_DEMAND_SPLIT_BYTES_PER_SECOND,
+  ON_DEMAND_SPLIT_RECORDS_PER_SECOND,
+} from '@shardline/common/base';
 import type { StoredRecord } from './record-log.ts';
 import type { Shard } from './shard.ts';
 import type { Reshard } from './stream.ts';

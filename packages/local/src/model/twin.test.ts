@@ -1,7 +1,7 @@
 // The model against a dumb twin that keeps every record in one flat list: random puts, splits, merges, changes of the shard count and
 // of the retention, and passing time, which trims records, forgets shards, and ends iterators and subscriptions. Readers poll and
 // subscribe, die and begin again where they were, and others join late; each knows only AT_TRIM_HORIZON and ChildShards.
-import type { HashKey } from '@shardline/common';
+import type { HashKey } from '@shardline/common/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FlatStream, streamName } from '../../test/twin/flat-stream.ts';

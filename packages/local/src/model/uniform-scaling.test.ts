@@ -1,5 +1,5 @@
 // The plan of UpdateShardCount, and what any sequence of splits, merges and such plans leaves behind.
-import { type HashKey, type HashKeyRange, MAX_HASH_KEY, MIN_HASH_KEY } from '@shardline/common';
+import { type HashKey, type HashKeyRange, MAX_HASH_KEY, MIN_HASH_KEY } from '@shardline/common/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { KinesisModel, type Shard, type ShardFilter, type Stream } from './index.ts';

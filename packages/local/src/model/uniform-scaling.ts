@@ -2,7 +2,7 @@
 // number of even ones. A split makes two children of one parent, a merge one child of two neighbours, and there is nothing
 // else: that is all a consumer can follow. So most targets need shards that are opened and closed again within the same
 // change. The steps name those before they exist, which holds because no other change of the stream comes between.
-import { type HashKey, type HashKeyRange, invariant, MAX_HASH_KEY } from '@shardline/common';
+import { type HashKey, type HashKeyRange, invariant, MAX_HASH_KEY } from '@shardline/common/base';
 import { shardIdOf } from './shard.ts';
 import type { Reshard } from './stream.ts';
 

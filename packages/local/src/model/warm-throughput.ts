@@ -1,6 +1,6 @@
 // How much write throughput an on-demand stream of a committed account is kept ready for, whatever arrives: so many shards, at 1 MiB/s
 // each. The target is a setting; what is there now, its open shards tell.
-import { DEFAULT_ON_DEMAND_SHARDS } from '@shardline/common';
+import { DEFAULT_ON_DEMAND_SHARDS } from '@shardline/common/base';
 import { type AccountSettings, commitmentStatus } from './account-settings.ts';
 import type { StreamMode } from './capacity.ts';
 import { KinesisError } from './errors.ts';

@@ -1,7 +1,7 @@
 // The admin endpoint: the server's own matters over HTTP, for tests in other languages and processes. JSON in, JSON out, under a
 // path that no client of Kinesis uses, on the same ports. Answers within the request, changes nothing that its owner could not
 // change by a call.
-import { type Clock, describe, isShardlineError, type Logger, systemClock, UsageError } from '@shardline/common';
+import { type Clock, describe, isShardlineError, type Logger, systemClock, UsageError } from '@shardline/common/base';
 import { version } from '../version.ts';
 import type { FaultRule } from './faults/fault-rule.ts';
 import type { FaultsOfServer } from './faults/local-faults.ts';

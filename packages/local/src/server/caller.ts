@@ -1,6 +1,6 @@
 // Who calls and what they name: account and region out of the SigV4 scope, ARNs written and read. A request that names an ARN
 // is for the ARN's account and region. Nothing here checks a signature; signature.ts does.
-import { invariant } from '@shardline/common';
+import { invariant } from '@shardline/common/base';
 import type { CallSubject } from '../model/call-limits.ts';
 import { type ConsumerAddress, KinesisError, type StreamAddress } from '../model/index.ts';
 

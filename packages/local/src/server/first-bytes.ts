@@ -2,7 +2,7 @@
 // and Java open it by prior knowledge, and the one for Java even over TLS without naming it in ALPN), and on the TLS port
 // whether it is TLS at all. Silent clients are hung up on.
 import type { Socket } from 'node:net';
-import { systemClock } from '@shardline/common';
+import { systemClock } from '@shardline/common/base';
 
 export type HttpVersion = 'http1' | 'http2';
 export type OnTlsPort = 'tls' | 'cleartext' | 'garbage';

@@ -2,7 +2,7 @@
 // the server uses, and the reading of a body within a size and a time.
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { Clock } from '@shardline/common';
+import type { Clock } from '@shardline/common/base';
 import { WireError } from './wire-error.ts';
 
 /** http.IncomingMessage and http2.Http2ServerRequest. */

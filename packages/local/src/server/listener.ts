@@ -8,7 +8,7 @@ import {
   type ServerHttp2Session,
 } from 'node:http2';
 import { createServer, type Server, type Socket } from 'node:net';
-import { OperatingError, UsageError } from '@shardline/common';
+import { OperatingError, UsageError } from '@shardline/common/base';
 import { httpVersionOf, tellApart } from './first-bytes.ts';
 import type { HttpReply, HttpRequest } from './http-exchange.ts';
 import { type ServerCertificate, tlsHandshake } from './tls-handshake.ts';

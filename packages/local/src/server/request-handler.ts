@@ -1,7 +1,7 @@
 // From a request to its answer: read the body, find the format and the operation, run it, write what it says. The one place
 // that turns errors into answers; whatever a client sends, the server lives on. Knows HTTP messages, not sockets.
 import { randomUUID } from 'node:crypto';
-import { type Clock, type Logger, systemClock } from '@shardline/common';
+import { type Clock, type Logger, systemClock } from '@shardline/common/base';
 import type { RefuseRecord } from '../model/index.ts';
 import { type Admin, answerAdmin, isAdminRequest } from './admin.ts';
 import { type Caller, callerOf } from './caller.ts';

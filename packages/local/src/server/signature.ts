@@ -3,7 +3,7 @@
 // chose; the canonical form is not written anew here. Loaded only when signatures are to be verified.
 import { createHash, createHmac, type Hash, type Hmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Clock } from '@shardline/common';
+import type { Clock } from '@shardline/common/base';
 import { SignatureV4 } from '@smithy/signature-v4';
 import type { HttpRequest } from './http-exchange.ts';
 import { WireError } from './wire-error.ts';

@@ -1,7 +1,7 @@
 // The way of a record from the put to a subscriber: the put wakes the subscription, the feed polls it and writes the event, all
 // within the put itself, with no tick in between. A reader that is slower than its shard stops the polling until its socket
 // drains, so what waits for it stays in the shard and not here. Owns the end of every subscription it serves.
-import { type Clock, unreachable } from '@shardline/common';
+import { type Clock, unreachable } from '@shardline/common/base';
 import type { Shard, Subscription, SubscriptionEnd, SubscriptionEvent } from '../model/index.ts';
 import { EVENT_STREAM_CONTENT_TYPE, eventFrame, exceptionFrame, initialResponseFrame } from './event-stream.ts';
 import type { HttpReply } from './http-exchange.ts';

@@ -2,7 +2,7 @@
 // without TLS is told so in clear text. A client that is slow at it, or sends something else, is hung up on.
 import type { Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { systemClock } from '@shardline/common';
+import { systemClock } from '@shardline/common/base';
 import { onTlsPort, tellApart } from './first-bytes.ts';
 
 export interface ServerCertificate {

@@ -1,6 +1,6 @@
 // What goes wrong between the socket and the model, in AWS's words. With the model's KinesisError these are all the errors a
 // client can see; a disk that refuses and a bug of ours both travel as InternalFailure.
-import { isShardlineError } from '@shardline/common';
+import { isShardlineError } from '@shardline/common/base';
 import { KinesisError } from '../model/index.ts';
 
 export class WireError extends Error {

@@ -1,7 +1,7 @@
 // The decision, and nothing else: rules in; for each request, what strikes it. No clock, no I/O, no chance but the seed's. Each
 // rule draws from a sequence of its own, once for everything it is about, so that the same seed and the same requests give the
 // same faults, and one rule's draws do not move when another is added or removed.
-import { unreachable } from '@shardline/common';
+import { unreachable } from '@shardline/common/base';
 import type { RecordErrorCode } from '../../model/index.ts';
 import {
   type Amount,

@@ -1,6 +1,6 @@
 // What a request is about, for the rules of faults: read from its input before anything has checked it, so whatever is not
 // there or not of its type is just not known. Nothing is looked up in a model unless a rule asks for shards.
-import { type HashKey, hashKeyOf, MAX_HASH_KEY } from '@shardline/common';
+import { type HashKey, hashKeyOf, MAX_HASH_KEY } from '@shardline/common/base';
 import type { KinesisModel, Stream } from '../../model/index.ts';
 import { type Caller, ownerOf } from '../caller.ts';
 import type { FaultTarget } from './fault-plan.ts';

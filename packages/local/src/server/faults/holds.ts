@@ -1,7 +1,7 @@
 // The requests that faults keep: those that wait for their delay, and those that will get no answer. Owns their end: a wait by
 // the server's clock, silence until the client goes or for MAX_SILENCE_MS, and all of them at once by `release`.
 // Invariant: past `release` nothing that was held is applied or answered, no timer is left.
-import { type Clock, systemClock } from '@shardline/common';
+import { type Clock, systemClock } from '@shardline/common/base';
 import type { HttpReply } from '../http-exchange.ts';
 
 /** Longer than any client waits; then its connection is dropped. */

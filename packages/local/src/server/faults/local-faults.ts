@@ -1,6 +1,6 @@
 // The faults of a running server, as its owner handles them: rules come in checked, their counters come out. The plan beneath
 // decides; this is its face for the test that started the server, and for the admin endpoint.
-import { type Clock, UsageError } from '@shardline/common';
+import { type Clock, UsageError } from '@shardline/common/base';
 import { operations } from '../operations/index.ts';
 import { FaultPlan, type FaultTarget, MAX_RULES, type PlannedRule, type Struck } from './fault-plan.ts';
 import type { FaultReport, FaultRule } from './fault-rule.ts';

@@ -1,4 +1,4 @@
-import { isShardlineError, UsageError } from '@shardline/common';
+import { isShardlineError, UsageError } from '@shardline/common/base';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { FaultPlan } from './fault-plan.ts';

@@ -1,6 +1,6 @@
 // The check of a rule, wherever it came from: an option, a call, the admin endpoint, the command line. What is wrong is a
 // UsageError that names the member. A rule that passed is a copy: what its giver does with the original later changes nothing.
-import { describe, nearestName, UsageError } from '@shardline/common';
+import { describe, nearestName, UsageError } from '@shardline/common/base';
 import { type FaultKind, type FaultRule, type FaultScope, MAX_DELAY_MS } from './fault-rule.ts';
 
 /** Looks at one member. `name` is its whole path, for the message. */

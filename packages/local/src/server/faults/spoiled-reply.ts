@@ -1,6 +1,6 @@
 // Answers that do not arrive as they were written: they stand between whoever writes an answer and the connection, and pass
 // on, cut, hold back or falsify what is written. The writer knows nothing of it; it hears of the connection's end as usual.
-import { unreachable } from '@shardline/common';
+import { unreachable } from '@shardline/common/base';
 import { exceptionFrame } from '../event-stream.ts';
 import type { HttpReply } from '../http-exchange.ts';
 import { dropConnection, writeThenDrop } from './drop-connection.ts';

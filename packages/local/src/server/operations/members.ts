@@ -6,7 +6,7 @@ import {
   MAX_HASH_KEY,
   MAX_RECORD_BYTES,
   MAX_STREAM_NAME_LENGTH,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import {
   KinesisError,
   type RecordDistributionStrategy,

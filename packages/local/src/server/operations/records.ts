@@ -4,7 +4,7 @@ import {
   MAX_RECORD_BYTES,
   MAX_RECORDS_PER_GET_RECORDS,
   MAX_RECORDS_PER_PUT_RECORDS,
-} from '@shardline/common';
+} from '@shardline/common/base';
 import type { PutOutcome, RecordToPut, Shard, StoredRecord, Stream } from '../../model/index.ts';
 import { streamNameOf } from '../caller.ts';
 import { blob, integer, list, optional, required, structure, text, timestamp } from '../input-check.ts';

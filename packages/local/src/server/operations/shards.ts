@@ -1,5 +1,5 @@
 // ListShards, SplitShard, MergeShards.
-import { MAX_LIST_SHARDS_RESULTS } from '@shardline/common';
+import { MAX_LIST_SHARDS_RESULTS } from '@shardline/common/base';
 import { KinesisError, type ShardFilter } from '../../model/index.ts';
 import { streamNameOf } from '../caller.ts';
 import { integer, oneOf, optional, required, structure, timestamp } from '../input-check.ts';
