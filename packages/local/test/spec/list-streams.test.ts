@@ -1,10 +1,10 @@
-// ListStreams, and how much DescribeStream tells at once: the sentences of their pages.
+// ListStreams, sentence by sentence.
 import * as kinesis from '@aws-sdk/client-kinesis';
 import { expect, test } from 'vitest';
 import { arnOf, expectRefusal, StreamName, specScene } from './spec-scene.ts';
 
 const many = Array.from({ length: 101 }, (_, number) => ({ name: `s-${number + 100}` }));
-const scene = specScene({ shardLimit: 500, streams: [{ name: StreamName, shardCount: 101 }, ...many] });
+const scene = specScene({ shardLimit: 500, streams: [{ name: StreamName, shardCount: 2 }, ...many] });
 const list = (input: kinesis.ListStreamsCommandInput = {}): Promise<kinesis.ListStreamsCommandOutput> =>
   scene.client.send(new kinesis.ListStreamsCommand(input));
 
@@ -51,10 +51,16 @@ test('InvalidArgumentException: a NextToken of another operation, or none at all
   await expectRefusal(scene.client.send(consumers), kinesis.InvalidArgumentException, 'Invalid NextToken.');
 });
 
-test('DescribeStream, Limit: "The default value is 100. If you specify a value greater than 100, at most 100 results are returned"', async () => {
-  for (const Limit of [undefined, 10_000]) {
-    const input = Limit === undefined ? { StreamName } : { StreamName, Limit };
-    const { StreamDescription } = await scene.client.send(new kinesis.DescribeStreamCommand(input));
-    expect([StreamDescription?.Shards?.length, StreamDescription?.HasMoreShards]).toEqual([100, true]);
-  }
+test('StreamSummary: the name, the ARN, the status, the mode and "the timestamp at which the stream was created"', async () => {
+  const createdMs = scene.clock.wallNow();
+  await scene.client.send(new kinesis.CreateStreamCommand({ StreamName: 'new', ShardCount: 1 }));
+  expect((await list({ Limit: 1 })).StreamSummaries).toEqual([
+    {
+      StreamName: 'new',
+      StreamARN: arnOf('new'),
+      StreamStatus: 'ACTIVE',
+      StreamModeDetails: { StreamMode: 'PROVISIONED' },
+      StreamCreationTimestamp: new Date(createdMs),
+    },
+  ]);
 });

@@ -1,4 +1,4 @@
-// CreateStream, DeleteStream, DescribeStream, DescribeStreamSummary and ListStreams, sentence by sentence. Tags are in tags.test.ts, warm
+// CreateStream, DeleteStream, DescribeStream and DescribeStreamSummary, sentence by sentence. Tags are in tags.test.ts, warm
 // throughput in account.test.ts, AUTO streams and large records in capacity.test.ts, encryption and monitoring in settings.test.ts,
 // regions and accounts in accounts.test.ts, how many streams may be CREATING in control-limits.test.ts.
 import * as kinesis from '@aws-sdk/client-kinesis';
@@ -27,13 +27,23 @@ function drop(input: kinesis.DeleteStreamCommandInput = { StreamName }): Promise
   return scene.client.send(new kinesis.DeleteStreamCommand(input));
 }
 
-function list(input: kinesis.ListStreamsCommandInput = {}): Promise<kinesis.ListStreamsCommandOutput> {
-  return scene.client.send(new kinesis.ListStreamsCommand(input));
-}
-
 async function register(): Promise<string | undefined> {
   const command = new kinesis.RegisterStreamConsumerCommand({ StreamARN, ConsumerName: 'reader' });
   return (await scene.client.send(command)).Consumer?.ConsumerARN;
+}
+
+/** What both descriptions tell of a stream `new` that is as it was made. */
+function described(createdMs: number): object {
+  return {
+    StreamName: 'new',
+    StreamARN: arnOf('new'),
+    StreamStatus: 'ACTIVE',
+    StreamModeDetails: { StreamMode: 'PROVISIONED' },
+    StreamCreationTimestamp: new Date(createdMs),
+    RetentionPeriodHours: 24,
+    EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
+    EncryptionType: 'NONE',
+  };
 }
 
 test('CreateStream: "Upon receiving a CreateStream request, Kinesis Data Streams immediately returns and sets the stream status to CREATING. After the stream is created, Kinesis Data Streams sets the stream status to ACTIVE"', async () => {
@@ -143,14 +153,7 @@ test('DescribeStream: "The information returned includes the stream name, Amazon
   await create('new', 2);
   scene.clock.advance(100);
   expect(await describe({ StreamName: 'new' })).toEqual({
-    StreamName: 'new',
-    StreamARN: arnOf('new'),
-    StreamStatus: 'ACTIVE',
-    StreamModeDetails: { StreamMode: 'PROVISIONED' },
-    StreamCreationTimestamp: new Date(createdMs),
-    RetentionPeriodHours: 24,
-    EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
-    EncryptionType: 'NONE',
+    ...described(createdMs),
     HasMoreShards: false,
     Shards: await scene.client.send(new kinesis.ListShardsCommand({ StreamName: 'new' })).then(({ Shards }) => Shards),
   });
@@ -198,14 +201,7 @@ test('DescribeStreamSummary: "The information returned includes the stream name,
   await create('new', 2);
   scene.clock.advance(100);
   expect(await scene.summary('new')).toEqual({
-    StreamName: 'new',
-    StreamARN: arnOf('new'),
-    StreamStatus: 'ACTIVE',
-    StreamModeDetails: { StreamMode: 'PROVISIONED' },
-    StreamCreationTimestamp: new Date(createdMs),
-    RetentionPeriodHours: 24,
-    EnhancedMonitoring: [{ ShardLevelMetrics: [] }],
-    EncryptionType: 'NONE',
+    ...described(createdMs),
     OpenShardCount: 2,
     ConsumerCount: 0,
     MaxRecordSizeInKiB: 1024,
@@ -223,43 +219,4 @@ test('DescribeStreamSummary: OpenShardCount is "The number of open shards in the
 test('DescribeStream, DescribeStreamSummary: "The requested resource could not be found. The stream might not be specified correctly"', async () => {
   await expectRefusal(describe({ StreamName: 'absent' }), kinesis.ResourceNotFoundException, notFound('absent'));
   await expectRefusal(scene.summary('absent'), kinesis.ResourceNotFoundException, notFound('absent'));
-});
-
-test('ListStreams: "use the default limit, which is currently 100"; Limit: "If you specify a value greater than 100, at most 100 results are returned"', async () => {
-  for (let nth = 0; nth < 100; nth++) await create(`s${nth}`);
-  for (const input of [{}, { Limit: 101 }, { Limit: 10_000 }]) {
-    const { StreamNames, HasMoreStreams } = await list(input);
-    expect([StreamNames?.length, HasMoreStreams]).toEqual([100, true]);
-  }
-});
-
-test('ListStreams: "you can request more streams by using the name of the last stream returned by the ListStreams request in the ExclusiveStartStreamName parameter", until HasMoreStreams says that there are none', async () => {
-  for (const name of ['c', 'a', 'd', 'b']) await create(name);
-  const pages: (string[] | undefined)[] = [];
-  let answer = await list({ Limit: 2 });
-  for (pages.push(answer.StreamNames); answer.HasMoreStreams; pages.push(answer.StreamNames)) {
-    answer = await list({ Limit: 2, ExclusiveStartStreamName: answer.StreamNames?.at(-1) });
-  }
-  expect(pages).toEqual([['a', 'b'], ['c', 'd'], [StreamName]]);
-});
-
-test('ListStreams: a NextToken goes on likewise, and there is none when there are no more streams', async () => {
-  for (const name of ['a', 'b']) await create(name);
-  const one = await list({ Limit: 2 });
-  const two = await list({ NextToken: one.NextToken });
-  expect([one.StreamNames, two.StreamNames, two.NextToken]).toEqual([['a', 'b'], [StreamName], undefined]);
-});
-
-test('StreamSummary: the name, the ARN, the status, the mode and "the timestamp at which the stream was created"', async () => {
-  const createdMs = scene.clock.wallNow();
-  await create('new');
-  expect((await list({ Limit: 1 })).StreamSummaries).toEqual([
-    {
-      StreamName: 'new',
-      StreamARN: arnOf('new'),
-      StreamStatus: 'CREATING',
-      StreamModeDetails: { StreamMode: 'PROVISIONED' },
-      StreamCreationTimestamp: new Date(createdMs),
-    },
-  ]);
 });

@@ -1,37 +1,27 @@
 // Tags of streams and consumers, as the Kinesis API reference and "Tag your resources" of the developer guide describe them.
 import * as kinesis from '@aws-sdk/client-kinesis';
-import { createKinesisClient } from '@shardline/common';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type LocalKinesis, ManualClock, startLocalKinesis } from '../src/index.ts';
+import { expect, test } from 'vitest';
+import { StreamARN, StreamName, specScene } from './spec-scene.ts';
 
-const StreamName = 'orders';
-const StreamARN = `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}`;
-const clock = new ManualClock();
-let local: LocalKinesis;
-let client: kinesis.KinesisClient;
-
-beforeAll(async () => {
-  const streams = [{ name: StreamName }];
-  local = await startLocalKinesis({ clock, streams, createStreamMs: 100, reshardMs: 100, registerConsumerMs: 100 });
-  client = createKinesisClient({ ...local.clientConfig, maxAttempts: 1 });
+const scene = specScene({
+  streams: [{ name: StreamName }],
+  createStreamMs: 100,
+  reshardMs: 100,
+  registerConsumerMs: 100,
 });
-afterAll(async () => {
-  client.destroy();
-  await local.close();
-});
-beforeEach(() => local.reset());
+const { clock } = scene;
 
 function add(Tags: Record<string, string>): Promise<unknown> {
-  return client.send(new kinesis.AddTagsToStreamCommand({ StreamName, Tags }));
+  return scene.client.send(new kinesis.AddTagsToStreamCommand({ StreamName, Tags }));
 }
 
 async function tagsOfStream(): Promise<Record<string, string | undefined>> {
-  const { Tags = [] } = await client.send(new kinesis.ListTagsForStreamCommand({ StreamName }));
+  const { Tags = [] } = await scene.client.send(new kinesis.ListTagsForStreamCommand({ StreamName }));
   return Object.fromEntries(Tags.map(({ Key, Value }) => [Key, Value]));
 }
 
 async function tagsOf(ResourceARN: string | undefined): Promise<Record<string, string | undefined>> {
-  const { Tags = [] } = await client.send(new kinesis.ListTagsForResourceCommand({ ResourceARN }));
+  const { Tags = [] } = await scene.client.send(new kinesis.ListTagsForResourceCommand({ ResourceARN }));
   return Object.fromEntries(Tags.map(({ Key, Value }) => [Key, Value]));
 }
 
@@ -43,7 +33,7 @@ function numbered(count: number, from = 0): Record<string, string> {
 
 async function register(Tags?: Record<string, string>): Promise<string | undefined> {
   const input = Tags === undefined ? { StreamARN, ConsumerName: 'c' } : { StreamARN, ConsumerName: 'c', Tags };
-  return (await client.send(new kinesis.RegisterStreamConsumerCommand(input))).Consumer?.ConsumerARN;
+  return (await scene.client.send(new kinesis.RegisterStreamConsumerCommand(input))).Consumer?.ConsumerARN;
 }
 
 test('AddTagsToStream: it adds tags, and overwrites any existing tags that correspond to the specified tag keys', async () => {
@@ -95,13 +85,13 @@ test('Tag: valid characters are Unicode letters, digits, white space, _ . / = + 
 
 test('Tag: a key that begins with aws: is reserved', async () => {
   await expect(add({ 'aws:cost': '1' })).rejects.toThrow(kinesis.InvalidArgumentException);
-  const removed = client.send(new kinesis.RemoveTagsFromStreamCommand({ StreamName, TagKeys: ['aws:cost'] }));
+  const removed = scene.client.send(new kinesis.RemoveTagsFromStreamCommand({ StreamName, TagKeys: ['aws:cost'] }));
   await expect(removed).rejects.toThrow(kinesis.InvalidArgumentException);
 });
 
 test('RemoveTagsFromStream: each corresponding tag is removed; a tag that does not exist is ignored', async () => {
   await add({ a: '1', b: '2', c: '3' });
-  await client.send(new kinesis.RemoveTagsFromStreamCommand({ StreamARN, TagKeys: ['a', 'c', 'none'] }));
+  await scene.client.send(new kinesis.RemoveTagsFromStreamCommand({ StreamARN, TagKeys: ['a', 'c', 'none'] }));
   expect(await tagsOfStream()).toEqual({ b: '2' });
 });
 
@@ -115,7 +105,7 @@ test('RemoveTagsFromStream: 1 to 50 keys of 1 to 128 characters', async () => {
     ],
   ];
   for (const [TagKeys, message] of refused) {
-    const answer = client.send(new kinesis.RemoveTagsFromStreamCommand({ StreamName, TagKeys }));
+    const answer = scene.client.send(new kinesis.RemoveTagsFromStreamCommand({ StreamName, TagKeys }));
     await expect(answer, message).rejects.toThrow(kinesis.ValidationException);
     await expect(answer).rejects.toThrow(message);
   }
@@ -126,50 +116,50 @@ test('ListTagsForStream: HasMoreTags is true when there are more than Limit; Exc
   const pages: (string | undefined)[][] = [];
   for (let ExclusiveStartTagKey: string | undefined, more: boolean | undefined = true; more; ) {
     const input: kinesis.ListTagsForStreamCommandInput = { StreamName, Limit: 2, ExclusiveStartTagKey };
-    const { Tags = [], HasMoreTags } = await client.send(new kinesis.ListTagsForStreamCommand(input));
+    const { Tags = [], HasMoreTags } = await scene.client.send(new kinesis.ListTagsForStreamCommand(input));
     pages.push(Tags.map(({ Key }) => Key));
     ExclusiveStartTagKey = Tags.at(-1)?.Key;
     more = HasMoreTags;
   }
   expect(pages).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
-  const tooMany = client.send(new kinesis.ListTagsForStreamCommand({ StreamName, Limit: 51 }));
+  const tooMany = scene.client.send(new kinesis.ListTagsForStreamCommand({ StreamName, Limit: 51 }));
   await expect(tooMany).rejects.toThrow(kinesis.ValidationException);
 });
 
 test('CreateStream: tags take effect from the CREATING status of the stream, but can be updated only when it is ACTIVE', async () => {
   const name = 'tagged';
   const Tags = { team: 'a' };
-  await client.send(new kinesis.CreateStreamCommand({ StreamName: name, ShardCount: 1, Tags }));
-  const listed = await client.send(new kinesis.ListTagsForStreamCommand({ StreamName: name }));
+  await scene.client.send(new kinesis.CreateStreamCommand({ StreamName: name, ShardCount: 1, Tags }));
+  const listed = await scene.client.send(new kinesis.ListTagsForStreamCommand({ StreamName: name }));
   expect(listed.Tags).toEqual([{ Key: 'team', Value: 'a' }]);
   const update = new kinesis.AddTagsToStreamCommand({ StreamName: name, Tags: { team: 'b' } });
-  const early = client.send(update);
+  const early = scene.client.send(update);
   await expect(early).rejects.toThrow(kinesis.ResourceInUseException);
   await expect(early).rejects.toThrow('Stream tagged under account 000000000000 not ACTIVE, instead in state CREATING');
   clock.advance(100);
-  await client.send(update);
+  await scene.client.send(update);
   expect(await tagsOf(StreamARN.replace(StreamName, name))).toEqual({ team: 'b' });
 });
 
 test('CreateStream: with tags that may not be, there is no stream', async () => {
   for (const Tags of [{ 'aws:x': '' }, numbered(51)]) {
-    const create = client.send(new kinesis.CreateStreamCommand({ StreamName: 'none', ShardCount: 1, Tags }));
+    const create = scene.client.send(new kinesis.CreateStreamCommand({ StreamName: 'none', ShardCount: 1, Tags }));
     await expect(create).rejects.toThrow(kinesis.InvalidArgumentException);
   }
-  expect((await client.send(new kinesis.ListStreamsCommand({}))).StreamNames).toEqual([StreamName]);
+  expect((await scene.client.send(new kinesis.ListStreamsCommand({}))).StreamNames).toEqual([StreamName]);
 });
 
 test('DeleteStream: any tags are dissociated from the stream', async () => {
   await add({ a: '1' });
-  await client.send(new kinesis.DeleteStreamCommand({ StreamName }));
-  await client.send(new kinesis.CreateStreamCommand({ StreamName, ShardCount: 1 }));
+  await scene.client.send(new kinesis.DeleteStreamCommand({ StreamName }));
+  await scene.client.send(new kinesis.CreateStreamCommand({ StreamName, ShardCount: 1 }));
   expect(await tagsOfStream()).toEqual({});
 });
 
 test('TagResource, UntagResource, ListTagsForResource: a stream has the same tags by its ARN as by its name', async () => {
-  await client.send(new kinesis.TagResourceCommand({ ResourceARN: StreamARN, Tags: { a: '1', b: '2' } }));
+  await scene.client.send(new kinesis.TagResourceCommand({ ResourceARN: StreamARN, Tags: { a: '1', b: '2' } }));
   expect(await tagsOfStream()).toEqual({ a: '1', b: '2' });
-  await client.send(new kinesis.UntagResourceCommand({ ResourceARN: StreamARN, TagKeys: ['a'] }));
+  await scene.client.send(new kinesis.UntagResourceCommand({ ResourceARN: StreamARN, TagKeys: ['a'] }));
   await add({ c: '3' });
   expect(await tagsOf(StreamARN)).toEqual({ b: '2', c: '3' });
 });
@@ -178,15 +168,15 @@ test('RegisterStreamConsumer: tags take effect from the CREATING status of the c
   const consumerArn = await register({ team: 'a' });
   expect(await tagsOf(consumerArn)).toEqual({ team: 'a' });
   expect(await tagsOfStream()).toEqual({});
-  const early = client.send(new kinesis.TagResourceCommand({ ResourceARN: consumerArn, Tags: { team: 'b' } }));
+  const early = scene.client.send(new kinesis.TagResourceCommand({ ResourceARN: consumerArn, Tags: { team: 'b' } }));
   await expect(early).rejects.toThrow(kinesis.ResourceInUseException);
 });
 
 test('TagResource, UntagResource: a consumer has tags of its own', async () => {
   const ResourceARN = await register();
   clock.advance(100);
-  await client.send(new kinesis.TagResourceCommand({ ResourceARN, Tags: { a: '1', b: '2' } }));
-  await client.send(new kinesis.UntagResourceCommand({ ResourceARN, TagKeys: ['a'] }));
+  await scene.client.send(new kinesis.TagResourceCommand({ ResourceARN, Tags: { a: '1', b: '2' } }));
+  await scene.client.send(new kinesis.UntagResourceCommand({ ResourceARN, TagKeys: ['a'] }));
   expect(await tagsOf(ResourceARN)).toEqual({ b: '2' });
   expect(await tagsOfStream()).toEqual({});
 });
@@ -195,7 +185,7 @@ test('a resource that is not there is not found, and what is no ARN of Kinesis i
   const gone = `${StreamARN}/consumer/gone:1`;
   for (const ResourceARN of [gone, `${StreamARN}s`]) {
     await expect(tagsOf(ResourceARN)).rejects.toThrow(kinesis.ResourceNotFoundException);
-    const tagged = client.send(new kinesis.TagResourceCommand({ ResourceARN, Tags: { a: '1' } }));
+    const tagged = scene.client.send(new kinesis.TagResourceCommand({ ResourceARN, Tags: { a: '1' } }));
     await expect(tagged).rejects.toThrow(kinesis.ResourceNotFoundException);
   }
   await expect(tagsOf('arn:aws:sqs:us-east-1:000000000000:orders')).rejects.toThrow(

@@ -1,28 +1,15 @@
 // The account as a whole, and the warm throughput that its commitment allows, as the Kinesis API reference describes them.
 import * as kinesis from '@aws-sdk/client-kinesis';
 import { createKinesisClient } from '@shardline/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LocalKinesis, ManualClock, startLocalKinesis } from '../src/index.ts';
+import { describe, expect, test } from 'vitest';
+import { StreamARN, StreamName, specScene } from './spec-scene.ts';
 
 const dayMs = 24 * 3_600_000;
-const StreamName = 'orders';
-const StreamARN = `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}`;
-const clock = new ManualClock();
-let local: LocalKinesis;
-let client: kinesis.KinesisClient;
-
-beforeAll(async () => {
-  local = await startLocalKinesis({ clock, shardLimit: 100, onDemandStreamLimit: 7, reshardMs: 100 });
-  client = createKinesisClient({ ...local.clientConfig, maxAttempts: 1 });
-});
-afterAll(async () => {
-  client.destroy();
-  await local.close();
-});
-beforeEach(() => local.reset());
+const scene = specScene({ streams: [], shardLimit: 100, onDemandStreamLimit: 7, reshardMs: 100 });
+const { clock } = scene;
 
 async function describeSettings(): Promise<kinesis.MinimumThroughputBillingCommitmentOutput | undefined> {
-  const answer = await client.send(new kinesis.DescribeAccountSettingsCommand({}));
+  const answer = await scene.client.send(new kinesis.DescribeAccountSettingsCommand({}));
   return answer.MinimumThroughputBillingCommitment;
 }
 
@@ -30,30 +17,32 @@ async function commit(
   Status: 'ENABLED' | 'DISABLED',
 ): Promise<kinesis.MinimumThroughputBillingCommitmentOutput | undefined> {
   const MinimumThroughputBillingCommitment = { Status };
-  const answer = await client.send(new kinesis.UpdateAccountSettingsCommand({ MinimumThroughputBillingCommitment }));
+  const answer = await scene.client.send(
+    new kinesis.UpdateAccountSettingsCommand({ MinimumThroughputBillingCommitment }),
+  );
   return answer.MinimumThroughputBillingCommitment;
 }
 
 function createOnDemand(name: string, WarmThroughputMiBps?: number): Promise<unknown> {
   const input = { StreamName: name, StreamModeDetails: { StreamMode: 'ON_DEMAND' } } as const;
-  return client.send(
+  return scene.client.send(
     new kinesis.CreateStreamCommand(WarmThroughputMiBps === undefined ? input : { ...input, WarmThroughputMiBps }),
   );
 }
 
 async function summary(name = StreamName): Promise<kinesis.StreamDescriptionSummary | undefined> {
-  const answer = await client.send(new kinesis.DescribeStreamSummaryCommand({ StreamName: name }));
+  const answer = await scene.client.send(new kinesis.DescribeStreamSummaryCommand({ StreamName: name }));
   return answer.StreamDescriptionSummary;
 }
 
 function warmUp(WarmThroughputMiBps: number): Promise<kinesis.UpdateStreamWarmThroughputCommandOutput> {
-  return client.send(new kinesis.UpdateStreamWarmThroughputCommand({ StreamName, WarmThroughputMiBps }));
+  return scene.client.send(new kinesis.UpdateStreamWarmThroughputCommand({ StreamName, WarmThroughputMiBps }));
 }
 
 test('DescribeLimits: the shard limits and usage for the account', async () => {
-  await client.send(new kinesis.CreateStreamCommand({ StreamName: 'a', ShardCount: 3 }));
+  await scene.client.send(new kinesis.CreateStreamCommand({ StreamName: 'a', ShardCount: 3 }));
   await createOnDemand('b');
-  const { $metadata, ...limits } = await client.send(new kinesis.DescribeLimitsCommand({}));
+  const { $metadata, ...limits } = await scene.client.send(new kinesis.DescribeLimitsCommand({}));
   expect(limits).toEqual({ ShardLimit: 100, OpenShardCount: 7, OnDemandStreamCount: 1, OnDemandStreamCountLimit: 7 });
   expect($metadata.httpStatusCode).toBe(200);
 });
@@ -87,7 +76,7 @@ describe('DescribeAccountSettings, UpdateAccountSettings', () => {
 
   test('each account and region has settings of its own', async () => {
     await commit('ENABLED');
-    const elsewhere = createKinesisClient({ ...local.clientConfig, region: 'eu-west-1', maxAttempts: 1 });
+    const elsewhere = createKinesisClient({ ...scene.local.clientConfig, region: 'eu-west-1', maxAttempts: 1 });
     const answer = await elsewhere.send(new kinesis.DescribeAccountSettingsCommand({}));
     expect(answer.MinimumThroughputBillingCommitment?.Status).toBe('DISABLED');
     elsewhere.destroy();
@@ -95,11 +84,11 @@ describe('DescribeAccountSettings, UpdateAccountSettings', () => {
 });
 
 test('RegisterStreamConsumer: with On-demand Advantage streams, up to 50 consumers per stream; with others, up to 20', async () => {
-  await client.send(new kinesis.CreateStreamCommand({ StreamName: 'provisioned', ShardCount: 1 }));
+  await scene.client.send(new kinesis.CreateStreamCommand({ StreamName: 'provisioned', ShardCount: 1 }));
   await createOnDemand(StreamName);
   const register = (stream: string, number: number): Promise<unknown> => {
     const arn = StreamARN.replace(StreamName, stream);
-    return client.send(new kinesis.RegisterStreamConsumerCommand({ StreamARN: arn, ConsumerName: `c${number}` }));
+    return scene.client.send(new kinesis.RegisterStreamConsumerCommand({ StreamARN: arn, ConsumerName: `c${number}` }));
   };
   for (let number = 0; number < 20; number++) {
     await register('provisioned', number);
@@ -118,9 +107,9 @@ describe('warm throughput', () => {
     await expect(warmUp(8)).rejects.toThrow(kinesis.InvalidArgumentException);
     await commit('ENABLED');
     await warmUp(8);
-    await client.send(new kinesis.CreateStreamCommand({ StreamName: 'provisioned', ShardCount: 1 }));
+    await scene.client.send(new kinesis.CreateStreamCommand({ StreamName: 'provisioned', ShardCount: 1 }));
     const other = new kinesis.UpdateStreamWarmThroughputCommand({ StreamName: 'provisioned', WarmThroughputMiBps: 8 });
-    await expect(client.send(other)).rejects.toThrow(kinesis.InvalidArgumentException);
+    await expect(scene.client.send(other)).rejects.toThrow(kinesis.InvalidArgumentException);
   });
 
   test('UpdateStreamWarmThroughput: the status is UPDATING, then ACTIVE; the target is told at once, the current value when it is there', async () => {
@@ -170,9 +159,9 @@ describe('warm throughput', () => {
 
   test('UpdateStreamMode: WarmThroughputMiBps is only valid when the mode is being updated to on-demand', async () => {
     await commit('ENABLED');
-    await client.send(new kinesis.CreateStreamCommand({ StreamName, ShardCount: 2 }));
+    await scene.client.send(new kinesis.CreateStreamCommand({ StreamName, ShardCount: 2 }));
     const update = (StreamMode: kinesis.StreamMode): Promise<unknown> =>
-      client.send(
+      scene.client.send(
         new kinesis.UpdateStreamModeCommand({ StreamARN, StreamModeDetails: { StreamMode }, WarmThroughputMiBps: 8 }),
       );
     await expect(update('PROVISIONED')).rejects.toThrow(kinesis.InvalidArgumentException);

@@ -1,37 +1,21 @@
 // Limits of calls and of changes under way, as each operation's page of the Kinesis API reference and "Quotas and limits" name them.
 import * as kinesis from '@aws-sdk/client-kinesis';
 import { createKinesisClient } from '@shardline/common';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type LocalKinesis, ManualClock, startLocalKinesis } from '../src/index.ts';
+import { expect, test } from 'vitest';
+import { startLocalKinesis } from '../../src/index.ts';
+import { StreamARN, StreamName, specScene } from './spec-scene.ts';
 
-const StreamName = 'orders';
-const StreamARN = `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}`;
 const ShardId = 'shardId-000000000000';
-const clock = new ManualClock();
-let local: LocalKinesis;
-let client: kinesis.KinesisClient;
-
-beforeAll(async () => {
-  const slowMs = 100_000;
-  local = await startLocalKinesis({
-    clock,
-    controlLimits: true,
-    streams: [{ name: StreamName }, { name: 'others' }],
-    createStreamMs: slowMs,
-    deleteStreamMs: slowMs,
-    reshardMs: slowMs,
-    registerConsumerMs: slowMs,
-  });
-  client = createKinesisClient({ ...local.clientConfig, maxAttempts: 1 });
+const slowMs = 100_000;
+const scene = specScene({
+  controlLimits: true,
+  streams: [{ name: StreamName }, { name: 'others' }],
+  createStreamMs: slowMs,
+  deleteStreamMs: slowMs,
+  reshardMs: slowMs,
+  registerConsumerMs: slowMs,
 });
-afterAll(async () => {
-  client.destroy();
-  await local.close();
-});
-beforeEach(() => {
-  local.reset();
-  clock.advance(1000);
-});
+const { clock } = scene;
 
 /** Calls until one is refused, and returns how many were not. */
 async function countBeforeRefusal(call: (nth: number) => Promise<unknown>, upTo = 2000): Promise<[number, unknown]> {
@@ -46,11 +30,11 @@ async function countBeforeRefusal(call: (nth: number) => Promise<unknown>, upTo 
 }
 
 const describeStream = (name = StreamName): Promise<unknown> =>
-  client.send(new kinesis.DescribeStreamCommand({ StreamName: name }));
+  scene.client.send(new kinesis.DescribeStreamCommand({ StreamName: name }));
 const create = (StreamName: string): Promise<unknown> =>
-  client.send(new kinesis.CreateStreamCommand({ StreamName, ShardCount: 1 }));
+  scene.client.send(new kinesis.CreateStreamCommand({ StreamName, ShardCount: 1 }));
 const register = (ConsumerName: string, arn = StreamARN): Promise<kinesis.RegisterStreamConsumerCommandOutput> =>
-  client.send(new kinesis.RegisterStreamConsumerCommand({ StreamARN: arn, ConsumerName }));
+  scene.client.send(new kinesis.RegisterStreamConsumerCommand({ StreamARN: arn, ConsumerName }));
 
 test('DescribeStream: "This operation has a limit of 10 transactions per second per account."', async () => {
   const [made, refused] = await countBeforeRefusal((nth) => describeStream(nth % 2 === 0 ? StreamName : 'others'));
@@ -65,48 +49,52 @@ test('DescribeStream: "This operation has a limit of 10 transactions per second 
 
 test('each account and region has its own share, and one operation does not take from another', async () => {
   await countBeforeRefusal(() => describeStream());
-  const elsewhere = createKinesisClient({ ...local.clientConfig, region: 'eu-west-1', maxAttempts: 1 });
+  const elsewhere = createKinesisClient({ ...scene.local.clientConfig, region: 'eu-west-1', maxAttempts: 1 });
   await elsewhere.send(new kinesis.DescribeStreamCommand({ StreamName }));
   elsewhere.destroy();
-  await client.send(new kinesis.DescribeStreamSummaryCommand({ StreamName }));
+  await scene.client.send(new kinesis.DescribeStreamSummaryCommand({ StreamName }));
 });
 
 const limits: readonly [string, number, () => Promise<unknown>][] = [
   [
     'DescribeLimits: "one transaction per second per account"',
     1,
-    () => client.send(new kinesis.DescribeLimitsCommand()),
+    () => scene.client.send(new kinesis.DescribeLimitsCommand()),
   ],
-  ['ListStreams: "five transactions per second per account"', 5, () => client.send(new kinesis.ListStreamsCommand({}))],
+  [
+    'ListStreams: "five transactions per second per account"',
+    5,
+    () => scene.client.send(new kinesis.ListStreamsCommand({})),
+  ],
   [
     'DescribeStreamSummary: "20 transactions per second per account"',
     20,
-    () => client.send(new kinesis.DescribeStreamSummaryCommand({ StreamARN })),
+    () => scene.client.send(new kinesis.DescribeStreamSummaryCommand({ StreamARN })),
   ],
   [
     'ListTagsForStream: "five transactions per second per account"',
     5,
-    () => client.send(new kinesis.ListTagsForStreamCommand({ StreamName })),
+    () => scene.client.send(new kinesis.ListTagsForStreamCommand({ StreamName })),
   ],
   [
     'AddTagsToStream: "five transactions per second per account"',
     5,
-    () => client.send(new kinesis.AddTagsToStreamCommand({ StreamName, Tags: { a: '1' } })),
+    () => scene.client.send(new kinesis.AddTagsToStreamCommand({ StreamName, Tags: { a: '1' } })),
   ],
   [
     'ListShards: "1000 transactions per second per data stream"',
     1000,
-    () => client.send(new kinesis.ListShardsCommand({ StreamName })),
+    () => scene.client.send(new kinesis.ListShardsCommand({ StreamName })),
   ],
   [
     'ListStreamConsumers: "5 transactions per second per stream"',
     5,
-    () => client.send(new kinesis.ListStreamConsumersCommand({ StreamARN })),
+    () => scene.client.send(new kinesis.ListStreamConsumersCommand({ StreamARN })),
   ],
   [
     'DescribeAccountSettings: "TPS over 5 will initiate the LimitExceededException"',
     5,
-    () => client.send(new kinesis.DescribeAccountSettingsCommand({})),
+    () => scene.client.send(new kinesis.DescribeAccountSettingsCommand({})),
   ],
 ];
 test.each(limits)('%s', async (_, perSecond, call) => {
@@ -117,11 +105,11 @@ test.each(limits)('%s', async (_, perSecond, call) => {
 
 test('GetShardIterator: "made too often, you receive a ProvisionedThroughputExceededException"; five per second per open shard', async () => {
   const [made, refused] = await countBeforeRefusal(() =>
-    client.send(new kinesis.GetShardIteratorCommand({ StreamName, ShardId, ShardIteratorType: 'LATEST' })),
+    scene.client.send(new kinesis.GetShardIteratorCommand({ StreamName, ShardId, ShardIteratorType: 'LATEST' })),
   );
   expect(made).toBe(5);
   expect(refused).toBeInstanceOf(kinesis.ProvisionedThroughputExceededException);
-  await client.send(
+  await scene.client.send(
     new kinesis.GetShardIteratorCommand({ StreamName: 'others', ShardId, ShardIteratorType: 'LATEST' }),
   );
 });
@@ -129,7 +117,7 @@ test('GetShardIterator: "made too often, you receive a ProvisionedThroughputExce
 test('SubscribeToShard: "one call to SubscribeToShard per second per registered consumer per shard"', async () => {
   const { Consumer } = await register('c');
   const subscribe = (): Promise<unknown> =>
-    client.send(
+    scene.client.send(
       new kinesis.SubscribeToShardCommand({
         ConsumerARN: Consumer?.ConsumerARN,
         ShardId,
@@ -153,7 +141,7 @@ test('CreateStream: not "more than five streams in the CREATING state at any poi
   await expect(sixth).rejects.toThrow(
     'This request would have exceed the limit on the number of streams that can simultaneously be in CREATING or DELETING for the account 000000000000. Limit: 5.',
   );
-  const deleted = client.send(new kinesis.DeleteStreamCommand({ StreamName }));
+  const deleted = scene.client.send(new kinesis.DeleteStreamCommand({ StreamName }));
   await expect(deleted).rejects.toThrow(kinesis.LimitExceededException);
   clock.advance(100_000);
   await create('s5');
@@ -166,7 +154,7 @@ test('SplitShard, MergeShards: "on too many streams in parallel … you receive 
   }
   clock.advance(100_000);
   const split = (name: string): Promise<unknown> =>
-    client.send(
+    scene.client.send(
       new kinesis.SplitShardCommand({
         StreamName: name,
         ShardToSplit: ShardId,
@@ -192,7 +180,7 @@ test('RegisterStreamConsumer: "Registering a 6th consumer while there are 5 in a
 
 test('StartStreamEncryption: "You can successfully apply a new KMS key … 25 times in a rolling 24-hour period"', async () => {
   const start = (number: number): Promise<unknown> =>
-    client.send(
+    scene.client.send(
       new kinesis.StartStreamEncryptionCommand({ StreamName, EncryptionType: 'KMS', KeyId: `alias/key${number}` }),
     );
   const [made, refused] = await countBeforeRefusal(start);

@@ -1,7 +1,7 @@
 // Accounts and regions: whose streams a request is about, told by its signature's scope or by the ARN in it.
 import * as kinesis from '@aws-sdk/client-kinesis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type LocalKinesis, startLocalKinesis } from '../src/index.ts';
+import { type LocalKinesis, startLocalKinesis } from '../../src/index.ts';
 
 let local: LocalKinesis;
 const clients: kinesis.KinesisClient[] = [];

@@ -1,55 +1,40 @@
 // Encryption, enhanced monitoring and resource policies, as the Kinesis API reference describes them. Nothing is encrypted,
 // measured or granted: what was set is kept and reported.
 import * as kinesis from '@aws-sdk/client-kinesis';
-import { createKinesisClient } from '@shardline/common';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type LocalKinesis, ManualClock, startLocalKinesis } from '../src/index.ts';
+import { describe, expect, test } from 'vitest';
+import { StreamARN, StreamName, specScene } from './spec-scene.ts';
 
-const StreamName = 'orders';
-const StreamARN = `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}`;
 const ShardId = 'shardId-000000000000';
 const KeyId = 'alias/aws/kinesis';
-const clock = new ManualClock();
-let local: LocalKinesis;
-let client: kinesis.KinesisClient;
-
-beforeAll(async () => {
-  local = await startLocalKinesis({
-    clock,
-    streams: [{ name: StreamName }],
-    updateStreamMs: 100,
-    registerConsumerMs: 10,
-  });
-  client = createKinesisClient({ ...local.clientConfig, maxAttempts: 1 });
-});
-afterAll(async () => {
-  client.destroy();
-  await local.close();
-});
-beforeEach(() => local.reset());
+const scene = specScene({ streams: [{ name: StreamName }], updateStreamMs: 100, registerConsumerMs: 10 });
+const { clock } = scene;
 
 async function describeBoth(): Promise<
   [kinesis.StreamDescription | undefined, kinesis.StreamDescriptionSummary | undefined]
 > {
-  const { StreamDescription } = await client.send(new kinesis.DescribeStreamCommand({ StreamName }));
-  const { StreamDescriptionSummary } = await client.send(new kinesis.DescribeStreamSummaryCommand({ StreamName }));
+  const { StreamDescription } = await scene.client.send(new kinesis.DescribeStreamCommand({ StreamName }));
+  const { StreamDescriptionSummary } = await scene.client.send(
+    new kinesis.DescribeStreamSummaryCommand({ StreamName }),
+  );
   return [StreamDescription, StreamDescriptionSummary];
 }
 
 function put(text: string): Promise<kinesis.PutRecordCommandOutput> {
-  return client.send(new kinesis.PutRecordCommand({ StreamName, PartitionKey: 'k', Data: Buffer.from(text) }));
+  return scene.client.send(new kinesis.PutRecordCommand({ StreamName, PartitionKey: 'k', Data: Buffer.from(text) }));
 }
 
 async function register(): Promise<string> {
-  const { Consumer } = await client.send(new kinesis.RegisterStreamConsumerCommand({ StreamARN, ConsumerName: 'c' }));
+  const { Consumer } = await scene.client.send(
+    new kinesis.RegisterStreamConsumerCommand({ StreamARN, ConsumerName: 'c' }),
+  );
   return Consumer?.ConsumerARN ?? '';
 }
 
 describe('server-side encryption', () => {
   const start = (key = KeyId): Promise<unknown> =>
-    client.send(new kinesis.StartStreamEncryptionCommand({ StreamName, EncryptionType: 'KMS', KeyId: key }));
+    scene.client.send(new kinesis.StartStreamEncryptionCommand({ StreamName, EncryptionType: 'KMS', KeyId: key }));
   const stop = (): Promise<unknown> =>
-    client.send(new kinesis.StopStreamEncryptionCommand({ StreamARN, EncryptionType: 'KMS', KeyId }));
+    scene.client.send(new kinesis.StopStreamEncryptionCommand({ StreamARN, EncryptionType: 'KMS', KeyId }));
 
   test('StartStreamEncryption: Kinesis returns immediately and sets the status to UPDATING; after the update is complete, back to ACTIVE', async () => {
     await start();
@@ -65,10 +50,10 @@ describe('server-side encryption', () => {
   test('StartStreamEncryption: you can continue to read and write data to your stream while its status is UPDATING', async () => {
     await start();
     expect((await put('a')).EncryptionType).toBeUndefined();
-    const { ShardIterator } = await client.send(
+    const { ShardIterator } = await scene.client.send(
       new kinesis.GetShardIteratorCommand({ StreamName, ShardId, ShardIteratorType: 'TRIM_HORIZON' }),
     );
-    const { Records } = await client.send(new kinesis.GetRecordsCommand({ ShardIterator }));
+    const { Records } = await scene.client.send(new kinesis.GetRecordsCommand({ ShardIterator }));
     expect(Records).toHaveLength(1);
   });
 
@@ -77,7 +62,7 @@ describe('server-side encryption', () => {
     clock.advance(100);
     expect((await put('a')).EncryptionType).toBe('KMS');
     const Records = [{ PartitionKey: 'k', Data: Buffer.from('b') }];
-    const both = await client.send(new kinesis.PutRecordsCommand({ StreamName, Records }));
+    const both = await scene.client.send(new kinesis.PutRecordsCommand({ StreamName, Records }));
     expect(both.EncryptionType).toBe('KMS');
     await stop();
     clock.advance(100);
@@ -98,12 +83,12 @@ describe('server-side encryption', () => {
     const expected = ['before', 'while it starts', 'encrypted KMS', 'after'];
     const shown = ({ Data, EncryptionType }: kinesis._Record): string =>
       `${Buffer.from(Data ?? []).toString()} ${EncryptionType ?? ''}`.trim();
-    const { ShardIterator } = await client.send(
+    const { ShardIterator } = await scene.client.send(
       new kinesis.GetShardIteratorCommand({ StreamName, ShardId, ShardIteratorType: 'TRIM_HORIZON' }),
     );
-    const { Records = [] } = await client.send(new kinesis.GetRecordsCommand({ ShardIterator }));
+    const { Records = [] } = await scene.client.send(new kinesis.GetRecordsCommand({ ShardIterator }));
     expect(Records.map(shown)).toEqual(expected);
-    const { EventStream } = await client.send(
+    const { EventStream } = await scene.client.send(
       new kinesis.SubscribeToShardCommand({ ConsumerARN, ShardId, StartingPosition: { Type: 'TRIM_HORIZON' } }),
     );
     for await (const { SubscribeToShardEvent } of EventStream ?? []) {
@@ -139,11 +124,13 @@ describe('server-side encryption', () => {
   });
 
   test('StartStreamEncryption: the only valid EncryptionType is KMS, and KeyId is a GUID, an ARN of a key or alias, or an alias', async () => {
-    const none = client.send(new kinesis.StartStreamEncryptionCommand({ StreamName, EncryptionType: 'NONE', KeyId }));
+    const none = scene.client.send(
+      new kinesis.StartStreamEncryptionCommand({ StreamName, EncryptionType: 'NONE', KeyId }),
+    );
     await expect(none).rejects.toThrow(kinesis.InvalidArgumentException);
     await expect(start('a-key')).rejects.toThrow(kinesis.InvalidArgumentException);
     await expect(start('')).rejects.toThrow(kinesis.ValidationException);
-    const other = client.send(
+    const other = scene.client.send(
       new kinesis.StopStreamEncryptionCommand({ StreamName, EncryptionType: 'AES' as never, KeyId }),
     );
     await expect(other).rejects.toThrow("Value 'AES' at 'encryptionType' failed to satisfy constraint");
@@ -152,7 +139,7 @@ describe('server-side encryption', () => {
   test('StartStreamEncryption: for successful operation, the resource must be in the ACTIVE state', async () => {
     await start();
     await expect(stop()).rejects.toThrow(kinesis.ResourceInUseException);
-    const gone = client.send(
+    const gone = scene.client.send(
       new kinesis.StopStreamEncryptionCommand({ StreamName: 'x', EncryptionType: 'KMS', KeyId }),
     );
     await expect(gone).rejects.toThrow(kinesis.ResourceNotFoundException);
@@ -163,11 +150,11 @@ describe('enhanced monitoring', () => {
   const enable = (
     ...ShardLevelMetrics: kinesis.MetricsName[]
   ): Promise<kinesis.EnableEnhancedMonitoringCommandOutput> =>
-    client.send(new kinesis.EnableEnhancedMonitoringCommand({ StreamName, ShardLevelMetrics }));
+    scene.client.send(new kinesis.EnableEnhancedMonitoringCommand({ StreamName, ShardLevelMetrics }));
   const disable = (
     ...ShardLevelMetrics: kinesis.MetricsName[]
   ): Promise<kinesis.DisableEnhancedMonitoringCommandOutput> =>
-    client.send(new kinesis.DisableEnhancedMonitoringCommand({ StreamARN, ShardLevelMetrics }));
+    scene.client.send(new kinesis.DisableEnhancedMonitoringCommand({ StreamARN, ShardLevelMetrics }));
   const all = Object.values(kinesis.MetricsName).filter((name) => name !== 'ALL');
 
   test('EnhancedMonitoringOutput: the metrics before the operation and after it, the name and the ARN of the stream', async () => {
@@ -220,11 +207,11 @@ describe('resource policies', () => {
     ],
   });
   const putPolicy = (ResourceARN: string, policy = Policy): Promise<unknown> =>
-    client.send(new kinesis.PutResourcePolicyCommand({ ResourceARN, Policy: policy }));
+    scene.client.send(new kinesis.PutResourcePolicyCommand({ ResourceARN, Policy: policy }));
   const getPolicy = (ResourceARN: string): Promise<kinesis.GetResourcePolicyCommandOutput> =>
-    client.send(new kinesis.GetResourcePolicyCommand({ ResourceARN }));
+    scene.client.send(new kinesis.GetResourcePolicyCommand({ ResourceARN }));
   const deletePolicy = (ResourceARN: string): Promise<unknown> =>
-    client.send(new kinesis.DeleteResourcePolicyCommand({ ResourceARN }));
+    scene.client.send(new kinesis.DeleteResourcePolicyCommand({ ResourceARN }));
 
   test('PutResourcePolicy: it attaches a resource-based policy to a data stream or registered consumer, to each its own', async () => {
     const consumerArn = await register();
