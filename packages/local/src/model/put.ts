@@ -59,12 +59,13 @@ export function putRecords(account: Account, request: PutRecordsRequest, now: nu
   const sizes = checkedSizes(records, stream.capacity);
   endDryRun(isDryRun);
   growOnDemand(account, stream, now);
+  const isAuto = stream.capacity.recordDistributionStrategy === 'AUTO';
   const horizonMs = now - stream.retentionMs;
   /** With the counter of the first new record. */
   const touched = new Map<Shard, number>();
   const outcomes = records.map((record, index): PutOutcome => {
     const sizeBytes = sizes[index] ?? 0;
-    const shard = shardFor(stream, record, (each) => !limits || each.writeLimit.admits(sizeBytes, now));
+    const shard = isAuto ? shardInTurn(stream, sizeBytes, limits, now) : shardByKey(stream, record);
     const refusal = refuseRecord?.(shard.id);
     if (refusal !== undefined) return refused(refusal, shard, account.within(streamName));
     if (limits && !shard.writeLimit.admit(sizeBytes, now)) {
@@ -83,10 +84,14 @@ export function putRecords(account: Account, request: PutRecordsRequest, now: nu
   return outcomes;
 }
 
-/** In AUTO: "distributes records evenly across shards", and not to one that can take no more while another one can. */
-function shardFor(stream: Stream, record: RecordToPut, canTake: (shard: Shard) => boolean): Shard {
-  if (stream.capacity.recordDistributionStrategy === 'AUTO') return stream.shardInTurn(canTake);
-  return stream.shardFor(record.explicitHashKey ?? hashKeyOf(record.partitionKey ?? ''));
+/** AUTO "distributes records evenly across shards", and here not to one that can take no more while another one can. */
+function shardInTurn(stream: Stream, sizeBytes: number, limits: boolean, now: number): Shard {
+  return stream.shardInTurn(({ writeLimit }) => !limits || writeLimit.admits(sizeBytes, now));
+}
+
+/** The request was checked: a record without a key has passed on AUTO streams alone. */
+function shardByKey(stream: Stream, { partitionKey = '', explicitHashKey }: RecordToPut): Shard {
+  return stream.shardFor(explicitHashKey ?? hashKeyOf(partitionKey));
 }
 
 /** Before a put stores anything, so that what fails here has stored nothing. */
