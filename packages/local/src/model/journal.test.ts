@@ -131,6 +131,29 @@ test('after a restart the sequence numbers go on, and a pending change is made w
   expect(put(twice, 'c', startMs + 5_000)).toBeGreaterThan(shards[0]?.end?.endingSequenceNumber ?? first);
 });
 
+test('what a stream takes, and how often that was changed, outlives a restart; so does a rescaling that is under way', () => {
+  const { model, restart } = pair({ reshardMs: 5_000 });
+  model.createStream({ name: streamName, shardCount: 2, maxRecordBytes: 2 * 1024 * 1024 }, startMs);
+  model.updateShardCount({ streamName, targetShardCount: 3 }, startMs);
+  const again = restart();
+  expect(again.stream(streamName, startMs + 4_999).openShards).toHaveLength(2);
+  expect(again.stream(streamName, startMs + 5_000).openShards).toHaveLength(3);
+  let now = startMs + 5_000;
+  for (const mode of ['ON_DEMAND', 'PROVISIONED'] as const) {
+    again.updateStreamMode({ streamName, mode }, now);
+    now += 5_000;
+  }
+  const twice = restart();
+  expect(() => twice.updateStreamMode({ streamName, mode: 'ON_DEMAND' }, now)).toThrow(/ 2 times in 24 hours/);
+  expect(twice.stream(streamName, now).capacity).toEqual({
+    mode: 'PROVISIONED',
+    recordDistributionStrategy: 'USER_PARTITION_KEY',
+    maxRecordBytes: 2 * 1024 * 1024,
+    shardCountUpdatesMs: [startMs],
+    modeUpdatesMs: [startMs + 5_000, startMs + 10_000],
+  });
+});
+
 test('an iterator outlives a restart until its 5 minutes are over', () => {
   const { model, restart } = pair();
   model.createStream({ name: streamName }, startMs);
