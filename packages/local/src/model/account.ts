@@ -121,6 +121,17 @@ export class Account {
     return stream;
   }
 
+  /** A stream whose shards and consumers are there to see, and to add to. @throws ResourceNotFoundException, ResourceInUseException */
+  settled(streamName: string, now: number): Stream {
+    const stream = this.stream(streamName, now);
+    if (stream.status === 'ACTIVE' || stream.status === 'UPDATING') return stream;
+    // In AWS's words (aws-sdk-java-v2#5949).
+    throw new KinesisError(
+      'ResourceInUseException',
+      `${this.where(streamName)} not ACTIVE or UPDATING, instead in state ${stream.status}`,
+    );
+  }
+
   /** A stream to change. @throws ResourceNotFoundException, ResourceInUseException */
   active(streamName: string, now: number): Stream {
     const stream = this.stream(streamName, now);

@@ -345,7 +345,7 @@ export class KinesisModel {
     { streamName, consumerName, settings = {} }: ConsumerAddress & { readonly settings?: Partial<ConsumerSettings> },
     now: number,
   ): StreamConsumer {
-    const stream = this.#account.readable(streamName, now);
+    const stream = this.#account.settled(streamName, now);
     if (stream.consumers.has(consumerName)) {
       throw new KinesisError(
         'ResourceInUseException',

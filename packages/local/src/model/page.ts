@@ -16,9 +16,9 @@ export interface ListStart {
   readonly streamCreatedMs?: number | undefined;
 }
 
-/** @throws KinesisError ResourceNotFoundException */
+/** @throws KinesisError ResourceNotFoundException, ResourceInUseException while it is CREATING or DELETING */
 export function listedStream(account: Account, { streamName, streamCreatedMs }: ListStart, now: number): Stream {
-  const stream = account.stream(streamName, now);
+  const stream = account.settled(streamName, now);
   if (streamCreatedMs !== undefined && secondOf(streamCreatedMs) !== secondOf(stream.createdMs)) {
     throw account.notFound(streamName);
   }

@@ -61,6 +61,26 @@ test('CreateStream: "You should perform read and write operations only on an ACT
   expect((await put('new')).ShardId).toBe(first);
 });
 
+test('ListShards, RegisterStreamConsumer, ListStreamConsumers: ResourceInUseException, "The resource is not available for this operation", while a stream is CREATING or DELETING', async () => {
+  const { client } = scene;
+  const arn = arnOf('new');
+  const calls = [
+    () => client.send(new kinesis.ListShardsCommand({ StreamARN: arn })),
+    () => client.send(new kinesis.RegisterStreamConsumerCommand({ StreamARN: arn, ConsumerName: 'reader' })),
+    () => client.send(new kinesis.ListStreamConsumersCommand({ StreamARN: arn })),
+  ];
+  const expectRefusals = async (state: string): Promise<void> => {
+    const message = `Stream new under account 000000000000 not ACTIVE or UPDATING, instead in state ${state}`;
+    for (const call of calls) await expectRefusal(call(), kinesis.ResourceInUseException, message);
+  };
+  await create('new');
+  await expectRefusals('CREATING');
+  scene.clock.advance(100);
+  for (const call of calls) await call();
+  await drop({ StreamName: 'new', EnforceConsumerDeletion: true });
+  await expectRefusals('DELETING');
+});
+
 test('CreateStream: "For the data streams with a provisioned mode, you must specify the number of shards for the data stream"; "With the on-demand mode, Kinesis Data Streams automatically manages the shards"', async () => {
   const { client } = scene;
   const input = { StreamName: 'new' };
