@@ -201,6 +201,9 @@ export class Consumer implements AsyncDisposable {
     const table = new DynamoDBLeaseTable({
       client: dynamoDB,
       tableName: options.tableName,
+      coordinatorStateTableName: options.coordinatorStateTableName,
+      workerMetricsTableName: options.workerMetricsTableName,
+      layout: options.leaseTableLayout,
       workerId: options.workerId,
       logger,
       clock,

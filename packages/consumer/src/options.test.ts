@@ -11,6 +11,9 @@ describe('resolveOptions', () => {
     expect(resolve()).toMatchObject({
       application: 'billing',
       tableName: 'billing',
+      leaseTableLayout: 'auto',
+      coordinatorStateTableName: 'billing-CoordinatorState',
+      workerMetricsTableName: 'billing-WorkerMetricStats',
       from: { stream: { streamName: 'orders' }, initialPosition: 'TRIM_HORIZON', timestamp: undefined },
       checkpointing: 'auto',
       failoverTimeMs: 10_000,
@@ -98,6 +101,13 @@ describe('resolveOptions', () => {
     ['no application', { application: undefined }, 'application', 'got undefined'],
     ['an empty application', { application: '' }, 'application', 'got ""'],
     ['an application that is no table name', { application: 'a b' }, 'application', 'DynamoDB table name'],
+    [
+      'a layout that is none',
+      { leaseTableLayout: 'two' },
+      'leaseTableLayout',
+      "'auto', 'single' or 'three', got \"two\"",
+    ],
+    ['a bad name of a table beside it', { workerMetricsTableName: 'x' }, 'workerMetricsTableName', 'got "x"'],
     ['a bad table name', { tableName: 'x' }, 'tableName', 'got "x"'],
     ['a bad stream', { stream: 'a/b' }, 'stream', 'got "a/b"'],
     ['no stream', { stream: undefined }, 'stream', 'got undefined'],

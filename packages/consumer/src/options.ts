@@ -21,6 +21,7 @@ import {
   UsageError,
 } from '@shardline/common';
 import type { WorkerOptions } from './coordination/worker.ts';
+import type { LeaseTableLayout } from './lease-table/layout.ts';
 import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
 
 /** Where an application begins on shards that it has never read. */
@@ -55,6 +56,16 @@ export interface ConsumerOptions {
   readonly formerStreamsWaitMs?: number;
   /** The lease table. Default: the application's name, as in the KCL. */
   readonly tableName?: string;
+  /**
+   * Where the rows stand that are not leases. `auto` (the default): where the tables say that the fleet has them. `three`: in the
+   * tables of the KCL 3.0 to 3.4 beside the lease table, which are made if need be. `single`: in the lease table, as in the KCL
+   * 3.5; in a fleet that comes from three tables this is the KCL's `migrateAllEntitiesToLeaseTable`.
+   */
+  readonly leaseTableLayout?: LeaseTableLayout;
+  /** Of the KCL 3.0 to 3.4. Default: the application's name and `-CoordinatorState`, as in the KCL. */
+  readonly coordinatorStateTableName?: string;
+  /** Of the KCL 3.0 to 3.4. Default: the application's name and `-WorkerMetricStats`, as in the KCL. */
+  readonly workerMetricsTableName?: string;
   /** Must differ between live workers. Default: the host's name and a fresh UUID. */
   readonly workerId?: string;
   /** Default TRIM_HORIZON, which leaves nothing out; the KCL's is LATEST. Only for shards without a checkpoint. */
@@ -203,6 +214,9 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly application: string;
   readonly from: StreamsOptions['from'];
   readonly tableName: string;
+  readonly leaseTableLayout: LeaseTableLayout;
+  readonly coordinatorStateTableName: string;
+  readonly workerMetricsTableName: string;
   readonly workerId: string;
   readonly checkpointing: 'auto' | 'manual';
   readonly leaseAssignmentStrategy: 'count' | 'utilization';
@@ -221,6 +235,9 @@ const otherNames = [
   'stream',
   'streams',
   'tableName',
+  'leaseTableLayout',
+  'coordinatorStateTableName',
+  'workerMetricsTableName',
   'workerId',
   'initialPosition',
   'checkpointing',
@@ -255,7 +272,6 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : text('workerId', options.workerId);
   const from = readStreams(options);
-  const tableField = options.tableName === undefined ? 'application' : 'tableName';
   const { checkpointing = 'auto' } = options;
   if (checkpointing !== 'auto' && checkpointing !== 'manual') {
     throw new UsageError('checkpointing', "'auto' or 'manual'", describe(checkpointing));
@@ -264,11 +280,28 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   if (leaseAssignmentStrategy !== 'count' && leaseAssignmentStrategy !== 'utilization') {
     throw new UsageError('leaseAssignmentStrategy', "'count' or 'utilization'", describe(leaseAssignmentStrategy));
   }
+  const { leaseTableLayout = 'auto' } = options;
+  if (!['auto', 'single', 'three'].includes(leaseTableLayout)) {
+    throw new UsageError('leaseTableLayout', "'auto', 'single' or 'three'", describe(leaseTableLayout));
+  }
   return {
     ...readNumbers(options),
     application,
     from,
-    tableName: readTableName(tableField, options.tableName === undefined ? application : options.tableName),
+    tableName: readTableName('tableName', options.tableName, application),
+    leaseTableLayout,
+    coordinatorStateTableName: readTableName(
+      'coordinatorStateTableName',
+      options.coordinatorStateTableName,
+      application,
+      '-CoordinatorState',
+    ),
+    workerMetricsTableName: readTableName(
+      'workerMetricsTableName',
+      options.workerMetricsTableName,
+      application,
+      '-WorkerMetricStats',
+    ),
     workerId,
     checkpointing,
     leaseAssignmentStrategy,
@@ -373,10 +406,13 @@ function readPosition(position: InitialPosition = 'TRIM_HORIZON'): StartOfStream
   throw new UsageError('initialPosition', "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
 }
 
-/** API_CreateTable, TableName. */
-function readTableName(field: string, name: string): string {
+/** API_CreateTable, TableName: as given, or the application's name and a suffix. */
+function readTableName(field: string, given: string | undefined, application: string, suffix = ''): string {
+  const name = given === undefined ? application + suffix : given;
   if (typeof name === 'string' && /^[a-zA-Z0-9_.-]{3,255}$/.test(name)) return name;
-  throw new UsageError(field, 'a DynamoDB table name (3 to 255 of a-z A-Z 0-9 _ . -)', describe(name));
+  const culprit = given === undefined ? 'application' : field;
+  const expected = `a DynamoDB table name (3 to 255 of a-z A-Z 0-9 _ . -)`;
+  throw new UsageError(culprit, expected, describe(name));
 }
 
 function flag(name: string, value: unknown, byDefault: boolean): boolean {

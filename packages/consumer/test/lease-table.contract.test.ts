@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ResultOf, TableEffect } from '../src/coordination/effects.ts';
 import { type LeaderRow, type Lease, NOTHING_MEASURED } from '../src/coordination/lease.ts';
 import { DynamoDBLeaseTable } from '../src/lease-table/dynamodb.ts';
+import type { LeaseTableLayout } from '../src/lease-table/layout.ts';
 import type { LeaseTable } from '../src/lease-table/lease-table.ts';
 import { MemoryLeaseTable } from '../src/lease-table/memory.ts';
 import { startTestDynamoDB, type TestDynamoDB } from './local-dynamodb.ts';
@@ -25,11 +26,13 @@ afterAll(async () => {
   await dynamodb.close();
 });
 
-async function openDynamoDB(): Promise<LeaseTable> {
+/** Both layouts of the KCL: all rows in the lease table, or coordinator states and worker metrics in tables of their own. */
+async function openDynamoDB(layout: LeaseTableLayout): Promise<LeaseTable> {
   tableCount += 1;
   const table = new DynamoDBLeaseTable({
     client: dynamodb.client,
     tableName: `contract-${tableCount}`,
+    layout,
     workerId: 'w1',
     logger: silentLogger,
     clock,
@@ -67,7 +70,8 @@ const leader = (owner: string, version: string): LeaderRow => ({ owner, version,
 
 describe.each([
   ['memory', openMemory],
-  ['DynamoDB', openDynamoDB],
+  ['DynamoDB, one table', () => openDynamoDB('single')],
+  ['DynamoDB, three tables', () => openDynamoDB('three')],
 ])('the lease table in %s', (_, open) => {
   let table: LeaseTable;
   beforeEach(async () => {
@@ -542,6 +546,8 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
   }
 }
 
+const layouts = fc.constantFrom<LeaseTableLayout>('single', 'three');
+
 /** Rows have no order, neither in a Map nor in a scan. */
 function comparable(result: ResultOf<TableEffect>): unknown {
   if (result === undefined || !('leases' in result)) return result;
@@ -557,9 +563,9 @@ describe('both lease tables', () => {
   it('answer any sequence of effects equally', async () => {
     const applied = { true: 0, false: 0 };
     await fc.assert(
-      fc.asyncProperty(fc.array(outline, { minLength: 20, maxLength: 60 }), async (outlines) => {
+      fc.asyncProperty(layouts, fc.array(outline, { minLength: 20, maxLength: 60 }), async (layout, outlines) => {
         const memory = new MemoryLeaseTable({ wallNow: clock.wallNow });
-        const remote = await openDynamoDB();
+        const remote = await openDynamoDB(layout);
         // Two rows to begin with, or most effects would find nothing.
         for (const leaseKey of ['a', 'b']) {
           const effect = { kind: 'createLease', lease: lease({ leaseKey }), leaseKey, tenure: undefined } as const;

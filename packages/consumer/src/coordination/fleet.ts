@@ -32,6 +32,7 @@ interface WorkerSight {
   readonly lastUpdateSeconds: number;
   readonly since: number;
   readonly utilization: Utilization;
+  readonly movesRows: boolean;
 }
 
 export class Fleet {
@@ -62,16 +63,20 @@ export class Fleet {
 
   /** Workers that may receive leases, this one among them, but none that fails to measure what it said it would. */
   activeWorkers(): AssignableWorker[] {
-    const { workerId: me, workerStaleMs, workerMetricsEMAAlpha } = this.#options;
+    const { workerId: me, workerMetricsEMAAlpha } = this.#options;
     const active: AssignableWorker[] = [];
-    for (const [workerId, { since, utilization }] of this.#workers) {
-      const isLive = this.#readAt - since < workerStaleMs && !this.#suspects.has(workerId);
-      if ((isLive || workerId === me) && isSound(utilization)) {
+    for (const [workerId, { utilization }] of this.#workers) {
+      if ((this.#isActive(workerId) || workerId === me) && isSound(utilization)) {
         active.push({ workerId, metrics: metricsOf(utilization, workerMetricsEMAAlpha) });
       }
     }
     if (!this.#workers.has(me)) active.push({ workerId: me, metrics: metricsOf(NOTHING_MEASURED, 1) });
     return active;
+  }
+
+  /** Whether there is a worker that would move the fleet's rows into one table if it led. */
+  canBeMoved(): boolean {
+    return [...this.#workers].some(([workerId, { movesRows }]) => movesRows && this.#isActive(workerId));
   }
 
   /** The unfinished leases of the last reading, judged. */
@@ -104,6 +109,11 @@ export class Fleet {
     return actualOwner(lease) !== undefined && !this.#isExpired(lease);
   }
 
+  #isActive(workerId: string): boolean {
+    const since = this.#workers.get(workerId)?.since ?? Number.NEGATIVE_INFINITY;
+    return this.#readAt - since < this.#options.workerStaleMs && !this.#suspects.has(workerId);
+  }
+
   #seeLease(lease: Lease, now: number): LeaseSight {
     const owner = actualOwner(lease);
     const last = this.#leases.get(lease.leaseKey);
@@ -122,12 +132,13 @@ export class Fleet {
   }
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
-    const { lastUpdateSeconds, utilization } = worker;
+    const { lastUpdateSeconds, utilization, movesRows = false } = worker;
+    const said = { lastUpdateSeconds, utilization, movesRows };
     const last = this.#workers.get(worker.workerId);
-    if (last === undefined) return { lastUpdateSeconds, since: now - Math.max(0, worker.ageMs), utilization };
-    if (last.lastUpdateSeconds === lastUpdateSeconds) return { ...last, utilization };
+    if (last === undefined) return { ...said, since: now - Math.max(0, worker.ageMs) };
+    if (last.lastUpdateSeconds === lastUpdateSeconds) return { ...said, since: last.since };
     this.#suspects.delete(worker.workerId);
-    return { lastUpdateSeconds, since: now, utilization };
+    return { ...said, since: now };
   }
 
   #isExpired(lease: Lease): boolean {

@@ -2,6 +2,7 @@
 // leases, missing leases, assignment, clean-up. Pure.
 // Invariant: nothing is written for the fleet later than the row's lease duration, less a margin, after the START of the last
 // good heartbeat; others judge expiry by seeing the same version for that long, and they saw it later than that.
+// A fleet whose rows Java workers are moving from three tables to one is theirs to lead: ours does one run and stands back.
 import { type AssignmentRules, planAssignment } from './assignment.ts';
 import {
   answers,
@@ -34,6 +35,8 @@ export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'bala
 
 /** Part of the lease duration that a leader leaves unused. */
 const MARGIN = 0.1;
+/** For so long the row is left to a worker that moves tables; a Java worker looks for it every 30 to 50 s by its defaults. */
+const STAND_BACK_MS = 120_000;
 /** Heartbeats in one lease duration (KCL: 30 s of 120 s). */
 const HEARTBEATS = 4;
 
@@ -52,6 +55,8 @@ export class Leader {
   #attempts = new Map<string, number>();
   #versionCount = 0;
   #resigning = false;
+  /** The row is being given up, for a while. */
+  #standingBack = false;
   #fleet: Fleet;
   #run: 'reading' | 'listing' | 'writing' | undefined;
   #runStartedAt = 0;
@@ -83,6 +88,7 @@ export class Leader {
     return (
       this.#row !== undefined &&
       !this.#resigning &&
+      !this.#standingBack &&
       now < this.#confirmedAt + this.#options.leaderLeaseDurationMs * (1 - MARGIN)
     );
   }
@@ -126,7 +132,7 @@ export class Leader {
     else if (answers(event, 'writeLeader')) {
       if (event.result.applied) this.#rowWritten(event.effect, now);
       else this.#rowRefused(event.result.leader, now);
-    } else if (answers(event, 'deleteLeader')) this.#rowDeleted();
+    } else if (answers(event, 'deleteLeader')) this.#rowDeleted(now);
     else if (answers(event, 'readTable')) {
       this.#table = this.#streams.ours(event.result.leases);
       this.#fleet.observe(this.#table, event.result.workers, this.#runStartedAt, now);
@@ -159,7 +165,7 @@ export class Leader {
         return;
       case 'deleteLeader':
         // Its lease runs out by itself.
-        this.#rowDeleted();
+        this.#rowDeleted(now);
         return;
       case 'readTable':
         this.#run = undefined;
@@ -177,8 +183,9 @@ export class Leader {
   // --- the lock ---
 
   #advanceLock(now: number): void {
-    if (this.#resigning) {
+    if (this.#resigning || this.#standingBack) {
       if (this.#row !== undefined) this.#ask({ kind: 'deleteLeader', leader: this.#row }, now);
+      else if (this.#standingBack) this.#stoodBack(now);
     } else if (this.#row !== undefined) this.#writeRow(this.#row.version, now);
     else this.#ask({ kind: 'readLeader' }, now);
   }
@@ -254,6 +261,7 @@ export class Leader {
       now + this.#options.leaderLeaseDurationMs,
       startedAt + this.#options.leaderLeaseDurationMs / HEARTBEATS,
     );
+    if (this.#standingBack) this.#nextAt = now;
     if (!gained) return;
     this.#fleet = new Fleet(this.#options);
     this.#runCount = 0;
@@ -268,9 +276,16 @@ export class Leader {
     this.#out.push({ kind: 'tell', notice: { kind: 'leadershipLost' } });
   }
 
-  #rowDeleted(): void {
+  #rowDeleted(now: number): void {
     this.#asking = false;
-    this.#row = undefined;
+    if (!this.#standingBack) this.#row = undefined;
+    else this.#stoodBack(now);
+  }
+
+  #stoodBack(now: number): void {
+    this.#lose();
+    this.#standingBack = false;
+    this.#nextAt = this.#resigning ? now : now + STAND_BACK_MS;
   }
 
   // --- the duties, one run at a time: read the table, list the shards when due, write what is planned ---
@@ -384,6 +399,10 @@ export class Leader {
     const nextAt = Math.max(now, this.#runStartedAt + this.#options.leaseAssignmentIntervalMs);
     this.#runAt = this.#createdCount > 0 ? now : this.#listingFailed ? now + this.#options.retryMs : nextAt;
     this.#listingFailed = false;
+    if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now)) {
+      this.#standingBack = true;
+      if (!this.#asking) this.#nextAt = now;
+    }
     this.#createdCount = 0;
   }
 }

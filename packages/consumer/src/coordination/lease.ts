@@ -80,6 +80,8 @@ export interface WorkerRow {
   readonly utilization: Utilization;
   /** Undefined: a Java worker's row. */
   readonly process: WorkerProcess | undefined;
+  /** The fleet's rows stand in three tables, and this worker, if it led, would move them into one; we would not. */
+  readonly movesRows?: true;
 }
 
 /** Who may checkpoint the lease now. */

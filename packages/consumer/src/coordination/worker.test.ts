@@ -2,7 +2,7 @@ import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, SHARD_END, TRIM_HORIZON } 
 import { describe, expect, test } from 'vitest';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import type { Done, Effect, Notice, Tell } from './effects.ts';
-import { NOTHING_MEASURED, newLease } from './lease.ts';
+import { NOTHING_MEASURED, newLease, type WorkerRow } from './lease.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 const options: WorkerOptions = {
@@ -52,6 +52,8 @@ class Script {
   readonly table: MemoryLeaseTable = new MemoryLeaseTable({ wallNow: () => this.now });
   readonly worker: Worker = new Worker(options);
   readonly notices: Notice[] = [];
+  /** Set: the row of this worker says that it moves the fleet's rows from three tables to one. */
+  mover: string | undefined;
   /** Set: every effect on the table fails. */
   tableIsAway = false;
   #open: Effect[] = [];
@@ -115,6 +117,14 @@ class Script {
     });
   }
 
+  #withMover<R>(result: R): R {
+    if (typeof result !== 'object' || result === null || !('workers' in result)) return result;
+    const workers = (result.workers as WorkerRow[]).map((row) =>
+      row.workerId === this.mover ? { ...row, movesRows: true } : row,
+    );
+    return { ...result, workers };
+  }
+
   #take(effects: (Effect | Tell)[]): void {
     for (const effect of effects) {
       switch (effect.kind) {
@@ -137,13 +147,67 @@ class Script {
             this.#take(this.worker.step({ kind: 'failed', effect, error: new Error('away') }, this.now, 0));
             break;
           }
-          const done = { kind: 'done', effect, result: this.table.apply(effect) } as Done;
+          const done = { kind: 'done', effect, result: this.#withMover(this.table.apply(effect)) } as Done;
           this.#take(this.worker.step(done, this.now, 0));
         }
       }
     }
   }
 }
+
+describe('a leader beside a worker that moves the rows of three tables into one', () => {
+  /** 100 s, in which `java` goes on reporting if it lives. */
+  function lead(script: Script, javaLives: boolean): void {
+    for (let reports = 0; reports < 100; reports += 1) {
+      if (javaLives) script.report('java', 'j');
+      script.pass(1000);
+    }
+  }
+
+  test('does one run, leaves the row to it, and stands back for two minutes', () => {
+    const script = new Script();
+    script.mover = 'java';
+    script.report('java', 'j');
+    script.start();
+    script.pass(100);
+    expect([...script.table.leases.values()].map(({ leaseKey, leaseOwner }) => [leaseKey, leaseOwner])).toEqual([
+      ['a', expect.any(String)],
+    ]);
+    expect(script.table.leader).toBeUndefined();
+    expect(script.notices).toContainEqual({ kind: 'leadershipLost' });
+    lead(script, true);
+    expect(script.table.leader).toBeUndefined();
+    // Nobody took it in two minutes: the fleet gets another run.
+    const before = script.notices.length;
+    lead(script, true);
+    expect(script.notices.slice(before).filter(({ kind }) => kind.startsWith('leadership'))).toEqual([
+      { kind: 'leadershipGained' },
+      { kind: 'leadershipLost' },
+    ]);
+  });
+
+  test('leads on when that worker is silent', () => {
+    const script = new Script();
+    script.mover = 'java';
+    script.report('java', 'j');
+    script.start();
+    lead(script, false);
+    lead(script, false);
+    expect(script.table.leader?.owner).toBe('me');
+  });
+
+  test('gives the row up for good when it stops while it stands back', () => {
+    const script = new Script();
+    script.mover = 'java';
+    script.report('java', 'j');
+    script.start();
+    script.pass(100);
+    script.stop();
+    script.pass(3000);
+    expect(script.worker.stopped).toBe(true);
+    expect(script.table.leader).toBeUndefined();
+  });
+});
 
 describe('Worker', () => {
   test('a lone worker leads, makes the first leases, gives them to itself and opens the shard without waiting', () => {

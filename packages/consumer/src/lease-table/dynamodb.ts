@@ -5,7 +5,8 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type Clock, type Logger, OperatingError, systemClock } from '@shardline/common';
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import { joinFleet } from './client-version.ts';
-import { checkpointAttributes, LEADER_KEY, leaseItem } from './item.ts';
+import { checkpointAttributes, leaseItem } from './item.ts';
+import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 import { addOwnerIndex, openTable } from './opening.ts';
 import { assign, Rows } from './rows.ts';
@@ -14,6 +15,11 @@ import { Table, type Values } from './table.ts';
 export interface DynamoDBLeaseTableOptions {
   readonly client: DynamoDBClient;
   readonly tableName: string;
+  /** The tables of the KCL 3.0 to 3.4. Default: the lease table's name with -CoordinatorState, -WorkerMetricStats. */
+  readonly coordinatorStateTableName?: string;
+  readonly workerMetricsTableName?: string;
+  /** Default `auto`. */
+  readonly layout?: LeaseTableLayout;
   /** Who made the migration row, should this worker be the first. */
   readonly workerId: string;
   readonly logger: Logger;
@@ -30,16 +36,27 @@ const DEFAULT_TABLE_TIMEOUT_MS = 600_000;
 export class DynamoDBLeaseTable implements LeaseTable {
   readonly #options: DynamoDBLeaseTableOptions;
   readonly #clock: Clock;
-  readonly #leases: Table;
+  readonly #tables: LayoutTables;
+  readonly #layout: Layout;
   readonly #rows: Rows;
   readonly #closing = new AbortController();
 
   constructor(options: DynamoDBLeaseTableOptions) {
-    const { client, tableName, logger, requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
+    const { client, tableName, logger, clock = systemClock } = options;
+    const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
+    const { coordinatorStateTableName = `${tableName}-CoordinatorState` } = options;
+    const { workerMetricsTableName = `${tableName}-WorkerMetricStats` } = options;
+    const table = (name: string, keyName: string): Table =>
+      new Table({ client, name, keyName, clock, requestTimeoutMs });
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    this.#leases = new Table({ client, name: tableName, keyName: 'leaseKey', clock: this.#clock, requestTimeoutMs });
-    this.#rows = new Rows(this.#leases, { logger, clock: this.#clock });
+    this.#clock = clock;
+    this.#tables = {
+      leases: table(tableName, 'leaseKey'),
+      states: table(coordinatorStateTableName, 'key'),
+      metrics: table(workerMetricsTableName, 'wid'),
+    };
+    this.#layout = new Layout(this.#tables, logger);
+    this.#rows = new Rows(this.#tables.leases, this.#layout, { logger, clock });
   }
 
   async run<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
@@ -50,7 +67,7 @@ export class DynamoDBLeaseTable implements LeaseTable {
 
   async close(): Promise<void> {
     this.#closing.abort(new OperatingError('CLOSED', 'the lease table was closed', { retryable: false }));
-    this.#leases.close();
+    for (const table of Object.values(this.#tables)) table.close();
     await Promise.resolve();
   }
 
@@ -59,12 +76,14 @@ export class DynamoDBLeaseTable implements LeaseTable {
    * KCL 2.x; ACCESS_DENIED naming the action; LEASE_TABLE_UNAVAILABLE when the table doesn't become usable in time.
    */
   async open(): Promise<void> {
-    const { logger, workerId, tableTimeoutMs = DEFAULT_TABLE_TIMEOUT_MS } = this.#options;
+    const { logger, workerId, layout = 'auto', tableTimeoutMs = DEFAULT_TABLE_TIMEOUT_MS } = this.#options;
+    const { leases } = this.#tables;
     const opening = { logger, clock: this.#clock, tableTimeoutMs, closing: this.#closing.signal };
-    const found = await openTable(this.#leases, 'lease table', opening);
+    const found = await openTable(leases, 'lease table', opening);
+    await this.#layout.open(layout, opening);
     // Before the index: the table of a fleet that we must not join stays as it is.
-    await joinFleet(this.#leases, workerId, this.#clock.wallNow());
-    await addOwnerIndex(this.#leases, found, logger);
+    await joinFleet(leases, this.#layout, workerId, this.#clock.wallNow());
+    await addOwnerIndex(leases, found, logger);
   }
 }
 
@@ -170,18 +189,13 @@ const operations: {
       ? rows.updateLeader(leader, 'attribute_not_exists(#key)', {})
       : rows.updateLeader(leader, 'recordVersionNumber = :expected', { ':expected': { S: expectedVersion } }),
 
-  deleteLeader: async (rows, { leader }) => {
-    const deleted = await rows.delete(LEADER_KEY, 'ownerName = :owner AND recordVersionNumber = :version', {
-      ':owner': { S: leader.owner },
-      ':version': { S: leader.version },
-    });
-    return deleted ? { applied: true } : { applied: false, leader: await rows.getLeader() };
-  },
+  deleteLeader: async (rows, { leader }) =>
+    (await rows.deleteLeader(leader)) ? { applied: true } : { applied: false, leader: await rows.getLeader() },
 
   reportWorker: (rows, report) => rows.updateWorker(report),
 
   forgetWorker: async (rows, { workerId }) => {
-    await rows.delete(workerId);
+    await rows.forgetWorker(workerId);
     return undefined;
   },
 };

@@ -166,13 +166,14 @@ export function clientVersionItem(workerId: string, wallNow: number): WrittenIte
   };
 }
 
-/** The kind of a row; without an entityType a well-known key says it, else a checkpoint makes it a lease (KCL 1.x to 3.4). */
+/** The kind of a row; without an entityType (KCL 1.x to 3.4) a well-known key says it, else a checkpoint or a time of update. */
 function entityTypeOf(item: Item, key: string): string {
   const entityType = item['entityType']?.S;
   if (entityType !== undefined) return entityType;
   if (key === LEADER_KEY) return 'LEADER';
-  if (key === CLIENT_VERSION_KEY || key === TABLE_MIGRATION_KEY || item['checkpoint'] === undefined) return 'OTHER';
-  return 'LEASE';
+  if (key === CLIENT_VERSION_KEY || key === TABLE_MIGRATION_KEY) return 'OTHER';
+  if (item['checkpoint'] !== undefined) return 'LEASE';
+  return item['lut'] === undefined ? 'OTHER' : 'WORKER_METRIC_STATS';
 }
 
 function readLease(item: Item): Lease {
@@ -219,6 +220,14 @@ export function readProcess(item: Item): WorkerProcess | undefined {
   const id = properties?.[PROCESS]?.S;
   const sinceSeconds = Number(properties?.[PROCESS_SINCE]?.S);
   return id === undefined || !Number.isFinite(sinceSeconds) ? undefined : { id, sinceSeconds };
+}
+
+/**
+ * Whether a worker's row says that this worker, as the leader, would move the fleet's rows into one table: a Java worker of
+ * version 3.5 or later. Ours say that they can live in one table, and leave the move to others.
+ */
+export function movesRows(item: Item): boolean {
+  return Number(item['sup']?.N ?? 0) >= 1 && readProcess(item) === undefined;
 }
 
 /** Both keys or none; rows of old fleets have none, which the KCL's auditor fills in later. */

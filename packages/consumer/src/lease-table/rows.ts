@@ -7,12 +7,14 @@ import {
   type Item,
   LEADER_KEY,
   leaderItem,
+  movesRows,
   readProcess,
   readRow,
   type WrittenItem,
   type WrittenValue,
   workerItem,
 } from './item.ts';
+import type { Layout } from './layout.ts';
 import { badFormat, unavailable } from './opening.ts';
 import type { Table, Values } from './table.ts';
 
@@ -25,6 +27,7 @@ const MOST_REPORTS = 1_000;
 
 export class Rows {
   readonly #table: Table;
+  readonly #layout: Layout;
   readonly #logger: Logger;
   readonly #clock: Clock;
   /** Reports made, so that a row that stays bad is not reported at every look. */
@@ -33,8 +36,9 @@ export class Rows {
   /** When each process first reported; one, outside of tests. */
   readonly #since = new Map<string, number>();
 
-  constructor(table: Table, { logger, clock }: { readonly logger: Logger; readonly clock: Clock }) {
+  constructor(table: Table, layout: Layout, { logger, clock }: { readonly logger: Logger; readonly clock: Clock }) {
     this.#table = table;
+    this.#layout = layout;
     this.#logger = logger;
     this.#clock = clock;
   }
@@ -51,19 +55,30 @@ export class Rows {
     return found.filter((lease) => lease !== undefined);
   }
 
-  /** All rows of the table; with `owner`, only the leases of that one. */
+  /** All leases and workers; with `owner`, only the leases of that one. */
   async scan(owner?: string): Promise<{ leases: Lease[]; workers: WorkerRow[] }> {
     const leases: Lease[] = [];
-    const workers: WorkerRow[] = [];
-    for await (const page of this.#table.scan(owner)) {
-      for (const item of page) {
-        const row = readRow(item, this.#clock.wallNow());
-        if (row.kind === 'lease') leases.push(row.lease);
-        else if (row.kind === 'worker') workers.push(row.worker);
-        else if (row.kind === 'unreadable') this.#report(row.key, row.reason);
+    const workers = new Map<string, WorkerRow>();
+    const others = owner === undefined ? this.#layout.otherWorkers : undefined;
+    for (const table of others === undefined ? [this.#table] : [this.#table, others]) {
+      for await (const page of table.scan(owner)) {
+        for (const item of page) {
+          const row = readRow(item, this.#clock.wallNow());
+          if (row.kind === 'lease') leases.push(row.lease);
+          else if (row.kind === 'worker') this.#note(workers, row.worker, item);
+          else if (row.kind === 'unreadable') this.#report(row.key, row.reason);
+        }
       }
     }
-    return { leases, workers };
+    return { leases, workers: [...workers.values()] };
+  }
+
+  /** A worker that was started anew in the middle of a move may have left a row in the other table. */
+  #note(workers: Map<string, WorkerRow>, worker: WorkerRow, item: Item): void {
+    const other = workers.get(worker.workerId);
+    if (other !== undefined && other.lastUpdateSeconds >= worker.lastUpdateSeconds) return;
+    const moves = this.#layout.isSpread && movesRows(item);
+    workers.set(worker.workerId, moves ? { ...worker, movesRows: true } : worker);
   }
 
   /** The owner's leases without the help of an index, but not at every call: a scan pays for the whole table. */
@@ -96,11 +111,13 @@ export class Rows {
   // --- the leader, and workers ---
 
   async getLeader(): Promise<LeaderRow | undefined> {
-    const item = await this.#table.get(LEADER_KEY);
+    await this.#layout.follow();
+    const table = this.#layout.leader;
+    const item = await table.get(LEADER_KEY);
     if (item === undefined) return undefined;
     const row = readRow(item, this.#clock.wallNow());
     if (row.kind === 'leader') return row.leader;
-    throw badFormat(this.#table, 'a Leader row', row.kind === 'unreadable' ? row.reason : row.kind);
+    throw badFormat(table, 'a Leader row', row.kind === 'unreadable' ? row.reason : row.kind);
   }
 
   async updateLeader(leader: LeaderRow, condition: string, values: Values): Promise<LeaderWrite> {
@@ -108,8 +125,21 @@ export class Rows {
     // A row that a Java worker released instead of deleting is ours again.
     const update = `SET ${assignments} REMOVE isReleased`;
     const write = { condition, update, values: { ...leaderValues, ...values } };
-    const { applied } = await this.#table.update(LEADER_KEY, write);
-    return applied ? { applied } : { applied, leader: await this.getLeader() };
+    const table = this.#layout.leader;
+    const { applied } = await table.update(LEADER_KEY, write);
+    // Another leader may have completed the move and left this table since we looked. It can't while the row is ours.
+    if (applied) await this.#layout.follow();
+    if (applied && table === this.#layout.leader) return { applied };
+    if (applied) await this.deleteLeader(leader, table);
+    return { applied: false, leader: await this.getLeader() };
+  }
+
+  /** Condition: owner and version as given. */
+  deleteLeader({ owner, version }: LeaderRow, table: Table = this.#layout.leader): Promise<boolean> {
+    return table.delete(LEADER_KEY, 'ownerName = :owner AND recordVersionNumber = :version', {
+      ':owner': { S: owner },
+      ':version': { S: version },
+    });
   }
 
   async updateWorker({ workerId, utilization, processId }: ReportWorker): Promise<Results['reportWorker']> {
@@ -117,8 +147,13 @@ export class Rows {
     const now = { id: processId, sinceSeconds: this.#since.get(processId) ?? nowSeconds };
     this.#since.set(processId, now.sinceSeconds);
     const { assignments, values } = assign(workerItem(nowSeconds, utilization, now));
-    const { item } = await this.#table.update(workerId, { update: `SET ${assignments}`, values, returns: 'ALL_OLD' });
+    const table = this.#layout.worker;
+    const { item } = await table.update(workerId, { update: `SET ${assignments}`, values, returns: 'ALL_OLD' });
     return { before: item && readProcess(item), now };
+  }
+
+  async forgetWorker(workerId: string): Promise<void> {
+    await this.#layout.worker.delete(workerId);
   }
 
   /** The lease of that key; undefined if there is none. */

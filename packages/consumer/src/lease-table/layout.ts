@@ -1,0 +1,147 @@
+// Where the rows stand that are not leases: in the lease table (KCL 3.5) or in two tables beside it (KCL 3.0 to 3.4, and a
+// fleet of 3.5 that came from them, until its leader has moved all rows and written COMPLETE to the row TableMigration3.5).
+// Only a Java leader moves rows; this file follows. What is written goes to where this worker's start found it should
+// (KCL CoordinatorStateDAO), but once COMPLETE nobody looks at the other tables any more, so neither do we.
+// Invariant: until COMPLETE the one `Leader` row of a fleet stands in the table of coordinator states, after it in the lease table.
+import { type Logger, OperatingError } from '@shardline/common';
+import { CLIENT_VERSION_KEY, type Item, LEADER_KEY, TABLE_MIGRATION_KEY, type WrittenItem } from './item.ts';
+import { badFormat, type OpeningOptions, openTable } from './opening.ts';
+import { isNotFound, type Table } from './table.ts';
+
+/**
+ * `auto`: as the tables say. `single`: rows go to the lease table, which a fleet of three tables must be ready for (the KCL's
+ * `migrateAllEntitiesToLeaseTable`). `three`: they go to the tables beside it, which are made if they are not there.
+ */
+export type LeaseTableLayout = 'auto' | 'single' | 'three';
+
+export interface LayoutTables {
+  readonly leases: Table;
+  readonly states: Table;
+  readonly metrics: Table;
+}
+
+/** The `tm` of the row TableMigration3.5. `NONE`: no row. */
+type Migration = (typeof migrations)[number] | 'NONE';
+
+const migrations = ['INIT', 'DEPLOYED', 'PENDING', 'COMPLETE'] as const;
+const PREFIX = 'TABLE_MIGRATION_STATUS_';
+
+export class Layout {
+  readonly #tables: LayoutTables;
+  readonly #logger: Logger;
+  /** Whether rows may stand beside the lease table. */
+  #isSpread = false;
+  /** Whether our own go there. */
+  #writesBeside = false;
+  #hasMetricsTable = false;
+
+  constructor(tables: LayoutTables, logger: Logger) {
+    this.#tables = tables;
+    this.#logger = logger;
+  }
+
+  /**
+   * Finds out where rows stand, and says so in one line.
+   * @throws OperatingError LEASE_TABLE_FORMAT when the tables contradict `wanted`.
+   */
+  async open(wanted: LeaseTableLayout, opening: OpeningOptions): Promise<void> {
+    const { leases, states, metrics } = this.#tables;
+    const isSpread = (await states.describe()) !== undefined || (wanted === 'three' && (await this.#mayBeMade()));
+    if (isSpread) await openTable(states, 'table of coordinator states', opening);
+    const migration = isSpread ? await this.#migration() : 'COMPLETE';
+    this.#check(wanted, isSpread, migration);
+    this.#isSpread = migration !== 'COMPLETE';
+    this.#writesBeside = this.#isSpread && (wanted === 'auto' ? migration !== 'PENDING' : wanted === 'three');
+    if (this.#writesBeside) await openTable(metrics, 'table of worker metrics', opening);
+    this.#hasMetricsTable = this.#isSpread && (this.#writesBeside || (await metrics.describe()) !== undefined);
+    const fields = {
+      table: leases.name,
+      layout: this.#isSpread ? 'three' : 'single',
+      ...(isSpread && { coordinatorStateTable: states.name, workerMetricsTable: metrics.name, migration }),
+      writesTo: this.#writesBeside ? 'three' : 'single',
+    };
+    this.#logger.info(fields, 'found the layout of the lease table');
+  }
+
+  /** Whether rows are on their way, or could be, from three tables into one. */
+  get isSpread(): boolean {
+    return this.#isSpread;
+  }
+
+  /** Where the `Leader` row stands. */
+  get leader(): Table {
+    return this.#isSpread ? this.#tables.states : this.#tables.leases;
+  }
+
+  /** Where this worker's metric row goes. */
+  get worker(): Table {
+    return this.#isSpread && this.#writesBeside ? this.#tables.metrics : this.#tables.leases;
+  }
+
+  /** Where other workers' metric rows may stand, beside the lease table. */
+  get otherWorkers(): Table | undefined {
+    return this.#isSpread && this.#hasMetricsTable ? this.#tables.metrics : undefined;
+  }
+
+  /** A row of the fleet's state. Until the move is complete the table of states is asked first. */
+  async getState(key: string): Promise<Item | undefined> {
+    const { leases, states } = this.#tables;
+    return (this.#isSpread ? await states.get(key) : undefined) ?? (await leases.get(key));
+  }
+
+  /** False: it was there. */
+  async putState(item: WrittenItem): Promise<boolean> {
+    const { leases, states } = this.#tables;
+    return (this.#isSpread && this.#writesBeside ? states : leases).put(item);
+  }
+
+  /** Looks whether the move has become complete, and follows it. */
+  async follow(): Promise<void> {
+    if (!this.#isSpread || (await this.#migration()) !== 'COMPLETE') return;
+    this.#isSpread = false;
+    this.#logger.info({ table: this.#tables.leases.name }, 'the move from three tables to one is complete');
+  }
+
+  async #migration(): Promise<Migration> {
+    const { leases, states } = this.#tables;
+    let row: Item | undefined;
+    try {
+      row = await states.get(TABLE_MIGRATION_KEY);
+    } catch (error) {
+      // Once the move is complete, the table may be deleted.
+      if (!isNotFound(error)) throw error;
+      row = await leases.get(TABLE_MIGRATION_KEY);
+      if (row === undefined) throw error;
+    }
+    if (row === undefined) return 'NONE';
+    const text = row['tm']?.S ?? '';
+    const migration = migrations.find((it) => text === PREFIX + it);
+    if (migration !== undefined) return migration;
+    throw badFormat(states, `a row ${TABLE_MIGRATION_KEY} with tm ${PREFIX}${migrations.join('|')}`, text || 'no tm');
+  }
+
+  /** A fleet that keeps its rows in the lease table must not be given a second `Leader` row. */
+  async #mayBeMade(): Promise<true> {
+    const { leases } = this.#tables;
+    for (const key of [CLIENT_VERSION_KEY, LEADER_KEY]) {
+      if ((await leases.get(key)) === undefined) continue;
+      throw this.#contradiction('three', `a fleet with one table: there is a row ${key} in ${leases.name}`);
+    }
+    return true;
+  }
+
+  #check(wanted: LeaseTableLayout, isSpread: boolean, migration: Migration): void {
+    if (wanted === 'three' && migration === 'COMPLETE') {
+      throw this.#contradiction(wanted, 'a fleet that has moved to one table');
+    }
+    if (wanted === 'single' && isSpread && (migration === 'NONE' || migration === 'INIT')) {
+      const got = `three tables and a fleet that is not ready to move (${TABLE_MIGRATION_KEY} ${migration})`;
+      throw this.#contradiction(wanted, `${got}: begin with 'auto', and with 'single' once it is DEPLOYED`);
+    }
+  }
+
+  #contradiction(wanted: LeaseTableLayout, got: string): OperatingError {
+    const text = `table ${this.#tables.states.name}: expected leaseTableLayout '${wanted}', got ${got}`;
+    return new OperatingError('LEASE_TABLE_FORMAT', text, { retryable: false });
+  }
+}
