@@ -73,6 +73,7 @@ const ours = shardlineLocal('ours', SHARDS, { limits: 'off' });
 const limited = shardlineLocal('ours, limits on', SHARDS_WITHIN_LIMITS, { limits: 'on' });
 const http2 = { ...ours, name: 'ours, HTTP/2' };
 const secure = shardlineLocal('ours, CBOR over TLS', SHARDS, { limits: 'off', tls: true });
+const kept = shardlineLocal('ours, in a folder', SHARDS, { limits: 'off', data: true });
 const peer = kinesisLocal(SHARDS);
 
 const rounds = new Map<string, Figures[]>();
@@ -83,6 +84,7 @@ for (let round = 0; round < plan.rounds; round += 1) {
   record(limited.name, await onlyPuts(limited));
   record(http2.name, await smallRecords(http2, overHttp2));
   record(secure.name, await smallRecords(secure, cborOverTls));
+  record(kept.name, await smallRecords(kept, overHttp1));
 }
 
 const results = new Map([...rounds].map(([name, figures]) => [name, medians(figures)]));
@@ -94,6 +96,7 @@ console.log(
       limitsOn: results.get(limited.name),
       http2: results.get(http2.name),
       cborOverTls: results.get(secure.name),
+      inFolder: results.get(kept.name),
     },
     peers: { 'kinesis-local': results.get(peer.name) },
   }),

@@ -2,20 +2,27 @@
 // own process id.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Address, connections } from './connection.ts';
 import { encode } from './request.ts';
 
+interface Command {
+  readonly script: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
 export interface Contender {
   readonly name: string;
   readonly streamName: string;
-  /** What to run so that it listens on these ports, with the stream made. */
-  command(ports: { http: number; https: number }): { script: string; args: string[]; env: Record<string, string> };
+  /** What to run so that it listens on these ports, with the stream made. The folder is its own, and empty. */
+  command(ports: { http: number; https: number }, folder: string): Command;
 }
 
 export interface Server extends AsyncDisposable {
@@ -38,21 +45,22 @@ const CLOCK_TICK_MS = 10;
 
 const require = createRequire(import.meta.url);
 
-/** Ours, with or without the rates of a shard, and a port for TLS. */
+/** Ours, with or without the rates of a shard, a port for TLS, and a folder that is made, and deleted, for each start. */
 export function shardlineLocal(
   name: string,
   shardCount: number,
-  { limits, tls = false }: { limits: 'on' | 'off'; tls?: boolean },
+  { limits, tls = false, data = false }: { limits: 'on' | 'off'; tls?: boolean; data?: boolean },
 ): Contender {
   const script = fileURLToPath(new URL('../../../packages/local/bin/shardline-local.js', import.meta.url));
   return {
     name,
     streamName: 'bench',
-    command: ({ http, https }) => ({
+    command: ({ http, https }, folder) => ({
       script,
       args: [
         ...['--port', String(http), '--stream', `bench:${shardCount}`, '--limits', limits],
         ...(tls ? ['--tls', String(https)] : []),
+        ...(data ? ['--data', folder] : []),
       ],
       env: {},
     }),
@@ -81,9 +89,11 @@ export function kinesisLocal(shardCount: number): Contender {
 
 export async function start(contender: Contender): Promise<Server> {
   const ports = { http: await freePort(), https: await freePort() };
-  const { script, args, env } = contender.command(ports);
+  const folder = mkdtempSync(join(tmpdir(), 'bench-local-'));
+  const { script, args, env } = contender.command(ports, folder);
   const startedAt = performance.now();
   const child = spawn(process.execPath, [script, ...args], {
+    cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -92,9 +102,11 @@ export async function start(contender: Contender): Promise<Server> {
     said = `${said}${chunk}`.slice(-KEPT_STDERR);
   });
   const end = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+    rmSync(folder, { recursive: true, force: true });
   };
   try {
     const address: Address = { protocol: 'http', port: ports.http };
