@@ -99,9 +99,12 @@ export function runsOf(payload: Buffer): Run[] {
   return runs;
 }
 
-/** The records of a run. Their data are parts of its bytes. */
-export function recordsOf({ count, bytes, firstSequenceNumber, arrivalMs }: Run): StoredRecord[] {
-  const records = new Array<StoredRecord>(count);
+/** The records of a run but the first `skipped`. Their data are parts of its bytes. */
+export function* recordsOf(
+  { count, bytes, firstSequenceNumber, arrivalMs }: Run,
+  skipped: number,
+): Generator<StoredRecord> {
+  const { buffer, byteOffset } = bytes;
   let sequenceNumber = firstSequenceNumber;
   let at = 0;
   for (let index = 0; index < count; index++) {
@@ -109,18 +112,19 @@ export function recordsOf({ count, bytes, firstSequenceNumber, arrivalMs }: Run)
     const dataLength = bytes.readUInt32LE(at + 2);
     const keyAt = at + RECORD_HEADER_BYTES;
     const dataAt = keyAt + keyBytes(key);
-    const partitionKey = keyIn(bytes, key, keyAt, dataAt);
     at = dataAt + dataLength;
-    records[index] = {
-      sequenceNumber: sequenceNumber as SequenceNumber,
-      partitionKey,
-      data: bytes.subarray(dataAt, at),
-      arrivalMs,
-      sizeBytes: dataLength + (key < WIDE_KEY ? key : Buffer.byteLength(partitionKey ?? '')),
-    };
+    if (index >= skipped) {
+      const partitionKey = keyIn(bytes, key, keyAt, dataAt);
+      yield {
+        sequenceNumber: sequenceNumber as SequenceNumber,
+        partitionKey,
+        data: new Uint8Array(buffer, byteOffset + dataAt, dataLength),
+        arrivalMs,
+        sizeBytes: dataLength + (key < WIDE_KEY ? key : Buffer.byteLength(partitionKey ?? '')),
+      };
+    }
     sequenceNumber += SEQUENCE_STEP;
   }
-  return records;
 }
 
 function keyBytes(key: number): number {
@@ -170,15 +174,28 @@ function writeRun(
 }
 
 function writeRecord(bytes: Buffer, begin: number, { partitionKey, data, sizeBytes }: StoredRecord): number {
-  bytes.writeUInt32LE(data.byteLength, begin + 2);
-  let at = begin + RECORD_HEADER_BYTES;
-  if (partitionKey === undefined) bytes.writeUInt16LE(NO_KEY, begin);
-  else {
-    // As many bytes in UTF-8 as units: ASCII. A key that is not may hold half a surrogate pair, which only 2 bytes a unit carry.
-    const isAscii = sizeBytes - data.byteLength === partitionKey.length;
-    bytes.writeUInt16LE(isAscii ? partitionKey.length : partitionKey.length | WIDE_KEY, begin);
-    at += bytes.write(partitionKey, at, isAscii ? 'latin1' : 'utf16le');
-  }
-  bytes.set(data, at);
-  return at + data.byteLength;
+  const dataLength = data.byteLength;
+  // Byte by byte, here and below: for so few of them a call of the runtime costs more than they do.
+  bytes[begin + 2] = dataLength;
+  bytes[begin + 3] = dataLength >>> 8;
+  bytes[begin + 4] = dataLength >>> 16;
+  bytes[begin + 5] = dataLength >>> 24;
+  const keyAt = begin + RECORD_HEADER_BYTES;
+  const dataAt = keyAt + writeKey(bytes, begin, keyAt, partitionKey, sizeBytes - dataLength);
+  bytes.set(data, dataAt);
+  return dataAt + dataLength;
+}
+
+/** Returns how many bytes the key takes at `keyAt`. */
+function writeKey(bytes: Buffer, lengthAt: number, keyAt: number, key: string | undefined, utf8Bytes: number): number {
+  const length = key?.length ?? 0;
+  // As many bytes in UTF-8 as units: ASCII. A key that is not may hold half a surrogate pair, which only 2 bytes a unit carry.
+  const isAscii = utf8Bytes === length;
+  const written = key === undefined ? NO_KEY : isAscii ? length : length | WIDE_KEY;
+  bytes[lengthAt] = written;
+  bytes[lengthAt + 1] = written >>> 8;
+  if (key === undefined) return 0;
+  if (!isAscii) return bytes.write(key, keyAt, 'utf16le');
+  for (let at = 0; at < length; at++) bytes[keyAt + at] = key.charCodeAt(at);
+  return length;
 }

@@ -229,22 +229,22 @@ class RunsByShard {
     };
   }
 
-  #recordsOf(place: Place, { name, incarnation }: StreamState, shard: ShardState): StoredRecord[] {
+  /** One after the other: together they would fill the memory a second time. @throws OperatingError DATA_DAMAGED */
+  *#recordsOf(place: Place, { name, incarnation }: StreamState, shard: ShardState): Generator<StoredRecord> {
     const key = shardKey(place, incarnation, shard.origin.number);
     const runs = (this.#runs.get(key) ?? []).sort((a, b) => a.counter - b.counter);
     this.#runs.delete(key);
-    const records: StoredRecord[] = [];
     let next = shard.firstCounter;
     for (const run of runs) {
       const end = run.counter + run.count;
       // What was moved together stands in two places until the old one is deleted.
       if (end <= next) continue;
       if (run.counter > next) break;
-      for (const record of recordsOf(run).slice(next - run.counter)) records.push(record);
+      yield* recordsOf(run, next - run.counter);
       next = end;
     }
     const expected = Math.max(shard.nextCounter, ...runs.slice(-1).map(({ counter, count }) => counter + count));
-    if (next >= expected) return records;
+    if (next >= expected) return;
     throw damaged(
       `${place}/${name}`,
       0,

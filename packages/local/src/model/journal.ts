@@ -35,5 +35,5 @@ export interface ModelState {
 /** What a model begins with when it is not empty. */
 export interface RestoredModel extends ModelState {
   /** The records of a shard from its `firstCounter` on; asked for once. */
-  recordsOf(stream: StreamState, shard: ShardState): readonly StoredRecord[];
+  recordsOf(stream: StreamState, shard: ShardState): Iterable<StoredRecord>;
 }

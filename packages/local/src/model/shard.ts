@@ -75,7 +75,7 @@ export class Shard {
   #lastArrivalMs: number;
 
   /** Empty, unless `records` were kept of an earlier one, from its `firstCounter` on. */
-  constructor(origin: ShardOrigin, firstCounter?: number, records?: readonly StoredRecord[]) {
+  constructor(origin: ShardOrigin, firstCounter?: number, records?: Iterable<StoredRecord>) {
     this.id = shardIdOf(origin.number);
     this.origin = origin;
     this.#base = sequenceBase(origin.epoch, origin.number);
@@ -87,10 +87,10 @@ export class Shard {
   }
 
   /** The shard of which `state` was taken, with the records from its `firstCounter` on. More than the state knew may be there. */
-  static restored(state: ShardState, records: readonly StoredRecord[]): Shard {
+  static restored(state: ShardState, records: Iterable<StoredRecord>): Shard {
     const shard = new Shard(state.origin, state.firstCounter, records);
     invariant(shard.log.nextCounter >= state.nextCounter, `${shard.id} has all of its records`);
-    const last = records.at(-1);
+    const last = shard.log.at(shard.log.nextCounter - 1);
     shard.#second = Math.max(state.second, last === undefined ? 0 : secondOf(last.sequenceNumber));
     shard.#lastArrivalMs = Math.max(state.lastArrivalMs, last?.arrivalMs ?? 0);
     shard.#next = sequenceNumberAt(shard.#base, shard.log.nextCounter, shard.#second);

@@ -109,7 +109,7 @@ export class Stream {
   }
 
   /** The stream of which `state` was taken. `recordsOf` gives a shard's records from its `firstCounter` on. */
-  static restored(state: StreamState, recordsOf: (shard: ShardState) => readonly StoredRecord[]): Stream {
+  static restored(state: StreamState, recordsOf: (shard: ShardState) => Iterable<StoredRecord>): Stream {
     const stream = new Stream(state, state.capacity, state.settings);
     stream.#retentionHours = state.retentionHours;
     stream.#nextShardNumber = state.nextShardNumber;
