@@ -46,8 +46,11 @@ export function readBody(request: HttpRequest, { maxBytes, timeoutMs, clock }: B
     const finish = (settle: () => void): void => {
       cancel();
       request.removeListener('data', onData);
+      // Every request closes some time; only before its end does that mean something.
+      request.removeListener('close', onClose);
       settle();
     };
+    const onClose = (): void => finish(() => reject(new WireError('RequestAbortedException', 'The client went away.')));
     const onData = (chunk: Buffer): void => {
       sizeBytes += chunk.length;
       if (sizeBytes > maxBytes) finish(() => reject(tooLarge()));
@@ -70,9 +73,7 @@ export function readBody(request: HttpRequest, { maxBytes, timeoutMs, clock }: B
     request.once('end', () =>
       finish(() => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))),
     );
-    request.once('close', () =>
-      finish(() => reject(new WireError('RequestAbortedException', 'The client went away.'))),
-    );
+    request.once('close', onClose);
     request.once('error', (error) => finish(() => reject(error)));
   });
 }
