@@ -70,7 +70,7 @@ export const tiers = [
     command: [...vitest, '--project', 'unit'],
     counts: 'vitest',
     needs: ['build'],
-    timeoutMs: 5 * minuteMs,
+    timeoutMs: 8 * minuteMs,
   },
   {
     name: 'integration',
@@ -79,7 +79,7 @@ export const tiers = [
     command: [...vitest, '--project', 'integration'],
     counts: 'vitest',
     needs: ['build'],
-    timeoutMs: 5 * minuteMs,
+    timeoutMs: 12 * minuteMs,
   },
   {
     name: 'examples',
@@ -154,7 +154,7 @@ export const tiers = [
         counts: 'vitest',
         needs: ['build'],
         programs: ['npm'],
-        timeoutMs: 8 * minuteMs,
+        timeoutMs: 15 * minuteMs,
       }),
   ),
   {

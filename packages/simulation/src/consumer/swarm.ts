@@ -28,6 +28,8 @@ export interface Plan {
   readonly shardCount: number;
   readonly faultsUntilMs: number;
   readonly rates: FaultRates;
+  /** How likely a new process has the worker id of one that is gone. */
+  readonly stableIds: number;
   readonly incidents: readonly Incident[];
 }
 
@@ -63,6 +65,7 @@ export function planWorld(prng: Prng): Plan {
   add('stop', some(2), 200);
   // Some worlds are about one thing alone. Silence: owners pause for about as long as a leader waits, and come back to slow
   // handlers, while the leader's writes linger. Lateness: everything works, but requests land long after they were given up.
+  // Restarts: workers stop in good order and come back under their old names at once, while what they last wrote lingers.
   const theme = prng.next();
   if (theme < 0.2) {
     incidents.length = 1;
@@ -71,7 +74,8 @@ export function planWorld(prng: Prng): Plan {
     for (let at = 2000; at < faultsUntilMs; at += prng.between(300, 900)) {
       incidents.push({ at, kind: 'fallSilent', target: prng.int(8) });
     }
-    return { shardCount, faultsUntilMs, rates: { ...calm, late: 0.2, slow: 0.3, slowHandler: 0.6 }, incidents };
+    const rates = { ...calm, late: 0.2, slow: 0.3, slowHandler: 0.6 };
+    return { shardCount, faultsUntilMs, rates, stableIds: 0.25, incidents };
   }
   if (theme < 0.35) {
     incidents.length = 1;
@@ -79,7 +83,16 @@ export function planWorld(prng: Prng): Plan {
     add('put', 30);
     add('split', 2, 200);
     add('merge', 1, 200);
-    return { shardCount, faultsUntilMs, rates: { ...calm, late: 0.3 }, incidents };
+    return { shardCount, faultsUntilMs, rates: { ...calm, late: 0.3 }, stableIds: 0.25, incidents };
+  }
+  if (theme < 0.5) {
+    incidents.length = 1;
+    add('start', 2);
+    add('put', 80);
+    for (let at = 1000; at < faultsUntilMs; at += prng.between(300, 900)) {
+      incidents.push({ at, kind: 'stop', target: prng.int(8) });
+    }
+    return { shardCount, faultsUntilMs, rates: { ...calm, late: 0.3, slowHandler: 0.6 }, stableIds: 1, incidents };
   }
   const rates = {
     lostRequest: rate(0.3),
@@ -90,5 +103,5 @@ export function planWorld(prng: Prng): Plan {
     handlerThrows: rate(0.3),
     slowHandler: rate(0.5),
   };
-  return { shardCount, faultsUntilMs, rates, incidents };
+  return { shardCount, faultsUntilMs, rates, stableIds: 0.25, incidents };
 }

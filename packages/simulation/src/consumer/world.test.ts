@@ -29,8 +29,8 @@ test('a planted bug is found by the checker that it is for', () => {
   expect(found.some((violation) => /moved back|two handlers|went back/.test(violation))).toBe(true);
 });
 
-test('seed 3015191: a release that lingers does not end a later tenure of the same worker', () => {
-  expect(simulateWorld(3_015_191).violations).toEqual([]);
+test('seed 2445: a release that lingers does not end a later tenure of the same worker', () => {
+  expect(simulateWorld(2_445).violations).toEqual([]);
   // A change of the worlds can make the seed harmless; then another one has to be found for this bug.
-  expect(simulateWorld(3_015_191, { bug: blindRelease() }).violations[0]).toContain('two handlers');
+  expect(simulateWorld(2_445, { bug: blindRelease() }).violations[0]).toContain('two handlers');
 });

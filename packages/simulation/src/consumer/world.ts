@@ -224,7 +224,7 @@ export class World {
     const living = new Set(this.#processes.filter((process) => process.alive).map((process) => process.workerId));
     const dead = this.#processes.filter((process) => !living.has(process.workerId));
     // A worker id is usually fresh; a restarted process with a stable one adopts what it left.
-    const workerId = dead.length > 0 && prng.chance(0.25) ? prng.pick(dead).workerId : `worker-${id}`;
+    const workerId = dead.length > 0 && prng.chance(this.#plan.stableIds) ? prng.pick(dead).workerId : `worker-${id}`;
     const options: WorkerOptions = {
       ...TIMES,
       workerId,
