@@ -100,6 +100,18 @@ test('with fsync always nothing is acknowledged any more once the disk has faile
   expect(() => put(model, 'b')).toThrow(UNAVAILABLE);
 });
 
+test('nor when it failed at the end of a segment', async () => {
+  const { folder, world, model } = worldWithStream({ fsync: 'always', segmentBytes: 2_000 });
+  folder.failSync = true;
+  // Nobody waits for these: the disk is asked when the segment is full.
+  expect(() => {
+    for (let stored = 0; stored < 100; stored++) put(model, 'a');
+  }).toThrow(UNAVAILABLE);
+  folder.failSync = false;
+  await expect(world.journal.whenSafe()).rejects.toEqual(UNAVAILABLE);
+  expect(() => put(model, 'b')).toThrow(UNAVAILABLE);
+});
+
 test('with fsync everySecond puts are refused once the disk has failed to hold what was put', async () => {
   const { folder, world, model } = worldWithStream({ fsync: 'everySecond' });
   folder.failSync = true;

@@ -115,7 +115,8 @@ export class FileJournal {
    */
   whenSafe(): Promise<void> | undefined {
     if (this.#options.fsync !== 'always' || this.#isStopped) return undefined;
-    return this.#sync.whenSafe();
+    // Asked again, the disk would agree: what it could not take is forgotten.
+    return this.#failure === undefined ? this.#sync.whenSafe() : Promise.reject(this.#failure);
   }
 
   /** Deletes the segments that hold nothing any more, and moves out the few records that keep an old one. */
@@ -155,8 +156,6 @@ export class FileJournal {
       if (this.#failure !== undefined) return;
       await this.#sync.whenSafe();
       this.#syncNow();
-    } catch (cause) {
-      throw this.#failed(cause);
     } finally {
       this.#writer.close();
     }
@@ -210,7 +209,11 @@ export class FileJournal {
   }
 
   #syncNow(): void {
-    this.#writer.syncNow();
+    try {
+      this.#writer.syncNow();
+    } catch (cause) {
+      throw this.#failed(cause);
+    }
     this.#sync.allSafe();
   }
 
@@ -218,9 +221,10 @@ export class FileJournal {
 
   #endSegmentIfFull(): void {
     const { sizeBytes } = this.#writer.segment;
-    if (sizeBytes < this.#fullBytes || this.#isEnding) return;
+    if (sizeBytes < this.#fullBytes) return;
     // The disk first gets what it does not hold yet while requests go on, so that the rest is soon done. Not without a bound.
     const isFarBeyond = sizeBytes >= this.#fullBytes + this.#options.segmentBytes;
+    if (this.#isEnding && !isFarBeyond) return;
     const safe = this.#isSynced && !isFarBeyond ? this.#sync.whenSafe() : undefined;
     if (safe === undefined) {
       this.#tryEndSegment();
@@ -228,7 +232,9 @@ export class FileJournal {
     }
     this.#isEnding = true;
     safe
-      .then(() => this.#tryEndSegment())
+      .then(() => {
+        if (this.#writer.segment.sizeBytes >= this.#fullBytes) this.#tryEndSegment();
+      })
       .catch(() => undefined)
       .finally(() => {
         this.#isEnding = false;
