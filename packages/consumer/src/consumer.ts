@@ -205,6 +205,7 @@ export class Consumer implements AsyncDisposable {
       workerMetricsTableName: options.workerMetricsTableName,
       layout: options.leaseTableLayout,
       workerId: options.workerId,
+      failoverTimeMs: options.failoverTimeMs,
       logger,
       clock,
       requestTimeoutMs: options.dynamoDBRequestTimeoutMs,

@@ -4,10 +4,12 @@ import { readFileSync } from 'node:fs';
 import {
   type AttributeValue,
   CreateTableCommand,
+  DeleteItemCommand,
   type DynamoDBClient,
   PutItemCommand,
   ScanCommand,
 } from '@aws-sdk/client-dynamodb';
+import { OWNER_INDEX } from '../src/lease-table/table.ts';
 
 export type Item = Record<string, AttributeValue>;
 
@@ -36,7 +38,7 @@ export async function rows(client: DynamoDBClient, TableName: string): Promise<I
   return (await client.send(new ScanCommand({ TableName, ConsistentRead: true }))).Items ?? [];
 }
 
-/** A table with a key of type S, and no index. */
+/** A table with a key of type S, as Java workers make it. */
 export async function makeTable(client: DynamoDBClient, TableName: string, AttributeName: string): Promise<void> {
   await client.send(
     new CreateTableCommand({
@@ -48,19 +50,51 @@ export async function makeTable(client: DynamoDBClient, TableName: string, Attri
   );
 }
 
+/** A lease table that has its owner index already: dynalite can't add one, and scans come every 10 s. */
+export async function makeLeaseTable(client: DynamoDBClient, TableName: string): Promise<void> {
+  const KeySchema = (names: string[]): { AttributeName: string; KeyType: 'HASH' | 'RANGE' }[] =>
+    names.map((AttributeName, at) => ({ AttributeName, KeyType: at === 0 ? 'HASH' : 'RANGE' }));
+  await client.send(
+    new CreateTableCommand({
+      TableName,
+      BillingMode: 'PAY_PER_REQUEST',
+      KeySchema: KeySchema(['leaseKey']),
+      AttributeDefinitions: ['leaseKey', 'leaseOwner'].map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
+      GlobalSecondaryIndexes: [
+        {
+          IndexName: OWNER_INDEX,
+          KeySchema: KeySchema(['leaseOwner', 'leaseKey']),
+          Projection: { ProjectionType: 'KEYS_ONLY' },
+        },
+      ],
+    }),
+  );
+}
+
 /** The three tables of the fleet, and the state of its move into one. */
-export async function javaFleet(client: DynamoDBClient, name: string, migration?: string): Promise<void> {
+export async function javaFleet(
+  client: DynamoDBClient,
+  name: string,
+  migration?: string,
+  change: (row: Item) => Item = (row) => row,
+): Promise<void> {
   for (const [suffix, items] of Object.entries(javaRows)) {
-    await makeTable(client, name + suffix, keyNames[suffix] ?? '');
-    for (const item of items) await put(client, name + suffix, item);
+    if (suffix === '') await makeLeaseTable(client, name);
+    else await makeTable(client, name + suffix, keyNames[suffix] ?? '');
+    for (const item of items) await put(client, name + suffix, change(item));
   }
   await moveTo(client, name, migration);
 }
 
-/** As a Java leader writes it. */
+/** As a Java leader does it: all rows but its own and this one are in the lease table before it writes PENDING. */
 export async function moveTo(client: DynamoDBClient, name: string, migration: string | undefined): Promise<void> {
   if (migration === undefined) return;
   const attributes = { tm: { S: `TABLE_MIGRATION_STATUS_${migration}` }, mb: { S: 'java' }, mts: { N: '1' } };
   await put(client, name + STATES, { key: { S: 'TableMigration3.5' }, ...attributes });
   if (migration === 'COMPLETE') await put(client, name, { leaseKey: { S: 'TableMigration3.5' }, ...attributes });
+  if (migration !== 'COMPLETE' && migration !== 'PENDING') return;
+  for (const { key, ...row } of javaRows[STATES] ?? []) {
+    await put(client, name, { ...row, leaseKey: key as AttributeValue });
+    await client.send(new DeleteItemCommand({ TableName: name + STATES, Key: { key: key as AttributeValue } }));
+  }
 }

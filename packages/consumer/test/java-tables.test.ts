@@ -1,9 +1,10 @@
 // The whole consumer on the tables that a Java fleet left, over real sockets: it reads on where that fleet stopped, and leaves
 // everything so that the fleet can go on.
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Cloud, Scene, startCloud, textOf, until } from './cloud.ts';
-import { type Item, javaRows, keyNames, METRICS, makeTable, put, rows, STATES } from './java-fleet.ts';
+import { PutRecordCommand } from '@aws-sdk/client-kinesis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { type Item, javaFleet, javaRows, METRICS, makeLeaseTable, put, rows, STATES } from './java-fleet.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -34,10 +35,7 @@ it('a fleet of three tables is read on, and every row that its Java workers read
       ? row
       : // The recorded numbers are of another stream.
         { ...row, checkpoint: { S: 'TRIM_HORIZON' } };
-  for (const [suffix, items] of Object.entries(javaRows)) {
-    await makeTable(cloud.dynamoDB, scene.name + suffix, keyNames[suffix] ?? '');
-    for (const item of items) await put(cloud.dynamoDB, scene.name + suffix, left(item));
-  }
+  await javaFleet(cloud.dynamoDB, scene.name, undefined, left);
   const texts = numbered(200);
   await scene.put(...texts);
 
@@ -78,4 +76,49 @@ it('a fleet of three tables is read on, and every row that its Java workers read
     else expect(row?.['checkpoint']?.S).toMatch(/^\d+$/);
     expect(Number(row?.['leaseCounter']?.N)).toBeGreaterThanOrEqual(Number(leaseCounter?.N));
   }
+});
+
+describe('a table of the KCL 1.x or 2.x', () => {
+  /** A lease as those versions leave it: no entityType, no hash keys, no children; 1.x has no sub-sequence number either. */
+  async function oldLease(table: string, leaseKey: string, checkpoint: string, more: Item = {}): Promise<void> {
+    const row = { leaseKey: { S: leaseKey }, leaseCounter: { N: '7' }, ownerSwitchesSinceCheckpoint: { N: '0' } };
+    await put(cloud.dynamoDB, table, { ...row, checkpoint: { S: checkpoint }, leaseOwner: { S: 'java-2' }, ...more });
+  }
+
+  it('whose workers are dead is taken over: nothing is skipped, nothing before a checkpoint is read again', async () => {
+    const scene = new Scene(cloud, 'dead-2x', 3);
+    const read = numbered(30);
+    const ids = new Map<string, string>();
+    for (const text of read) {
+      const { ShardId = '', SequenceNumber = '' } = await cloud.kinesis.send(
+        new PutRecordCommand({ StreamName: scene.name, PartitionKey: text, Data: Buffer.from(text) }),
+      );
+      ids.set(ShardId, SequenceNumber);
+    }
+    expect([...ids.keys()].sort()).toEqual([SHARD(0), SHARD(1), SHARD(2)]);
+    // Shard 0 was finished, and the worker died before it made leases for the children.
+    scene.split(0, 1n << 125n);
+    scene.model.settle(Date.now() + 60_000);
+    await makeLeaseTable(cloud.dynamoDB, scene.name);
+    await oldLease(scene.name, SHARD(0), 'SHARD_END');
+    await oldLease(scene.name, SHARD(1), ids.get(SHARD(1)) ?? '');
+    await oldLease(scene.name, SHARD(2), ids.get(SHARD(2)) ?? '', { checkpointSubSequenceNumber: { N: '0' } });
+    const unread = numbered(60).slice(30);
+    await scene.put(...unread);
+
+    const seen: string[] = [];
+    const consumer = scene.consumer({ initialPosition: 'LATEST', failoverTimeMs: 300 });
+    const running = consumer.run((batch) => {
+      seen.push(...batch.records.map(textOf));
+    });
+    await until(() => expect([...seen].sort()).toEqual([...unread].sort()));
+    await until(async () => {
+      for (const shard of [1, 2]) expect((await scene.row(SHARD(shard)))?.['checkpoint']?.S).toMatch(/^\d+$/);
+      expect(await scene.row(SHARD(3))).toMatchObject({ parentShardId: { SS: [SHARD(0)] } });
+    });
+    expect(await scene.row('Migration3.0')).toMatchObject({ cv: { S: 'CLIENT_VERSION_3X' } });
+    await consumer.stop();
+    await running;
+    expect([...seen].sort()).toEqual([...unread].sort());
+  });
 });

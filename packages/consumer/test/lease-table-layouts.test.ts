@@ -2,7 +2,8 @@
 // of the Java side are those that a real KCL 3.4.2 left. All of it holds on dynalite and on AWS's DynamoDB Local.
 import { DeleteTableCommand, DescribeTableCommand } from '@aws-sdk/client-dynamodb';
 import { type Logger, silentLogger } from '@shardline/common';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ManualClock } from '@shardline/local';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type LeaderRow, NOTHING_MEASURED } from '../src/coordination/lease.ts';
 import { DynamoDBLeaseTable, type DynamoDBLeaseTableOptions } from '../src/lease-table/dynamodb.ts';
 import type { LeaseTableLayout } from '../src/lease-table/layout.ts';
@@ -211,16 +212,16 @@ describe('a move that goes on beside us', () => {
   });
 
   it('a Leader row that we wrote into the old table after the move was complete is taken back', async () => {
-    await javaFleet('late', 'PENDING');
-    const table = tableOf('late');
+    await javaFleet('too-late', 'PENDING');
+    const table = tableOf('too-late');
     await table.open();
     expect(await table.run({ kind: 'readLeader' })).toEqual({ leader: undefined });
-    await moveTo('late', 'COMPLETE');
+    await moveTo('too-late', 'COMPLETE');
     const write = { kind: 'writeLeader', leader: leader('node', 'n1'), expectedVersion: undefined } as const;
     expect(await table.run(write)).toEqual({ applied: false, leader: undefined });
-    expect(await keys('late', STATES)).not.toContain('Leader');
+    expect(await keys('too-late', STATES)).not.toContain('Leader');
     expect(await table.run(write)).toEqual({ applied: true });
-    expect(await keys('late', '')).toContain('Leader');
+    expect(await keys('too-late', '')).toContain('Leader');
   });
 
   it('the end of a move is found although its tables are gone already', async () => {
@@ -276,5 +277,99 @@ describe('the start', () => {
       message: expect.stringContaining(`dynamodb:DescribeTable on table ${name + suffix} is not allowed`),
     });
     client.middlewareStack.remove('denied');
+  });
+});
+
+describe('a table of the KCL 1.x or 2.x, which has no row Migration3.0', () => {
+  /** Two leases that workers of those versions held. */
+  async function oldFleet(name: string): Promise<void> {
+    await fleet.makeTable(dynamodb.client, name, 'leaseKey');
+    for (const n of [1, 2]) await put(name, oldLease(n));
+  }
+  const oldLease = (n: number, leaseCounter = 7): Item => ({
+    leaseKey: { S: `shard-${n}` },
+    leaseOwner: { S: `java-${n}` },
+    leaseCounter: { N: String(leaseCounter) },
+    checkpoint: { S: 'TRIM_HORIZON' },
+  });
+
+  /** Opens the table by a clock that stands still until `meanwhile` has been done. */
+  async function openAfter(name: string, meanwhile: () => Promise<unknown>, elapsedMs: number): Promise<void> {
+    const clock = new ManualClock();
+    const logger: Logger = {
+      ...silentLogger,
+      info: (_fields: object, message?: string) => {
+        if (!message?.includes('watching')) return;
+        void meanwhile().then(async () => {
+          // Each look follows an answer of the server.
+          for (let passedMs = 0; passedMs < elapsedMs; passedMs += LOOK_MS) await tick(clock);
+        });
+      },
+    };
+    const table = tableOf(name, { clock, logger, failoverTimeMs: FAILOVER_MS, requestTimeoutMs: 60 * FAILOVER_MS });
+    await table.open();
+    await table.close();
+  }
+  const FAILOVER_MS = 10_000;
+  const LOOK_MS = FAILOVER_MS / 4;
+
+  /** Lets the next timer be set, then its time pass. */
+  async function tick(clock: ManualClock): Promise<void> {
+    const before = scans;
+    clock.advance(LOOK_MS);
+    await vi.waitFor(() => expect(scans).toBeGreaterThan(before), { timeout: 10_000, interval: 5 });
+  }
+  let scans = 0;
+  beforeAll(() => {
+    dynamodb.client.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          const answer = await next(args);
+          if (commandName === 'ScanCommand') setImmediate(() => (scans += 1));
+          return answer;
+        },
+      { step: 'initialize', name: 'scans' },
+    );
+  });
+
+  it('is taken over when no counter moves for twice the failover time', async () => {
+    await oldFleet('dead');
+    await openAfter('dead', async () => undefined, 2 * FAILOVER_MS);
+    expect(await rows('dead')).toContainEqual(expect.objectContaining({ cv: { S: 'CLIENT_VERSION_3X' } }));
+    for (const n of [1, 2]) expect(await rows('dead')).toContainEqual(oldLease(n));
+  });
+
+  it('is taken over at once when nobody owns a lease', async () => {
+    await fleet.makeTable(dynamodb.client, 'idle', 'leaseKey');
+    const { leaseOwner: _, ...free } = oldLease(1);
+    await put('idle', free);
+    await tableOf('idle').open();
+    expect(await keys('idle', '')).toEqual(['Migration3.0', 'shard-1']);
+  });
+
+  it.each<[string, (name: string) => Promise<unknown>, string]>([
+    ['a counter moved', (name) => put(name, oldLease(1, 8)), 'shard-1 of java-1 went from 7 to 8'],
+    ['a lease was made', (name) => put(name, oldLease(3)), 'shard-3 was made'],
+  ])('is refused, and left as it is, when %s', async (what, move, said) => {
+    const name = `live-${what.replaceAll(' ', '-')}`;
+    await oldFleet(name);
+    await expect(openAfter(name, () => move(name), LOOK_MS)).rejects.toMatchObject({
+      code: 'LEASE_TABLE_FORMAT',
+      retryable: false,
+      message: expect.stringMatching(
+        new RegExp(`got owners java-\\d, java-\\d, and counters that move: ${said}\\. Stop those workers, then`),
+      ),
+    });
+    expect(await keys(name, '')).not.toContain('Migration3.0');
+  });
+
+  it('is joined when its leases move because another worker of ours has taken it over', async () => {
+    await oldFleet('won');
+    const takeOver = async (): Promise<void> => {
+      await put('won', { leaseKey: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_3X' } });
+      await put('won', oldLease(1, 8));
+    };
+    await openAfter('won', takeOver, LOOK_MS);
+    expect(await keys('won', '')).toEqual(['Migration3.0', 'shard-1', 'shard-2']);
   });
 });

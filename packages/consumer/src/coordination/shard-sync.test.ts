@@ -1,8 +1,8 @@
-import { evenRanges, type HashKeyRange, LATEST, TRIM_HORIZON } from '@shardline/common';
+import { evenRanges, type HashKeyRange, LATEST, SHARD_END, TRIM_HORIZON } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { newLease, type Shard } from './lease.ts';
-import { describeHole, planFirstLeases, planMissingLeases } from './shard-sync.ts';
+import { describeHole, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
 
 const whole = evenRanges(1)[0] as HashKeyRange;
 
@@ -21,6 +21,45 @@ function missing(shards: Shard[], leased: string[], position: 'TRIM_HORIZON' | '
   const leases = leased.map((leaseKey) => ({ shardId: leaseKey }));
   return planMissingLeases(shards, leases, position).map((lease) => lease.leaseKey);
 }
+
+describe('planOrphans (a parent of the KCL 1.x that ended without leases for its children)', () => {
+  /** `a!` has ended. */
+  function orphans(shards: Shard[], ...leased: string[]): string[] {
+    const leases = leased.map((name) => ({
+      shardId: name.replace('!', ''),
+      checkpoint: name.endsWith('!') ? SHARD_END : TRIM_HORIZON,
+    }));
+    return planOrphans(shards, leases).map((lease) => `${lease.leaseKey} ${lease.checkpoint.sequenceNumber}`);
+  }
+  const split = [shard('a', [], false), shard('b', ['a']), shard('c', ['a'])];
+  const merge = [shard('a', [], false), shard('b', [], false), shard('c', ['a', 'b'])];
+  const line = [shard('a', [], false), shard('b', ['a'], false), shard('c', ['b'])];
+
+  test('the children begin at TRIM_HORIZON once the parent has ended, not before', () => {
+    expect(orphans(split, 'a')).toEqual([]);
+    expect(orphans(split, 'a!')).toEqual(['b TRIM_HORIZON', 'c TRIM_HORIZON']);
+    expect(orphans(split, 'a!', 'b')).toEqual(['c TRIM_HORIZON']);
+    expect(orphans(split, 'a!', 'b', 'c!')).toEqual([]);
+  });
+
+  test('the child of a merge waits for both parents', () => {
+    expect(orphans(merge, 'a!', 'b')).toEqual([]);
+    expect(orphans(merge, 'a!')).toEqual([]);
+    expect(orphans(merge, 'a!', 'b!')).toEqual(['c TRIM_HORIZON']);
+    // A parent that Kinesis no longer lists can't be read.
+    expect(orphans(merge.slice(1), 'b!')).toEqual(['c TRIM_HORIZON']);
+  });
+
+  test('of several generations only the next one, and none that was worked off and cleaned up', () => {
+    expect(orphans(line, 'a!')).toEqual(['b TRIM_HORIZON']);
+    expect(orphans(line, 'a!', 'c')).toEqual([]);
+  });
+
+  test('shards without a leased parent are not its business', () => {
+    expect(orphans(split)).toEqual([]);
+    expect(orphans(split, 'b!')).toEqual([]);
+  });
+});
 
 describe('planFirstLeases', () => {
   test('one lease for each listed shard, at the initial position, in order of the starting sequence numbers', () => {

@@ -68,6 +68,30 @@ export function planMissingLeases(
 }
 
 /**
+ * What a parent's end should have made leases for and did not: the KCL 1.x finishes a shard first and makes its children's leases
+ * after that, so its last worker may have died in between, and nobody comes past that end again. A child whose descendants have
+ * leases is none of these: it was worked off and cleaned up.
+ */
+export function planOrphans(
+  shards: readonly Shard[],
+  leases: readonly Pick<Lease, 'shardId' | 'checkpoint'>[],
+  streamId?: string,
+): Lease[] {
+  const listed = new Set(shards.map((shard) => shard.shardId));
+  const leased = new Map(leases.map((lease) => [lease.shardId, lease.checkpoint.sequenceNumber === 'SHARD_END']));
+  const begun = new Set(leased.keys());
+  const ordered = inOrder(shards);
+  for (const { shardId, parentShardIds } of [...ordered].reverse()) {
+    if (begun.has(shardId)) for (const parent of parentShardIds) begun.add(parent);
+  }
+  const isOver = (parent: string): boolean => leased.get(parent) ?? !listed.has(parent);
+  return ordered
+    .filter(({ shardId }) => !begun.has(shardId))
+    .filter(({ parentShardIds: parents }) => parents.some((parent) => leased.has(parent)) && parents.every(isOver))
+    .map((shard) => newLease(shard, TRIM_HORIZON, streamId));
+}
+
+/**
  * The leases that can't be of these shards but bear their names: at the end of a shard that is open, or at a number before its
  * first one. The stream was deleted and made again, and what is in it now would be passed over.
  */

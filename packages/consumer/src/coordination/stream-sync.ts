@@ -5,7 +5,7 @@
 import { findHoles } from '@shardline/common';
 import type { ListShards, TrackedStream } from './effects.ts';
 import type { Lease, Shard } from './lease.ts';
-import { describeHole, findReplaced, planFirstLeases, planMissingLeases } from './shard-sync.ts';
+import { describeHole, findReplaced, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
 
 export interface StreamSyncOptions {
   readonly shardSyncIntervalMs: number;
@@ -67,7 +67,10 @@ export class StreamSync {
     if (filter === 'all') {
       this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs);
       const leases = table.filter((lease) => lease.streamId === streamId);
-      const missing = planMissingLeases(shards, leases, initialPosition, streamId);
+      const missing = [
+        ...planMissingLeases(shards, leases, initialPosition, streamId),
+        ...planOrphans(shards, leases, streamId),
+      ];
       return { missing, replaced: findReplaced(shards, leases) };
     }
     const holes = findHoles(shards.map((shard) => shard.hashKeyRange));

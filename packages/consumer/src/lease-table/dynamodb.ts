@@ -22,6 +22,8 @@ export interface DynamoDBLeaseTableOptions {
   readonly layout?: LeaseTableLayout;
   /** Who made the migration row, should this worker be the first. */
   readonly workerId: string;
+  /** Default 10000. A table of the KCL 2.x is watched for twice as long before it is taken over. */
+  readonly failoverTimeMs?: number;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** One call, ms. Default 10000. */
@@ -31,6 +33,7 @@ export interface DynamoDBLeaseTableOptions {
 }
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
+const DEFAULT_FAILOVER_TIME_MS = 10_000;
 const DEFAULT_TABLE_TIMEOUT_MS = 600_000;
 
 export class DynamoDBLeaseTable implements LeaseTable {
@@ -77,12 +80,13 @@ export class DynamoDBLeaseTable implements LeaseTable {
    */
   async open(): Promise<void> {
     const { logger, workerId, layout = 'auto', tableTimeoutMs = DEFAULT_TABLE_TIMEOUT_MS } = this.#options;
+    const { failoverTimeMs = DEFAULT_FAILOVER_TIME_MS } = this.#options;
     const { leases } = this.#tables;
     const opening = { logger, clock: this.#clock, tableTimeoutMs, closing: this.#closing.signal };
     const found = await openTable(leases, 'lease table', opening);
     await this.#layout.open(layout, opening);
     // Before the index: the table of a fleet that we must not join stays as it is.
-    await joinFleet(leases, this.#layout, workerId, this.#clock.wallNow());
+    await joinFleet(leases, this.#rows, this.#layout, { ...opening, workerId, failoverTimeMs });
     await addOwnerIndex(leases, found, logger);
   }
 }

@@ -37,7 +37,7 @@ async function bareTable(TableName: string, billing: Partial<CreateTableCommandI
 }
 
 function leaseTable(tableName: string, workerId = 'w1', logger: Logger = silentLogger): DynamoDBLeaseTable {
-  return new DynamoDBLeaseTable({ client: dynamodb.client, tableName, workerId, logger });
+  return new DynamoDBLeaseTable({ client: dynamodb.client, tableName, workerId, logger, failoverTimeMs: 100 });
 }
 
 async function createLease(table: DynamoDBLeaseTable, leaseKey: string, leaseOwner: string): Promise<void> {
@@ -154,6 +154,25 @@ it('is not added to the table of a fleet that speaks the protocol of the KCL 2.x
   await dynamodb.client.send(new PutItemCommand({ TableName: 'fleet-2x', Item }));
   await expect(leaseTable('fleet-2x').open()).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
   expect(await indexes('fleet-2x')).toEqual([]);
+});
+
+it('is added to the table of a fleet of 2.x that is dead, and to none whose workers live', async () => {
+  for (const name of ['dead-2x', 'live-2x']) {
+    await bareTable(name);
+    await createLease(leaseTable(name), 'a', 'java');
+  }
+  await leaseTable('dead-2x').open();
+  await untilActive('dead-2x');
+  expect(await ownerKeys(leaseTable('dead-2x'), 'java')).toEqual(['a']);
+  const renews = {
+    ...silentLogger,
+    info: (_: object, message?: string) => {
+      if (!message?.includes('watching')) return;
+      void createLease(leaseTable('live-2x'), 'b', 'java');
+    },
+  };
+  await expect(leaseTable('live-2x', 'w1', renews).open()).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
+  expect(await indexes('live-2x')).toEqual([]);
 });
 
 it('has the throughput of a table that is provisioned', async () => {
