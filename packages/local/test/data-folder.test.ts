@@ -10,6 +10,7 @@ import {
   ListStreamsCommand,
   PutRecordCommand,
   RegisterStreamConsumerCommand,
+  SplitShardCommand,
   SubscribeToShardCommand,
 } from '@aws-sdk/client-kinesis';
 import {
@@ -118,7 +119,7 @@ test('what close() leaves is whole and nobody holds it', async () => {
   await put(local, 'a');
   await Promise.all([local.close(), local.close()]);
   expect(await readdir(dataFolder)).toEqual(['journal-00000001', 'server.lock']);
-  const lines = (await readFile(join(dataFolder, 'server.lock'), 'utf8')).trim().split('\n');
+  const lines = (await readFile(join(dataFolder, 'server.lock'), 'utf8')).split('\n').filter((line) => line !== '');
   expect(lines.map((line) => line.split(' ')[0])).toEqual(['claim', 'release']);
 });
 
@@ -159,6 +160,31 @@ test('a subscriber goes on after a kill from the number it was given, and misses
     client.destroy();
   }
   expect(seen).toEqual(['0a', '0b', '1a', '1b', '2a', '2b']);
+});
+
+test('with fsync always a subscriber gets every record and the end of its shard', async () => {
+  const local = await start({ fsync: 'always', streams: [{ name: StreamName }] });
+  const client = createKinesisClient(local.clientConfig);
+  const fanOut = createFanOutClient(local.clientConfig);
+  const { Consumer } = await client.send(new RegisterStreamConsumerCommand({ StreamARN, ConsumerName: 'reader' }));
+  const StartingPosition = { Type: 'LATEST' } as const;
+  const { EventStream } = await fanOut.send(
+    new SubscribeToShardCommand({ ConsumerARN: Consumer?.ConsumerARN, ShardId, StartingPosition }),
+  );
+  const sent = Array.from({ length: 40 }, (_, index) => `${index}`);
+  const putting = Promise.all(sent.map((text) => put(local, text))).then(() =>
+    client.send(new SplitShardCommand({ StreamName, ShardToSplit: ShardId, NewStartingHashKey: '5' })),
+  );
+  const seen: string[] = [];
+  let childCount = 0;
+  for await (const { SubscribeToShardEvent: event } of EventStream ?? []) {
+    seen.push(...(event?.Records ?? []).map(({ Data }) => Buffer.from(Data ?? []).toString()));
+    childCount += event?.ChildShards?.length ?? 0;
+  }
+  await putting;
+  expect([seen.sort(), childCount]).toEqual([sent.sort(), 2]);
+  fanOut.destroy();
+  client.destroy();
 });
 
 test('the folder is of one server: a second one is told of which, and a killed one is in the way of nobody', async () => {

@@ -35,12 +35,13 @@ function claimed(path: string): () => void {
   const mine: Claim = { id: randomUUID(), pid, startedTicks: startedTicks(pid), claimedMs: Date.now() };
   const release = (): void => {
     try {
-      appendFileSync(file, `release ${mine.id}\n`);
+      appendFileSync(file, `\nrelease ${mine.id}\n`);
     } catch {
       // The folder is gone, or the disk is full: the claim falls with this process.
     }
   };
-  appendFileSync(file, `claim ${mine.id} ${mine.pid} ${mine.startedTicks || '-'} ${mine.claimedMs}\n`);
+  // A line that a full disk cut short ends here.
+  appendFileSync(file, `\nclaim ${mine.id} ${mine.pid} ${mine.startedTicks || '-'} ${mine.claimedMs}\n`);
   for (const claim of standingClaims(readFileSync(file, 'latin1'))) {
     if (claim.id === mine.id) break;
     if (!isAlive(claim)) continue;
@@ -56,7 +57,7 @@ function standingClaims(text: string): Claim[] {
   for (const line of text.split('\n')) {
     const [word, id = '', pid, ticks, claimedMs] = line.split(' ');
     if (word === 'release') claims.delete(id);
-    if (word !== 'claim') continue;
+    if (word !== 'claim' || claimedMs === undefined) continue;
     claims.set(id, {
       id,
       pid: Number(pid),

@@ -93,6 +93,8 @@ function answerTo(admin: Admin, request: HttpRequest, body: Buffer): Answer {
       const { field, expected, got } = error as UsageError;
       return failure(400, 'USAGE', error.message, { field, expected, got });
     }
+    // A reset that the data folder does not take; its log says why.
+    if (isShardlineError(error) && error.code === 'DATA_UNAVAILABLE') return failure(500, error.code, error.message);
     admin.logger.error({ error }, 'an admin request failed by a bug of the server');
     return failure(500, 'INVARIANT', 'The local Kinesis has a bug.');
   }
