@@ -25,9 +25,9 @@ test('a folder that was taken is refused until it is given back, and who was ref
   takeFolder(path)();
 });
 
-test('a claim falls with its process', () => {
+test('a claim falls with its process, and one of no process never stood', () => {
   const { pid } = spawnSync(process.execPath, ['--version']);
-  claimsOf(`claim a ${pid} - ${Date.now()}`);
+  claimsOf(`claim a ${pid} - ${Date.now()}`, 'claim b 0 - 0', 'claim c x y z');
   takeFolder(path)();
 });
 

@@ -1,6 +1,7 @@
 // One server a folder. Whoever wants the folder adds a line to its file `server.lock` (appending is atomic, so there is an order) and
 // has it when no earlier line is of a claim that still stands. A claim falls with its process, so a killed server is in nobody's
-// way; and nothing is ever deleted, so two that start at once cannot delete each other's.
+// way; and nothing is ever deleted, so two that start at once cannot delete each other's. Processes of two containers or machines do
+// not know each other's numbers: between them it keeps nobody out.
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -70,6 +71,7 @@ function standingClaims(text: string): Claim[] {
 
 /** Whether the process that claimed lives on. Its number may be another's by now, in a container even this one's. */
 function isAlive({ pid, startedTicks: claimedTicks, claimedMs }: Claim): boolean {
+  if (!(pid > 0)) return false;
   if (pid === process.pid && claimedMs < Date.now() - process.uptime() * 1000) return false;
   const ticks = startedTicks(pid);
   if (ticks !== '' && claimedTicks !== '') return ticks === claimedTicks;
