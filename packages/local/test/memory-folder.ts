@@ -91,7 +91,9 @@ export class MemoryFolder implements Folder {
     if (how === 'create' && this.failCreate) throw new Error('ENOSPC: no space left on device');
     if (how === 'create') this.#do({ kind: 'create', file: this.#nextFile++, name });
     const file = this.#fileOf(name);
-    const synced = (upTo: number): void => void this.#syncedSteps.set(file, upTo);
+    const synced = (upTo: number): void => {
+      this.#syncedSteps.set(file, Math.max(upTo, this.#syncedSteps.get(file) ?? 0));
+    };
     const refuseSync = (): void => {
       if (this.failSync) throw new Error('EIO: the disk failed');
     };

@@ -104,7 +104,7 @@ test('any flipped bit is refused with the file, or cut off where only the very l
       (at, place) => {
         const name = names[at] ?? '';
         const bytes = folder.read(name).length;
-        const bit = Math.floor(place * bytes * 8);
+        const bit = Math.floor((place * bytes * 8) / 1_000_000);
         const flipped = folder.copy();
         flipped.flip(name, bit);
         if (name === lastName && bit / 8 >= bytes - entryBytes) {
