@@ -70,3 +70,22 @@ test('a folder is made with all above it, and a file is none', () => {
   expect(() => takeFolder(join(path, 'file'))).toThrow(refused);
   expect(() => takeFolder(join(path, 'file', 'below'))).toThrow(refused);
 });
+
+test('a folder that is not there is made, with those above it', () => {
+  const deep = join(path, 'a', 'b', 'c');
+  takeFolder(deep)();
+  expect(existsSync(join(deep, 'server.lock'))).toBe(true);
+});
+
+test('a file in the place of the folder is refused, and so is a place where no folder can be made', () => {
+  const file = join(path, 'file');
+  writeFileSync(file, '');
+  for (const impossible of [file, join(file, 'below')]) {
+    expect(() => takeFolder(impossible)).toThrow('dataFolder: expected a folder that this user may write to, got');
+  }
+});
+
+test('a folder that lets none be made in it is refused at once', () => {
+  // On Linux; elsewhere /proc is not there, and / is the folder that refuses.
+  expect(() => takeFolder('/proc/shardline')).toThrow('dataFolder: expected a folder that this user may write to, got');
+});

@@ -3,8 +3,8 @@
 // way; and nothing is ever deleted, so two that start at once cannot delete each other's. Processes of two containers or machines do
 // not know each other's numbers: between them it keeps nobody out.
 import { randomUUID } from 'node:crypto';
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { isShardlineError, UsageError } from '@shardline/common/base';
 import { inUse } from './data-errors.ts';
 
@@ -22,11 +22,27 @@ interface Claim {
  */
 export function takeFolder(path: string): () => void {
   try {
-    mkdirSync(path, { recursive: true });
+    makeFolder(resolve(path));
     return claimed(path);
   } catch (error) {
     if (isShardlineError(error)) throw error;
     throw new UsageError('dataFolder', 'a folder that this user may write to', (error as Error).message);
+  }
+}
+
+/** With those above it. Node's own `recursive` never returns where a folder is there and lets none be made in it, as /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) {
+    if (!statSync(path).isDirectory()) throw new Error(`${path} is no folder`);
+    return;
+  }
+  const above = dirname(path);
+  if (above !== path) makeFolder(above);
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another one has just made it.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
