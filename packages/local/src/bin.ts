@@ -74,6 +74,8 @@ async function serve(commandLine: CommandLine & { kind: 'serve' }): Promise<void
     // For a run like this one.
     ...(kinesis.faults && { faultSeed: local.faults.seed }),
   };
+  // Whoever has hung up, or has no room, does not want to know; the server serves all the same.
+  process.stdout.on('error', () => undefined);
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 

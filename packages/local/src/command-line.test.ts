@@ -54,18 +54,10 @@ test('TLS, with a certificate made at start or given', () => {
 
 test('faults, their seed, a manual clock, and the admin endpoint', () => {
   const throttle = '{"kind":"throttle","operation":"PutRecords","probability":0.1}';
-  const args = [
-    '--fault',
-    throttle,
-    '--fault={"kind":"stall"}',
-    '--fault-seed',
-    '7',
-    '--manual-clock',
-    '--admin',
-    'off',
-  ];
+  const args = ['--fault', throttle, '--fault={"kind":"stall"}', '--fault-seed', '7', '--admin', 'off'];
+  expect(parseCommandLine(['--manual-clock'])).toMatchObject({ manualClock: true });
   expect(parseCommandLine(args)).toMatchObject({
-    manualClock: true,
+    manualClock: false,
     kinesis: {
       faults: [{ kind: 'throttle', operation: 'PutRecords', probability: 0.1 }, { kind: 'stall' }],
       faultSeed: 7,
@@ -148,4 +140,10 @@ test('a data folder for each server, and when the disk is asked', () => {
   );
   expect(() => parseCommandLine(['--fsync', 'never'])).toThrow('--data: expected a folder beside --fsync, got none');
   expect(() => parseCommandLine(['--data='])).toThrow('--data: expected a folder, got ""');
+});
+
+test('a manual clock that nothing could move is refused', () => {
+  expect(() => parseCommandLine(['--manual-clock', '--admin', 'off'])).toThrow(
+    '--admin: expected on with --manual-clock, which nothing else can move, got off',
+  );
 });

@@ -94,6 +94,9 @@ export function parseCommandLine(args: readonly string[]): CommandLine {
   const dynamodbPort = given['dynamodb-port'];
   const tlsPort = wholeNumber('--tls', given.tls, 65_535);
   const onDemandPeriodMs = wholeNumber('--on-demand-period-ms', given['on-demand-period-ms'], 3_600_000, 1000);
+  if (given['manual-clock'] && given.admin === 'off') {
+    throw new UsageError('--admin', 'on with --manual-clock, which nothing else can move', 'off');
+  }
   const faultSeed = wholeNumber('--fault-seed', given['fault-seed'], 2 ** 32 - 1);
   return {
     kind: 'serve',

@@ -43,7 +43,7 @@ export interface LocalKinesis extends AsyncDisposable, Partial<LocalTls> {
   /** The streams themselves, those that a client with `clientConfig` sees: look at them, or split a shard, without a client. */
   readonly model: KinesisModel;
   /** The streams of another account or region. Default: account 000000000000, region us-east-1. */
-  modelOf(place: { readonly accountId?: string; readonly region?: string }): KinesisModel;
+  modelOf(place?: { readonly accountId?: string; readonly region?: string }): KinesisModel;
   /** Faults on demand: throttling, errors, lost answers, delays, broken connections. */
   readonly faults: LocalFaults;
   /**
@@ -182,7 +182,7 @@ function localKinesis(
     clientConfig: clientConfigFor(endpoint, options.verifySignatures),
     ...tlsFace(options, listener.tlsPort, certificate),
     model: models.of(DEFAULT_CALLER),
-    modelOf: (place) => models.of(checkedPlace(place)),
+    modelOf: (place = {}) => models.of(checkedPlace(place)),
     faults,
     reset,
     close,
@@ -191,13 +191,11 @@ function localKinesis(
 }
 
 /** @throws UsageError */
-function checkedPlace({
-  accountId = DEFAULT_CALLER.accountId,
-  region = DEFAULT_CALLER.region,
-}: {
-  readonly accountId?: string;
-  readonly region?: string;
-}): Caller {
+function checkedPlace(place: { readonly accountId?: string; readonly region?: string }): Caller {
+  if (typeof place !== 'object' || place === null) {
+    throw new UsageError('place', '{ accountId, region }', describe(place));
+  }
+  const { accountId = DEFAULT_CALLER.accountId, region = DEFAULT_CALLER.region } = place;
   if (!/^\d{12}$/.test(accountId)) throw new UsageError('accountId', '12 digits', describe(accountId));
   if (!/^[a-z0-9-]{1,64}$/.test(region)) throw new UsageError('region', 'a region such as us-east-1', describe(region));
   return { accountId, region };

@@ -21,3 +21,9 @@ test('timers fire in the order of their time, each at its own, also those set on
   ]);
   expect(clock.now()).toBe(1_030);
 });
+
+test.each([-1, Number.NaN, Number.POSITIVE_INFINITY, 1e20, '5', undefined])('time does not move by %s', (ms) => {
+  const clock = new ManualClock(1000);
+  expect(() => clock.advance(ms as number)).toThrow('ms: expected milliseconds from 0 to 9007199254740991, got');
+  expect(clock.now()).toBe(1000);
+});

@@ -1,6 +1,6 @@
 // A clock that stands still until it is told to move: with it the rules of five minutes and of 24 hours are tested in no time.
 // Timers fire in the order of their time, each at its own time, while `advance` passes over them.
-import type { Clock } from '@shardline/common/base';
+import { type Clock, describe, UsageError } from '@shardline/common/base';
 
 interface Timer {
   readonly dueMs: number;
@@ -11,8 +11,9 @@ export class ManualClock implements Clock {
   #nowMs: number;
   readonly #timers: Set<Timer> = new Set();
 
-  /** Starts at `startMs` since 1970. */
+  /** Starts at `startMs` since 1970. @throws UsageError */
   constructor(startMs = 1_700_000_000_000) {
+    checkTime('startMs', startMs);
     this.#nowMs = startMs;
   }
 
@@ -30,8 +31,9 @@ export class ManualClock implements Clock {
     return () => void this.#timers.delete(timer);
   }
 
-  /** Moves on by `ms`, and fires what becomes due on the way. */
+  /** Moves on by `ms`, and fires what becomes due on the way. @throws UsageError: time does not go back */
   advance(ms: number): void {
+    checkTime('ms', ms);
     const untilMs = this.#nowMs + ms;
     for (let next = this.#nextBy(untilMs); next !== undefined; next = this.#nextBy(untilMs)) {
       this.#timers.delete(next);
@@ -48,4 +50,9 @@ export class ManualClock implements Clock {
     }
     return next;
   }
+}
+
+function checkTime(field: string, ms: number): void {
+  if (typeof ms === 'number' && ms >= 0 && ms <= Number.MAX_SAFE_INTEGER) return;
+  throw new UsageError(field, `milliseconds from 0 to ${Number.MAX_SAFE_INTEGER}`, describe(ms));
 }

@@ -312,6 +312,11 @@ function streams(given: readonly InitialStream[] | undefined, shardLimit: number
     const field = `streams[${index}]`;
     if (typeof stream !== 'object' || stream === null)
       throw new UsageError(field, '{ name, shardCount }', describe(stream));
+    for (const member of Object.keys(stream)) {
+      if (member !== 'name' && member !== 'shardCount') {
+        throw new UsageError(field, 'name and shardCount', JSON.stringify(member));
+      }
+    }
     const { name } = stream;
     if (typeof name !== 'string' || !STREAM_NAME.test(name)) {
       throw new UsageError(`${field}.name`, '1 to 128 of a-z A-Z 0-9 _ . -', describe(name));

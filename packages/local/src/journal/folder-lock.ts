@@ -103,7 +103,9 @@ function isAlive({ pid, startedTicks: claimedTicks, claimedMs }: Claim): boolean
 function startedTicks(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // Z, X: it has ended, and whoever started it has not asked how.
+    return /^[ZX]/.test(fields[0] ?? '') ? 'ended' : (fields[19] ?? '');
   } catch {
     return '';
   }

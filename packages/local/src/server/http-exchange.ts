@@ -74,6 +74,7 @@ export function readBody(request: HttpRequest, { maxBytes, timeoutMs, clock }: B
       finish(() => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks))),
     );
     request.once('close', onClose);
-    request.once('error', (error) => finish(() => reject(error)));
+    // What fails while a body is read is the connection: a reset, or an end before the body's.
+    request.once('error', onClose);
   });
 }

@@ -19,7 +19,7 @@ const good: readonly FaultRule[] = [
     region: 'eu-west-1',
   },
   { kind: 'error', type: 'InternalFailure', perRecord: true },
-  { kind: 'error', type: 'Whatever', status: 599, message: 'said', count: 0, after: 3, fromMs: 1, untilMs: 2 },
+  { kind: 'error', type: 'Whatever', status: 599, message: 'said', count: 1, after: 3, fromMs: 1, untilMs: 2 },
   { kind: 'dropConnection', by: 'stream' },
   { kind: 'loseAnswer', by: 'silence' },
   { kind: 'delay', beforeApplyMs: 0, beforeAnswerMs: [10, 10] },
@@ -80,7 +80,7 @@ test.each<[unknown, string]>([
   [{ kind: 'stall', probability: 1.5 }, 'probability: expected a number from 0 to 1, got 1.5'],
   [{ kind: 'stall', probability: '0.5' }, 'probability: expected a number from 0 to 1, got "0.5"'],
   [{ kind: 'stall', probability: Number.NaN }, 'probability: expected a number from 0 to 1, got NaN'],
-  [{ kind: 'stall', count: -1 }, 'count: expected a whole number from 0 to 9007199254740991, got -1'],
+  [{ kind: 'stall', count: -1 }, 'count: expected a whole number from 1 to 9007199254740991, got -1'],
   [{ kind: 'stall', fromMs: 5, untilMs: 5 }, 'untilMs: expected more than fromMs, 5, got 5'],
   [{ kind: 'error' }, "type: expected an AWS error's name, such as InternalFailure, got none"],
   [

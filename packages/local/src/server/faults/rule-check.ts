@@ -37,7 +37,7 @@ const scopeMembers: Readonly<Record<Exclude<keyof FaultScope, 'operation'>, Memb
   stream: matching(/^[a-zA-Z0-9_.-]{1,128}$/, "a stream's name, 1 to 128 of a-z A-Z 0-9 _ . -"),
   shardId: matching(/^[a-zA-Z0-9_.-]{1,128}$/, 'a shard id such as shardId-000000000000'),
   probability: aShare,
-  count: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+  count: wholeNumber(1, Number.MAX_SAFE_INTEGER),
   after: wholeNumber(0, Number.MAX_SAFE_INTEGER),
   fromMs: wholeNumber(0, MAX_AGE_MS),
   untilMs: wholeNumber(0, MAX_AGE_MS),
