@@ -8,6 +8,7 @@ import {
   type DynamoDBClient,
   PutItemCommand,
   ScanCommand,
+  waitUntilTableExists,
 } from '@aws-sdk/client-dynamodb';
 import { OWNER_INDEX } from '../src/lease-table/table.ts';
 
@@ -48,6 +49,12 @@ export async function makeTable(client: DynamoDBClient, TableName: string, Attri
       AttributeDefinitions: [{ AttributeName, AttributeType: 'S' }],
     }),
   );
+  await untilActive(client, TableName);
+}
+
+/** A row that is put before is refused. */
+async function untilActive(client: DynamoDBClient, TableName: string): Promise<void> {
+  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 0.02, maxDelay: 0.2 }, { TableName });
 }
 
 /** A lease table that has its owner index already: dynalite can't add one, and scans come every 10 s. */
@@ -69,6 +76,7 @@ export async function makeLeaseTable(client: DynamoDBClient, TableName: string):
       ],
     }),
   );
+  await untilActive(client, TableName);
 }
 
 /** The three tables of the fleet, and the state of its move into one. */

@@ -17,10 +17,11 @@ export function openToken(key: string, token: string): string[] | undefined {
   return checksum(key, payload) === text.slice(cut + 1) ? payload.split('/') : undefined;
 }
 
-/** Empty when it is no base64. */
+/** Empty when it is no base64 as `btoa` writes it: `atob` alone would take a text without its padding, too. */
 function decoded(token: string): string {
   try {
-    return atob(token);
+    const text = atob(token);
+    return btoa(text) === token ? text : '';
   } catch {
     return '';
   }
