@@ -4,9 +4,11 @@ import { readFileSync } from 'node:fs';
 import {
   type AttributeValue,
   CreateTableCommand,
+  type CreateTableCommandInput,
   DeleteItemCommand,
   type DynamoDBClient,
   PutItemCommand,
+  ResourceInUseException,
   ScanCommand,
   waitUntilTableExists,
 } from '@aws-sdk/client-dynamodb';
@@ -41,19 +43,23 @@ export async function rows(client: DynamoDBClient, TableName: string): Promise<I
 
 /** A table with a key of type S, as Java workers make it. */
 export async function makeTable(client: DynamoDBClient, TableName: string, AttributeName: string): Promise<void> {
-  await client.send(
-    new CreateTableCommand({
-      TableName,
-      BillingMode: 'PAY_PER_REQUEST',
-      KeySchema: [{ AttributeName, KeyType: 'HASH' }],
-      AttributeDefinitions: [{ AttributeName, AttributeType: 'S' }],
-    }),
-  );
-  await untilActive(client, TableName);
+  await create(client, {
+    TableName,
+    BillingMode: 'PAY_PER_REQUEST',
+    KeySchema: [{ AttributeName, KeyType: 'HASH' }],
+    AttributeDefinitions: [{ AttributeName, AttributeType: 'S' }],
+  });
 }
 
-/** A row that is put before is refused. */
-async function untilActive(client: DynamoDBClient, TableName: string): Promise<void> {
+async function create(client: DynamoDBClient, input: CreateTableCommandInput): Promise<void> {
+  try {
+    await client.send(new CreateTableCommand(input));
+  } catch (error) {
+    // The SDK asks again after an answer that failed, of a table that was made all the same.
+    if (!(error instanceof ResourceInUseException)) throw error;
+  }
+  // A row that is put before the table is ACTIVE is refused.
+  const { TableName } = input;
   await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 0.02, maxDelay: 0.2 }, { TableName });
 }
 
@@ -61,22 +67,19 @@ async function untilActive(client: DynamoDBClient, TableName: string): Promise<v
 export async function makeLeaseTable(client: DynamoDBClient, TableName: string): Promise<void> {
   const KeySchema = (names: string[]): { AttributeName: string; KeyType: 'HASH' | 'RANGE' }[] =>
     names.map((AttributeName, at) => ({ AttributeName, KeyType: at === 0 ? 'HASH' : 'RANGE' }));
-  await client.send(
-    new CreateTableCommand({
-      TableName,
-      BillingMode: 'PAY_PER_REQUEST',
-      KeySchema: KeySchema(['leaseKey']),
-      AttributeDefinitions: ['leaseKey', 'leaseOwner'].map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
-      GlobalSecondaryIndexes: [
-        {
-          IndexName: OWNER_INDEX,
-          KeySchema: KeySchema(['leaseOwner', 'leaseKey']),
-          Projection: { ProjectionType: 'KEYS_ONLY' },
-        },
-      ],
-    }),
-  );
-  await untilActive(client, TableName);
+  await create(client, {
+    TableName,
+    BillingMode: 'PAY_PER_REQUEST',
+    KeySchema: KeySchema(['leaseKey']),
+    AttributeDefinitions: ['leaseKey', 'leaseOwner'].map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
+    GlobalSecondaryIndexes: [
+      {
+        IndexName: OWNER_INDEX,
+        KeySchema: KeySchema(['leaseOwner', 'leaseKey']),
+        Projection: { ProjectionType: 'KEYS_ONLY' },
+      },
+    ],
+  });
 }
 
 /** The three tables of the fleet, and the state of its move into one. */
