@@ -146,7 +146,7 @@ test.each([
 
 test('a usage error says field, expected and got one by one', async () => {
   const { body } = await ask('POST', 'faults', { kind: 'stall', count: 0.5 });
-  const expected = 'a whole number from 0 to 9007199254740991';
+  const expected = 'a whole number from 1 to 9007199254740991';
   expect(body).toMatchObject({ error: { code: 'USAGE', field: 'count', expected, got: '0.5' } });
 });
 
