@@ -8,6 +8,19 @@
  * @property {number} failed
  * @property {number} skipped
  * @property {string} [note] what the table says beside the counts
+ * @property {Failure[]} [failures] the tests that failed
+ *
+ * @typedef {object} Failure
+ * @property {string} title
+ * @property {string} message why, over several lines
+ */
+
+/**
+ * @typedef {object} VitestFile
+ * @property {string} name
+ * @property {string} status
+ * @property {string} [message]
+ * @property {{ status: string, fullName?: string, failureMessages?: string[] }[]} assertionResults
  */
 
 /**
@@ -17,16 +30,23 @@
  */
 export function countVitest(text) {
   const report = JSON.parse(text);
+  /** @type {VitestFile[]} */
+  const files = report.testResults;
   // A file that does not even load has no test in it: it counts as one failed test.
-  const broken = report.testResults.filter(
-    (/** @type {{ status: string, assertionResults: unknown[] }} */ file) =>
-      file.status === 'failed' && file.assertionResults.length === 0,
-  ).length;
+  const broken = files.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
+  const failures = [
+    ...broken.map(({ name, message }) => ({ title: name, message: message ?? '' })),
+    ...files
+      .flatMap((file) => file.assertionResults)
+      .filter((test) => test.status === 'failed')
+      .map((test) => ({ title: test.fullName ?? '', message: (test.failureMessages ?? []).join('\n') })),
+  ];
   return {
     passed: count('numPassedTests', report),
-    failed: count('numFailedTests', report) + broken,
+    failed: count('numFailedTests', report) + broken.length,
     skipped: count('numPendingTests', report) + count('numTodoTests', report),
-    note: `${report.testResults.length} files`,
+    note: `${files.length} files`,
+    ...(failures.length > 0 && { failures }),
   };
 }
 

@@ -19,10 +19,21 @@ describe("vitest's report", () => {
   });
 
   test('a file that does not load counts as a failed test', () => {
-    const broken = { status: 'failed', assertionResults: [] };
+    const broken = { name: 'a.test.ts', status: 'failed', message: 'no such module', assertionResults: [] };
     const failed = { status: 'failed', assertionResults: [{ status: 'failed' }] };
     const text = report({ numPassedTests: 5, numFailedTests: 1 }, [broken, failed]);
     expect(countVitest(text)).toMatchObject({ passed: 5, failed: 2, note: '2 files' });
+    expect(countVitest(text).failures).toContainEqual({ title: 'a.test.ts', message: 'no such module' });
+  });
+
+  test('failed tests are named with their messages, and no others', () => {
+    const failed = { status: 'failed', fullName: 'a sum is right', failureMessages: ['Error: expected 2, got 3'] };
+    const passed = { status: 'passed', fullName: 'a product is right', failureMessages: [] };
+    const text = report({ numPassedTests: 1, numFailedTests: 1 }, [
+      { status: 'failed', assertionResults: [passed, failed] },
+    ]);
+    expect(countVitest(text).failures).toEqual([{ title: 'a sum is right', message: 'Error: expected 2, got 3' }]);
+    expect(countVitest(report({ numPassedTests: 1 }))).not.toHaveProperty('failures');
   });
 
   test.each(['', '{}', report({ numPassedTests: 'many' })])('%j is no report', (text) => {

@@ -23,7 +23,9 @@ import { tiers } from './tiers.mjs';
 
 /** Where each tier's whole output is kept. */
 const logFolder = join(root, 'coverage', 'tiers');
-const shownLines = 300;
+const shownLines = 200;
+/** Of a failed test's message, where it stands by itself. */
+const shownMessageLines = 30;
 
 await main();
 
@@ -216,6 +218,12 @@ function lastLine(tier) {
  */
 function showFailure(tier, row) {
   console.log(`  $ ${tier.command.join(' ')}`);
+  for (const { title, message } of row.failures ?? []) {
+    console.log(`  x ${title}`);
+    const lines = stripVTControlCharacters(message).trimEnd().split('\n');
+    const own = lines.filter((line) => !/^\s+at .*node_modules/.test(line));
+    for (const line of own.slice(0, shownMessageLines)) console.log(`    | ${line}`.trimEnd());
+  }
   if (existsSync(logPath(tier))) {
     const lines = stripVTControlCharacters(readFileSync(logPath(tier), 'utf8'))
       .trimEnd()
@@ -241,6 +249,12 @@ function conclude(rows, resultsPath) {
     console.log(
       `${row.name.padEnd(widest)}  ${counts.join('  ')}  ${row.seconds.toFixed(1).padStart(8)}  ${remark}`.trimEnd(),
     );
+  }
+  // Once more, for who reads no more than the end.
+  for (const { name, failures = [] } of rows) {
+    for (const { title, message } of failures) {
+      console.log(`FAIL ${name}: ${title}: ${stripVTControlCharacters(message).split('\n', 1)[0]}`);
+    }
   }
   if (resultsPath !== undefined) writeFileSync(resultsPath, JSON.stringify(rows));
   const total = { passed: 0, failed: 0, skipped: 0 };
