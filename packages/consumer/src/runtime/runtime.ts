@@ -1,17 +1,14 @@
 // Between the pure core and the world: gives the core its events one at a time, carries out what it asks for, answers each
-// effect exactly once, keeps its one timer, tells its notices. The only caller of `Worker.step`. It decides nothing.
+// effect exactly once, keeps its one timer, has its notices told. The only caller of `Worker.step`. It decides nothing.
 // Invariants: `step` is never entered while it runs; effects of one step are started in list order; when the core breaks a
 // rule of its own, everything is given up at once and the leases are left to expire.
 import {
   type Clock,
-  consumerDiagnostics,
-  formatExtended,
   isShardlineError,
   type Logger,
   type MetricsSink,
   OperatingError,
   type Random,
-  unreachable,
 } from '@shardline/common';
 import PQueue from 'p-queue';
 import { awsCodeOf } from '../aws-call.ts';
@@ -34,6 +31,7 @@ import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { Streams } from '../retrieval/streams.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Delivery, HandlerThrew } from './delivery.ts';
+import { tellNotice, workerIdInUse } from './notices.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
 export interface RuntimeOptions {
@@ -248,98 +246,11 @@ export class Runtime {
     this.#checkpointer.close(reason);
   }
 
-  // --- notices ---
-
   #tell(notice: Notice): void {
-    const { application, workerId: worker, logger } = this.#options;
-    const who = { application, worker };
-    const { leaseBegun, leaseLost, leaseHandedOff, checkpoint, leaderElected, stepError } = consumerDiagnostics;
-    switch (notice.kind) {
-      case 'leaseBegun': {
-        const { leaseKey } = notice;
-        const from = formatExtended(notice.checkpoint);
-        logger.info({ leaseKey, tenure: notice.tenure, checkpoint: from }, 'lease begun');
-        if (leaseBegun.hasSubscribers) leaseBegun.publish({ ...who, leaseKey, checkpoint: from });
-        return;
-      }
-      case 'leaseEnded': {
-        const { leaseKey, tenure, reason } = notice;
-        if (reason === 'leaseLost') {
-          logger.warn({ leaseKey, tenure }, 'lease lost to another worker');
-          if (leaseLost.hasSubscribers) leaseLost.publish({ ...who, leaseKey, reason });
-        } else {
-          logger.info({ leaseKey, tenure, reason }, 'lease ended');
-          if (reason !== 'shardEnded' && leaseHandedOff.hasSubscribers) leaseHandedOff.publish({ ...who, leaseKey });
-        }
-        return;
-      }
-      case 'checkpointed': {
-        const { leaseKey } = notice;
-        const written = formatExtended(notice.checkpoint);
-        logger.debug({ leaseKey, checkpoint: written }, 'checkpoint written');
-        if (checkpoint.hasSubscribers)
-          checkpoint.publish({ ...who, leaseKey, checkpoint: written, outcome: 'written' });
-        return;
-      }
-      case 'checkpointSettled':
-        this.#checkpointer.settle(notice.requestId, notice.outcome);
-        return;
-      case 'handlerFailed': {
-        const { leaseKey, attempt, retryInMs, error } = notice;
-        logger.error({ leaseKey, attempt, retryInMs, err: error }, 'the handler threw; the batch is given to it again');
-        return;
-      }
-      case 'effectFailed': {
-        const { effect, leaseKey, retryInMs, error } = notice;
-        const fields = { effect, leaseKey, retryInMs, err: error };
-        if (isRetryable(error)) logger.info(fields, `${effect} failed and is tried again`);
-        else logger.error(fields, `${effect} failed`);
-        if (stepError.hasSubscribers) stepError.publish({ ...who, step: effect, cause: error });
-        return;
-      }
-      case 'waitingForParents':
-        logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
-        return;
-      case 'workerIdInUse':
-        if (notice.yields) {
-          const text = `another process works under the id ${worker}, and was there first; give each worker an id of its own`;
-          this.#lastError = new OperatingError('WORKER_ID_IN_USE', text, { retryable: false });
-        } else
-          logger.warn({}, 'another process works under the id of this worker; it is the younger one and should end');
-        return;
-      case 'leadershipGained':
-      case 'leadershipLost': {
-        const leader = notice.kind === 'leadershipGained';
-        logger.info({ leader }, leader ? 'this worker leads' : 'this worker leads no longer');
-        if (leaderElected.hasSubscribers) leaderElected.publish({ ...who, leader });
-        return;
-      }
-      case 'leasesPlanned': {
-        const { kind: _, ...counts } = notice;
-        logger.info(counts, 'leases planned');
-        return;
-      }
-      case 'hole':
-        logger.warn({ hole: notice.text }, 'part of the hash key space is not covered');
-        return;
-      case 'streamReplaced': {
-        const { leaseKeys } = notice;
-        const { streamReplaced } = consumerDiagnostics;
-        logger.error(
-          { leaseKeys },
-          'these leases are of an earlier stream of the same name, and its records are not read: delete them to begin anew',
-        );
-        if (streamReplaced.hasSubscribers) streamReplaced.publish({ ...who, leaseKeys });
-        return;
-      }
-      case 'stopped':
-        if (notice.abandoned.length === 0) logger.info({}, 'stopped');
-        else logger.warn({ abandoned: notice.abandoned }, 'stopped, with handlers still running');
-        this.#finish();
-        return;
-      default:
-        unreachable(notice);
-    }
+    tellNotice(notice, this.#options);
+    if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
+    else if (notice.kind === 'workerIdInUse' && notice.yields) this.#lastError = workerIdInUse(this.#options.workerId);
+    else if (notice.kind === 'stopped') this.#finish();
   }
 }
 
@@ -351,9 +262,4 @@ function isTableGone(error: unknown): boolean {
     !error.retryable &&
     awsCodeOf(error) === 'ResourceNotFoundException'
   );
-}
-
-/** A transient failure, as opposed to one that somebody has to do something about. */
-function isRetryable(error: unknown): boolean {
-  return isShardlineError(error) && error.retryable;
 }
