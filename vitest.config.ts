@@ -8,6 +8,8 @@ const project = (name: string, include: string[], more: object = {}) => ({
 });
 /** What only AWS's own DynamoDB Local does, and what only dynalite does not. */
 const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
+/** What only moto keeps: tags, point-in-time recovery. */
+const onMoto = 'packages/consumer/test/moto/*.test.ts';
 const onDynalite = 'packages/consumer/test/no-owner-index.test.ts';
 const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
 /** A Java KCL needs up to 50 s to its first record, and Maven a minute on a new machine. */
@@ -17,12 +19,15 @@ const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       project('unit', ['packages/*/src/**/*.test.ts', 'interop/kcl/history.test.ts']),
-      project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], { exclude: [onDynamoDBLocal] }),
+      project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], {
+        exclude: [onDynamoDBLocal, onMoto],
+      }),
       project('tidy', ['tools/**/*.test.ts']),
       project('dynamodb-local', ['packages/consumer/test/**/*.test.ts'], {
         ...withDynamoDBLocal,
-        exclude: [onDynalite],
+        exclude: [onDynalite, onMoto],
       }),
+      project('moto', [onMoto], { globalSetup: ['interop/moto/setup.ts'] }),
       project('java-kcl-polling', ['interop/kcl/polling.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('native-kpl', ['interop/kpl/kpl.test.ts'], patient),

@@ -38,6 +38,7 @@ export const AWS_FILES: readonly string[] = [
   'packages/common/src/aws-client.ts',
   'packages/producer/src/sender.ts',
   'packages/producer/src/shards.ts',
+  'packages/consumer/src/lease-table/control.ts',
   'packages/consumer/src/lease-table/table.ts',
   'packages/consumer/src/retrieval/polling.ts',
   'packages/consumer/src/retrieval/shards.ts',

@@ -192,6 +192,16 @@ export const tiers = [
     timeoutMs: 6 * minuteMs,
   },
   {
+    name: 'moto',
+    group: 'more',
+    what: 'tables made with tags, point-in-time recovery, protection and capacities, on moto',
+    command: [...vitest, '--project', 'moto'],
+    counts: 'vitest',
+    needs: ['build'],
+    programs: ['python3'],
+    timeoutMs: 6 * minuteMs,
+  },
+  {
     name: 'java-kcl-polling',
     group: 'more',
     what: 'Java KCL 3.5.1 workers, polling: through reshards, on a stream resharded before, one of two stops, a storm of faults',

@@ -2,70 +2,34 @@
 // boto3 and the AWS CLI against the built local server. Installs both into a folder of its own beside this file, starts
 // `shardline-local`, runs the Python tests on it, and ends with `N passed, N failed, N skipped`. Needs Node, python3 >= 3.10 with pip
 // or venv, and PyPI (or a mirror that pip is set to). What cannot run has failed: nothing is skipped.
-import { spawn, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { devNull, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { installPackages, python } from './install.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const command = join(here, '..', '..', 'packages', 'local', 'bin', 'shardline-local.js');
-const requirements = join(here, 'requirements.txt');
-/** Ignored by git, like every .venv. */
-const packages = join(here, '.venv');
-const stamp = join(packages, '.requirements');
-const python = 'python3';
-const installTimeoutMs = 4 * 60_000;
 const startTimeoutMs = 20_000;
 const testTimeoutMs = 4 * 60_000;
 
 try {
-  install();
-  process.exitCode = await test();
+  process.exitCode = await test(installPackages(here));
 } catch (error) {
   console.error(`interop/python: ${error instanceof Error ? error.message : error}`);
   console.log('0 passed, 1 failed, 0 skipped');
   process.exitCode = 1;
 }
 
-/** Once a set of requirements: pip with --target needs no virtual environment, and leaves the system's packages alone. */
-function install() {
-  const version = run(python, ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']).trim();
-  const wanted = createHash('sha256').update(readFileSync(requirements)).update(version).digest('hex');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
-  rmSync(packages, { recursive: true, force: true });
-  const pip = pipCommand();
-  console.error(`installing boto3 and the AWS CLI for Python ${version}`);
-  run(pip, [
-    '-m',
-    'pip',
-    'install',
-    '--quiet',
-    '--disable-pip-version-check',
-    '--target',
-    packages,
-    '-r',
-    requirements,
-  ]);
-  writeFileSync(stamp, wanted);
-}
-
-/** A python that has pip: the system's own, or that of a virtual environment made for the purpose. */
-function pipCommand() {
-  if (spawnSync(python, ['-m', 'pip', '--version']).status === 0) return python;
-  const environment = join(packages, 'pip');
-  run(python, ['-m', 'venv', environment]);
-  return join(environment, 'bin', 'python');
-}
-
 /**
  * Against a server that verifies signatures, with TLS beside clear text.
+ * @param {string} packages
  * @returns {Promise<number>} the exit code
  */
-async function test() {
+async function test(packages) {
   const folder = mkdtempSync(join(tmpdir(), 'shardline-python-'));
   const authority = join(folder, 'ca.pem');
   const args = ['--port', '0', '--tls', '0', '--tls-ca-out', authority, '--credentials', 'local:a/secret+local'];
@@ -100,15 +64,4 @@ async function test() {
     server.kill('SIGTERM');
     rmSync(folder, { recursive: true });
   }
-}
-
-/**
- * @param {string} program
- * @param {string[]} args
- */
-function run(program, args) {
-  const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: installTimeoutMs });
-  if (error) throw new Error(`${program}: ${error.message}`);
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr.slice(-2000)}`);
-  return stdout;
 }

@@ -204,6 +204,7 @@ export class Consumer implements AsyncDisposable {
       coordinatorStateTableName: options.coordinatorStateTableName,
       workerMetricsTableName: options.workerMetricsTableName,
       layout: options.leaseTableLayout,
+      settings: options.tableSettings,
       workerId: options.workerId,
       failoverTimeMs: options.failoverTimeMs,
       logger,

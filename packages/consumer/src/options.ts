@@ -21,8 +21,10 @@ import {
   UsageError,
 } from '@shardline/common';
 import type { WorkerOptions } from './coordination/worker.ts';
+import type { TableSettings } from './lease-table/control.ts';
 import type { LeaseTableLayout } from './lease-table/layout.ts';
 import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
+import { type LeaseTableOptions, readTableSettings, tableOptionNames } from './table-options.ts';
 
 /** Where an application begins on shards that it has never read. */
 export type InitialPosition = 'TRIM_HORIZON' | 'LATEST' | { readonly timestamp: Date };
@@ -37,7 +39,7 @@ export type StreamConfig =
     };
 
 /** What `new Consumer` takes; `application` and one of `stream` and `streams` are required. */
-export interface ConsumerOptions {
+export interface ConsumerOptions extends LeaseTableOptions {
   /** The KCL's applicationName: workers of one application share the stream's shards. */
   readonly application: string;
   /** Name or ARN. Either this or `streams`. */
@@ -207,6 +209,8 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
     min: 10,
   },
   tableTimeoutMs: { byDefault: always(600_000), min: 100 },
+  initialLeaseTableReadCapacity: { byDefault: always(10), min: 1 },
+  initialLeaseTableWriteCapacity: { byDefault: always(10), min: 1 },
 };
 
 /** The options with every value filled in. */
@@ -215,6 +219,7 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly from: StreamsOptions['from'];
   readonly tableName: string;
   readonly leaseTableLayout: LeaseTableLayout;
+  readonly tableSettings: TableSettings;
   readonly coordinatorStateTableName: string;
   readonly workerMetricsTableName: string;
   readonly workerId: string;
@@ -251,7 +256,7 @@ const otherNames = [
   'clock',
   'random',
 ] as const;
-const knownNames: readonly string[] = [...otherNames, ...Object.keys(numbers)];
+const knownNames: readonly string[] = [...otherNames, ...tableOptionNames, ...Object.keys(numbers)];
 
 /** Waits after a call to Kinesis that failed, and between looks at the table that did. */
 const FETCH_BACKOFF = { baseMs: 200, maxMs: 10_000 };
@@ -284,12 +289,17 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   if (!['auto', 'single', 'three'].includes(leaseTableLayout)) {
     throw new UsageError('leaseTableLayout', "'auto', 'single' or 'three'", describe(leaseTableLayout));
   }
+  const numbersRead = readNumbers(options);
   return {
-    ...readNumbers(options),
+    ...numbersRead,
     application,
     from,
     tableName: readTableName('tableName', options.tableName, application),
     leaseTableLayout,
+    tableSettings: readTableSettings(options, {
+      readCapacity: numbersRead.initialLeaseTableReadCapacity,
+      writeCapacity: numbersRead.initialLeaseTableWriteCapacity,
+    }),
     coordinatorStateTableName: readTableName(
       'coordinatorStateTableName',
       options.coordinatorStateTableName,

@@ -5,10 +5,11 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type Clock, type Logger, OperatingError, systemClock } from '@shardline/common';
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import { joinFleet } from './client-version.ts';
+import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';
 import { checkpointAttributes, leaseItem } from './item.ts';
 import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
-import { addOwnerIndex, openTable } from './opening.ts';
+import { openOwnerIndex, openTable } from './opening.ts';
 import { assign, Rows } from './rows.ts';
 import { Table, type Values } from './table.ts';
 
@@ -20,6 +21,8 @@ export interface DynamoDBLeaseTableOptions {
   readonly workerMetricsTableName?: string;
   /** Default `auto`. */
   readonly layout?: LeaseTableLayout;
+  /** How tables are made. Default: on demand, and nothing else. */
+  readonly settings?: TableSettings;
   /** Who made the migration row, should this worker be the first. */
   readonly workerId: string;
   /** Default 10000. A table of the KCL 2.x is watched for twice as long before it is taken over. */
@@ -80,14 +83,14 @@ export class DynamoDBLeaseTable implements LeaseTable {
    */
   async open(): Promise<void> {
     const { logger, workerId, layout = 'auto', tableTimeoutMs = DEFAULT_TABLE_TIMEOUT_MS } = this.#options;
-    const { failoverTimeMs = DEFAULT_FAILOVER_TIME_MS } = this.#options;
+    const { failoverTimeMs = DEFAULT_FAILOVER_TIME_MS, settings = DEFAULT_TABLE_SETTINGS } = this.#options;
     const { leases } = this.#tables;
-    const opening = { logger, clock: this.#clock, tableTimeoutMs, closing: this.#closing.signal };
+    const opening = { logger, clock: this.#clock, settings, tableTimeoutMs, closing: this.#closing.signal };
     const found = await openTable(leases, 'lease table', opening);
     await this.#layout.open(layout, opening);
     // Before the index: the table of a fleet that we must not join stays as it is.
     await joinFleet(leases, this.#rows, this.#layout, { ...opening, workerId, failoverTimeMs });
-    await addOwnerIndex(leases, found, logger);
+    await openOwnerIndex(leases, found, logger);
   }
 }
 

@@ -4,8 +4,9 @@
 // (KCL CoordinatorStateDAO), but once COMPLETE nobody looks at the other tables any more, so neither do we.
 // Invariant: until COMPLETE the one `Leader` row of a fleet stands in the table of coordinator states, after it in the lease table.
 import { type Logger, OperatingError } from '@shardline/common';
+import { describeTable } from './control.ts';
 import { CLIENT_VERSION_KEY, type Item, LEADER_KEY, TABLE_MIGRATION_KEY, type WrittenItem } from './item.ts';
-import { badFormat, type OpeningOptions, openTable } from './opening.ts';
+import { badFormat, deniedFor, type OpeningOptions, openTable, unavailable } from './opening.ts';
 import { isNotFound, type Table } from './table.ts';
 
 /**
@@ -46,14 +47,14 @@ export class Layout {
    */
   async open(wanted: LeaseTableLayout, opening: OpeningOptions): Promise<void> {
     const { leases, states, metrics } = this.#tables;
-    const isSpread = (await states.describe()) !== undefined || (wanted === 'three' && (await this.#mayBeMade()));
+    const isSpread = (await this.#mayHaveStates()) || (wanted === 'three' && (await this.#mayBeMade()));
     if (isSpread) await openTable(states, 'table of coordinator states', opening);
     const migration = isSpread ? await this.#migration() : 'COMPLETE';
     this.#check(wanted, isSpread, migration);
     this.#isSpread = migration !== 'COMPLETE';
     this.#writesBeside = this.#isSpread && (wanted === 'auto' ? migration !== 'PENDING' : wanted === 'three');
     if (this.#writesBeside) await openTable(metrics, 'table of worker metrics', opening);
-    this.#hasMetricsTable = this.#isSpread && (this.#writesBeside || (await metrics.describe()) !== undefined);
+    this.#hasMetricsTable = this.#isSpread && (this.#writesBeside || (await describeTable(metrics)) !== undefined);
     const fields = {
       table: leases.name,
       layout: this.#isSpread ? 'three' : 'single',
@@ -100,6 +101,40 @@ export class Layout {
     if (!this.#isSpread || (await this.#migration()) !== 'COMPLETE') return;
     this.#isSpread = false;
     this.#logger.info({ table: this.#tables.leases.name }, 'the move from three tables to one is complete');
+  }
+
+  /**
+   * Runs `call` on the table that `pick` names. Once the move is complete the old tables may be deleted at any time: then it is
+   * run again, on the table that is picked now.
+   */
+  async on<T>(pick: () => Table, call: (table: Table) => Promise<T>): Promise<T> {
+    const table = pick();
+    try {
+      return await call(table);
+    } catch (error) {
+      if (!isNotFound(error) || table === this.#tables.leases) throw error;
+      await this.abandon(table);
+      return await call(pick());
+    }
+  }
+
+  /** A table beside the lease table is gone, which is as it should be once the move is complete. @throws OperatingError if it is not */
+  async abandon(table: Table): Promise<void> {
+    await this.follow();
+    if (this.#isSpread) throw unavailable(table, 'is gone, but the fleet has not moved its rows into the lease table');
+  }
+
+  /** Whether there is a table of states. */
+  async #mayHaveStates(): Promise<boolean> {
+    try {
+      return (await describeTable(this.#tables.states)) !== undefined;
+    } catch (error) {
+      throw deniedFor(
+        error,
+        'Whether there is such a table tells where the Leader row of the fleet stands (it does in fleets of the KCL 3.0 to 3.4): ' +
+          'allow this action on that name, even if there is none',
+      );
+    }
   }
 
   async #migration(): Promise<Migration> {

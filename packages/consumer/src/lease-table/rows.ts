@@ -15,8 +15,8 @@ import {
   workerItem,
 } from './item.ts';
 import type { Layout } from './layout.ts';
-import { badFormat, unavailable } from './opening.ts';
-import type { Table, Values } from './table.ts';
+import { badFormat, isDenied, unavailable } from './opening.ts';
+import { isNotFound, OWNER_INDEX, type Table, type Values } from './table.ts';
 
 /** Between two looks for leases of ours while there is no index: half the KCL's default of leaseAssignmentIntervalMillis. */
 const SCAN_INTERVAL_MS = 10_000;
@@ -33,6 +33,8 @@ export class Rows {
   /** Reports made, so that a row that stays bad is not reported at every look. */
   readonly #reported = new Set<string>();
   #scannedAt = Number.NEGATIVE_INFINITY;
+  /** After a refusal. */
+  #queryAgainAt = Number.NEGATIVE_INFINITY;
   /** When each process first reported; one, outside of tests. */
   readonly #since = new Map<string, number>();
 
@@ -59,8 +61,7 @@ export class Rows {
   async scan(owner?: string): Promise<{ leases: Lease[]; workers: WorkerRow[] }> {
     const leases: Lease[] = [];
     const workers = new Map<string, WorkerRow>();
-    const others = owner === undefined ? this.#layout.otherWorkers : undefined;
-    for (const table of others === undefined ? [this.#table] : [this.#table, others]) {
+    const read = async (table: Table): Promise<void> => {
       for await (const page of table.scan(owner)) {
         for (const item of page) {
           const row = readRow(item, this.#clock.wallNow());
@@ -69,6 +70,14 @@ export class Rows {
           else if (row.kind === 'unreadable') this.#report(row.key, row.reason);
         }
       }
+    };
+    const others = owner === undefined ? this.#layout.otherWorkers : undefined;
+    await read(this.#table);
+    if (others !== undefined) {
+      await read(others).catch(async (error: unknown) => {
+        if (!isNotFound(error)) throw error;
+        await this.#layout.abandon(others);
+      });
     }
     return { leases, workers: [...workers.values()] };
   }
@@ -89,8 +98,17 @@ export class Rows {
     return (await this.scan(owner)).leases;
   }
 
-  queryOwner(owner: string): Promise<string[] | undefined> {
-    return this.#table.queryOwner(owner);
+  /** By the index; undefined while there is none that may be asked. */
+  async queryOwner(owner: string): Promise<string[] | undefined> {
+    if (this.#clock.now() < this.#queryAgainAt) return undefined;
+    try {
+      return await this.#table.queryOwner(owner);
+    } catch (error) {
+      if (!isDenied(error)) throw error;
+      this.#queryAgainAt = this.#clock.now() + SCAN_INTERVAL_MS;
+      this.#warnOnce(error, 'the owner index may not be asked; leases are found by scanning');
+      return undefined;
+    }
   }
 
   /** Updates one lease row; a refused condition gives the row as it is now. */
@@ -112,12 +130,11 @@ export class Rows {
 
   async getLeader(): Promise<LeaderRow | undefined> {
     await this.#layout.follow();
-    const table = this.#layout.leader;
-    const item = await table.get(LEADER_KEY);
+    const item = await this.#layout.on(this.#leaderTable, (table) => table.get(LEADER_KEY));
     if (item === undefined) return undefined;
     const row = readRow(item, this.#clock.wallNow());
     if (row.kind === 'leader') return row.leader;
-    throw badFormat(table, 'a Leader row', row.kind === 'unreadable' ? row.reason : row.kind);
+    throw badFormat(this.#layout.leader, 'a Leader row', row.kind === 'unreadable' ? row.reason : row.kind);
   }
 
   async updateLeader(leader: LeaderRow, condition: string, values: Values): Promise<LeaderWrite> {
@@ -125,20 +142,26 @@ export class Rows {
     // A row that a Java worker released instead of deleting is ours again.
     const update = `SET ${assignments} REMOVE isReleased`;
     const write = { condition, update, values: { ...leaderValues, ...values } };
-    const table = this.#layout.leader;
-    const { applied } = await table.update(LEADER_KEY, write);
+    const { applied, table } = await this.#layout.on(this.#leaderTable, async (written) => ({
+      ...(await written.update(LEADER_KEY, write)),
+      table: written,
+    }));
     // Another leader may have completed the move and left this table since we looked. It can't while the row is ours.
     if (applied) await this.#layout.follow();
     if (applied && table === this.#layout.leader) return { applied };
-    if (applied) await this.deleteLeader(leader, table);
+    if (applied) await this.#takeBack(leader, table);
     return { applied: false, leader: await this.getLeader() };
   }
 
   /** Condition: owner and version as given. */
-  deleteLeader({ owner, version }: LeaderRow, table: Table = this.#layout.leader): Promise<boolean> {
-    return table.delete(LEADER_KEY, 'ownerName = :owner AND recordVersionNumber = :version', {
-      ':owner': { S: owner },
-      ':version': { S: version },
+  deleteLeader(leader: LeaderRow): Promise<boolean> {
+    return this.#layout.on(this.#leaderTable, (table) => deleteLeaderFrom(table, leader));
+  }
+
+  async #takeBack(leader: LeaderRow, table: Table): Promise<void> {
+    await deleteLeaderFrom(table, leader).catch((error: unknown) => {
+      // The row went with its table.
+      if (!isNotFound(error)) throw error;
     });
   }
 
@@ -147,14 +170,17 @@ export class Rows {
     const now = { id: processId, sinceSeconds: this.#since.get(processId) ?? nowSeconds };
     this.#since.set(processId, now.sinceSeconds);
     const { assignments, values } = assign(workerItem(nowSeconds, utilization, now));
-    const table = this.#layout.worker;
-    const { item } = await table.update(workerId, { update: `SET ${assignments}`, values, returns: 'ALL_OLD' });
+    const write = { update: `SET ${assignments}`, values, returns: 'ALL_OLD' } as const;
+    const { item } = await this.#layout.on(this.#workerTable, (table) => table.update(workerId, write));
     return { before: item && readProcess(item), now };
   }
 
   async forgetWorker(workerId: string): Promise<void> {
-    await this.#layout.worker.delete(workerId);
+    await this.#layout.on(this.#workerTable, (table) => table.delete(workerId));
   }
+
+  readonly #leaderTable = (): Table => this.#layout.leader;
+  readonly #workerTable = (): Table => this.#layout.worker;
 
   /** The lease of that key; undefined if there is none. */
   async #getLease(leaseKey: string): Promise<Lease | undefined> {
@@ -170,12 +196,23 @@ export class Rows {
     return undefined;
   }
 
+  #warnOnce(error: Error, message: string): void {
+    if (this.#reported.has(message)) return;
+    this.#reported.add(message);
+    this.#logger.warn({ table: this.#table.name, index: OWNER_INDEX, err: error }, message);
+  }
+
   #report(leaseKey: string, reason: string): void {
     const report = `${leaseKey}: ${reason}`;
     if (this.#reported.has(report) || this.#reported.size >= MOST_REPORTS) return;
     this.#reported.add(report);
     this.#logger.error({ leaseKey, reason }, 'a row of the lease table cannot be read and is passed over');
   }
+}
+
+function deleteLeaderFrom(table: Table, { owner, version }: LeaderRow): Promise<boolean> {
+  const values = { ':owner': { S: owner }, ':version': { S: version } };
+  return table.delete(LEADER_KEY, 'ownerName = :owner AND recordVersionNumber = :version', values);
 }
 
 /** `a = :a, b = :b` and the values. */

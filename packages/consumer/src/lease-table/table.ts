@@ -1,23 +1,20 @@
-// One DynamoDB table and the calls that the lease table is made of: the only file of the consumer that calls DynamoDB. It
-// knows names and conditions, not what a row means. Whatever a table's key is called (`leaseKey`, and `key` and `wid` in the
-// tables of the KCL 3.0 to 3.4), items come out and go in with it under `leaseKey`; `#key` stands for it in conditions.
+// One DynamoDB table and the calls that rows are read and written by; `control.ts` has those about the table as a whole, and no
+// other file of the consumer calls DynamoDB. It knows names and conditions, not what a row means. Whatever a table's key is
+// called (`leaseKey`, and `key` and `wid` in the tables of the KCL 3.0 to 3.4), items come out and go in with it under
+// `leaseKey`; `#key` stands for it in conditions.
 // A refused condition is a result; a failure is thrown and never says whether the write was applied. Reads are consistent,
 // but for the owner index, which can't be.
 import {
   type AttributeValue,
   ConditionalCheckFailedException,
-  CreateTableCommand,
   DeleteItemCommand,
-  DescribeTableCommand,
   type DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
   QueryCommand,
   ScanCommand,
-  type TableDescription,
   UpdateItemCommand,
   type UpdateItemCommandInput,
-  UpdateTableCommand,
 } from '@aws-sdk/client-dynamodb';
 import type { Clock } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
@@ -33,16 +30,6 @@ export interface TableOptions {
   readonly requestTimeoutMs: number;
 }
 
-/** A table as it was found. */
-export interface FoundTable {
-  readonly status: string | undefined;
-  /** `HASH leaseKey (S)`. */
-  readonly key: string;
-  readonly hasOwnerIndex: boolean;
-  /** Undefined: on demand. */
-  readonly throughput: { ReadCapacityUnits: number | undefined; WriteCapacityUnits: number | undefined } | undefined;
-}
-
 /** `item`: the row as it is now; of a refused write only if the server sent it. */
 export interface Write {
   readonly applied: boolean;
@@ -56,15 +43,15 @@ export const OWNER_INDEX = 'LeaseOwnerToLeaseKeyIndex';
 
 export class Table {
   readonly name: string;
-  readonly #keyName: string;
-  readonly #client: DynamoDBClient;
-  readonly #calls: AwsCalls;
+  readonly keyName: string;
+  readonly client: DynamoDBClient;
+  readonly calls: AwsCalls;
 
   constructor({ client, name, keyName, clock, requestTimeoutMs }: TableOptions) {
     this.name = name;
-    this.#keyName = keyName;
-    this.#client = client;
-    this.#calls = new AwsCalls({
+    this.keyName = keyName;
+    this.client = client;
+    this.calls = new AwsCalls({
       timeoutMs: requestTimeoutMs,
       resource: `table ${name}`,
       codes: { notFound: 'LEASE_TABLE_UNAVAILABLE', failed: 'LEASE_TABLE_UNAVAILABLE' },
@@ -72,70 +59,18 @@ export class Table {
     });
   }
 
-  /** What `checkKey` expects. */
+  /** As `FoundTable` says it. */
   get key(): string {
-    return `HASH ${this.#keyName} (S)`;
+    return `HASH ${this.keyName} (S)`;
   }
 
   close(): void {
-    this.#calls.close();
+    this.calls.close();
   }
-
-  // --- the table itself ---
-
-  /** Undefined: there is none. */
-  async describe(): Promise<FoundTable | undefined> {
-    try {
-      const command = new DescribeTableCommand({ TableName: this.name });
-      const answer = await this.#calls.call('dynamodb:DescribeTable', (options) => this.#client.send(command, options));
-      return answer.Table && foundTable(answer.Table);
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
-  }
-
-  /** False: another worker was faster. An index made with the table is usable at once, and not every server can add one later. */
-  async create(withOwnerIndex: boolean): Promise<boolean> {
-    const command = new CreateTableCommand({
-      TableName: this.name,
-      BillingMode: 'PAY_PER_REQUEST',
-      KeySchema: [{ AttributeName: this.#keyName, KeyType: 'HASH' }],
-      AttributeDefinitions: withOwnerIndex ? ownerAttributes() : [{ AttributeName: this.#keyName, AttributeType: 'S' }],
-      ...(withOwnerIndex && { GlobalSecondaryIndexes: [ownerIndex()] }),
-    });
-    try {
-      await this.#calls.call('dynamodb:CreateTable', (options) => this.#client.send(command, options));
-      return true;
-    } catch (error) {
-      if (awsCodeOf(error) === 'ResourceInUseException') return false;
-      throw error;
-    }
-  }
-
-  /** False: another worker adds it. */
-  async addOwnerIndex({ throughput }: FoundTable): Promise<boolean> {
-    const command = new UpdateTableCommand({
-      TableName: this.name,
-      AttributeDefinitions: ownerAttributes(),
-      GlobalSecondaryIndexUpdates: [
-        { Create: { ...ownerIndex(), ...(throughput && { ProvisionedThroughput: throughput }) } },
-      ],
-    });
-    try {
-      await this.#calls.call('dynamodb:UpdateTable', (options) => this.#client.send(command, options));
-      return true;
-    } catch (error) {
-      if (awsCodeOf(error) === 'ResourceInUseException') return false;
-      throw error;
-    }
-  }
-
-  // --- rows ---
 
   async get(key: string): Promise<Item | undefined> {
     const command = new GetItemCommand({ TableName: this.name, Key: this.#keyOf(key), ConsistentRead: true });
-    const answer = await this.#calls.call('dynamodb:GetItem', (options) => this.#client.send(command, options));
+    const answer = await this.calls.call('dynamodb:GetItem', (options) => this.client.send(command, options));
     return answer.Item && this.#itemOf(answer.Item);
   }
 
@@ -143,11 +78,11 @@ export class Table {
   async put({ leaseKey, ...attributes }: WrittenItem): Promise<boolean> {
     const command = new PutItemCommand({
       TableName: this.name,
-      Item: { ...attributes, [this.#keyName]: leaseKey as WrittenValue },
+      Item: { ...attributes, [this.keyName]: leaseKey as WrittenValue },
       ...this.#condition('attribute_not_exists(#key)'),
     });
     return this.#unlessRefused(() =>
-      this.#calls.call('dynamodb:PutItem', (options) => this.#client.send(command, options)),
+      this.calls.call('dynamodb:PutItem', (options) => this.client.send(command, options)),
     );
   }
 
@@ -172,7 +107,7 @@ export class Table {
     if (condition !== undefined) input.ReturnValuesOnConditionCheckFailure = 'ALL_OLD';
     const command = new UpdateItemCommand(input);
     try {
-      const answer = await this.#calls.call('dynamodb:UpdateItem', (options) => this.#client.send(command, options));
+      const answer = await this.calls.call('dynamodb:UpdateItem', (options) => this.client.send(command, options));
       return { applied: true, item: answer.Attributes && this.#itemOf(answer.Attributes) };
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error;
@@ -189,7 +124,7 @@ export class Table {
       ...(values !== undefined && { ExpressionAttributeValues: values }),
     });
     return this.#unlessRefused(() =>
-      this.#calls.call('dynamodb:DeleteItem', (options) => this.#client.send(command, options)),
+      this.calls.call('dynamodb:DeleteItem', (options) => this.client.send(command, options)),
     );
   }
 
@@ -207,7 +142,7 @@ export class Table {
         ...filter,
         ...(from && { ExclusiveStartKey: from }),
       });
-      const page = await this.#calls.call('dynamodb:Scan', (options) => this.#client.send(command, options));
+      const page = await this.calls.call('dynamodb:Scan', (options) => this.client.send(command, options));
       yield (page.Items ?? []).map((item) => this.#itemOf(item));
       from = page.LastEvaluatedKey;
     } while (from !== undefined);
@@ -226,7 +161,7 @@ export class Table {
           ExpressionAttributeValues: { ':owner': { S: owner } },
           ...(from && { ExclusiveStartKey: from }),
         });
-        const page = await this.#calls.call('dynamodb:Query', (options) => this.#client.send(command, options));
+        const page = await this.calls.call('dynamodb:Query', (options) => this.client.send(command, options));
         for (const item of page.Items ?? []) if (item['leaseKey']?.S !== undefined) keys.push(item['leaseKey'].S);
         from = page.LastEvaluatedKey;
       } while (from !== undefined);
@@ -238,10 +173,10 @@ export class Table {
   }
 
   #keyOf(key: string): Record<string, AttributeValue> {
-    return { [this.#keyName]: { S: key } };
+    return { [this.keyName]: { S: key } };
   }
 
-  #itemOf({ [this.#keyName]: leaseKey, ...attributes }: Record<string, AttributeValue>): Item {
+  #itemOf({ [this.keyName]: leaseKey, ...attributes }: Record<string, AttributeValue>): Item {
     return { ...attributes, leaseKey };
   }
 
@@ -250,7 +185,7 @@ export class Table {
     ExpressionAttributeNames?: Record<string, string>;
   } {
     if (condition === undefined) return {};
-    const names = condition.includes('#key') && { ExpressionAttributeNames: { '#key': this.#keyName } };
+    const names = condition.includes('#key') && { ExpressionAttributeNames: { '#key': this.keyName } };
     return { ConditionExpression: condition, ...names };
   }
 
@@ -268,41 +203,4 @@ export class Table {
 /** Whether a call failed because there is no such table (or index). */
 export function isNotFound(error: unknown): boolean {
   return awsCodeOf(error) === 'ResourceNotFoundException';
-}
-
-function foundTable(table: TableDescription): FoundTable {
-  const types = new Map(table.AttributeDefinitions?.map((it) => [it.AttributeName, it.AttributeType]));
-  const keys = (table.KeySchema ?? []).map(
-    (key) => `${key.KeyType} ${key.AttributeName} (${types.get(key.AttributeName) ?? '?'})`,
-  );
-  const { ReadCapacityUnits, WriteCapacityUnits } = table.ProvisionedThroughput ?? {};
-  const provisioned = table.BillingModeSummary?.BillingMode !== 'PAY_PER_REQUEST';
-  return {
-    status: table.TableStatus,
-    key: keys.join(', ') || 'no key',
-    hasOwnerIndex: table.GlobalSecondaryIndexes?.some((index) => index.IndexName === OWNER_INDEX) ?? false,
-    throughput: provisioned ? { ReadCapacityUnits, WriteCapacityUnits } : undefined,
-  };
-}
-
-function ownerAttributes(): { AttributeName: string; AttributeType: 'S' }[] {
-  return [
-    { AttributeName: 'leaseKey', AttributeType: 'S' },
-    { AttributeName: 'leaseOwner', AttributeType: 'S' },
-  ];
-}
-
-function ownerIndex(): {
-  IndexName: string;
-  KeySchema: { AttributeName: string; KeyType: 'HASH' | 'RANGE' }[];
-  Projection: { ProjectionType: 'KEYS_ONLY' };
-} {
-  return {
-    IndexName: OWNER_INDEX,
-    KeySchema: [
-      { AttributeName: 'leaseOwner', KeyType: 'HASH' },
-      { AttributeName: 'leaseKey', KeyType: 'RANGE' },
-    ],
-    Projection: { ProjectionType: 'KEYS_ONLY' },
-  };
 }
