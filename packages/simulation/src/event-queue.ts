@@ -12,6 +12,7 @@ export class EventQueue {
   readonly #heap: Entry[] = [];
   #order = 0;
   #now = 0;
+  #stopped = false;
 
   /** Virtual milliseconds. */
   get now(): number {
@@ -19,24 +20,30 @@ export class EventQueue {
   }
 
   at(time: number, run: () => void): void {
-    this.#push({ at: Math.max(time, this.#now), order: this.#order++, run });
+    this.#push({ at: time > this.#now ? time : this.#now, order: this.#order++, run });
   }
 
   after(delayMs: number, run: () => void): void {
     this.at(this.#now + delayMs, run);
   }
 
-  /** Runs everything up to and including `time`, or until `enough` says so; leaves the clock at `time` or where it stopped. */
-  runUntil(time: number, enough?: () => boolean): void {
-    for (;;) {
+  /** Runs everything up to and including `time`; leaves the clock at `time`, or where it was stopped. */
+  runUntil(time: number): void {
+    while (!this.#stopped) {
       const next = this.#heap[0];
-      if (next === undefined || next.at > time) break;
+      if (next === undefined || next.at > time) {
+        if (time > this.#now) this.#now = time;
+        return;
+      }
       this.#pop();
       this.#now = next.at;
       next.run();
-      if (enough?.() === true) return;
     }
-    this.#now = Math.max(this.#now, time);
+  }
+
+  /** What runs now is the last. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   #push(entry: Entry): void {

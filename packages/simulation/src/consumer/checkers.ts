@@ -29,35 +29,40 @@ interface ShardHistory {
   ended: boolean;
 }
 
-/** One tenure in one process. */
+/** One tenure in one process; the same object for the same tenure. */
 export interface TenureRef {
   readonly process: number;
   readonly tenure: number;
 }
 
 interface Running {
-  readonly ref: TenureRef;
   /** When the last write of its tenure was applied. */
   confirmedAt: number;
 }
 
+export interface ConsumerCheckersOptions {
+  /** So long after a holder's last write nobody else may deliver; less than what the workers are told where clocks drift. */
+  readonly failoverTimeMs: number;
+  readonly handoffTimeoutMs: number;
+  /** Called at each violation: what comes after the first one proves nothing. */
+  readonly onViolation: () => void;
+}
+
 export class ConsumerCheckers {
   readonly violations: string[] = [];
-  readonly #failoverTimeMs: number;
-  readonly #handoffTimeoutMs: number;
+  readonly #options: ConsumerCheckersOptions;
   readonly #shards = new Map<string, ShardHistory>();
   /** Per tenure: the index of the next record to be delivered first. */
-  readonly #expected = new Map<string, number>();
-  readonly #confirmed = new Map<string, number>();
-  readonly #running = new Map<string, Map<string, Running>>();
+  readonly #expected = new Map<TenureRef, number>();
+  readonly #confirmed = new Map<TenureRef, number>();
+  readonly #running = new Map<string, Map<TenureRef, Running>>();
   readonly #handoffs = new Map<string, number>();
   /** The streams whose first set of leases was complete once. */
   readonly #covered = new Set<string | undefined>();
   #balancedSince: number | undefined;
 
-  constructor(failoverTimeMs: number, handoffTimeoutMs: number) {
-    this.#failoverTimeMs = failoverTimeMs;
-    this.#handoffTimeoutMs = handoffTimeoutMs;
+  constructor(options: ConsumerCheckersOptions) {
+    this.#options = options;
   }
 
   // --- the stream ---
@@ -82,12 +87,19 @@ export class ConsumerCheckers {
     this.#of(leaseKey).records.push(position);
   }
 
+  /** For people: the record's number in its shard, or the sentinel that stands in its place. */
+  placeOf(leaseKey: string, { sequenceNumber, subSequenceNumber }: Position): string {
+    if (typeof sequenceNumber !== 'bigint') return sequenceNumber;
+    const { records } = this.#of(leaseKey);
+    return `record ${indexOf(records, { sequenceNumber, subSequenceNumber }) + 1} of ${records.length}`;
+  }
+
   // --- the handlers ---
 
   shardStarted(leaseKey: string, ref: TenureRef, checkpoint: ExtendedSequenceNumber): void {
     const { records } = this.#of(leaseKey);
     const next = records.findIndex((record) => compareExtended(asExtended(record), checkpoint) > 0);
-    this.#expected.set(keyOf(ref), next === -1 ? records.length : next);
+    this.#expected.set(ref, next === -1 ? records.length : next);
   }
 
   deliveryStarted(leaseKey: string, ref: TenureRef, batch: readonly Position[], now: number): void {
@@ -100,18 +112,20 @@ export class ConsumerCheckers {
     }
     this.#deliverInOrder(leaseKey, ref, batch);
     const running = this.#runningOn(leaseKey);
-    const key = keyOf(ref);
+    const { failoverTimeMs, handoffTimeoutMs } = this.#options;
     for (const [other, { confirmedAt }] of running) {
-      if (other === key || now >= confirmedAt + this.#failoverTimeMs) continue;
+      if (other === ref || now >= confirmedAt + failoverTimeMs) continue;
       const handoffAt = this.#handoffs.get(leaseKey);
-      if (handoffAt !== undefined && now >= handoffAt + this.#handoffTimeoutMs) continue;
-      this.#fail(`two handlers on ${leaseKey} at ${now}: ${other} was confirmed at ${confirmedAt}, ${key} started`);
+      if (handoffAt !== undefined && now >= handoffAt + handoffTimeoutMs) continue;
+      this.#fail(
+        `two handlers on ${leaseKey} at ${now}: ${nameOf(other)} was confirmed at ${confirmedAt}, ${nameOf(ref)} started`,
+      );
     }
-    running.set(key, { ref, confirmedAt: this.#confirmed.get(key) ?? Number.NEGATIVE_INFINITY });
+    running.set(ref, { confirmedAt: this.#confirmed.get(ref) ?? Number.NEGATIVE_INFINITY });
   }
 
   deliveryEnded(leaseKey: string, ref: TenureRef, batch: readonly Position[], handled: boolean): void {
-    this.#runningOn(leaseKey).delete(keyOf(ref));
+    this.#runningOn(leaseKey).delete(ref);
     if (!handled) return;
     const shard = this.#of(leaseKey);
     for (const position of batch) {
@@ -123,7 +137,7 @@ export class ConsumerCheckers {
 
   processDied(process: number): void {
     for (const running of this.#running.values()) {
-      for (const [key, { ref }] of running) if (ref.process === process) running.delete(key);
+      for (const ref of running.keys()) if (ref.process === process) running.delete(ref);
     }
   }
 
@@ -135,8 +149,8 @@ export class ConsumerCheckers {
     if (lease === undefined) return;
     const shard = this.#of(lease.leaseKey);
     if (ref !== undefined) {
-      this.#confirmed.set(keyOf(ref), now);
-      const running = this.#runningOn(lease.leaseKey).get(keyOf(ref));
+      this.#confirmed.set(ref, now);
+      const running = this.#runningOn(lease.leaseKey).get(ref);
       if (running !== undefined) running.confirmedAt = now;
     }
     if (after?.checkpointOwner !== undefined && before?.checkpointOwner === undefined)
@@ -242,32 +256,31 @@ export class ConsumerCheckers {
 
   #deliverInOrder(leaseKey: string, ref: TenureRef, batch: readonly Position[]): void {
     const { records } = this.#of(leaseKey);
-    const key = keyOf(ref);
-    const expected = this.#expected.get(key);
+    const expected = this.#expected.get(ref);
     if (expected === undefined) {
-      this.#fail(`${leaseKey} was delivered by ${key}, which never opened it`);
+      this.#fail(`${leaseKey} was delivered by ${nameOf(ref)}, which never opened it`);
       return;
     }
     const first = batch[0];
     if (first === undefined) return;
     const index = indexOf(records, first);
     // The same batch again, after the handler threw, is no step back.
-    if (index > expected) this.#fail(`${key} skipped from record ${expected} to ${index} of ${leaseKey}`);
+    if (index > expected) this.#fail(`${nameOf(ref)} skipped from record ${expected} to ${index} of ${leaseKey}`);
     else if (index + batch.length < expected)
-      this.#fail(`${key} went back from record ${expected} to ${index} of ${leaseKey}`);
+      this.#fail(`${nameOf(ref)} went back from record ${expected} to ${index} of ${leaseKey}`);
     batch.forEach((position, offset) => {
       const there = records[index + offset];
       if (there === undefined || compareExtended(asExtended(there), asExtended(position)) !== 0) {
-        this.#fail(`${key} was given a batch of ${leaseKey} with a gap or out of order`);
+        this.#fail(`${nameOf(ref)} was given a batch of ${leaseKey} with a gap or out of order`);
       }
     });
-    this.#expected.set(key, Math.max(expected, index + batch.length));
+    this.#expected.set(ref, Math.max(expected, index + batch.length));
   }
 
-  #runningOn(leaseKey: string): Map<string, Running> {
+  #runningOn(leaseKey: string): Map<TenureRef, Running> {
     const known = this.#running.get(leaseKey);
     if (known !== undefined) return known;
-    const running = new Map<string, Running>();
+    const running = new Map<TenureRef, Running>();
     this.#running.set(leaseKey, running);
     return running;
   }
@@ -280,10 +293,11 @@ export class ConsumerCheckers {
 
   #fail(text: string): void {
     this.violations.push(text);
+    this.#options.onViolation();
   }
 }
 
-function keyOf({ process, tenure }: TenureRef): string {
+function nameOf({ process, tenure }: TenureRef): string {
   return `process ${process} tenure ${tenure}`;
 }
 

@@ -45,15 +45,17 @@ export class ProducerCheckers {
   readonly violations: string[] = [];
   readonly #options: PipelineOptions;
   readonly #recordTtlMs: number;
+  readonly #onViolation: () => void;
   readonly #put = new Map<number, PutRecord>();
   readonly #copies = new Map<number, Copy[]>();
   readonly #outcomes = new Map<number, Outcome>();
   #appendCount = 0;
   #requestCount = 0;
 
-  constructor(options: PipelineOptions, recordTtlMs: number) {
+  constructor(options: PipelineOptions, recordTtlMs: number, onViolation: () => void) {
     this.#options = options;
     this.#recordTtlMs = recordTtlMs;
+    this.#onViolation = onViolation;
   }
 
   get outstandingCount(): number {
@@ -67,27 +69,27 @@ export class ProducerCheckers {
   /** A request begins: within limits, nothing too old in it. */
   requestBegun(entries: readonly Entry[], now: number): void {
     const { collectionMaxCount, collectionMaxSizeBytes, aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    if (++this.#requestCount > MOST_REQUESTS) this.#violate('requests without end');
-    if (entries.length > collectionMaxCount) this.#violate(`a request of ${entries.length} entries`);
+    if (++this.#requestCount > MOST_REQUESTS) this.violate('requests without end');
+    if (entries.length > collectionMaxCount) this.violate(`a request of ${entries.length} entries`);
     const sizeBytes = entries.reduce(
       (sum, entry) => sum + entry.data.length + Buffer.byteLength(entry.partitionKey),
       0,
     );
-    if (entries.length > 1 && sizeBytes > collectionMaxSizeBytes) this.#violate(`a request of ${sizeBytes} bytes`);
+    if (entries.length > 1 && sizeBytes > collectionMaxSizeBytes) this.violate(`a request of ${sizeBytes} bytes`);
     for (const entry of entries) {
       const records = unpack(entry);
       if (records.length > 1 && entry.data.length > aggregationMaxSizeBytes) {
-        this.#violate(`an aggregated record of ${entry.data.length} bytes`);
+        this.violate(`an aggregated record of ${entry.data.length} bytes`);
       }
-      if (records.length > aggregationMaxCount) this.#violate(`an aggregated record of ${records.length} user records`);
+      if (records.length > aggregationMaxCount) this.violate(`an aggregated record of ${records.length} user records`);
       const first = records[0];
       if (first !== undefined && entry.explicitHashKey !== String(hashOf(first))) {
-        this.#violate('an entry whose hash key is not that of its first user record');
+        this.violate('an entry whose hash key is not that of its first user record');
       }
       for (const { data } of records) {
         const put = this.#known(data);
         if (put !== undefined && now >= put.putAtMs + this.#recordTtlMs) {
-          this.#violate(`an attempt for record ${put.number} began ${now - put.putAtMs} ms after its put`);
+          this.violate(`an attempt for record ${put.number} began ${now - put.putAtMs} ms after its put`);
         }
       }
     }
@@ -102,7 +104,7 @@ export class ProducerCheckers {
       const put = this.#known(record.data);
       if (put === undefined) continue;
       const sameKey = record.partitionKey === put.partitionKey;
-      if (!sameKey || !put.data.equals(record.data)) this.#violate(`record ${put.number} was changed on its way`);
+      if (!sameKey || !put.data.equals(record.data)) this.violate(`record ${put.number} was changed on its way`);
       const copies = this.#copies.get(put.number) ?? [];
       const subSequenceNumber = records.length > 1 ? index : undefined;
       copies.push({ order, shardId, sequenceNumber, subSequenceNumber, readable });
@@ -119,21 +121,20 @@ export class ProducerCheckers {
         sequenceNumber === result.sequenceNumber &&
         subSequenceNumber === result.subSequenceNumber,
     );
-    if (copy === undefined)
-      this.#violate(`record ${number} succeeded and is not in the stream where it was said to be`);
-    else if (!copy.readable) this.#violate(`record ${number} succeeded where the KCL drops it`);
+    if (copy === undefined) this.violate(`record ${number} succeeded and is not in the stream where it was said to be`);
+    else if (!copy.readable) this.violate(`record ${number} succeeded where the KCL drops it`);
     if (copies.length > 1 && !result.duplicate)
-      this.#violate(`record ${number} has copies that its result is silent about`);
+      this.violate(`record ${number} has copies that its result is silent about`);
   }
 
   failed(number: number, error: PutError, now: number): void {
     this.#settled(number, error, now);
     const put = this.#put.get(number);
     if (error.code === 'EXPIRED' && put !== undefined && now < put.putAtMs + this.#recordTtlMs) {
-      this.#violate(`record ${number} expired before its time`);
+      this.violate(`record ${number} expired before its time`);
     }
     if (error.code === 'THROTTLED' && !this.#options.failIfThrottled) {
-      this.#violate(`record ${number} failed for a throttling without failIfThrottled`);
+      this.violate(`record ${number} failed for a throttling without failIfThrottled`);
     }
   }
 
@@ -142,18 +143,18 @@ export class ProducerCheckers {
     for (const [number, put] of this.#put) {
       const outcome = this.#outcomes.get(number);
       if (outcome === undefined) {
-        this.#violate(`record ${number} never settled`);
+        this.violate(`record ${number} never settled`);
         continue;
       }
       if ('sequenceNumber' in outcome.end) continue;
       const { code, mayBeWritten } = outcome.end;
       if (!mayBeWritten && this.#copies.has(number)) {
-        this.#violate(`record ${number} failed as certainly not written and is in the stream`);
+        this.violate(`record ${number} failed as certainly not written and is in the stream`);
       }
       const hadTime = this.#recordTtlMs >= AMPLE_TTL_MS && put.putAtMs + this.#recordTtlMs > healthySinceMs;
       const couldHave = !abandoned && hadTime;
       if (couldHave && code === 'EXPIRED') {
-        this.#violate(`record ${number} expired although all was well for long enough`);
+        this.violate(`record ${number} expired although all was well for long enough`);
       }
     }
     this.#checkOrder('any reader', () => true);
@@ -172,25 +173,27 @@ export class ProducerCheckers {
       const key = `${partitionKey}|${explicitHashKey ?? ''}`;
       const last = lastByKey.get(key);
       if (last !== undefined && last.order > place) {
-        this.#violate(`${reader} sees record ${number} before record ${last.number} of the same key`);
+        this.violate(`${reader} sees record ${number} before record ${last.number} of the same key`);
       }
       lastByKey.set(key, { number, order: place });
     }
   }
 
   #settled(number: number, end: PutResult | PutError, now: number): void {
-    if (this.#outcomes.has(number)) this.#violate(`record ${number} settled twice`);
+    if (this.#outcomes.has(number)) this.violate(`record ${number} settled twice`);
     this.#outcomes.set(number, { atMs: now, end });
   }
 
   #known(data: Uint8Array): PutRecord | undefined {
     const put = this.#put.get(numberOf(data));
-    if (put === undefined) this.#violate('a record was sent that nobody put');
+    if (put === undefined) this.violate('a record was sent that nobody put');
     return put;
   }
 
-  #violate(sentence: string): void {
+  /** Ends the world: what comes after the first violation proves nothing. */
+  violate(sentence: string): void {
     this.violations.push(sentence);
+    this.#onViolation();
   }
 }
 

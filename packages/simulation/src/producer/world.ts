@@ -65,7 +65,7 @@ class ProducerWorld {
     this.#faults = this.#plan.faults;
     this.#model = new KinesisModel({ limits: false, reshardMs });
     this.#model.createStream({ name: STREAM, shardCount }, 0);
-    this.#checkers = new ProducerCheckers(options, recordTtlMs);
+    this.#checkers = new ProducerCheckers(options, recordTtlMs, () => this.#queue.stop());
     this.#pipeline = new Pipeline(options, brokenStages(plantedBug, options));
   }
 
@@ -74,7 +74,7 @@ class ProducerWorld {
       this.#live();
     } catch (error) {
       if (!(error instanceof InvariantError)) throw error;
-      this.#checkers.violations.push(`invariant broken: ${error.message}`);
+      this.#checkers.violate(`invariant broken: ${error.message}`);
     }
     return this.#checkers.violations;
   }
@@ -86,15 +86,14 @@ class ProducerWorld {
     for (const put of puts) queue.at(put.atMs, () => this.#put(put));
     for (const { atMs, kind } of incidents) queue.at(atMs, () => this.#incident(kind));
     if (abandonAtMs !== undefined) queue.at(abandonAtMs, () => this.#abandon());
-    const broken = (): boolean => this.#checkers.violations.length > 0;
-    queue.runUntil(faultsUntilMs, broken);
+    queue.runUntil(faultsUntilMs);
     this.#faults = NO_FAULTS;
     this.#pipeline.pressed = false;
     // One of each key more, which nothing may keep from being delivered.
     for (const put of this.#abandoned ? [] : puts.slice(0, 5)) queue.after(DRAIN_MS / 2, () => this.#put(put));
     const until = queue.now + 2 * DRAIN_MS;
-    queue.runUntil(until, broken);
-    if (!broken()) this.#checkers.checkEnd(faultsUntilMs + RECOVERY_MS, this.#abandoned);
+    queue.runUntil(until);
+    if (this.#checkers.violations.length === 0) this.#checkers.checkEnd(faultsUntilMs + RECOVERY_MS, this.#abandoned);
   }
 
   #put({ partitionKey, explicitHashKey, dataBytes }: PlannedPut): void {
@@ -181,7 +180,7 @@ class ProducerWorld {
     this.#expiryCount = this.#queue.now === this.#expiredAtMs ? this.#expiryCount + 1 : 0;
     this.#expiredAtMs = this.#queue.now;
     if (this.#expiryCount > MOST_EXPIRIES) {
-      this.#checkers.violations.push('the timer fires without end at one time');
+      this.#checkers.violate('the timer fires without end at one time');
       return;
     }
     this.#drive(() => this.#pipeline.expire(this.#queue.now));

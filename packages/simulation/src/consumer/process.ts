@@ -1,0 +1,312 @@
+// One worker process of a simulated world: the real core, and around it what a runtime does, with the faults that the world has
+// for it. It has a clock of its own, which is ahead and may run too fast or too slow; while it is paused nothing happens in it,
+// once it is dead nothing ever does. All chance comes from the world.
+import type {
+  DeliverBatch,
+  Done,
+  Effect,
+  Event,
+  FetchBatch,
+  ListShards,
+  Notice,
+  Results,
+  TableEffect,
+  TrackedStream,
+} from '../../../consumer/dist/coordination/effects.js';
+import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
+import type { Position, TenureRef } from './checkers.ts';
+import { describeNotice } from './transcript.ts';
+import type { World } from './world.ts';
+
+/** How long a client waits for an answer before it gives up. */
+const TIMEOUT_MS = 300;
+/** How much later still a request may land that was given up. */
+const LATEST_MS = 3000;
+
+interface Delivery {
+  /** Ends the handler; a failed one handled nothing. */
+  readonly end: (handled: boolean) => void;
+}
+
+export class SimulatedProcess {
+  readonly id: number;
+  readonly workerId: string;
+  alive = true;
+  stopping = false;
+  pausedUntil = 0;
+  readonly #world: World;
+  readonly #worker: Worker;
+  readonly #clockAhead: number;
+  readonly #clockRate: number;
+  /** What it showed last; it never goes back. */
+  #clock = 0;
+  #tickAt = Number.POSITIVE_INFINITY;
+  #batchCount = 0;
+  readonly #refs = new Map<number, TenureRef>();
+  readonly #batches = new Map<number, readonly Position[]>();
+  readonly #fetchFailures = new Set<number>();
+  /** By tenure. */
+  readonly #deliveries = new Map<number, Delivery>();
+  /** Closings that wait for a handler, by tenure. */
+  readonly #closing = new Map<number, () => void>();
+
+  constructor(world: World, id: number, options: WorkerOptions) {
+    const { prng, plan } = world;
+    this.id = id;
+    this.workerId = options.workerId;
+    this.#world = world;
+    this.#worker = new Worker(options);
+    this.#clockAhead = prng.int(100_000);
+    this.#clockRate = 1 + plan.clockDrift * (2 * prng.next() - 1);
+  }
+
+  // --- what befalls it ---
+
+  start(streams: readonly TrackedStream[]): void {
+    this.#world.transcript?.does(this, 'starts');
+    this.#tell({ kind: 'streams', streams });
+    this.#tell({ kind: 'start' });
+  }
+
+  stop(): void {
+    this.#world.transcript?.does(this, 'is asked to stop');
+    this.stopping = true;
+    this.#tell({ kind: 'stop' });
+  }
+
+  pause(durationMs: number): void {
+    this.#world.transcript?.fault(this, `pauses for ${durationMs} ms`);
+    this.pausedUntil = this.#world.queue.now + durationMs;
+  }
+
+  crash(): void {
+    this.#world.transcript?.fault(this, 'crashes');
+    this.alive = false;
+    this.#deliveries.clear();
+    this.#world.ended(this, 50, 2500);
+  }
+
+  /** One of its tenures, the same object each time. */
+  refOf(tenure: number): TenureRef {
+    let ref = this.#refs.get(tenure);
+    if (ref === undefined) {
+      ref = { process: this.id, tenure };
+      this.#refs.set(tenure, ref);
+    }
+    return ref;
+  }
+
+  // --- the core in it ---
+
+  #tell(event: Event): void {
+    const world = this.#world;
+    const now = this.#readClock();
+    const seen = world.bug?.event?.(event, this.#worker.view(now)) ?? event;
+    world.eventCount += 1;
+    for (const effect of this.#worker.step(seen, now, world.prng.next())) {
+      if (effect.kind === 'tell') this.#noticed(effect.notice);
+      else this.#execute(effect);
+    }
+    this.#planTick();
+  }
+
+  #readClock(): number {
+    const shown = this.#clockAhead + this.#world.queue.now * this.#clockRate;
+    if (shown > this.#clock) this.#clock = shown;
+    return this.#clock;
+  }
+
+  #planTick(): void {
+    const deadline = this.#worker.deadline();
+    if (deadline >= this.#tickAt || deadline === Number.POSITIVE_INFINITY) return;
+    this.#tickAt = deadline;
+    this.#world.queue.at((deadline - this.#clockAhead) / this.#clockRate, () => this.#tick(deadline));
+  }
+
+  #tick(deadline: number): void {
+    if (this.#tickAt !== deadline || !this.alive) return;
+    if (this.#isPaused()) {
+      this.#world.queue.at(this.pausedUntil, () => this.#tick(deadline));
+      return;
+    }
+    this.#tickAt = Number.POSITIVE_INFINITY;
+    // The conversion between the two clocks rounds.
+    if (deadline > this.#clock) this.#clock = deadline;
+    this.#tell({ kind: 'tick' });
+  }
+
+  #noticed(notice: Notice): void {
+    this.#world.transcript?.does(this, describeNotice(notice));
+    if (notice.kind !== 'stopped') return;
+    this.alive = false;
+    this.#world.ended(this, 10, 500);
+  }
+
+  #isPaused(): boolean {
+    return this.pausedUntil > this.#world.queue.now;
+  }
+
+  /** Lets something happen in here: not while it is paused, never once it is dead. */
+  #later(delayMs: number, run: () => void): void {
+    this.#world.queue.after(delayMs, () => this.#awake(run));
+  }
+
+  #awake(run: () => void): void {
+    if (!this.alive) return;
+    if (this.#isPaused()) this.#world.queue.at(this.pausedUntil, () => this.#awake(run));
+    else run();
+  }
+
+  #done<K extends Effect['kind']>(delayMs: number, effect: Extract<Effect, { kind: K }>, result: Results[K]): void {
+    this.#later(delayMs, () => this.#tell({ kind: 'done', effect, result } as Done));
+  }
+
+  #fail(delayMs: number, effect: Effect, why: string): void {
+    this.#world.transcript?.fault(this, `${effect.kind}: ${why}`);
+    this.#later(delayMs, () => this.#tell({ kind: 'failed', effect, error: why }));
+  }
+
+  // --- effects ---
+
+  #execute(effect: Effect): void {
+    const { prng, checkers, plan } = this.#world;
+    switch (effect.kind) {
+      case 'listShards':
+        this.#listShards(effect);
+        return;
+      case 'openShard':
+        checkers.shardStarted(effect.leaseKey, this.refOf(effect.tenure), effect.checkpoint);
+        this.#done(prng.int(3), effect, undefined);
+        return;
+      case 'fetchBatch':
+        this.#fetch(effect);
+        return;
+      case 'deliverBatch':
+        this.#deliver(effect);
+        return;
+      case 'drainShard':
+      case 'endShard':
+        if (this.#world.mishap(plan.rates.handlerThrows)) this.#fail(3, effect, 'the handler throws');
+        else this.#done(prng.between(0, 5), effect, undefined);
+        return;
+      case 'closeShard':
+        this.#close(effect.tenure, () => this.#done(0, effect, undefined));
+        return;
+      default:
+        this.#runOnTable(effect);
+    }
+  }
+
+  #latency(): number {
+    const { prng, plan } = this.#world;
+    return this.#world.mishap(plan.rates.slow) ? prng.between(20, TIMEOUT_MS - 50) : prng.between(1, 4);
+  }
+
+  #runOnTable(effect: TableEffect): void {
+    const world = this.#world;
+    const { queue, prng } = world;
+    const { rates } = world.plan;
+    if (world.mishap(rates.lostRequest)) {
+      this.#fail(TIMEOUT_MS, effect, 'the request is lost');
+      return;
+    }
+    const requestMs = this.#latency();
+    if (world.mishap(rates.lostAnswer)) {
+      queue.after(requestMs, () => world.apply(this, effect));
+      this.#fail(TIMEOUT_MS, effect, 'the answer will be lost');
+      return;
+    }
+    if (world.mishap(rates.late)) {
+      const lateMs = TIMEOUT_MS + prng.between(1, LATEST_MS);
+      world.lastLateAt = Math.max(world.lastLateAt, queue.now + lateMs);
+      queue.after(lateMs, () => world.apply(this, effect));
+      this.#fail(TIMEOUT_MS, effect, `given up, but the request will land in ${lateMs} ms`);
+      return;
+    }
+    queue.after(requestMs, () => {
+      const result = world.apply(this, effect);
+      this.#done(this.#latency(), effect, result as never);
+    });
+  }
+
+  #listShards(effect: ListShards): void {
+    const world = this.#world;
+    if (world.mishap(world.plan.rates.lostRequest)) {
+      this.#fail(TIMEOUT_MS, effect, 'the request is lost');
+      return;
+    }
+    world.queue.after(this.#latency(), () => {
+      const now = world.queue.now;
+      const shards = world.streamOf(effect.streamId).listShards(effect.filter, now);
+      this.#done(this.#latency(), effect, { shards: world.bug?.listing?.(shards, now) ?? shards });
+    });
+  }
+
+  #fetch(effect: FetchBatch): void {
+    const world = this.#world;
+    const { prng, queue } = world;
+    if (world.mishap(world.plan.rates.fetchFails)) {
+      this.#fetchFailures.add(effect.tenure);
+      this.#fail(prng.between(5, TIMEOUT_MS), effect, 'the read fails');
+      return;
+    }
+    queue.after(this.#latency(), () => {
+      this.#batchCount += 1;
+      const failedBefore = this.#fetchFailures.delete(effect.tenure);
+      const { leaseKey, shardId, after } = effect;
+      const stream = world.streamOf(leaseKey === shardId ? undefined : leaseKey.slice(0, -shardId.length - 1));
+      const plain = stream.read(shardId, after, prng.between(1, 6), this.#batchCount, queue.now);
+      const { positions, fetched } = world.bug?.read?.(plain, failedBefore) ?? plain;
+      if (fetched.batch !== undefined) this.#batches.set(fetched.batch.batchId, positions);
+      const idleMs = fetched.batch === undefined ? prng.between(150, 600) : prng.between(1, 4);
+      this.#done(idleMs, effect, fetched);
+    });
+  }
+
+  #deliver(effect: DeliverBatch): void {
+    const world = this.#world;
+    const { prng, checkers } = world;
+    const { leaseKey, tenure, batchId } = effect;
+    const batch = this.#batches.get(batchId) as readonly Position[];
+    const ref = this.refOf(tenure);
+    checkers.deliveryStarted(leaseKey, ref, batch, world.queue.now);
+    const throws = world.mishap(world.plan.rates.handlerThrows);
+    const durationMs = world.mishap(world.plan.rates.slowHandler) ? prng.between(200, 2500) : prng.between(1, 15);
+    world.transcript?.handles(this, leaseKey, batch, durationMs);
+    const delivery: Delivery = {
+      end: (handled) => {
+        if (this.#deliveries.get(tenure) !== delivery) return;
+        this.#deliveries.delete(tenure);
+        checkers.deliveryEnded(leaseKey, ref, batch, handled);
+        if (handled) {
+          this.#batches.delete(batchId);
+          const last = batch.at(-1) as Position;
+          this.#tell({ kind: 'done', effect, result: { checkpoint: last as never } });
+        } else {
+          world.transcript?.fault(this, `the handler of ${leaseKey} throws`);
+          this.#tell({ kind: 'failed', effect, error: 'the handler threw' });
+        }
+        this.#closing.get(tenure)?.();
+      },
+    };
+    this.#deliveries.set(tenure, delivery);
+    this.#later(durationMs, () => delivery.end(!throws));
+  }
+
+  /** The handler of a closed shard may take notice of its aborted signal, or not. */
+  #close(tenure: number, closed: () => void): void {
+    const { prng, bug } = this.#world;
+    const delivery = this.#deliveries.get(tenure);
+    if (delivery === undefined) {
+      closed();
+      return;
+    }
+    const finish = (): void => {
+      this.#closing.delete(tenure);
+      closed();
+    };
+    this.#closing.set(tenure, finish);
+    if (prng.chance(0.5)) this.#later(prng.between(1, 20), () => delivery.end(false));
+    if (bug?.closesEarly === true) finish();
+  }
+}
