@@ -77,6 +77,26 @@ export interface ConsumerDiagnostics {
    * that could be read. Both are sequence numbers. A consumer that was away for longer than the stream's retention sees this.
    */
   'shardline:consumer:gap': { application: string; worker: string; leaseKey: string; after: string; before: string };
+  /**
+   * A lease did not get on for long (`stalled`), was given up for it (`givenUp`), its handler did not return although its signal
+   * was aborted (`stuck`: only the end of the process frees the shard), or it gets on again (`over`). `reason`: what is waited for.
+   * `position`: behind which the shard is read, up to which the handler was given records, or which is not written; `recordCount`
+   * and `byteCount` are those of the batch in the handler.
+   */
+  'shardline:consumer:stall': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    state: 'stalled' | 'givenUp' | 'stuck' | 'over';
+    reason: 'read' | 'handler' | 'checkpoint';
+    since: Date;
+    /** Time in which the process ran. */
+    forMs: number;
+    position: string;
+    recordCount?: number;
+    byteCount?: number;
+    holdsLease: boolean;
+  };
   /** The leases are those of an earlier stream of the same name: the stream was deleted and made again. */
   'shardline:consumer:stream-replaced': { application: string; worker: string; leaseKeys: readonly string[] };
   /** The user's handler finished with a batch or threw. */
@@ -150,6 +170,7 @@ export const consumerDiagnostics: {
   readonly leaseHandedOff: DiagnosticChannel<'shardline:consumer:lease-handed-off'>;
   readonly batchFetched: DiagnosticChannel<'shardline:consumer:batch-fetched'>;
   readonly gap: DiagnosticChannel<'shardline:consumer:gap'>;
+  readonly stall: DiagnosticChannel<'shardline:consumer:stall'>;
   readonly streamReplaced: DiagnosticChannel<'shardline:consumer:stream-replaced'>;
   readonly batchHandled: DiagnosticChannel<'shardline:consumer:batch-handled'>;
   readonly checkpoint: DiagnosticChannel<'shardline:consumer:checkpoint'>;
@@ -162,6 +183,7 @@ export const consumerDiagnostics: {
   leaseHandedOff: open('shardline:consumer:lease-handed-off'),
   batchFetched: open('shardline:consumer:batch-fetched'),
   gap: open('shardline:consumer:gap'),
+  stall: open('shardline:consumer:stall'),
   streamReplaced: open('shardline:consumer:stream-replaced'),
   batchHandled: open('shardline:consumer:batch-handled'),
   checkpoint: open('shardline:consumer:checkpoint'),

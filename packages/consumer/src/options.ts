@@ -144,6 +144,17 @@ export interface ConsumerOptions extends LeaseTableOptions {
   readonly maxPendingBytes?: number;
   /** How long `stop` waits for handlers before it aborts their signals, and again before it gives up: from 0, default 30000. */
   readonly shutdownGraceMs?: number;
+  /**
+   * A lease that does not get on for so long (no read answered, no return of the handler, no checkpoint written that is due) is
+   * told of, and again each time that has doubled: from 100, default 60000. Only time in which this process ran counts.
+   */
+  readonly stallWarningMs?: number;
+  /**
+   * A lease that does not get on for so long is given up: the handler's signal is aborted, and the lease goes as soon as the
+   * handler has returned. From 100, default for ever, because only the application knows how long a batch may take: one that is
+   * aborted begins again from the last checkpoint. A handler that ignores its signal keeps the lease until the process ends.
+   */
+  readonly stallLimitMs?: number;
   /** Bound of the wait after a handler's first throw, doubled each time, with full jitter: from 1, default 500. */
   readonly handlerBackoffBaseMs?: number;
   /** Bound of the longest of those waits: from 1, default 30000. */
@@ -198,6 +209,8 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
   maxPendingBatchCount: { byDefault: always(4), min: 1 },
   maxPendingBytes: { byDefault: always(8 * 1024 * 1024), min: 1 },
   shutdownGraceMs: { byDefault: always(30_000), min: 0 },
+  stallWarningMs: { byDefault: always(60_000), min: 100 },
+  stallLimitMs: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 100 },
   handlerBackoffBaseMs: { byDefault: always(500), min: 1 },
   handlerBackoffMaxMs: { byDefault: always(30_000), min: 1 },
   maxRecordsPerRead: { byDefault: always(MAX_RECORDS_PER_GET_RECORDS), min: 1, max: MAX_RECORDS_PER_GET_RECORDS },
@@ -356,6 +369,8 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     maxPendingBatchCount: options.maxPendingBatchCount,
     maxPendingBytes: options.maxPendingBytes,
     shutdownGraceMs: options.shutdownGraceMs,
+    stallWarningMs: options.stallWarningMs,
+    stallLimitMs: options.stallLimitMs,
     // A lost answer must leave several tries before the lease runs out.
     retryMs: Math.min(1_000, failoverTimeMs / 10),
     handlerBackoff: { baseMs: handlerBackoffBaseMs, maxMs: handlerBackoffMaxMs },

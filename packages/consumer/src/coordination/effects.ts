@@ -6,6 +6,7 @@
 import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
 import type { ChildShard, LeaderRow, Lease, Shard, Utilization, WorkerProcess, WorkerRow } from './lease.ts';
 import type { InitialPosition } from './shard-sync.ts';
+import type { StallVerdict } from './watchdog.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
 export type Tenure = number;
@@ -195,7 +196,7 @@ export interface CloseShard {
   readonly tenure: Tenure;
   readonly reason: CloseReason;
 }
-export type CloseReason = 'leaseLost' | 'shardEnded' | 'handedOff' | 'stopping';
+export type CloseReason = 'leaseLost' | 'shardEnded' | 'handedOff' | 'stopping' | 'stalled';
 
 /** Told, not answered. */
 export interface Tell {
@@ -236,6 +237,17 @@ export type Notice =
       readonly retryInMs: number;
       readonly error: unknown;
     }
+  /** A lease does not get on, or does again. */
+  | ({
+      readonly kind: 'stall';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      /** Behind which it reads, up to which the handler was given records, or which is not written. */
+      readonly position: ExtendedSequenceNumber;
+      /** In the handler. */
+      readonly batch: { readonly recordCount: number; readonly byteCount: number } | undefined;
+      readonly holdsLease: boolean;
+    } & StallVerdict)
   | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
   /** Another process works under this worker's id. `yields`: this one ends, because the other was there first. */
   | { readonly kind: 'workerIdInUse'; readonly yields: boolean }

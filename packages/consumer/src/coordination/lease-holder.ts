@@ -31,6 +31,8 @@ export class LeaseHolder {
   #vouched: ExtendedSequenceNumber | undefined;
   #childShardIds: readonly string[] | undefined;
   #checkpointDueAt = 0;
+  /** Checkpoints that were written. */
+  #writtenCount = 0;
   #releasing = false;
   #heir: string | undefined;
   /** Bytes read since `#measuredAt`. */
@@ -74,6 +76,12 @@ export class LeaseHolder {
   /** Nothing vouched for waits to be written. */
   get flushed(): boolean {
     return this.#vouched === undefined;
+  }
+
+  /** While a checkpoint is due: a number that changes with each one that is written. */
+  checkpointOwed(now: number): number | undefined {
+    const isDue = this.#vouched !== undefined && this.#gone === undefined && now >= this.#checkpointDueAt;
+    return isDue ? this.#writtenCount : undefined;
   }
 
   /** Nobody else can have been given the lease yet: a batch may be handed to the handler. */
@@ -146,6 +154,7 @@ export class LeaseHolder {
     this.#confirmedAt = startedAt;
     if (write.kind === 'checkpointLease') {
       this.#checkpointDueAt = now + this.#options.checkpointIntervalMs;
+      this.#writtenCount += 1;
       this.#dropWritten();
     }
   }

@@ -7,6 +7,7 @@ import {
   backoffMs,
   compareExtended,
   type ExtendedSequenceNumber,
+  isShardlineError,
   SHARD_END,
   TRIM_HORIZON,
   unreachable,
@@ -15,6 +16,7 @@ import type { BatchBounds, CloseReason, Done, Effect, Failed, Fetched, Notice, T
 import { answers } from './effects.ts';
 import { type ChildShard, isEnded, type Lease, leaseKeyOf, newLease } from './lease.ts';
 import type { LeaseHolder } from './lease-holder.ts';
+import type { StallReason, Waits } from './watchdog.ts';
 
 export interface ShardConsumerOptions {
   /** Batches fetched and not yet handled, the one in the handler included. */
@@ -57,6 +59,9 @@ export class ShardConsumer {
   #endStep: EndStep = 'children';
   #leaving: CloseReason | undefined;
   #stale = false;
+  /** Answers so far, of the source and of the handler: what the watchdog goes by. */
+  #readCount = 0;
+  #callCount = 0;
 
   /** @param out where effects are put, in order. */
   constructor(holder: LeaseHolder, options: ShardConsumerOptions, out: (Effect | Tell)[]) {
@@ -81,6 +86,27 @@ export class ShardConsumer {
 
   get closeReason(): CloseReason | undefined {
     return this.#leaving;
+  }
+
+  /** What the shard waits for. A read that failed and is tried again is still waited for; a handler that threw has returned. */
+  waits(now: number): Waits {
+    const reads = this.#phase === 'processing' && (this.#fetching || this.#fetchAttempt > 0);
+    return {
+      read: reads ? this.#readCount : undefined,
+      handler: this.#isCalling() ? this.#callCount : undefined,
+      checkpoint: this.#holder.checkpointOwed(now),
+      closing: this.#phase === 'closing',
+    };
+  }
+
+  /** Where a shard stands that waits, and for what. */
+  stalledAt(reason: StallReason): {
+    readonly position: ExtendedSequenceNumber;
+    readonly batch: BatchBounds | undefined;
+  } {
+    const batch = this.#delivering ? this.#queue[0] : undefined;
+    if (reason === 'read') return { position: this.#fetchedTo, batch };
+    return { position: reason === 'handler' ? this.#givenTo : this.#holder.position, batch };
   }
 
   /** Finish what runs, let the handler checkpoint, write it, close. */
@@ -150,6 +176,7 @@ export class ShardConsumer {
       return;
     }
     if (answers(event, 'deliverBatch')) {
+      this.#callCount += 1;
       this.#delivered(event.result.checkpoint);
       return;
     }
@@ -159,6 +186,7 @@ export class ShardConsumer {
     }
     this.#asking = false;
     this.#attempt = 0;
+    this.#callCount += 1;
     if (answers(event, 'readLeases')) {
       if (this.#phase === 'waitingForParents') this.#parentsRead(event.result.leases, now);
       else if (this.#phase === 'ending') this.#familyRead(event.result.leases, now);
@@ -184,6 +212,8 @@ export class ShardConsumer {
     switch (effect.kind) {
       case 'fetchBatch': {
         this.#fetching = false;
+        // Throttled is an answer: the shard is read by others as well, and that is no stall.
+        if (isShardlineError(error) && error.code === 'THROTTLED') this.#readCount += 1;
         if (this.#phase !== 'processing') return;
         this.#fetchAttempt += 1;
         const retryInMs = backoffMs(this.#fetchAttempt, random, this.#options.fetchBackoff);
@@ -193,6 +223,7 @@ export class ShardConsumer {
       }
       case 'deliverBatch': {
         this.#delivering = false;
+        this.#callCount += 1;
         if (this.#phase !== 'processing') return;
         const retryInMs = backoffMs(this.#deliverAttempt, random, this.#options.handlerBackoff);
         this.#deliverRetryAt = now + retryInMs;
@@ -202,6 +233,7 @@ export class ShardConsumer {
       case 'drainShard':
         // The handler had its chance.
         this.#asking = false;
+        this.#callCount += 1;
         this.#drained = true;
         this.#holder.hurry();
         this.#tell({ kind: 'effectFailed', effect: effect.kind, leaseKey: this.#key, retryInMs: 0, error });
@@ -211,6 +243,7 @@ export class ShardConsumer {
         return;
       default: {
         this.#asking = false;
+        this.#callCount += 1;
         this.#attempt += 1;
         const options =
           effect.kind === 'openShard' || effect.kind === 'endShard'
@@ -243,6 +276,12 @@ export class ShardConsumer {
   #ask(effect: Effect): void {
     this.#asking = true;
     this.#out.push(effect);
+  }
+
+  #isCalling(): boolean {
+    if (this.#delivering) return true;
+    if (this.#phase === 'ending') return this.#asking && this.#endStep === 'callback';
+    return this.#asking && (this.#phase === 'opening' || this.#phase === 'draining');
   }
 
   /** While the lease is stale nobody may be called; the holder's next answer brings the shard on, not the passing of time. */
@@ -314,6 +353,7 @@ export class ShardConsumer {
 
   #fetched(fetched: Fetched): void {
     this.#fetching = false;
+    this.#readCount += 1;
     this.#fetchAttempt = 0;
     this.#fetchRetryAt = 0;
     if (this.#phase !== 'processing') return;

@@ -1,4 +1,11 @@
-import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, SHARD_END, TRIM_HORIZON } from '@shardline/common';
+import {
+  MAX_HASH_KEY,
+  MIN_HASH_KEY,
+  OperatingError,
+  parseCheckpoint,
+  SHARD_END,
+  TRIM_HORIZON,
+} from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import type { Done, Effect, Notice, Tell } from './effects.ts';
@@ -21,6 +28,8 @@ const options: WorkerOptions = {
   checkpointIntervalMs: 0,
   parentShardPollIntervalMs: 100,
   shutdownGraceMs: 1000,
+  stallWarningMs: 20_000,
+  stallLimitMs: Number.POSITIVE_INFINITY,
   maxLeasesForWorker: 10,
   maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
   assignmentStrategy: 'count',
@@ -50,13 +59,17 @@ const childB = { shardId: 'b', parentShardIds: ['a'], hashKeyRange: shardA.hashK
 class Script {
   now = 0;
   readonly table: MemoryLeaseTable = new MemoryLeaseTable({ wallNow: () => this.now });
-  readonly worker: Worker = new Worker(options);
+  readonly worker: Worker;
   readonly notices: Notice[] = [];
   /** Set: the row of this worker says that it moves the fleet's rows from three tables to one. */
   mover: string | undefined;
   /** Set: every effect on the table fails. */
   tableIsAway = false;
   #open: Effect[] = [];
+
+  constructor(changes: Partial<WorkerOptions> = {}) {
+    this.worker = new Worker({ ...options, ...changes });
+  }
 
   start(): void {
     const streams = [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }] as const;
@@ -100,10 +113,10 @@ class Script {
     this.#take(this.worker.step({ kind: 'done', effect, result } as Done, this.now, 0));
   }
 
-  fail(kind: Effect['kind']): void {
+  fail(kind: Effect['kind'], error: Error = new Error('scripted')): void {
     const effect = this.open(kind);
     this.#open = this.#open.filter((other) => other !== effect);
-    this.#take(this.worker.step({ kind: 'failed', effect, error: new Error('scripted') }, this.now, 0.5));
+    this.#take(this.worker.step({ kind: 'failed', effect, error }, this.now, 0.5));
   }
 
   /** Starts the worker on shard a and lets its first fetch find one batch that ends at 7. */
@@ -451,5 +464,161 @@ describe('Worker', () => {
     script.stop();
     expect(script.notices).toEqual([{ kind: 'stopped', abandoned: [] }]);
     expect(script.worker.step({ kind: 'tick' }, 1, 0)).toEqual([]);
+  });
+});
+
+describe('a lease that does not get on', () => {
+  const impatient = { stallWarningMs: 10_000, stallLimitMs: 30_000 };
+  const stalls = (script: Script): unknown[] =>
+    script.notices.flatMap((notice) =>
+      notice.kind === 'stall' ? [`${notice.state} ${notice.reason} ${Math.round(notice.forMs / 1000)}`] : [],
+    );
+  const nothing = { batch: undefined, atShardEnd: false, childShards: [] };
+  const ahead = { ...nothing, batch: { batchId: 2, recordCount: 5, byteCount: 50, last: parseCheckpoint('9') } };
+
+  test('is told of at twice the age each time, with the position and the batch', () => {
+    const script = new Script();
+    script.withBatch();
+    script.done('fetchBatch', ahead);
+    script.pass(85_000);
+    expect(stalls(script)).toEqual(['stalled handler 20', 'stalled handler 40', 'stalled handler 80']);
+    const notice = script.notices.find(({ kind }) => kind === 'stall');
+    expect(notice).toMatchObject({ leaseKey: 'a', holdsLease: true, position: parseCheckpoint('7') });
+    expect(notice).toMatchObject({ batch: { recordCount: 2, byteCount: 2 } });
+    expect(script.worker.view(script.now).leases[0]?.stall).toMatchObject({ state: 'stalled', reason: 'handler' });
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.pass(1000);
+    expect(stalls(script).at(-1)).toMatch(/^over handler 8/);
+    expect(script.worker.view(script.now).leases[0]?.stall).toBeUndefined();
+  });
+
+  test('is given up past the limit, and released only once the handler has returned', () => {
+    const script = new Script(impatient);
+    script.withBatch();
+    script.done('fetchBatch', ahead);
+    script.pass(31_000);
+    expect(script.open('closeShard').reason).toBe('stalled');
+    script.pass(5_000);
+    expect(stalls(script)).toEqual([
+      'stalled handler 10',
+      'stalled handler 20',
+      'givenUp handler 30',
+      'stuck handler 1',
+      'stuck handler 2',
+      'stuck handler 4',
+    ]);
+    // Ours, and renewed: nobody else may have the shard while the handler runs.
+    const { leaseOwner, leaseCounter } = script.table.leases.get('a') ?? {};
+    expect(leaseOwner).toBe('me');
+    script.pass(2_000);
+    expect(script.table.leases.get('a')?.leaseCounter).toBeGreaterThan(leaseCounter ?? 0);
+    // What a handler returns after its signal was aborted vouches for nothing.
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('closeShard', undefined);
+    expect(script.notices).toContainEqual({ kind: 'leaseEnded', leaseKey: 'a', tenure: 1, reason: 'stalled' });
+    expect(script.table.leases.get('a')).toMatchObject({ checkpoint: TRIM_HORIZON });
+    expect(script.table.leases.get('a')?.leaseOwner).toBeUndefined();
+    // Here nobody else is there to take it: it begins anew, in another tenure.
+    script.pass(1_000);
+    expect(script.open('openShard').tenure).toBe(2);
+  });
+
+  test('writes what was finished before it goes', () => {
+    const script = new Script({ ...impatient, checkpointIntervalMs: 1e9 });
+    script.withBatch();
+    const batch = { batchId: 2, recordCount: 1, byteCount: 1, last: parseCheckpoint('9') };
+    script.done('fetchBatch', { ...nothing, batch });
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.pass(40_000);
+    script.done('closeShard', undefined);
+    expect(script.table.leases.get('a')).toMatchObject({ checkpoint: parseCheckpoint('7') });
+  });
+
+  test('is one whose reads fail, or are never answered, but not one whose reads are throttled', () => {
+    const script = new Script(impatient);
+    script.start();
+    script.done('openShard', undefined);
+    const throttled = new OperatingError('THROTTLED', 'slow down', { retryable: true });
+    for (let second = 0; second < 60; second += 1) {
+      script.fail('fetchBatch', throttled);
+      script.pass(1000);
+    }
+    expect(stalls(script)).toEqual([]);
+    for (let second = 0; second < 12; second += 1) {
+      script.fail('fetchBatch');
+      script.pass(1000);
+    }
+    expect(stalls(script)).toEqual(['stalled read 10']);
+    script.pass(20_000);
+    expect(stalls(script).slice(1)).toEqual(['stalled read 20', 'givenUp read 30', 'stuck handler 1']);
+    expect(script.open('closeShard').reason).toBe('stalled');
+  });
+
+  test('is one whose checkpoint is due and cannot be written', () => {
+    const script = new Script(impatient);
+    script.withBatch();
+    script.tableIsAway = true;
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    for (let second = 0; second < 12; second += 1) {
+      script.done('fetchBatch', nothing);
+      script.pass(1000);
+    }
+    expect(stalls(script)).toEqual(['stalled checkpoint 10']);
+    script.tableIsAway = false;
+    script.pass(1000);
+    expect(stalls(script).at(-1)).toMatch(/^over checkpoint 1/);
+  });
+
+  test('is not one that has nothing to read, that waits for its parents, or whose handler throws', () => {
+    const idle = new Script(impatient);
+    idle.start();
+    idle.done('openShard', undefined);
+    for (let second = 0; second < 60; second += 1) {
+      idle.done('fetchBatch', nothing);
+      idle.pass(1000);
+    }
+    const throwing = new Script(impatient);
+    throwing.withBatch();
+    for (let second = 0; second < 60; second += 1) {
+      throwing.fail('deliverBatch');
+      if (throwing.isOpen('fetchBatch')) throwing.done('fetchBatch', nothing);
+      throwing.pass(1000);
+    }
+    const child = new Script(impatient);
+    child.table.apply({ kind: 'createLease', lease: newLease(shardA, TRIM_HORIZON), leaseKey: 'a', tenure: undefined });
+    child.table.apply({ kind: 'createLease', lease: newLease(childB, TRIM_HORIZON), leaseKey: 'b', tenure: undefined });
+    child.start();
+    child.done('openShard', undefined);
+    for (let second = 0; second < 60; second += 1) {
+      child.done('fetchBatch', nothing);
+      child.pass(1000);
+    }
+    expect(child.worker.view(child.now).leases.map(({ phase }) => phase)).toContain('waitingForParents');
+    expect([idle, throwing, child].flatMap(stalls)).toEqual([]);
+  });
+
+  test('is not one of a process that was suspended, whatever the clock says then', () => {
+    const script = new Script(impatient);
+    script.withBatch();
+    script.done('fetchBatch', ahead);
+    script.pass(5_000);
+    for (let sleep = 0; sleep < 3; sleep += 1) {
+      script.now += 3_600_000;
+      script.pass(100);
+    }
+    expect(stalls(script)).toEqual([]);
+    script.pass(4_000);
+    expect(stalls(script)).toEqual(['stalled handler 10']);
+  });
+
+  test('that was lost is told of too while its handler does not return: this worker cannot take it again before', () => {
+    const script = new Script(impatient);
+    script.withBatch();
+    const lease = script.table.leases.get('a');
+    script.table.leases.set('a', { ...(lease as NonNullable<typeof lease>), leaseCounter: 90 });
+    script.pass(2_500);
+    expect(script.open('closeShard').reason).toBe('leaseLost');
+    expect(stalls(script)).toEqual(['stuck handler 1']);
+    expect(script.notices.find(({ kind }) => kind === 'stall')).toMatchObject({ holdsLease: false });
   });
 });

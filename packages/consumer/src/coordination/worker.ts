@@ -12,8 +12,9 @@ import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from
 import { ShardConsumer, type ShardConsumerOptions, type ShardPhase } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { planSuccession } from './succession.ts';
+import { type StallVerdict, Watchdog, type WatchdogOptions } from './watchdog.ts';
 
-export interface WorkerOptions extends LeaderOptions, LeaseHolderOptions, ShardConsumerOptions {
+export interface WorkerOptions extends LeaderOptions, LeaseHolderOptions, ShardConsumerOptions, WatchdogOptions {
   readonly workerMetricsReportIntervalMs: number;
   /** How often to look for leases that were given to us. */
   readonly leaseDiscoveryIntervalMs: number;
@@ -41,6 +42,10 @@ export interface LeaseView {
   /** Above 1: the handler keeps throwing. */
   readonly handlerAttempt: number;
   readonly handingOffTo: string | undefined;
+  /** When it was last seen to get on; undefined before the first look. */
+  readonly progressAt: number | undefined;
+  /** What the watchdog told last, while that holds. */
+  readonly stall: StallVerdict | undefined;
 }
 
 /** So many rows of another process in a row mean that it lives. */
@@ -60,6 +65,7 @@ export class Worker {
   readonly #options: WorkerOptions;
   readonly #leader: Leader;
   readonly #slots = new Map<string, Slot>();
+  readonly #watchdog: Watchdog;
   #out: (Effect | Tell)[] = [];
   #tenureCount = 0;
   #discovering = false;
@@ -88,6 +94,7 @@ export class Worker {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#leader = new Leader(options, this.#out);
+    this.#watchdog = new Watchdog(options);
   }
 
   get stopped(): boolean {
@@ -147,6 +154,7 @@ export class Worker {
         this.#aborted ? this.#stop.giveUpAt : this.#stop.abortAt,
         this.#stop.heirs === undefined ? this.#stop.heirsBy : Number.POSITIVE_INFINITY,
       );
+    if (this.#slots.size > 0) deadline = Math.min(deadline, this.#watchdog.deadline());
     for (const slot of this.#slots.values()) deadline = Math.min(deadline, this.#slotDeadline(slot));
     return deadline;
   }
@@ -166,6 +174,8 @@ export class Worker {
         pendingBatchCount: consumer?.pendingBatchCount ?? 0,
         handlerAttempt: consumer?.handlerAttempt ?? 0,
         handingOffTo: holder.successor,
+        progressAt: this.#watchdog.progressAt(holder.tenure),
+        stall: this.#watchdog.stallOf(holder.tenure),
       })),
     };
   }
@@ -273,6 +283,7 @@ export class Worker {
   #advance(now: number): void {
     if (!this.#started) return;
     this.#leader.advance(now);
+    if (now >= this.#watchdog.deadline()) this.#watch(now);
     if (this.#stop !== undefined) {
       this.#advanceStop(now);
       return;
@@ -336,6 +347,7 @@ export class Worker {
     this.#settleWaiters(slot);
     if (slot.consumer === undefined && (holder.gone !== undefined || this.#isPastHelp(slot, now))) {
       this.#slots.delete(holder.lease.leaseKey);
+      this.#watchdog.forget(holder.tenure);
     }
   }
 
@@ -379,6 +391,28 @@ export class Worker {
   #release({ holder }: Slot): void {
     if (this.#stop === undefined || holder.successor !== undefined) holder.release();
     else if (this.#stop.heirs !== undefined) holder.release(this.#stop.heirs.get(holder.lease.leaseKey));
+  }
+
+  /**
+   * Looks whether each lease gets on. One that is given up is closed as if it were lost, but stays ours, renewed, until its
+   * handler has returned: before that nobody else may have the shard.
+   */
+  #watch(now: number): void {
+    this.#watchdog.begin(now);
+    for (const slot of this.#slots.values()) {
+      const { consumer, holder } = slot;
+      if (consumer === undefined) continue;
+      const verdict = this.#watchdog.look(holder.tenure, consumer.waits(now), now);
+      if (verdict === undefined) continue;
+      const { leaseKey } = holder.lease;
+      const where = consumer.stalledAt(verdict.reason);
+      const holdsLease = holder.gone === undefined;
+      const notice = { kind: 'stall', leaseKey, tenure: holder.tenure, ...where, holdsLease, ...verdict } as const;
+      this.#out.push({ kind: 'tell', notice });
+      if (verdict.state !== 'givenUp') continue;
+      consumer.abort(consumer.closeReason ?? 'stalled');
+      this.#advanceSlot(slot, now);
+    }
   }
 
   // --- checkpoints by hand ---

@@ -101,3 +101,9 @@ export function readPosition(position: Position): ExtendedSequenceNumber {
 export function leaseLost(leaseKey: string): OperatingError {
   return new OperatingError('LEASE_LOST', `lease ${leaseKey} is no longer held by this worker`, { retryable: false });
 }
+
+/** The watchdog's: no answer for longer than `stallLimitMs`. */
+export function givenUp(leaseKey: string): OperatingError {
+  const text = `lease ${leaseKey} is given up by this worker: it did not get on for stallLimitMs`;
+  return new OperatingError('LEASE_LOST', text, { retryable: false });
+}

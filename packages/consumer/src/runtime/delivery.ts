@@ -27,7 +27,7 @@ import type {
 } from '../coordination/effects.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
 import type { Gap, OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
-import { type Checkpointer, leaseLost, readPosition } from './checkpointer.ts';
+import { type Checkpointer, givenUp, leaseLost, readPosition } from './checkpointer.ts';
 
 export interface DeliveryOptions {
   readonly application: string;
@@ -202,7 +202,7 @@ export class Delivery {
     // A lease that never got past waiting for its parents.
     if (shard === undefined) return undefined;
     this.#shards.delete(tenure);
-    shard.controller.abort(leaseLost(shard.leaseKey));
+    shard.controller.abort(reason === 'stalled' ? givenUp(shard.leaseKey) : leaseLost(shard.leaseKey));
     shard.source.close();
     shard.batches.clear();
     await shard.call;

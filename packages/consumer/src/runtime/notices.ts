@@ -1,6 +1,7 @@
 // What the core tells, for those who look on: a log line and, where there is one, a message on the diagnostics channel. What a
 // notice means for the runtime itself is the runtime's business; nothing here decides or remembers anything.
 import {
+  type Clock,
   consumerDiagnostics,
   formatExtended,
   isShardlineError,
@@ -14,9 +15,11 @@ export interface NoticesOptions {
   readonly application: string;
   readonly workerId: string;
   readonly logger: Logger;
+  readonly clock: Clock;
 }
 
-export function tellNotice(notice: Notice, { application, workerId: worker, logger }: NoticesOptions): void {
+export function tellNotice(notice: Notice, options: NoticesOptions): void {
+  const { application, workerId: worker, logger } = options;
   const who = { application, worker };
   const { leaseBegun, leaseLost, leaseHandedOff, checkpoint, leaderElected, stepError } = consumerDiagnostics;
   switch (notice.kind) {
@@ -61,6 +64,9 @@ export function tellNotice(notice: Notice, { application, workerId: worker, logg
       if (stepError.hasSubscribers) stepError.publish({ ...who, step: effect, cause: error });
       return;
     }
+    case 'stall':
+      tellStall(notice, options);
+      return;
     case 'waitingForParents':
       logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
       return;
@@ -100,6 +106,48 @@ export function tellNotice(notice: Notice, { application, workerId: worker, logg
     default:
       unreachable(notice);
   }
+}
+
+type StallNotice = Extract<Notice, { kind: 'stall' }>;
+
+function tellStall(notice: StallNotice, { application, workerId: worker, logger, clock }: NoticesOptions): void {
+  const { leaseKey, state, reason, batch, holdsLease } = notice;
+  const forMs = Math.round(notice.forMs);
+  const since = new Date(clock.wallNow() - (clock.now() - notice.since));
+  const position = formatExtended(notice.position);
+  const size = batch && { recordCount: batch.recordCount, byteCount: batch.byteCount };
+  const fields = { leaseKey, reason, state, since: since.toISOString(), forMs, position, ...size };
+  if (state === 'over') logger.info(fields, `the shard gets on again: ${answered[reason]}`);
+  else if (state === 'stuck') logger.error(fields, stuck(holdsLease));
+  else if (state === 'givenUp')
+    logger.error(fields, `${unanswered[reason]} for longer than stallLimitMs: the lease is given up`);
+  else logger.warn(fields, `${unanswered[reason]} for long: ${advice[reason]}`);
+  const { stall } = consumerDiagnostics;
+  if (stall.hasSubscribers)
+    stall.publish({ application, worker, leaseKey, state, reason, since, forMs, position, ...size, holdsLease });
+}
+
+const unanswered = {
+  read: 'no read of the shard was answered',
+  handler: 'the handler has not returned',
+  checkpoint: 'a checkpoint that is due could not be written',
+} as const;
+const answered = {
+  read: 'a read was answered',
+  handler: 'the handler returned',
+  checkpoint: 'the checkpoint was written',
+} as const;
+const advice = {
+  read: 'see the errors of reading in this log, and whether Kinesis can be reached',
+  handler: 'look for a promise in it that is never settled, or set stallLimitMs to have its signal aborted',
+  checkpoint: 'see the errors of writing in this log, and whether the lease table can be reached',
+} as const;
+
+function stuck(holdsLease: boolean): string {
+  const what = 'the handler has not returned after its signal was aborted';
+  return holdsLease
+    ? `${what}: the lease is kept, so that no second handler begins beside it. End this process to free the shard`
+    : `${what}: this worker cannot take the shard again before it does. End this process, or let the handler heed its signal`;
 }
 
 /** Why `run` rejects when another process was there first. */

@@ -43,6 +43,8 @@ const TIMES = {
   checkpointIntervalMs: 200,
   parentShardPollIntervalMs: 300,
   shutdownGraceMs: 3000,
+  stallWarningMs: Number.POSITIVE_INFINITY,
+  stallLimitMs: Number.POSITIVE_INFINITY,
   retryMs: 100,
 } as const;
 
