@@ -1,6 +1,6 @@
 // AWS's DynamoDB Local on a free port of the loopback, its tables in memory: what a Java KCL needs (dynalite cannot add the owner
 // index), and the nearest thing to DynamoDB that our own lease table can be tried on without an account.
-import { JavaProcess } from '../java/java-process.ts';
+import { startJava } from '../java/java-process.ts';
 
 export interface DynamoDBLocal {
   readonly endpoint: string;
@@ -14,7 +14,7 @@ export async function startDynamoDBLocal(): Promise<DynamoDBLocal> {
   const ready = new Promise<string>((resolve) => {
     listening = resolve;
   });
-  const java = await JavaProcess.start({
+  const java = await startJava({
     program: 'dynamodb-local',
     mainClass: 'DynamoDBLocalServer',
     onLine: (line) => listening(`http://127.0.0.1:${(line as { port: number }).port}`),

@@ -4,39 +4,43 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { createRequire } from 'node:module';
+import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
-export type JavaProgramName = 'dynamodb-local' | 'kcl' | 'kpl';
+/** The folder of a program, and for the KCL's worker the version of the KCL where it is not the pom's. */
+export type JavaProgram = 'dynamodb-local' | 'kcl' | 'kpl' | `kcl@${string}`;
 
-const here = fileURLToPath(new URL('.', import.meta.url));
+/** The same whether this file runs as it is or compiled. */
+const here = join(dirname(createRequire(import.meta.url).resolve('@shardline/interop/package.json')), 'java', '/');
 const cache = join(here, '.cache');
 const MAVEN_TIMEOUT_MS = 240_000;
 const JAVAC_TIMEOUT_MS = 60_000;
 
 /** Tests that run side by side build once. */
-const builds: Map<JavaProgramName, Promise<string>> = new Map();
+const builds: Map<JavaProgram, Promise<string>> = new Map();
 
 /** @returns the class path of the program. */
-export function buildJava(name: JavaProgramName): Promise<string> {
-  const build = builds.get(name) ?? buildNow(name);
-  builds.set(name, build);
+export function buildJava(program: JavaProgram): Promise<string> {
+  const build = builds.get(program) ?? buildNow(program);
+  builds.set(program, build);
   return build;
 }
 
-async function buildNow(name: JavaProgramName): Promise<string> {
+async function buildNow(program: JavaProgram): Promise<string> {
+  const [name = '', version] = program.split('@');
   const folder = join(here, name);
   const pom = join(folder, 'pom.xml');
   const files = (await readdir(folder)).filter((file) => file !== 'pom.xml').sort();
   const sources = files.map((file) => join(folder, file));
 
-  const jars = await made(`${name}-jars-${await hashOf([pom])}`, async (target) => {
+  const jars = await made(`${program}-jars-${await hashOf([pom])}`, async (target) => {
     const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${target}`];
-    await run('mvn', ['-q', '-B', '-f', pom, ...goal], MAVEN_TIMEOUT_MS);
+    const properties = version === undefined ? [] : [`-Dkcl.version=${version}`];
+    await run('mvn', ['-q', '-B', '-f', pom, ...properties, ...goal], MAVEN_TIMEOUT_MS);
   });
   const libraries = join(jars, '*');
-  const classes = await made(`${name}-classes-${await hashOf([pom, ...sources])}`, async (target) => {
+  const classes = await made(`${program}-classes-${await hashOf([pom, ...sources])}`, async (target) => {
     const isJava = (path: string): boolean => path.endsWith('.java');
     await run('javac', ['-cp', libraries, '-d', target, ...sources.filter(isJava)], JAVAC_TIMEOUT_MS);
     for (const file of files.filter((path) => !isJava(path))) await cp(join(folder, file), join(target, file));

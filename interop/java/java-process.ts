@@ -1,90 +1,22 @@
-// A running Java program of ours: it says what happens in lines of JSON on its standard output, and ends when its standard
-// input does, so none outlives the tests, however these end. Of what it writes to stderr the last part is kept for the message of
-// a failure; all of it goes to a file of the folder JAVA_LOGS, if the environment names one.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { buildJava, type JavaProgramName } from './build.ts';
+// A running Java program of ours, built when it is not yet: the one place that knows how a JVM is started.
+import { ChildProgram, type ChildStart } from '../child-program.ts';
+import { buildJava, type JavaProgram } from './build.ts';
 
-export interface JavaStart {
-  readonly program: JavaProgramName;
+export interface JavaStart extends Omit<ChildStart, 'name'> {
+  readonly program: JavaProgram;
   readonly mainClass: string;
-  /** Of its file among the logs. Default: the class. */
-  readonly logName?: string;
   readonly systemProperties?: Readonly<Record<string, string>>;
-  readonly environment?: Readonly<Record<string, string>>;
-  /** Called with every line of JSON. */
-  readonly onLine: (line: unknown) => void;
 }
 
 /** Two cores are shared by servers, clients and tests: compile fast rather than well, and collect garbage without threads. */
 const FRUGAL = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xmx384m'];
-const KEPT_STDERR = 20_000;
-const END_TIMEOUT_MS = 15_000;
 
-export class JavaProcess {
-  readonly #child: ChildProcess;
-  readonly #name: string;
-  readonly #ended: Promise<number | undefined>;
-  #stderr = '';
-
-  static async start(options: JavaStart): Promise<JavaProcess> {
-    return new JavaProcess(await buildJava(options.program), options);
-  }
-
-  private constructor(classPath: string, options: JavaStart) {
-    const { mainClass, systemProperties = {}, environment = {}, onLine } = options;
-    this.#name = mainClass;
-    const properties = Object.entries(systemProperties).map(([name, value]) => `-D${name}=${value}`);
-    const child = spawn('java', [...FRUGAL, ...properties, '-cp', classPath, mainClass], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-      env: { ...process.env, ...environment },
-    });
-    this.#child = child;
-    // It may be gone before its standard input is closed.
-    child.stdin.on('error', () => undefined);
-    const keep = (text: string): void => {
-      this.#stderr = (this.#stderr + text).slice(-KEPT_STDERR);
-    };
-    child.stderr.setEncoding('utf8').on('data', keep);
-    const logs = process.env['JAVA_LOGS'];
-    if (logs !== undefined) child.stderr.pipe(createWriteStream(join(logs, `${options.logName ?? mainClass}.log`)));
-    const lines = createInterface(child.stdout);
-    // The JVM itself and some libraries warn on stdout.
-    lines.on('line', (line) => (line.startsWith('{') ? onLine(JSON.parse(line)) : keep(`${line}\n`)));
-    // 'close' comes after the last line.
-    this.#ended = once(child, 'close').then(([code]) => code ?? undefined);
-  }
-
-  /** The last it said on stderr. */
-  get stderr(): string {
-    return this.#stderr;
-  }
-
-  /** Rejects when the process has ended, with what it said last: to race against whatever is waited for. */
-  async untilBroken(): Promise<never> {
-    const code = await this.#ended;
-    throw new Error(`${this.#name} ended with ${code ?? 'a signal'}:\n${this.#stderr}`);
-  }
-
-  /** Writes a line to its standard input. */
-  order(line: string): void {
-    this.#child.stdin?.write(`${line}\n`);
-  }
-
-  /** SIGTERM, which asks for an orderly end. @returns the exit code, undefined when it ended by a signal. */
-  terminate(): Promise<number | undefined> {
-    this.#child.kill('SIGTERM');
-    return this.#ended;
-  }
-
-  /** Ends it by closing its standard input, and by force if that does not help. */
-  async end(): Promise<void> {
-    this.#child.stdin?.end();
-    const force = setTimeout(() => this.#child.kill('SIGKILL'), END_TIMEOUT_MS);
-    await this.#ended;
-    clearTimeout(force);
-  }
+export async function startJava(options: JavaStart): Promise<ChildProgram> {
+  const { program, mainClass, systemProperties = {} } = options;
+  const classPath = await buildJava(program);
+  const properties = Object.entries(systemProperties).map(([name, value]) => `-D${name}=${value}`);
+  return new ChildProgram('java', [...FRUGAL, ...properties, '-cp', classPath, mainClass], {
+    ...options,
+    name: mainClass,
+  });
 }

@@ -18,7 +18,12 @@ export interface PutRecord {
   readonly duplicate: boolean;
 }
 
-const KEYS_EACH = 12;
+export interface FeedOptions {
+  /** Partition keys of the plain records, and as many of those to aggregate. Default 12. */
+  readonly keysEach?: number;
+  /** Between records that are in the stream and the next ones, ms. Default 0. */
+  readonly pauseMs?: number;
+}
 
 export class Feed {
   readonly records: PutRecord[] = [];
@@ -28,14 +33,16 @@ export class Feed {
     readonly keys: readonly string[];
     readonly each: number;
   }[];
+  readonly #pauseMs: number;
   readonly #nextNumber: Map<string, number> = new Map();
   #isRunning = false;
   #loop: Promise<void> = Promise.resolve();
 
-  constructor(stream: string, clientConfig: LocalClientConfig) {
+  constructor(stream: string, clientConfig: LocalClientConfig, { keysEach = 12, pauseMs = 0 }: FeedOptions = {}) {
+    this.#pauseMs = pauseMs;
     const client = createKinesisClient({ ...clientConfig, maxAttempts: 1 });
     this.#client = client;
-    const keys = (prefix: string): string[] => Array.from({ length: KEYS_EACH }, (_, n) => `${prefix}-${n}`);
+    const keys = (prefix: string): string[] => Array.from({ length: keysEach }, (_, n) => `${prefix}-${n}`);
     this.#producers = [
       { producer: new Producer({ stream, client, aggregationEnabled: false }), keys: keys('plain'), each: 1 },
       { producer: new Producer({ stream, client }), keys: keys('aggregated'), each: 3 },
@@ -54,7 +61,10 @@ export class Feed {
   run(): void {
     this.#isRunning = true;
     this.#loop = (async () => {
-      while (this.#isRunning) await this.put();
+      while (this.#isRunning) {
+        await this.put();
+        if (this.#pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
+      }
     })();
     // A failure is told by whoever stops the feed.
     this.#loop.catch(() => undefined);

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PutRecord } from './feed.ts';
 import { faultsOf, type ShardOrigin, type WorkerHistory } from './history.ts';
-import type { KclOtherEvent, KclRecord } from './kcl-worker.ts';
+import type { OtherEvent, RecordEvent } from './worker-process.ts';
 
 const shards: readonly ShardOrigin[] = [
   { id: 'parent', parentIds: [] },
@@ -16,7 +16,7 @@ const put: readonly PutRecord[] = [
   { key: 'k', number: 2, shard: 'child', sequence: '10', sub: 0, duplicate: false },
 ];
 
-const delivered = (number: number, at: number): KclRecord => {
+const delivered = (number: number, at: number): RecordEvent => {
   const { shard = '', sequence = '', sub = 0, key = '' } = put[number] ?? {};
   return { at, event: 'record', shard, sequence, sub, key, data: String(number), aggregated: shard === 'parent' };
 };
@@ -24,21 +24,21 @@ const delivered = (number: number, at: number): KclRecord => {
 const good = {
   workerId: 'w1',
   events: [
-    { at: 1, event: 'init', shard: 'parent', from: 'TRIM_HORIZON' },
+    { at: 1, event: 'init', shard: 'parent', from: 'TRIM_HORIZON', fromSub: 0 },
     { at: 5, event: 'shardEnded', shard: 'parent' },
-    { at: 6, event: 'init', shard: 'child', from: 'TRIM_HORIZON' },
-  ] as readonly KclOtherEvent[],
-  records: [delivered(0, 2), delivered(1, 3), delivered(2, 7)] as readonly KclRecord[],
+    { at: 6, event: 'init', shard: 'child', from: 'TRIM_HORIZON', fromSub: 0 },
+  ] as readonly OtherEvent[],
+  records: [delivered(0, 2), delivered(1, 3), delivered(2, 7)] as readonly RecordEvent[],
 } satisfies WorkerHistory;
 
-const [first, second, third] = good.records as [KclRecord, KclRecord, KclRecord];
+const [first, second, third] = good.records as [RecordEvent, RecordEvent, RecordEvent];
 
 it('a good history has no fault', () => {
   expect(faultsOf(put, [good], shards)).toEqual([]);
 });
 
 it('records that come again in another tenure are no fault', () => {
-  const again = { at: 3, event: 'init', shard: 'parent', from: '9' } as const;
+  const again = { at: 3, event: 'init', shard: 'parent', from: '9', fromSub: 0 } as const;
   const records = [first, second, delivered(0, 4), delivered(1, 4), third];
   expect(faultsOf(put, [{ ...good, events: [...good.events, again], records }], shards)).toEqual([]);
 });

@@ -3,7 +3,7 @@
 // their children began. Records may come again (the KCL promises at least once, and a put that was tried again may have left two
 // copies), but no others.
 import type { PutRecord } from './feed.ts';
-import type { KclOtherEvent, KclRecord } from './kcl-worker.ts';
+import type { OtherEvent, RecordEvent } from './worker-process.ts';
 
 export interface ShardOrigin {
   readonly id: string;
@@ -13,8 +13,8 @@ export interface ShardOrigin {
 /** What one worker said. */
 export interface WorkerHistory {
   readonly workerId: string;
-  readonly events: readonly KclOtherEvent[];
-  readonly records: readonly KclRecord[];
+  readonly events: readonly OtherEvent[];
+  readonly records: readonly RecordEvent[];
 }
 
 /** Enough to see what is wrong. */
@@ -40,7 +40,7 @@ export function placeOf({ shard, sequence, sub }: Pick<PutRecord, 'shard' | 'seq
   return `${shard}/${sequence}/${sub}`;
 }
 
-function lostOrAltered(put: readonly PutRecord[], records: readonly KclRecord[]): string[] {
+function lostOrAltered(put: readonly PutRecord[], records: readonly RecordEvent[]): string[] {
   const expected = new Map(put.map((record) => [placeOf(record), `${record.key} ${record.number}`]));
   const twice = new Set(put.flatMap(({ key, number, duplicate }) => (duplicate ? [`${key} ${number}`] : [])));
   const delivered = new Set<string>();
@@ -60,7 +60,7 @@ function lostOrAltered(put: readonly PutRecord[], records: readonly KclRecord[])
 }
 
 /** Only what comes for the first time has an order over tenures and workers. */
-function outOfKeyOrder(records: readonly KclRecord[]): string[] {
+function outOfKeyOrder(records: readonly RecordEvent[]): string[] {
   const faults: string[] = [];
   const last = new Map<string, number>();
   const seen = new Set<string>();
@@ -78,7 +78,7 @@ function outOfShardOrder({ workerId, events, records }: WorkerHistory): string[]
   const faults: string[] = [];
   for (const shard of new Set(records.map((record) => record.shard))) {
     const begins = events.filter((event) => event.event === 'init' && event.shard === shard).map(({ at }) => at);
-    let before: KclRecord | undefined;
+    let before: RecordEvent | undefined;
     for (const record of records.filter((each) => each.shard === shard)) {
       const last = before;
       before = record;
@@ -90,7 +90,7 @@ function outOfShardOrder({ workerId, events, records }: WorkerHistory): string[]
   return faults;
 }
 
-function compare(a: KclRecord, b: KclRecord): number {
+function compare(a: RecordEvent, b: RecordEvent): number {
   const [x, y] = [BigInt(a.sequence), BigInt(b.sequence)];
   return x === y ? a.sub - b.sub : x < y ? -1 : 1;
 }

@@ -3,9 +3,10 @@
 import { systemClock } from '@shardline/common';
 import { type FaultRule, startLocalKinesis } from '@shardline/local';
 import { expect } from 'vitest';
+import { shardIdOf } from './fed-stream.ts';
 import { hurriedClock } from './hurried-clock.ts';
-import { until } from './kcl-worker.ts';
-import { Scene, type Setting, shardIdOf } from './scene.ts';
+import { Scene, type Setting } from './scene.ts';
+import { until } from './worker-process.ts';
 
 /** One shard is split and two others are merged while records come in all the time. */
 export function reshardUnderLoad(setting: Setting): Promise<void> {

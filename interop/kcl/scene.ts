@@ -1,11 +1,11 @@
 // A stream of the local Kinesis with what is put into it, and the Java KCL workers of an application of its own that read it, so
 // that scenes play side by side on one server. Whatever becomes of a scene, it leaves nothing running.
-import { toHashKey } from '@shardline/common';
-import type { KinesisModel, LocalKinesis, LocalTls } from '@shardline/local';
+import type { LocalKinesis, LocalTls } from '@shardline/local';
 import { expect } from 'vitest';
-import { Feed } from './feed.ts';
+import { FedStream } from './fed-stream.ts';
 import { faultsOf, placeOf } from './history.ts';
-import { KclWorker, type KclWorkerOptions, until } from './kcl-worker.ts';
+import { type KclWorkerOptions, startKclWorker } from './kcl-worker.ts';
+import { until, type WorkerProcess } from './worker-process.ts';
 
 export interface Setting extends Pick<KclWorkerOptions, 'mode' | 'wire' | 'dynamoDBEndpoint'> {
   readonly kinesis: LocalKinesis & LocalTls;
@@ -14,17 +14,14 @@ export interface Setting extends Pick<KclWorkerOptions, 'mode' | 'wire' | 'dynam
   readonly now?: () => number;
 }
 
-export class Scene {
-  readonly stream: string;
-  readonly feed: Feed;
-  readonly workers: KclWorker[] = [];
+export class Scene extends FedStream {
+  readonly workers: WorkerProcess[] = [];
   readonly #setting: Setting;
   readonly #delivered: Set<string> = new Set();
 
-  private constructor(setting: Setting, stream: string) {
-    this.stream = stream;
+  private constructor(setting: Setting, stream: string, shardCount: number) {
+    super(setting.kinesis, stream, shardCount, { now: setting.now });
     this.#setting = setting;
-    this.feed = new Feed(stream, setting.kinesis.clientConfig);
   }
 
   static async play(
@@ -33,8 +30,7 @@ export class Scene {
     shardCount: number,
     act: (scene: Scene) => Promise<void>,
   ): Promise<void> {
-    const scene = new Scene(setting, stream);
-    scene.#model.createStream({ name: stream, shardCount }, scene.now);
+    const scene = new Scene(setting, stream, shardCount);
     try {
       await act(scene);
       console.log(scene.#summary());
@@ -44,10 +40,10 @@ export class Scene {
     }
   }
 
-  async startWorker(workerId: string): Promise<KclWorker> {
+  async startWorker(workerId: string): Promise<WorkerProcess> {
     const { stream } = this;
     const { mode, wire, over, dynamoDBEndpoint, kinesis } = this.#setting;
-    const worker = await KclWorker.start({
+    const worker = await startKclWorker({
       ...{ workerId, application: stream, stream, mode, wire, dynamoDBEndpoint },
       kinesisEndpoint: over === 'TLS' ? kinesis.tlsEndpoint : kinesis.endpoint,
       kinesisCertificate: over === 'TLS' ? kinesis.certificate : undefined,
@@ -76,45 +72,6 @@ export class Scene {
       ...lines,
       ...workers.flatMap(({ workerId, stderr }) => complaints(stderr).map((line) => `  ${workerId} logged ${line}`)),
     ].join('\n');
-  }
-
-  get now(): number {
-    return this.#setting.now?.() ?? Date.now();
-  }
-
-  get #model(): KinesisModel {
-    return this.#setting.kinesis.model;
-  }
-
-  get shards(): {
-    readonly id: string;
-    readonly parentIds: readonly string[];
-    readonly isOpen: boolean;
-    /** A step of UpdateShardCount: opened and closed at once. */
-    readonly isShortLived: boolean;
-  }[] {
-    const { shards } = this.#model.stream(this.stream, this.now);
-    return shards.map(({ id, origin, isOpen, end }) => {
-      return { id, parentIds: origin.parentIds, isOpen, isShortLived: end?.atMs === origin.createdMs };
-    });
-  }
-
-  /** Cuts a shard in two equal parts. */
-  splitShard(number: number): void {
-    const shardId = shardIdOf(number);
-    const range = this.#model.stream(this.stream, this.now).shard(shardId)?.origin.range;
-    if (range === undefined) throw new Error(`${shardId} is not there`);
-    const newStartingHashKey = toHashKey((range.start + range.end) / 2n);
-    this.#model.splitShard({ streamName: this.stream, shardId, newStartingHashKey }, this.now);
-  }
-
-  mergeShards(number: number, adjacent: number): void {
-    const shards = { shardId: shardIdOf(number), adjacentShardId: shardIdOf(adjacent) };
-    this.#model.mergeShards({ streamName: this.stream, ...shards }, this.now);
-  }
-
-  updateShardCount(targetShardCount: number): void {
-    this.#model.updateShardCount({ streamName: this.stream, targetShardCount }, this.now);
   }
 
   /** Waits until every record was delivered, and finds that all is as it should be. */
@@ -146,8 +103,4 @@ export class Scene {
 function complaints(stderr: string): string[] {
   const lines = stderr.split('\n').filter((line) => /^\S+ (WARN|ERROR)/.test(line));
   return [...new Set(lines.map((line) => line.slice(13, 213)))].slice(0, 20);
-}
-
-export function shardIdOf(number: number): string {
-  return `shardId-${String(number).padStart(12, '0')}`;
 }

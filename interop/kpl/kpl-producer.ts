@@ -1,7 +1,8 @@
 // The native KPL as a process, and what it has said of each user record.
 import { mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { JavaProcess } from '../java/java-process.ts';
+import type { ChildProgram } from '../child-program.ts';
+import { startJava } from '../java/java-process.ts';
 
 export interface KplProducerOptions {
   readonly stream: string;
@@ -31,13 +32,13 @@ const temporaryFolder = fileURLToPath(new URL('../java/.cache/kpl-native', impor
 
 export class KplProducer {
   readonly outcomes: KplOutcome[] = [];
-  readonly #java: JavaProcess;
+  readonly #java: ChildProgram;
   #onOutcome: () => void = () => undefined;
 
   static async start(options: KplProducerOptions): Promise<KplProducer> {
     await mkdir(temporaryFolder, { recursive: true });
     let note: (outcome: KplOutcome) => void = () => undefined;
-    const java = await JavaProcess.start({
+    const java = await startJava({
       program: 'kpl',
       mainClass: 'KplProducer',
       logName: options.stream,
@@ -59,7 +60,7 @@ export class KplProducer {
     return producer;
   }
 
-  private constructor(java: JavaProcess) {
+  private constructor(java: ChildProgram) {
     this.#java = java;
   }
 

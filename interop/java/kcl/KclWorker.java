@@ -23,7 +23,8 @@ import software.amazon.kinesis.common.ConfigsBuilder;
 import software.amazon.kinesis.common.InitialPositionInStream;
 import software.amazon.kinesis.common.InitialPositionInStreamExtended;
 import software.amazon.kinesis.coordinator.Scheduler;
-import software.amazon.kinesis.leases.LeaseAssignmentStrategy;
+import software.amazon.kinesis.exceptions.ShutdownException;
+import software.amazon.kinesis.leases.LeaseManagementConfig;
 import software.amazon.kinesis.lifecycle.events.InitializationInput;
 import software.amazon.kinesis.lifecycle.events.LeaseLostInput;
 import software.amazon.kinesis.lifecycle.events.ProcessRecordsInput;
@@ -38,7 +39,10 @@ import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
 import software.amazon.kinesis.retrieval.polling.PollingConfig;
 
 public class KclWorker {
-  static final long FAILOVER_MS = 2_000;
+  static final long FAILOVER_MS = number("FAILOVER_MS", 2_000);
+  static final long ASSIGNMENT_INTERVAL_MS = number("ASSIGNMENT_INTERVAL_MS", 2 * FAILOVER_MS);
+  static final long LEADER_LEASE_MS = number("LEADER_LEASE_MS", 5_000);
+  static final long METRICS_REPORT_INTERVAL_MS = number("METRICS_REPORT_INTERVAL_MS", 2_000);
   static final long CHECKPOINT_MS = 1_000;
   static final long GRACE_SECONDS = 20;
 
@@ -62,12 +66,13 @@ public class KclWorker {
         .region(Region.US_EAST_1).credentialsProvider(credentials).build();
 
     var configs = new ConfigsBuilder(stream, application, kinesis, dynamodb, cloudwatch, worker, Processor::new);
-    // By count, so that two workers share the shards whatever the machine's load is; all intervals short.
+    // All intervals short.
     var leases = configs.leaseManagementConfig().failoverTimeMillis(FAILOVER_MS).shardSyncIntervalMillis(5_000)
-        .leaseAssignmentStrategy(LeaseAssignmentStrategy.LEASE_COUNT_BASED)
-        .dynamoDbLockBasedLeaderLeaseDurationInMillis(5_000).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(1_000);
+        .leaseAssignmentIntervalMillis(ASSIGNMENT_INTERVAL_MS)
+        .dynamoDbLockBasedLeaderLeaseDurationInMillis(LEADER_LEASE_MS).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(LEADER_LEASE_MS / 5);
+    assignByCount(leases);
     leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).varianceBalancingFrequency(1)
-        .workerMetricsReporterFreqInMillis(2_000).inMemoryWorkerMetricsCaptureFrequencyMillis(500);
+        .workerMetricsReporterFreqInMillis(METRICS_REPORT_INTERVAL_MS).inMemoryWorkerMetricsCaptureFrequencyMillis(500);
     var coordinator = configs.coordinatorConfig().parentShardPollIntervalMillis(500).shardConsumerDispatchPollIntervalMillis(100);
     var retrieval = configs.retrievalConfig()
         .initialPositionInStreamExtended(InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON))
@@ -84,6 +89,20 @@ public class KclWorker {
     say("start", "worker", worker);
     while (System.in.read() >= 0) {}
     Runtime.getRuntime().halt(0);
+  }
+
+  static long number(String name, long byDefault) {
+    String text = System.getenv(name);
+    return text == null ? byDefault : Long.parseLong(text);
+  }
+
+  /** So that two workers share the shards whatever the machine's load is. The KCL has it since 3.4.3; older ones go by throughput. */
+  static void assignByCount(LeaseManagementConfig leases) throws ReflectiveOperationException {
+    for (var method : LeaseManagementConfig.class.getMethods()) {
+      if (!method.getName().equals("leaseAssignmentStrategy") || method.getParameterCount() != 1) continue;
+      Class<?> strategy = method.getParameterTypes()[0];
+      method.invoke(leases, strategy.getField("LEASE_COUNT_BASED").get(null));
+    }
   }
 
   /** The one certificate that the local Kinesis is known by, as PEM; null where it speaks clear text. */
@@ -109,36 +128,45 @@ public class KclWorker {
   static class Processor implements ShardRecordProcessor {
     String shard;
     long lastCheckpoint = System.currentTimeMillis();
+    KinesisClientRecord last;
 
     public void initialize(InitializationInput in) {
       shard = in.shardId();
-      say("init", "shard", shard, "from", in.extendedSequenceNumber().sequenceNumber());
+      say("init", "shard", shard, "from", in.extendedSequenceNumber().sequenceNumber(),
+          "fromSub", in.extendedSequenceNumber().subSequenceNumber());
     }
 
     public void processRecords(ProcessRecordsInput in) {
       for (KinesisClientRecord r : in.records()) {
         say("record", "shard", shard, "sequence", r.sequenceNumber(), "sub", r.subSequenceNumber(), "aggregated", r.aggregated(),
             "key", r.partitionKey(), "data", StandardCharsets.UTF_8.decode(r.data().duplicate()));
+        last = r;
       }
-      if (System.currentTimeMillis() - lastCheckpoint >= CHECKPOINT_MS) checkpoint(in.checkpointer());
+      if (System.currentTimeMillis() - lastCheckpoint >= CHECKPOINT_MS) checkpoint(in.checkpointer(), false);
     }
 
     public void leaseLost(LeaseLostInput in) { say("leaseLost", "shard", shard); }
 
     public void shardEnded(ShardEndedInput in) {
       say("shardEnded", "shard", shard);
-      checkpoint(in.checkpointer());
+      checkpoint(in.checkpointer(), true);
     }
 
     public void shutdownRequested(ShutdownRequestedInput in) {
       say("shutdownRequested", "shard", shard);
-      checkpoint(in.checkpointer());
+      checkpoint(in.checkpointer(), false);
     }
 
-    void checkpoint(RecordProcessorCheckpointer checkpointer) {
+    /** What was delivered last, or the shard's end. */
+    void checkpoint(RecordProcessorCheckpointer checkpointer, boolean atEnd) {
       try {
         checkpointer.checkpoint();
         lastCheckpoint = System.currentTimeMillis();
+        if (atEnd) say("checkpoint", "shard", shard, "sequence", "SHARD_END", "sub", 0);
+        else if (last != null) say("checkpoint", "shard", shard, "sequence", last.sequenceNumber(), "sub", last.subSequenceNumber());
+      } catch (ShutdownException e) {
+        // Another worker has the lease; leaseLost follows.
+        say("refused", "shard", shard);
       } catch (Exception e) {
         say("error", "shard", shard, "what", "checkpoint: " + e);
       }
