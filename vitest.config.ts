@@ -18,7 +18,7 @@ const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      project('unit', ['packages/*/src/**/*.test.ts', 'interop/kcl/history.test.ts']),
+      project('unit', ['packages/*/src/**/*.test.ts', 'interop/kcl/history.test.ts', 'interop/fleet/tenures.test.ts']),
       project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], {
         exclude: [onDynamoDBLocal, onMoto],
       }),
