@@ -38,6 +38,22 @@ export interface Position {
   readonly subSequenceNumber?: number;
 }
 
+/** What a handler prepared and didn't settle; KCL: pendingCheckpointSequenceNumber and pendingCheckpointState. */
+export interface PendingCheckpoint extends Required<Position> {
+  /** The application's own bytes, where it gave some. */
+  readonly state?: Uint8Array;
+}
+
+/** A pending checkpoint that is written. */
+export interface PreparedCheckpointer {
+  readonly pendingCheckpoint: Required<Position>;
+  /**
+   * Makes it the checkpoint: the second phase.
+   * @throws as `ShardContext.checkpoint` does: UsageError when the shard was checkpointed past it in the meantime.
+   */
+  checkpoint(): Promise<void>;
+}
+
 export interface ShardContext {
   readonly streamName: string;
   readonly shardId: string;
@@ -47,12 +63,37 @@ export interface ShardContext {
   /** Carries application, worker and shard. */
   readonly logger: Logger;
   /**
-   * Resolves once everything up to `position` (this included) is written as handled; without `position`, everything given to
-   * the handler in this call or finished before it. At the end of a shard that is the end itself.
+   * What was prepared and not settled when this worker opened the shard: by a worker that died between the two phases, or that
+   * left it so. Undefined: nothing.
+   */
+  readonly pendingCheckpoint: PendingCheckpoint | undefined;
+  /**
+   * Resolves once everything up to a position (this included) is written as handled; without one, everything given to the
+   * handler in this call or finished before it. At the end of a shard that is the end itself. A user record is a position, and
+   * its sub-sequence number counts (the KCL's checkpoint(record) takes 0 for it). Calls need not be awaited one by one: what
+   * waits is written at once, the newest of all.
    * @throws OperatingError LEASE_LOST when another worker has the shard; UsageError for a position before the checkpoint, past
    * what the handler was given, or that is no position.
    */
-  checkpoint(position?: Position): Promise<void>;
+  checkpoint(): Promise<void>;
+  checkpoint(position: Position): Promise<void>;
+  checkpoint(sequenceNumber: string, subSequenceNumber?: number): Promise<void>;
+  /**
+   * The first of two phases: resolves once the position is written as pending, beside the checkpoint, which stays; with it,
+   * `applicationState`, 1 to 262144 bytes of your own. Whoever opens the shard before it is settled is told both. A position that
+   * is checkpointed already needs no preparation and writes nothing. Any checkpoint removes what is pending, those included that
+   * `checkpointing: 'auto'` makes when the handler returns.
+   * @throws as `checkpoint`.
+   */
+  prepareCheckpoint(): Promise<PreparedCheckpointer>;
+  prepareCheckpoint(applicationState: Uint8Array): Promise<PreparedCheckpointer>;
+  prepareCheckpoint(position: Position, applicationState?: Uint8Array): Promise<PreparedCheckpointer>;
+  prepareCheckpoint(sequenceNumber: string, applicationState?: Uint8Array): Promise<PreparedCheckpointer>;
+  prepareCheckpoint(
+    sequenceNumber: string,
+    subSequenceNumber: number,
+    applicationState?: Uint8Array,
+  ): Promise<PreparedCheckpointer>;
 }
 
 /** Handles one batch; returning vouches for it (unless checkpoints are made by hand), throwing brings it again after a while. */

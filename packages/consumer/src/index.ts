@@ -1,3 +1,13 @@
 export { Consumer, type ConsumerState, type ConsumerView, type ShardView } from './consumer.ts';
-export type { Batch, BatchHandler, Handler, Position, ShardContext, ShardHandler, UserRecord } from './handler.ts';
+export type {
+  Batch,
+  BatchHandler,
+  Handler,
+  PendingCheckpoint,
+  Position,
+  PreparedCheckpointer,
+  ShardContext,
+  ShardHandler,
+  UserRecord,
+} from './handler.ts';
 export type { ConsumerOptions, InitialPosition } from './options.ts';

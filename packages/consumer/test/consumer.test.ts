@@ -13,7 +13,7 @@ import {
 import { ManualClock, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
-import type { Batch, ShardContext } from '../src/handler.ts';
+import type { Batch, ShardContext, UserRecord } from '../src/handler.ts';
 import { type Cloud, keyOf, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 
 let cloud: Cloud;
@@ -113,7 +113,7 @@ describe('one worker', () => {
     const number = await scene.putAggregate('a 0', 'a 1', 'a 2', 'a 3');
     const first = scene.consumer({ checkpointing: 'manual' });
     const running = first.run(async (batch, { checkpoint }) => {
-      await checkpoint(batch.records[1]);
+      await checkpoint(batch.records[1] as UserRecord);
     });
     await until(async () => same(await scene.checkpointOf(SHARD(0)), `${number}:1`));
     await first.stop();
@@ -207,11 +207,11 @@ describe('checkpoints by hand', () => {
     const consumer = scene.consumer({ checkpointing: 'manual' });
     let rows: (string | undefined)[] = [];
     const running = consumer.run(async ({ records }, { checkpoint }) => {
-      const [first, second, third] = records;
+      const [first, second, third] = records as [UserRecord, UserRecord, UserRecord];
       await attempt('second', checkpoint(second));
       rows.push(await scene.checkpointOf(SHARD(0)));
       await attempt('back', checkpoint(first));
-      const past = String(BigInt(third?.sequenceNumber ?? '0') + 1n);
+      const past = String(BigInt(third.sequenceNumber) + 1n);
       await attempt('past', checkpoint({ sequenceNumber: past }));
       await attempt('nonsense', checkpoint({ sequenceNumber: 'soon' }));
       await attempt('sub', checkpoint({ sequenceNumber: '1', subSequenceNumber: -1 }));

@@ -175,7 +175,7 @@ describe('rows and attributes of others', () => {
     expect(await get('keep', 'a')).toMatchObject({ ...unknown, pendingCheckpoint: { S: '5' } });
     const checkpoint = parseCheckpoint('9');
     const childShardIds = undefined;
-    const write = { checkpoint, childShardIds, throughputKBps } as const;
+    const write = { checkpoint, pendingCheckpoint: undefined, childShardIds, throughputKBps } as const;
     await table.run({ kind: 'checkpointLease', leaseKey, tenure, leaseCounter: 2, ...write });
     const last = await table.run({ kind: 'evictLease', leaseKey, seenOwner: 'w1', seenCounter: undefined, tenure });
     expect(last).toMatchObject({ applied: true, lease: { leaseCounter: 4 } });

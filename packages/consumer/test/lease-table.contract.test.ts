@@ -57,6 +57,7 @@ function lease(fields: Partial<Lease> = {}): Lease {
     leaseCounter: 0,
     checkpointOwner: undefined,
     checkpoint: parseCheckpoint('TRIM_HORIZON'),
+    pendingCheckpoint: undefined,
     ownerSwitchesSinceCheckpoint: 0,
     parentShardIds: [],
     childShardIds: [],
@@ -94,6 +95,7 @@ describe.each([
         leaseCounter: 7,
         checkpointOwner: 'w2',
         checkpoint: parseCheckpoint('49590338271490256608559692538361571095921575989136588898', 3),
+        pendingCheckpoint: { position: parseCheckpoint('SHARD_END'), state: Uint8Array.of(0, 255) },
         ownerSwitchesSinceCheckpoint: 2,
         parentShardIds: ['shardId-000000000001', 'shardId-000000000002'],
         childShardIds: ['shardId-000000000003'],
@@ -168,6 +170,7 @@ describe.each([
         tenure,
         leaseCounter,
         checkpoint: parseCheckpoint(text, sub),
+        pendingCheckpoint: undefined,
         childShardIds,
         throughputKBps: undefined,
       });
@@ -201,6 +204,51 @@ describe.each([
       const row = lease({ leaseOwner: 'w1', leaseCounter: 6, checkpoint: parseCheckpoint('9') });
       await create(row);
       expect(await checkpoint(5, '10')).toEqual(refused(row));
+    });
+
+    const prepare = (leaseCounter: number, pendingCheckpoint: Lease['pendingCheckpoint'], text?: string) =>
+      table.run({
+        kind: 'checkpointLease',
+        leaseKey: key,
+        tenure,
+        leaseCounter,
+        checkpoint: text === undefined ? undefined : parseCheckpoint(text),
+        pendingCheckpoint,
+        childShardIds: undefined,
+        throughputKBps: undefined,
+      });
+
+    it('prepares: the pending checkpoint and its state are set, the checkpoint and the owner switches stay', async () => {
+      const row = lease({ leaseOwner: 'w1', checkpoint: parseCheckpoint('3', 1), ownerSwitchesSinceCheckpoint: 2 });
+      await create(row);
+      const pendingCheckpoint = { position: parseCheckpoint('7', 2), state: Uint8Array.of(1, 2, 3) };
+      const prepared = { ...row, leaseCounter: 1, pendingCheckpoint };
+      expect(await prepare(0, pendingCheckpoint)).toEqual({ applied: true, lease: prepared });
+      expect(await read()).toEqual(prepared);
+      const renewal = { leaseKey: key, tenure, leaseCounter: 1, handoffKnown: false, throughputKBps: undefined };
+      await table.run({ kind: 'renewLease', ...renewal });
+      expect((await read())?.pendingCheckpoint).toEqual(pendingCheckpoint);
+    });
+
+    it('a pending checkpoint takes the place of another, whose state goes with it', async () => {
+      await create(lease({ leaseOwner: 'w1' }));
+      await prepare(0, { position: parseCheckpoint('7'), state: Uint8Array.of(1) });
+      const pendingCheckpoint = { position: parseCheckpoint('5'), state: undefined };
+      expect(await prepare(1, pendingCheckpoint)).toMatchObject({ applied: true, lease: { pendingCheckpoint } });
+    });
+
+    it('a checkpoint removes what is pending, but for what is written with it', async () => {
+      await create(lease({ leaseOwner: 'w1' }));
+      const pendingCheckpoint = { position: parseCheckpoint('9'), state: Uint8Array.of(1) };
+      await prepare(0, pendingCheckpoint);
+      expect(await checkpoint(1, '8')).toEqual({
+        applied: true,
+        lease: lease({ leaseOwner: 'w1', leaseCounter: 2, checkpoint: parseCheckpoint('8') }),
+      });
+      expect(await prepare(2, pendingCheckpoint, '8')).toMatchObject({
+        applied: true,
+        lease: { checkpoint: parseCheckpoint('8'), pendingCheckpoint },
+      });
     });
 
     it('of two with the same counter one wins whole', async () => {
@@ -351,6 +399,7 @@ describe.each([
       tenure,
       leaseCounter: 0,
       checkpoint: parseCheckpoint('SHARD_END'),
+      pendingCheckpoint: undefined,
       childShardIds: undefined,
       throughputKBps: undefined,
     });
@@ -495,7 +544,14 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         throughputKBps: [undefined, 0, 0.000034, 12.5][number],
       };
     case 'checkpoint': {
-      const checkpoint = parseCheckpoint(flag ? 'SHARD_END' : String(number), number);
+      const position = parseCheckpoint(flag ? 'SHARD_END' : String(number), number);
+      const state = flag ? Uint8Array.of(number) : undefined;
+      const [checkpoint, pendingCheckpoint] = [
+        [position, undefined],
+        [undefined, { position, state }],
+        [position, { position, state }],
+        [position, undefined],
+      ][number] as [typeof position | undefined, Lease['pendingCheckpoint']];
       const childShardIds = [undefined, [], ['x'], ['x', 'y']][number];
       return {
         kind: 'checkpointLease',
@@ -503,6 +559,7 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         tenure,
         leaseCounter,
         checkpoint,
+        pendingCheckpoint,
         childShardIds,
         throughputKBps: right ? 3.5 : undefined,
       };

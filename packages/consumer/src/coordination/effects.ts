@@ -4,7 +4,16 @@
 // it. Notices are the exception: they are told, not answered.
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
 import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
-import type { ChildShard, LeaderRow, Lease, Shard, Utilization, WorkerProcess, WorkerRow } from './lease.ts';
+import type {
+  ChildShard,
+  LeaderRow,
+  Lease,
+  PendingCheckpoint,
+  Shard,
+  Utilization,
+  WorkerProcess,
+  WorkerRow,
+} from './lease.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import type { StallVerdict } from './watchdog.ts';
 
@@ -59,13 +68,18 @@ export interface RenewLease {
   /** Written too when it was measured. */
   readonly throughputKBps: number | undefined;
 }
-/** Condition: leaseCounter as given. Sets leaseCounter + 1, the checkpoint, ownerSwitches 0; removes pending checkpoints. */
+/**
+ * Condition: leaseCounter as given. Sets leaseCounter + 1; the checkpoint, if there is one, and with it ownerSwitches 0; the
+ * pending checkpoint as given, so that it is removed where none is (KCL DynamoDBCheckpointer, setCheckpoint and prepareCheckpoint).
+ */
 export interface CheckpointLease {
   readonly kind: 'checkpointLease';
   readonly leaseKey: string;
   readonly tenure: Tenure;
   readonly leaseCounter: number;
-  readonly checkpoint: ExtendedSequenceNumber;
+  /** Undefined: stays, and only `pendingCheckpoint` is written. */
+  readonly checkpoint: ExtendedSequenceNumber | undefined;
+  readonly pendingCheckpoint: PendingCheckpoint | undefined;
   /** Written too when known (at the shard's end). */
   readonly childShardIds: readonly string[] | undefined;
   /** Written too when it was measured: a checkpoint is a renewal as well. */
@@ -159,6 +173,8 @@ export interface OpenShard {
   readonly hashKeyRange: HashKeyRange | undefined;
   readonly tenure: Tenure;
   readonly checkpoint: ExtendedSequenceNumber;
+  /** What a former holder of the lease had prepared. */
+  readonly pendingCheckpoint: PendingCheckpoint | undefined;
 }
 /** Reads on after `after`, once, at the source's own pace; nothing at or before `after` is returned. One in flight a tenure. */
 export interface FetchBatch {
@@ -366,6 +382,17 @@ export interface TrackedStream {
   readonly initialPosition: InitialPosition;
 }
 
+/** The handler asks to checkpoint `position`, or to prepare that; answered by the notice `checkpointSettled`. */
+export interface CheckpointRequested {
+  readonly kind: 'checkpointRequested';
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly position: ExtendedSequenceNumber;
+  /** Set: only the first of two phases, with the application's own bytes. */
+  readonly prepare: { readonly state: Uint8Array | undefined } | undefined;
+  readonly requestId: number;
+}
+
 export type Event =
   /** The first event: begin to work. */
   | { readonly kind: 'start' }
@@ -375,13 +402,6 @@ export type Event =
   | { readonly kind: 'streams'; readonly streams: readonly TrackedStream[] }
   /** Give up all leases in good order; ends with the notice `stopped`. */
   | { readonly kind: 'stop' }
-  /** The handler asks to checkpoint `position`; answered by the notice `checkpointSettled`. */
-  | {
-      readonly kind: 'checkpointRequested';
-      readonly leaseKey: string;
-      readonly tenure: Tenure;
-      readonly position: ExtendedSequenceNumber;
-      readonly requestId: number;
-    }
+  | CheckpointRequested
   | Done
   | Failed;

@@ -24,7 +24,12 @@ const at = (sequenceNumber: number): ExtendedSequenceNumber => parseCheckpoint(S
 function applied(write: HolderWrite, lease: Lease): Lease {
   const leaseCounter = lease.leaseCounter + 1;
   return write.kind === 'checkpointLease'
-    ? { ...lease, leaseCounter, checkpoint: write.checkpoint }
+    ? {
+        ...lease,
+        leaseCounter,
+        checkpoint: write.checkpoint ?? lease.checkpoint,
+        pendingCheckpoint: write.pendingCheckpoint,
+      }
     : { ...lease, leaseCounter };
 }
 
@@ -107,6 +112,28 @@ describe('LeaseHolder', () => {
     expect(holder.nextWrite(111)).toBeUndefined();
     holder.hurry();
     expect(holder.nextWrite(111)).toMatchObject({ kind: 'checkpointLease', checkpoint: at(2) });
+  });
+
+  test('what is prepared is written at once when hurried, counts as a renewal, and leaves the checkpoint alone', () => {
+    const holder = claimed();
+    const pending = { position: at(8), state: Uint8Array.of(1) };
+    const revision = holder.prepare(pending);
+    holder.hurry();
+    const write = holder.nextWrite(200) as HolderWrite;
+    expect(write).toMatchObject({ kind: 'checkpointLease', checkpoint: undefined, pendingCheckpoint: pending });
+    expect(holder.writtenRevision).toBeLessThan(revision);
+    holder.answered(write, { applied: true, lease: applied(write, holder.lease) }, 210);
+    expect(holder).toMatchObject({ writtenRevision: revision, position: TRIM_HORIZON, flushed: true });
+    expect(holder.nextWrite(499)).toBeUndefined();
+  });
+
+  test('sees in the answer to a checkpoint that a handoff has begun, which leaves the counter alone', () => {
+    const holder = claimed();
+    holder.vouch(at(1));
+    const write = holder.nextWrite(200) as HolderWrite;
+    const lease = { ...applied(write, holder.lease), leaseOwner: 'other', checkpointOwner: 'me' };
+    holder.answered(write, { applied: true, lease }, 210);
+    expect(holder.successor).toBe('other');
   });
 
   test('a write whose answer was lost is repeated with the same counter; the refusal tells that it had been applied', () => {

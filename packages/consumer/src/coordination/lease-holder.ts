@@ -2,9 +2,10 @@
 // Pure: told what was answered, asked for the next write. Invariant 1 of the whole consumer lives here: every write of the
 // holder is conditional on the lease counter, and only one is in flight. A write whose answer was lost is repeated with the
 // same counter, so at most one of the two can have been applied, and a refusal tells which (KCL DynamoDBLeaseRefresher).
-import { compareExtended, type ExtendedSequenceNumber } from '@shardline/common';
+import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { AssignLease, CheckpointLease, EvictLease, LeaseWrite, RenewLease, Tenure } from './effects.ts';
-import { actualOwner, type Lease } from './lease.ts';
+import { actualOwner, type Lease, type PendingCheckpoint } from './lease.ts';
+import { Unwritten } from './unwritten.ts';
 
 export type HolderWrite = RenewLease | CheckpointLease | AssignLease | EvictLease;
 
@@ -23,13 +24,12 @@ export class LeaseHolder {
   readonly tenure: Tenure;
   readonly #options: LeaseHolderOptions;
   #lease: Lease;
-  #inFlight: { readonly write: HolderWrite; readonly startedAt: number } | undefined;
+  /** `revision`: how much of `#unwritten` it writes. */
+  #inFlight: { readonly write: HolderWrite; readonly startedAt: number; readonly revision: number } | undefined;
   /** When the last write that was applied had begun: from then on the lease is ours for failoverTimeMs. */
   #confirmedAt: number | undefined;
   #retryAt = 0;
-  /** The newest position vouched for and not yet written. */
-  #vouched: ExtendedSequenceNumber | undefined;
-  #childShardIds: readonly string[] | undefined;
+  readonly #unwritten = new Unwritten();
   #checkpointDueAt = 0;
   /** Checkpoints that were written. */
   #writtenCount = 0;
@@ -70,17 +70,22 @@ export class LeaseHolder {
 
   /** The newest position that is written or about to be. */
   get position(): ExtendedSequenceNumber {
-    return this.#vouched ?? this.#lease.checkpoint;
+    return this.#unwritten.checkpoint ?? this.#lease.checkpoint;
   }
 
-  /** Nothing vouched for waits to be written. */
+  /** Nothing vouched for or prepared waits to be written. */
   get flushed(): boolean {
-    return this.#vouched === undefined;
+    return this.#unwritten.isEmpty;
+  }
+
+  /** What `vouch` and `prepare` gave a number of at most this is in the table. */
+  get writtenRevision(): number {
+    return this.#unwritten.writtenRevision;
   }
 
   /** While a checkpoint is due: a number that changes with each one that is written. */
   checkpointOwed(now: number): number | undefined {
-    const isDue = this.#vouched !== undefined && this.#gone === undefined && now >= this.#checkpointDueAt;
+    const isDue = !this.flushed && this.#gone === undefined && now >= this.#checkpointDueAt;
     return isDue ? this.#writtenCount : undefined;
   }
 
@@ -93,11 +98,17 @@ export class LeaseHolder {
     );
   }
 
-  /** The handler vouches for everything up to `position`. Older positions than the known ones change nothing. */
-  vouch(position: ExtendedSequenceNumber, childShardIds?: readonly string[]): void {
-    if (compareExtended(position, this.position) <= 0) return;
-    this.#vouched = position;
-    if (childShardIds !== undefined) this.#childShardIds = childShardIds;
+  /**
+   * The handler vouches for everything up to `position`. Older positions than the known ones change nothing.
+   * @returns the revision that is written once this is.
+   */
+  vouch(position: ExtendedSequenceNumber, childShardIds?: readonly string[]): number {
+    return this.#unwritten.vouch(position, this.#lease, childShardIds);
+  }
+
+  /** The handler is about to checkpoint, and wants whoever has the shard next to know. @returns as `vouch`. */
+  prepare(pending: PendingCheckpoint): number {
+    return this.#unwritten.prepare(pending, this.#lease);
   }
 
   /** Counts what was read of the shard: the throughput is written with the next renewal. */
@@ -105,7 +116,7 @@ export class LeaseHolder {
     this.#bytesRead += byteCount;
   }
 
-  /** Write what is vouched for at the next chance, not at the next interval. */
+  /** Write what is vouched for and prepared at the next chance, not at the next interval. */
   hurry(): void {
     this.#checkpointDueAt = 0;
   }
@@ -124,7 +135,7 @@ export class LeaseHolder {
   nextWrite(now: number): HolderWrite | undefined {
     if (this.#inFlight !== undefined || this.#gone !== undefined || now < this.#retryAt) return undefined;
     const write = this.#choose(now);
-    if (write !== undefined) this.#inFlight = { write, startedAt: now };
+    if (write !== undefined) this.#inFlight = { write, startedAt: now, revision: this.#unwritten.revision };
     return write;
   }
 
@@ -132,14 +143,14 @@ export class LeaseHolder {
   deadline(): number {
     if (this.#inFlight !== undefined || this.#gone !== undefined) return Number.POSITIVE_INFINITY;
     const renewal = this.#confirmedAt === undefined ? 0 : this.#confirmedAt + this.#renewalPeriodMs();
-    const checkpoint = this.#vouched === undefined ? Number.POSITIVE_INFINITY : this.#checkpointDueAt;
+    const checkpoint = this.flushed ? Number.POSITIVE_INFINITY : this.#checkpointDueAt;
     const due = this.#releasing ? 0 : Math.min(renewal, checkpoint);
     return Math.max(due, this.#retryAt);
   }
 
   /** A write was answered. */
   answered(write: HolderWrite, result: LeaseWrite, now: number): void {
-    const startedAt = this.#inFlight?.startedAt ?? now;
+    const { startedAt, revision } = this.#inFlight ?? { startedAt: now, revision: 0 };
     this.#inFlight = undefined;
     if (this.#gone !== undefined) return;
     if (!result.applied) {
@@ -155,7 +166,7 @@ export class LeaseHolder {
     if (write.kind === 'checkpointLease') {
       this.#checkpointDueAt = now + this.#options.checkpointIntervalMs;
       this.#writtenCount += 1;
-      this.#dropWritten();
+      this.#unwritten.written(revision, this.#lease);
     }
   }
 
@@ -168,15 +179,11 @@ export class LeaseHolder {
   #choose(now: number): HolderWrite | undefined {
     const { leaseKey, leaseCounter } = this.#lease;
     const base = { leaseKey, tenure: this.tenure };
-    if (this.#vouched !== undefined && now >= this.#checkpointDueAt) {
-      return {
-        kind: 'checkpointLease',
-        ...base,
-        leaseCounter,
-        checkpoint: this.#vouched,
-        childShardIds: this.#childShardIds,
-        throughputKBps: this.#measure(now),
-      };
+    if (!this.flushed && now >= this.#checkpointDueAt) {
+      const { checkpoint, pendingCheckpoint, childShardIds } = this.#unwritten;
+      const throughputKBps = this.#measure(now);
+      const what = { checkpoint, pendingCheckpoint, childShardIds, throughputKBps };
+      return { kind: 'checkpointLease', ...base, leaseCounter, ...what };
     }
     if (this.#releasing) {
       const me = this.#options.workerId;
@@ -211,7 +218,7 @@ export class LeaseHolder {
     const learned = step === 1 || current.checkpointOwner !== this.#lease.checkpointOwner;
     if (!learned) this.#retryAt = now + this.#options.retryMs;
     this.#lease = current;
-    this.#dropWritten();
+    this.#unwritten.found(current);
   }
 
   /** The smoothed throughput once a renewal period has been measured; undefined in between. */
@@ -226,11 +233,6 @@ export class LeaseHolder {
     this.#bytesRead = 0;
     // As many decimals as the KCL writes.
     return Math.round(this.#throughputKBps * 1e6) / 1e6;
-  }
-
-  #dropWritten(): void {
-    if (this.#vouched !== undefined && compareExtended(this.#vouched, this.#lease.checkpoint) <= 0)
-      this.#vouched = undefined;
   }
 
   #renewalPeriodMs(): number {

@@ -17,6 +17,8 @@ export interface Lease {
   readonly checkpointOwner: string | undefined;
   /** Everything up to here, this included, was handled. */
   readonly checkpoint: ExtendedSequenceNumber;
+  /** What a handler has prepared and not settled since: the first of two phases. Every checkpoint removes it. */
+  readonly pendingCheckpoint: PendingCheckpoint | undefined;
   readonly ownerSwitchesSinceCheckpoint: number;
   /** None, one (split) or two (merge), of the same stream. */
   readonly parentShardIds: readonly string[];
@@ -25,6 +27,13 @@ export interface Lease {
   readonly hashKeyRange: HashKeyRange | undefined;
   /** Smoothed, as its holders measured it; undefined until one has. */
   readonly throughputKBps: number | undefined;
+}
+
+/** A checkpoint that a handler is about to make, so that whoever has the shard after it knows what may be half done. */
+export interface PendingCheckpoint {
+  readonly position: ExtendedSequenceNumber;
+  /** The application's own bytes. */
+  readonly state: Uint8Array | undefined;
 }
 
 /** A shard as ListShards describes it. Without `endingSequenceNumber` it is open. */
@@ -113,6 +122,7 @@ export function newLease(
     leaseCounter: 0,
     checkpointOwner: undefined,
     checkpoint,
+    pendingCheckpoint: undefined,
     ownerSwitchesSinceCheckpoint: 0,
     parentShardIds: shard.parentShardIds,
     childShardIds: [],

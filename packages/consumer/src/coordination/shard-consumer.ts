@@ -126,6 +126,8 @@ export class ShardConsumer {
   /** Whether the handler may vouch for `position` by hand. */
   mayVouch(position: ExtendedSequenceNumber): boolean {
     if (position.sequenceNumber === 'SHARD_END') return this.#phase === 'ending' && this.#endStep !== 'children';
+    // Where nothing was finished since the shard was opened at its very beginning, there is nothing to vouch for.
+    if (typeof position.sequenceNumber !== 'bigint') return true;
     return compareExtended(position, this.#holder.position) >= 0 && compareExtended(position, this.#givenTo) <= 0;
   }
 
@@ -313,8 +315,9 @@ export class ShardConsumer {
 
   #advanceOpening(now: number): void {
     if (this.#asking || now < this.#retryAt || !this.#mayCallHandler(now)) return;
-    const { streamId, shardId, hashKeyRange, checkpoint } = this.#holder.lease;
-    this.#ask({ kind: 'openShard', ...this.#base, streamId, shardId, hashKeyRange, checkpoint });
+    const { streamId, shardId, hashKeyRange, checkpoint, pendingCheckpoint } = this.#holder.lease;
+    const shard = { streamId, shardId, hashKeyRange };
+    this.#ask({ kind: 'openShard', ...this.#base, ...shard, checkpoint, pendingCheckpoint });
   }
 
   // --- processing ---

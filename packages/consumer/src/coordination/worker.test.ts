@@ -297,6 +297,7 @@ describe('Worker', () => {
         leaseKey: 'a',
         tenure,
         position: parseCheckpoint(position),
+        prepare: undefined,
         requestId,
       } as const;
       return script.worker.step(event, script.now, 0);

@@ -3,8 +3,19 @@
 // gives it up. Pure: no clock, no chance, no I/O, no promise; the runtime is the only caller.
 // Invariants: at most one tenure of a lease at a time in this worker, and the next one begins only after the handler of the
 // last has returned; an answer of another tenure than the present one changes nothing.
-import { compareExtended, type ExtendedSequenceNumber } from '@shardline/common';
-import type { CloseReason, Done, Effect, Event, Failed, Results, Tell, Tenure } from './effects.ts';
+import type { ExtendedSequenceNumber } from '@shardline/common';
+import type {
+  CheckpointLease,
+  CheckpointRequested,
+  CloseReason,
+  Done,
+  Effect,
+  Event,
+  Failed,
+  Results,
+  Tell,
+  Tenure,
+} from './effects.ts';
 import { answers } from './effects.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
 import { isEnded, type Lease, NOTHING_MEASURED } from './lease.ts';
@@ -58,7 +69,8 @@ interface Slot {
   consumer: ShardConsumer | undefined;
   /** The consumer has begun; there is one for each tenure at most. */
   begun: boolean;
-  readonly waiters: { readonly requestId: number; readonly position: ExtendedSequenceNumber }[];
+  /** Checkpoints by hand, each settled once its revision is written. */
+  readonly waiters: { readonly requestId: number; readonly revision: number }[];
 }
 
 export class Worker {
@@ -126,7 +138,7 @@ export class Worker {
       case 'checkpointRequested': {
         const slot = this.#slotOf(event.leaseKey, event.tenure);
         if (slot === undefined || slot.holder.gone !== undefined) this.#settle(event.requestId, 'leaseLost');
-        else this.#vouchByHand(slot, event.position, event.requestId, now);
+        else this.#vouchByHand(slot, event, now);
         break;
       }
       case 'done':
@@ -211,13 +223,7 @@ export class Worker {
       const slot = this.#slotOf(event.effect.leaseKey, event.effect.tenure as Tenure);
       if (slot === undefined) return;
       slot.holder.answered(event.effect, event.result, now);
-      if (answers(event, 'checkpointLease') && event.result.applied) {
-        const { leaseKey, checkpoint } = event.effect;
-        this.#out.push({
-          kind: 'tell',
-          notice: { kind: 'checkpointed', leaseKey, tenure: slot.holder.tenure, checkpoint },
-        });
-      }
+      if (answers(event, 'checkpointLease') && event.result.applied) this.#tellWritten(event.effect);
       this.#advanceSlot(slot, now);
     } else {
       const slot = this.#slotOfShardEffect(event.effect);
@@ -348,6 +354,7 @@ export class Worker {
     if (slot.consumer === undefined && (holder.gone !== undefined || this.#isPastHelp(slot, now))) {
       this.#slots.delete(holder.lease.leaseKey);
       this.#watchdog.forget(holder.tenure);
+      for (const { requestId } of slot.waiters) this.#settle(requestId, 'leaseLost');
     }
   }
 
@@ -417,21 +424,32 @@ export class Worker {
 
   // --- checkpoints by hand ---
 
-  #vouchByHand(slot: Slot, position: ExtendedSequenceNumber, requestId: number, now: number): void {
-    if (slot.consumer?.mayVouch(position) !== true) {
+  #vouchByHand(slot: Slot, { position, prepare, requestId }: CheckpointRequested, now: number): void {
+    const { holder, consumer } = slot;
+    if (consumer?.mayVouch(position) !== true) {
       this.#settle(requestId, 'outOfRange');
       return;
     }
-    slot.holder.vouch(position, position.sequenceNumber === 'SHARD_END' ? slot.consumer.childShardIds : undefined);
-    slot.holder.hurry();
-    slot.waiters.push({ requestId, position });
+    const childShardIds = position.sequenceNumber === 'SHARD_END' ? consumer.childShardIds : undefined;
+    const revision =
+      prepare === undefined
+        ? holder.vouch(position, childShardIds)
+        : holder.prepare({ position, state: prepare.state });
+    holder.hurry();
+    slot.waiters.push({ requestId, revision });
     this.#advanceSlot(slot, now);
+  }
+
+  /** Of a write that only prepared, the callers alone are told. */
+  #tellWritten({ leaseKey, tenure, checkpoint }: CheckpointLease): void {
+    if (checkpoint === undefined) return;
+    this.#out.push({ kind: 'tell', notice: { kind: 'checkpointed', leaseKey, tenure, checkpoint } });
   }
 
   #settleWaiters({ holder, waiters }: Slot): void {
     for (let index = waiters.length - 1; index >= 0; index -= 1) {
       const waiter = waiters[index] as Slot['waiters'][number];
-      const written = compareExtended(waiter.position, holder.lease.checkpoint) <= 0;
+      const written = waiter.revision <= holder.writtenRevision;
       if (!written && holder.gone === undefined) continue;
       waiters.splice(index, 1);
       this.#settle(waiter.requestId, written ? 'done' : 'leaseLost');

@@ -6,7 +6,7 @@ import { type Clock, type Logger, OperatingError, systemClock } from '@shardline
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import { joinFleet } from './client-version.ts';
 import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';
-import { checkpointAttributes, leaseItem } from './item.ts';
+import { checkpointAttributes, leaseItem, PENDING_ATTRIBUTES, pendingAttributes } from './item.ts';
 import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 import { openOwnerIndex, openTable } from './opening.ts';
@@ -126,19 +126,21 @@ const operations: {
       },
     ),
 
-  checkpointLease: (rows, { leaseKey, leaseCounter, checkpoint, childShardIds, throughputKBps }) => {
+  checkpointLease: (rows, effect) => {
+    const { leaseKey, leaseCounter, checkpoint, pendingCheckpoint, childShardIds, throughputKBps } = effect;
+    const pending = pendingCheckpoint === undefined ? {} : pendingAttributes(pendingCheckpoint);
     const { assignments, values } = assign({
-      ...checkpointAttributes(checkpoint),
-      ownerSwitchesSinceCheckpoint: { N: '0' },
+      ...(checkpoint && { ...checkpointAttributes(checkpoint), ownerSwitchesSinceCheckpoint: { N: '0' } }),
+      ...pending,
       // A set can't be empty.
       ...(childShardIds?.length ? { childShardIds: { SS: [...childShardIds] } } : {}),
       ...(throughputKBps === undefined ? {} : { throughputKBps: { N: String(throughputKBps) } }),
     });
+    const removed = PENDING_ATTRIBUTES.filter((name) => !(name in pending));
     return rows.update(
       leaseKey,
       'leaseCounter = :counter',
-      `SET leaseCounter = :next, ${assignments} ` +
-        'REMOVE pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState',
+      `SET leaseCounter = :next, ${assignments}${removed.length > 0 ? ` REMOVE ${removed.join(', ')}` : ''}`,
       { ...counters(leaseCounter), ...values },
     );
   },

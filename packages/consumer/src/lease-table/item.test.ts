@@ -197,6 +197,7 @@ describe('a row that cannot be read is named with the attribute, and never throw
     const value = fc.oneof(
       fc.record({ S: fc.string() }),
       fc.record({ N: fc.oneof(fc.string(), fc.integer().map(String)) }),
+      fc.record({ B: fc.uint8Array() }),
       fc.record({ SS: fc.array(fc.string(), { minLength: 1 }) }),
       fc.constant({}),
     );
@@ -216,6 +217,7 @@ describe('leaseItem', () => {
     .tuple(fc.bigInt(0n, MAX_HASH_KEY), fc.bigInt(0n, MAX_HASH_KEY))
     .map(([a, b]) => ({ start: parseHashKey(String(a < b ? a : b)), end: parseHashKey(String(a < b ? b : a)) }));
   const ids = (maxLength: number) => fc.uniqueArray(id, { maxLength }).map((list) => list.sort());
+  const state = fc.option(fc.uint8Array({ minLength: 1 }), { nil: undefined });
   const owner = fc.option(fc.string({ minLength: 1 }), { nil: undefined });
   const lease: fc.Arbitrary<Lease> = fc
     .record({
@@ -224,6 +226,7 @@ describe('leaseItem', () => {
       leaseCounter: fc.nat(),
       checkpointOwner: owner,
       checkpoint,
+      pendingCheckpoint: fc.option(fc.record({ position: checkpoint, state }), { nil: undefined }),
       ownerSwitchesSinceCheckpoint: fc.nat(),
       parentShardIds: ids(2),
       childShardIds: ids(2),

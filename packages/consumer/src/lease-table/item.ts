@@ -11,13 +11,21 @@ import {
   parseHashKey,
   UsageError,
 } from '@shardline/common';
-import type { LeaderRow, Lease, Utilization, WorkerProcess, WorkerRow } from '../coordination/lease.ts';
+import type {
+  LeaderRow,
+  Lease,
+  PendingCheckpoint,
+  Utilization,
+  WorkerProcess,
+  WorkerRow,
+} from '../coordination/lease.ts';
 
 /** A DynamoDB value as it is read: the members that lease rows use, and those that others' rows do. */
 export interface Value {
   readonly S?: string;
   readonly N?: string;
   readonly SS?: readonly string[];
+  readonly B?: Uint8Array;
   readonly L?: readonly unknown[];
   readonly M?: object;
 }
@@ -29,6 +37,7 @@ export type WrittenValue =
   | { S: string }
   | { N: string }
   | { SS: string[] }
+  | { B: Uint8Array }
   | { L: WrittenValue[] }
   | { M: Record<string, WrittenValue> };
 export type WrittenItem = Record<string, WrittenValue>;
@@ -46,6 +55,13 @@ export const LEADER_KEY = 'Leader';
 export const CLIENT_VERSION_KEY = 'Migration3.0';
 export const TABLE_MIGRATION_KEY = 'TableMigration3.5';
 
+/** The attributes of a pending checkpoint; the state is missing where the application gave none. */
+export const PENDING_ATTRIBUTES = [
+  'pendingCheckpoint',
+  'pendingCheckpointSubSequenceNumber',
+  'pendingCheckpointState',
+] as const;
+
 /** The attributes of a lease row that we know and write; all others are kept as they are. */
 export const LEASE_ATTRIBUTES: readonly string[] = [
   'leaseKey',
@@ -54,6 +70,7 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
   'checkpointOwner',
   'checkpoint',
   'checkpointSubSequenceNumber',
+  ...PENDING_ATTRIBUTES,
   'ownerSwitchesSinceCheckpoint',
   'parentShardId',
   'childShardIds',
@@ -95,6 +112,7 @@ export function leaseItem(lease: Lease): WrittenItem {
     ...checkpointAttributes(lease.checkpoint),
     ownerSwitchesSinceCheckpoint: { N: String(lease.ownerSwitchesSinceCheckpoint) },
   };
+  if (lease.pendingCheckpoint !== undefined) Object.assign(item, pendingAttributes(lease.pendingCheckpoint));
   if (lease.leaseOwner !== undefined) item['leaseOwner'] = { S: lease.leaseOwner };
   if (lease.checkpointOwner !== undefined) item['checkpointOwner'] = { S: lease.checkpointOwner };
   if (lease.parentShardIds.length > 0) item['parentShardId'] = { SS: [...lease.parentShardIds] };
@@ -120,6 +138,15 @@ export function checkpointAttributes(position: ExtendedSequenceNumber): {
   return {
     checkpoint: { S: String(position.sequenceNumber) },
     checkpointSubSequenceNumber: { N: String(position.subSequenceNumber) },
+  };
+}
+
+/** Those of a pending checkpoint. */
+export function pendingAttributes({ position, state }: PendingCheckpoint): WrittenItem {
+  return {
+    pendingCheckpoint: { S: String(position.sequenceNumber) },
+    pendingCheckpointSubSequenceNumber: { N: String(position.subSequenceNumber) },
+    ...(state !== undefined && { pendingCheckpointState: { B: state } }),
   };
 }
 
@@ -186,12 +213,21 @@ function readLease(item: Item): Lease {
     leaseCounter: count(item, 'leaseCounter'),
     checkpointOwner: optionalText(item, 'checkpointOwner'),
     checkpoint: parseCheckpoint(text(item, 'checkpoint'), optionalCount(item, 'checkpointSubSequenceNumber')),
+    pendingCheckpoint: readPending(item),
     ownerSwitchesSinceCheckpoint: optionalCount(item, 'ownerSwitchesSinceCheckpoint'),
     parentShardIds: names(item, 'parentShardId'),
     childShardIds: names(item, 'childShardIds'),
     hashKeyRange: readRange(item),
     throughputKBps: optionalNumber(item, 'throughputKBps'),
   };
+}
+
+/** An empty text is none, and so is a state that is no bytes: a row that the KCL puts whole has a number there. */
+function readPending(item: Item): PendingCheckpoint | undefined {
+  const text = item['pendingCheckpoint']?.S;
+  if (text === undefined || text === '') return undefined;
+  const sub = optionalCount(item, 'pendingCheckpointSubSequenceNumber');
+  return { position: parseCheckpoint(text, sub, 'pendingCheckpoint'), state: item['pendingCheckpointState']?.B };
 }
 
 function readLeader(item: Item): LeaderRow {

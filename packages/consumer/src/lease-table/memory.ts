@@ -91,7 +91,7 @@ const operations: Operations = {
       }),
     ),
 
-  checkpointLease: (table, { leaseKey, leaseCounter, checkpoint, childShardIds, throughputKBps }) =>
+  checkpointLease: (table, { leaseKey, leaseCounter, checkpoint, pendingCheckpoint, childShardIds, throughputKBps }) =>
     write(
       table,
       leaseKey,
@@ -99,8 +99,8 @@ const operations: Operations = {
       (row) => ({
         ...row,
         leaseCounter: row.leaseCounter + 1,
-        checkpoint,
-        ownerSwitchesSinceCheckpoint: 0,
+        ...(checkpoint !== undefined && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }),
+        pendingCheckpoint,
         // A DynamoDB set can't be empty: no children (the stream is gone) leaves the attribute as it is.
         childShardIds: childShardIds?.length ? childShardIds : row.childShardIds,
         throughputKBps: throughputKBps ?? row.throughputKBps,

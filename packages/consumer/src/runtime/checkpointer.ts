@@ -1,19 +1,23 @@
-// Checkpoints by hand: the handler's `checkpoint(...)` becomes a question to the core, and the core's answer settles the
-// promise. It writes nothing and decides nothing: bounds, coalescing and the write itself are the core's.
+// Checkpoints by hand: the handler's `checkpoint(...)` and `prepareCheckpoint(...)` become questions to the core, and the core's
+// answer settles the promise. It writes nothing and decides nothing: bounds, coalescing and the write itself are the core's.
 // Invariant: every promise settles, at the latest when the runtime ends.
-import {
-  describe,
-  type ExtendedSequenceNumber,
-  formatExtended,
-  OperatingError,
-  parseSequenceNumber,
-  UsageError,
-} from '@shardline/common';
-import type { Event, Notice, Tenure } from '../coordination/effects.ts';
-import type { Position } from '../handler.ts';
+import { type ExtendedSequenceNumber, formatExtended, OperatingError, UsageError } from '@shardline/common';
+import type { CheckpointRequested, Notice, Tenure } from '../coordination/effects.ts';
+import type { PreparedCheckpointer, ShardContext } from '../handler.ts';
+import { asPosition, readCheckpoint, readPrepare } from './checkpoint-arguments.ts';
 
-type CheckpointRequested = Extract<Event, { kind: 'checkpointRequested' }>;
 type Outcome = Extract<Notice, { kind: 'checkpointSettled' }>['outcome'];
+
+/** The shard that checkpoints are asked for. */
+export interface CheckpointedShard {
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly signal: AbortSignal;
+  /** What a call without a position means. */
+  readonly newest: () => ExtendedSequenceNumber;
+  /** Told of each checkpoint that is written. */
+  readonly written: (position: ExtendedSequenceNumber) => void;
+}
 
 interface Pending {
   readonly request: CheckpointRequested;
@@ -32,20 +36,32 @@ export class Checkpointer {
     this.#post = post;
   }
 
-  /**
-   * Resolves when everything up to `position` is written.
-   * @throws OperatingError LEASE_LOST; UsageError for a position outside what may be checkpointed now.
-   */
-  request(leaseKey: string, tenure: Tenure, position: ExtendedSequenceNumber): Promise<void> {
+  /** What the handler of a shard calls. */
+  callsFor(shard: CheckpointedShard): Pick<ShardContext, 'checkpoint' | 'prepareCheckpoint'> {
+    const checkpointAt = async (position: ExtendedSequenceNumber): Promise<void> => {
+      await this.#request(shard, position, undefined);
+      shard.written(position);
+    };
+    return {
+      checkpoint: async (...given: readonly unknown[]) => checkpointAt(readCheckpoint(given) ?? shard.newest()),
+      prepareCheckpoint: async (...given: readonly unknown[]): Promise<PreparedCheckpointer> => {
+        const { position = shard.newest(), state } = readPrepare(given);
+        await this.#request(shard, position, { state });
+        return { pendingCheckpoint: asPosition(position), checkpoint: () => checkpointAt(position) };
+      },
+    };
+  }
+
+  #request(
+    { leaseKey, tenure, signal }: CheckpointedShard,
+    position: ExtendedSequenceNumber,
+    prepare: CheckpointRequested['prepare'],
+  ): Promise<void> {
+    if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
     this.#requestCount += 1;
-    const request = {
-      kind: 'checkpointRequested',
-      leaseKey,
-      tenure,
-      position,
-      requestId: this.#requestCount,
-    } as const;
+    const requestId = this.#requestCount;
+    const request = { kind: 'checkpointRequested', leaseKey, tenure, position, prepare, requestId } as const;
     return new Promise((resolve, reject) => {
       this.#pending.set(request.requestId, { request, resolve, reject });
       this.#post(request);
@@ -84,18 +100,6 @@ export class Checkpointer {
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
   }
-}
-
-/** Reads what the handler passes. @throws UsageError naming the field. */
-export function readPosition(position: Position): ExtendedSequenceNumber {
-  if (typeof position !== 'object' || position === null) {
-    throw new UsageError('position', '{ sequenceNumber, subSequenceNumber? } or a record', describe(position));
-  }
-  const { sequenceNumber, subSequenceNumber = 0 } = position;
-  if (!Number.isSafeInteger(subSequenceNumber) || subSequenceNumber < 0) {
-    throw new UsageError('subSequenceNumber', 'a whole number of at least 0', describe(subSequenceNumber));
-  }
-  return { sequenceNumber: parseSequenceNumber(sequenceNumber), subSequenceNumber };
 }
 
 export function leaseLost(leaseKey: string): OperatingError {

@@ -27,7 +27,8 @@ import type {
 } from '../coordination/effects.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
 import type { Gap, OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
-import { type Checkpointer, givenUp, leaseLost, readPosition } from './checkpointer.ts';
+import { asPendingCheckpoint, asPosition } from './checkpoint-arguments.ts';
+import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
 
 export interface DeliveryOptions {
   readonly application: string;
@@ -131,8 +132,7 @@ export class Delivery {
     const shard = this.#shards.get(effect.tenure) ?? this.#admit(effect);
     this.#shards.set(effect.tenure, shard);
     const { handler } = this.#options;
-    const { sequenceNumber, subSequenceNumber } = effect.checkpoint;
-    const position = { sequenceNumber: String(sequenceNumber), subSequenceNumber };
+    const position = asPosition(effect.checkpoint);
     const { context } = shard;
     // Within the call, so that a close that waits for it knows whether there is anything to lose.
     await this.#call(shard, undefined, async () => {
@@ -217,7 +217,7 @@ export class Delivery {
 
   // --- parts ---
 
-  #admit({ leaseKey, streamId, shardId, hashKeyRange, tenure, checkpoint }: OpenShard): Shard {
+  #admit({ leaseKey, streamId, shardId, hashKeyRange, tenure, checkpoint, pendingCheckpoint }: OpenShard): Shard {
     const { openSource, checkpointer } = this.#options;
     const source = openSource({ streamId, shardId, hashKeyRange });
     const { streamName } = source;
@@ -229,12 +229,14 @@ export class Delivery {
       leaseKey,
       signal: controller.signal,
       logger,
-      checkpoint: async (position) => {
-        const wanted = position === undefined ? (shard.givenTo ?? shard.finishedTo) : readPosition(position);
-        if (controller.signal.aborted) throw leaseLost(leaseKey);
-        await checkpointer.request(leaseKey, tenure, wanted);
-        advance(shard, wanted);
-      },
+      pendingCheckpoint: asPendingCheckpoint(pendingCheckpoint),
+      ...checkpointer.callsFor({
+        leaseKey,
+        tenure,
+        signal: controller.signal,
+        newest: () => shard.givenTo ?? shard.finishedTo,
+        written: (position) => advance(shard, position),
+      }),
     };
     const shard: Shard = {
       leaseKey,
