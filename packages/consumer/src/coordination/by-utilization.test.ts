@@ -153,6 +153,22 @@ describe('planByUtilization', () => {
     expect(moves.filter(({ to }) => to === 'w2')).toHaveLength(5);
   });
 
+  test('an idle fleet with its leases spread evenly is at rest, however many it has: no lease goes to and fro', () => {
+    for (let workerCount = 1; workerCount <= 12; workerCount += 1) {
+      const workers = Array.from({ length: workerCount }, (_, index) => worker(`w${String(index).padStart(2, '0')}`));
+      for (let leaseCount = 1; leaseCount <= 40; leaseCount += 1) {
+        const leases = Array.from({ length: leaseCount }, (_, index) =>
+          held(
+            `s${String(index).padStart(2, '0')}`,
+            (workers[index % workerCount] as AssignableWorker).workerId,
+            0.001,
+          ),
+        );
+        expect(planByUtilization(leases, workers, rules), `${leaseCount} on ${workerCount}`).toEqual([]);
+      }
+    }
+  });
+
   test('the busiest worker gives, by its CPU, a damped part of what it carries above the average', () => {
     const leases = [
       ...Array.from({ length: 10 }, (_, index) => held(`a${index}`, 'hot', 100)),

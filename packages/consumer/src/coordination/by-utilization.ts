@@ -14,6 +14,8 @@ const THROUGHPUT = 'T';
  * who read last, not who is busy.
  */
 const IDLE_KBPS = 1;
+/** Percent; by less than this two figures don't differ: 6/7 and 6/7 of an average are not the same sum in every order. */
+const ROUNDING = 1e-6;
 
 interface Load {
   readonly workerId: string;
@@ -192,7 +194,7 @@ class Plan {
       const after = percent + this.#share(name, lease);
       if (after > limitPercent) return false;
       const given = from.metrics.get(name)?.percent ?? Number.NEGATIVE_INFINITY;
-      if (after > (this.#averages.metrics.get(name) ?? 0) && after >= given) return false;
+      if (after > (this.#averages.metrics.get(name) ?? 0) && after >= given - ROUNDING) return false;
     }
     return true;
   }
