@@ -37,6 +37,8 @@ export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'bala
 const MARGIN = 0.1;
 /** For so long the row is left to a worker that moves tables; a Java worker looks for it every 30 to 50 s by its defaults. */
 const STAND_BACK_MS = 120_000;
+/** A leader that could not read the table for so many intervals of assignment lets another one try (KCL: 3 failed runs). */
+const FAILING_INTERVALS = 3;
 /** Heartbeats in one lease duration (KCL: 30 s of 120 s). */
 const HEARTBEATS = 4;
 
@@ -57,6 +59,9 @@ export class Leader {
   #resigning = false;
   /** The row is being given up, for a while. */
   #standingBack = false;
+  #standBackMs = STAND_BACK_MS;
+  /** Since when the table could not be read. */
+  #failingSince: number | undefined;
   #fleet: Fleet;
   #run: 'reading' | 'listing' | 'writing' | undefined;
   #runStartedAt = 0;
@@ -134,6 +139,7 @@ export class Leader {
       else this.#rowRefused(event.result.leader, now);
     } else if (answers(event, 'deleteLeader')) this.#rowDeleted(now);
     else if (answers(event, 'readTable')) {
+      this.#failingSince = undefined;
       this.#table = this.#streams.ours(event.result.leases);
       this.#fleet.observe(this.#table, event.result.workers, this.#runStartedAt, now);
       this.#tableRead(now);
@@ -170,6 +176,12 @@ export class Leader {
       case 'readTable':
         this.#run = undefined;
         this.#runAt = now + retryInMs;
+        this.#failingSince ??= now;
+        if (now - this.#failingSince >= FAILING_INTERVALS * this.#options.leaseAssignmentIntervalMs) {
+          this.#failingSince = undefined;
+          // Long enough for every worker of ours to look at the row.
+          this.#standBack(this.#options.leaderLeaseDurationMs, now);
+        }
         return;
       case 'listShards':
         this.#listingFailed = true;
@@ -222,7 +234,7 @@ export class Leader {
       return;
     }
     if (this.#seen?.row.version !== row.version) this.#seen = { row, since: now };
-    else if (this.#askedAt - this.#seen.since > row.leaseDurationMs) {
+    if (row.released === true || this.#askedAt - this.#seen.since > row.leaseDurationMs) {
       this.#writeRow(row.version, now);
       return;
     }
@@ -264,6 +276,7 @@ export class Leader {
     if (this.#standingBack) this.#nextAt = now;
     if (!gained) return;
     this.#fleet = new Fleet(this.#options);
+    this.#failingSince = undefined;
     this.#runCount = 0;
     this.#streams.forgetListings();
     this.#runAt = now;
@@ -276,6 +289,12 @@ export class Leader {
     this.#out.push({ kind: 'tell', notice: { kind: 'leadershipLost' } });
   }
 
+  #standBack(standBackMs: number, now: number): void {
+    this.#standingBack = true;
+    this.#standBackMs = standBackMs;
+    if (!this.#asking) this.#nextAt = now;
+  }
+
   #rowDeleted(now: number): void {
     this.#asking = false;
     if (!this.#standingBack) this.#row = undefined;
@@ -285,7 +304,7 @@ export class Leader {
   #stoodBack(now: number): void {
     this.#lose();
     this.#standingBack = false;
-    this.#nextAt = this.#resigning ? now : now + STAND_BACK_MS;
+    this.#nextAt = this.#resigning ? now : now + this.#standBackMs;
   }
 
   // --- the duties, one run at a time: read the table, list the shards when due, write what is planned ---
@@ -399,10 +418,7 @@ export class Leader {
     const nextAt = Math.max(now, this.#runStartedAt + this.#options.leaseAssignmentIntervalMs);
     this.#runAt = this.#createdCount > 0 ? now : this.#listingFailed ? now + this.#options.retryMs : nextAt;
     this.#listingFailed = false;
-    if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now)) {
-      this.#standingBack = true;
-      if (!this.#asking) this.#nextAt = now;
-    }
+    if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now)) this.#standBack(STAND_BACK_MS, now);
     this.#createdCount = 0;
   }
 }

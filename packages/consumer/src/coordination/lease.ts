@@ -59,6 +59,8 @@ export interface LeaderRow {
   /** recordVersionNumber: a fresh one at each heartbeat. */
   readonly version: string;
   readonly leaseDurationMs: number;
+  /** Its owner gave it up without deleting it. */
+  readonly released?: true;
 }
 
 /** How busy a worker is, as it says itself; both empty: it can't measure that (KCL WorkerMetricStats `sts`, `opr`). */

@@ -236,7 +236,8 @@ function readLeader(item: Item): LeaderRow {
   if (!Number.isSafeInteger(leaseDurationMs) || leaseDurationMs < 0) {
     throw new UsageError('leaseDuration', 'milliseconds as text', describe(durationText));
   }
-  return { owner: text(item, 'ownerName'), version: text(item, 'recordVersionNumber'), leaseDurationMs };
+  const row = { owner: text(item, 'ownerName'), version: text(item, 'recordVersionNumber'), leaseDurationMs };
+  return item['isReleased']?.S === '1' ? { ...row, released: true } : row;
 }
 
 function readWorker(item: Item, wallNow: number): WorkerRow {
