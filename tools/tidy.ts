@@ -19,13 +19,14 @@ export const PRODUCER_SHELL: readonly string[] = [
   'producer.ts',
   'options.ts',
   'sender.ts',
-  'shards.ts',
+  'stream-reader.ts',
 ].map((name) => `packages/producer/src/${name}`);
 
 /** The stages of docs/walk.md, which no rename may take out of these rules unseen. */
 export const PRODUCER_STAGES: readonly string[] = [
   'user-record.ts',
   'pipeline.ts',
+  'stream-strategy.ts',
   'shard-map.ts',
   'aggregator.ts',
   'limiter.ts',
@@ -37,7 +38,7 @@ export const PRODUCER_STAGES: readonly string[] = [
 export const AWS_FILES: readonly string[] = [
   'packages/common/src/aws-client.ts',
   'packages/producer/src/sender.ts',
-  'packages/producer/src/shards.ts',
+  'packages/producer/src/stream-reader.ts',
   'packages/consumer/src/lease-table/control.ts',
   'packages/consumer/src/lease-table/table.ts',
   'packages/consumer/src/retrieval/polling.ts',

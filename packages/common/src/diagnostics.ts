@@ -6,7 +6,7 @@ import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
 /** Messages by channel name: what the producer publishes. `producer` is its id, unique in the process. */
 export interface ProducerDiagnostics {
   /** A user record was admitted. */
-  'shardline:producer:put': { producer: string; stream: string; partitionKey: string; dataBytes: number };
+  'shardline:producer:put': { producer: string; stream: string; partitionKey?: string; dataBytes: number };
   /** User records were closed into one Kinesis record. */
   'shardline:producer:aggregate': { producer: string; shardId?: string; userRecordCount: number; sizeBytes: number };
   /** A PutRecords request leaves. */
@@ -42,7 +42,8 @@ export interface ProducerDiagnostics {
   'shardline:producer:settle': {
     producer: string;
     stream: string;
-    partitionKey: string;
+    /** Absent where the application gave none. */
+    partitionKey?: string;
     outcome: 'succeeded' | 'failed';
     attemptCount: number;
     elapsedMs: number;

@@ -3,7 +3,7 @@
 // a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
 // Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
 import { AggregateSizer } from '@shardline/common';
-import { KinesisRecord } from './batch.ts';
+import { type Addressing, KinesisRecord } from './batch.ts';
 import type { UserRecord } from './user-record.ts';
 
 export interface AggregatorOptions {
@@ -20,6 +20,7 @@ export interface AggregatorOptions {
 export interface Prediction {
   readonly shardId: string | undefined;
   readonly mapVersion: number;
+  readonly addressing: Addressing;
   /** Without a shard: until when to wait for the map. In the past: don't. */
   readonly waitUntilMs: number;
 }
@@ -52,10 +53,10 @@ export class Aggregator {
 
   /** Places the user record (`record.carrier` says where) and gives the Kinesis records that this sealed. */
   put(record: UserRecord, prediction: Prediction, nowMs: number): readonly KinesisRecord[] {
-    const { shardId, mapVersion, waitUntilMs } = prediction;
-    if (!this.#options.aggregationEnabled) return [alone(record, shardId, mapVersion)];
+    const { shardId, waitUntilMs } = prediction;
+    if (!this.#options.aggregationEnabled) return [alone(record, prediction)];
     if (shardId === undefined) {
-      const kinesisRecord = alone(record, undefined, mapVersion);
+      const kinesisRecord = alone(record, prediction);
       if (waitUntilMs <= nowMs) return [kinesisRecord];
       kinesisRecord.phase = 'mapless';
       this.#mapless.push(kinesisRecord);
@@ -63,10 +64,10 @@ export class Aggregator {
       return NOTHING;
     }
     const lane = this.#lanes.get(shardId);
-    if (lane === undefined) return this.#open(record, shardId, mapVersion);
+    if (lane === undefined) return this.#open(record, shardId, prediction);
     const sizeBytes = lane.sizer.sizeBytesWith(record);
     if (sizeBytes > this.#options.aggregationMaxSizeBytes) {
-      return [this.#seal(shardId, lane), ...this.#open(record, shardId, mapVersion)];
+      return [this.#seal(shardId, lane), ...this.#open(record, shardId, prediction)];
     }
     lane.sizer.add(record);
     lane.kinesisRecord.add(record, sizeBytes);
@@ -131,8 +132,8 @@ export class Aggregator {
     return drained;
   }
 
-  #open(record: UserRecord, shardId: string, mapVersion: number): readonly KinesisRecord[] {
-    const kinesisRecord = alone(record, shardId, mapVersion);
+  #open(record: UserRecord, shardId: string, prediction: Prediction): readonly KinesisRecord[] {
+    const kinesisRecord = alone(record, prediction);
     // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
     if (record.data.length >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
@@ -163,8 +164,8 @@ export class Aggregator {
   }
 }
 
-function alone(record: UserRecord, shardId: string | undefined, mapVersion: number): KinesisRecord {
-  const kinesisRecord = new KinesisRecord(record, shardId, mapVersion);
+function alone(record: UserRecord, { shardId, mapVersion, addressing }: Prediction): KinesisRecord {
+  const kinesisRecord = new KinesisRecord(record, shardId, mapVersion, addressing);
   record.carrier = kinesisRecord;
   return kinesisRecord;
 }

@@ -2,7 +2,7 @@
 // is a batch of Kinesis records. The aggregator fills the one, the collector the other. Pure values: no time passes here.
 // Invariants: the user records of a Kinesis record are in put order; its size is exactly what PutRecords will count; what
 // is sent for one user record is the record itself, for more the KPL's aggregated record under the partition key "a"
-// (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does.
+// (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does; an AUTO stream gets none.
 import { encodeAggregatedRecord, type OperatingCode } from '@shardline/common';
 import type { UserRecord } from './user-record.ts';
 
@@ -21,10 +21,17 @@ export type Phase =
 /** An entry of PutRecords. */
 export interface Entry {
   readonly data: Uint8Array;
-  readonly partitionKey: string;
+  /** Absent where the application gave none. */
+  readonly partitionKey?: string;
   /** Decimal. */
-  readonly explicitHashKey: string;
+  readonly explicitHashKey?: string;
 }
+
+/**
+ * How a Kinesis record is addressed. `hash-key`: always by an explicit hash key, as the KPL does. `as-given`: by what the
+ * application gave, since nobody knows the stream's strategy. `service`: the stream is AUTO and takes no hash key.
+ */
+export type Addressing = 'hash-key' | 'as-given' | 'service';
 
 /** The partition key of every aggregated record, as the KPL writes it. */
 const AGGREGATE_KEY = 'a';
@@ -50,9 +57,10 @@ export class KinesisRecord {
   /** Attempts begun. */
   attemptCount = 0;
   beganAtMs = -1;
+  #addressing: Addressing;
   #entry: Entry | undefined = undefined;
 
-  constructor(first: UserRecord, shardId: string | undefined, mapVersion: number) {
+  constructor(first: UserRecord, shardId: string | undefined, mapVersion: number, addressing: Addressing = 'hash-key') {
     const records = [first];
     this.records = records;
     this.carried = records;
@@ -61,6 +69,7 @@ export class KinesisRecord {
     this.sizeBytes = first.sizeBytes;
     this.dueAtMs = first.dueAtMs;
     this.liveCount = 1;
+    this.#addressing = addressing;
   }
 
   get aggregated(): boolean {
@@ -81,7 +90,14 @@ export class KinesisRecord {
     this.records = this.records.filter((record) => !record.settled);
     this.#entry = undefined;
     const { data, partitionKey } = this.entry();
-    this.sizeBytes = data.length + Buffer.byteLength(partitionKey);
+    this.sizeBytes = data.length + Buffer.byteLength(partitionKey ?? '');
+  }
+
+  /** The stream's strategy has become known, or another one. */
+  address(addressing: Addressing): void {
+    if (addressing === this.#addressing) return;
+    this.#addressing = addressing;
+    this.#entry = undefined;
   }
 
   /** What is sent; encoded once, as every attempt sends the same bytes. */
@@ -98,10 +114,15 @@ export class KinesisRecord {
 
   #encode(): Entry {
     const first = this.records[0] as UserRecord;
-    const explicitHashKey = String(first.explicitHashKey ?? BigInt(`0x${first.hashHex}`));
+    const { hasKey, data, partitionKey, explicitHashKey: given } = first;
+    if (!this.aggregated && (this.#addressing !== 'hash-key' || !hasKey)) {
+      if (!hasKey) return { data };
+      if (this.#addressing === 'service' || given === undefined) return { data, partitionKey };
+    }
+    const explicitHashKey = String(given ?? BigInt(`0x${first.hashHex}`));
     return this.aggregated
       ? { data: encodeAggregatedRecord(this.records), partitionKey: AGGREGATE_KEY, explicitHashKey }
-      : { data: first.data, partitionKey: first.partitionKey, explicitHashKey };
+      : { data, partitionKey, explicitHashKey };
   }
 }
 

@@ -14,7 +14,7 @@ export interface ProducerName {
 export function publishPut(name: ProducerName, record: UserRecord): void {
   const channel = producerDiagnostics.put;
   if (!channel.hasSubscribers) return;
-  channel.publish({ ...name, partitionKey: record.partitionKey, dataBytes: record.data.length });
+  channel.publish({ ...name, ...keyOf(record), dataBytes: record.data.length });
 }
 
 /** A request leaves, and with it, for the first time, some aggregated records. */
@@ -87,14 +87,25 @@ export function publishSettle(
 ): void {
   const channel = producerDiagnostics.settle;
   if (!channel.hasSubscribers) return;
-  const { partitionKey } = record;
   const attemptCount = end.attempts.length;
   if ('sequenceNumber' in end) {
     const { shardId, sequenceNumber } = end;
-    channel.publish({ ...name, partitionKey, outcome: 'succeeded', attemptCount, elapsedMs, shardId, sequenceNumber });
+    channel.publish({
+      ...name,
+      ...keyOf(record),
+      outcome: 'succeeded',
+      attemptCount,
+      elapsedMs,
+      shardId,
+      sequenceNumber,
+    });
   } else {
-    channel.publish({ ...name, partitionKey, outcome: 'failed', attemptCount, elapsedMs, errorCode: end.code });
+    channel.publish({ ...name, ...keyOf(record), outcome: 'failed', attemptCount, elapsedMs, errorCode: end.code });
   }
+}
+
+function keyOf({ hasKey, partitionKey }: UserRecord): { partitionKey?: string } {
+  return hasKey ? { partitionKey } : {};
 }
 
 function sum(kinesisRecords: readonly KinesisRecord[], amount: (kinesisRecord: KinesisRecord) => number): number {

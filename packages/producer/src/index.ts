@@ -1,5 +1,6 @@
 export type { ProducerOptions } from './options.ts';
 export { type CloseOptions, Producer } from './producer.ts';
+export type { RecordDistributionStrategy } from './stream-strategy.ts';
 export {
   type Attempt,
   isPutError,

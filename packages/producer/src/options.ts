@@ -21,6 +21,10 @@ import {
   systemRandom,
   UsageError,
 } from '@shardline/common';
+import type { RecordDistributionStrategy } from './stream-strategy.ts';
+
+const orderings = ['per-key', 'none'] as const;
+const strategies: readonly RecordDistributionStrategy[] = ['AUTO', 'USER_PARTITION_KEY'];
 
 /** What `new Producer` takes; only `stream` is required. */
 export interface ProducerOptions {
@@ -39,6 +43,19 @@ export interface ProducerOptions {
   /** Default: the system's. */
   readonly random?: Random;
 
+  /**
+   * `per-key`: the first copies of one key's records are in the order of their puts, whatever is tried again; at most one Kinesis
+   * record of a key is under way, so a single hot key moves at one a round trip. `none`: nothing waits for another record,
+   * and records of one key may overtake each other, as with the KPL. Default per-key.
+   */
+  readonly ordering?: 'per-key' | 'none';
+  /**
+   * How the stream gives records to shards, taken for granted. Default: DescribeStreamSummary says it; without that permission
+   * nothing is aggregated.
+   */
+  readonly recordDistributionStrategyDefault?: RecordDistributionStrategy;
+  /** How often to ask for the stream's strategy again: from 1, default 300000. */
+  readonly describeStreamSummaryIntervalMs?: number;
   /** Default true. */
   readonly aggregationEnabled?: boolean;
   /** User records in one Kinesis record: 1 to 2^53 − 1, default 4294967295. */
@@ -70,8 +87,10 @@ export interface ProducerOptions {
 }
 
 /** The options with every value filled in. */
-export interface ResolvedOptions extends Required<Omit<ProducerOptions, 'stream' | 'client'>> {
+export interface ResolvedOptions
+  extends Required<Omit<ProducerOptions, 'stream' | 'client' | 'recordDistributionStrategyDefault'>> {
   readonly stream: StreamIdentifier;
+  readonly recordDistributionStrategyDefault: RecordDistributionStrategy | undefined;
   readonly client: KinesisClient | undefined;
 }
 
@@ -94,13 +113,17 @@ const numbers = {
   maxUserRecordSizeBytes: { byDefault: DEFAULT_MAX_RECORD_BYTES, min: 64, max: MAX_RECORD_BYTES },
   requestTimeoutMs: { byDefault: 6_000, min: 100, max: 600_000 },
   maxRequestsInFlight: { byDefault: 24, min: 1, max: 256 },
+  describeStreamSummaryIntervalMs: { byDefault: 300_000, min: 1, max: Number.MAX_SAFE_INTEGER },
   maxOutstandingRecordCount: { byDefault: 100_000, min: 1, max: Number.MAX_SAFE_INTEGER },
   maxOutstandingBytes: { byDefault: DEFAULT_MAX_OUTSTANDING_BYTES, min: 1, max: Number.MAX_SAFE_INTEGER },
 } as const satisfies Record<string, Bounds>;
 
 type NumberName = keyof typeof numbers;
 
-const otherNames = ['stream', 'client', 'logger', 'clock', 'random', 'aggregationEnabled', 'failIfThrottled'];
+const otherNames = [
+  ...['stream', 'client', 'logger', 'clock', 'random', 'aggregationEnabled', 'failIfThrottled'],
+  ...['ordering', 'recordDistributionStrategyDefault'],
+];
 const knownNames: readonly string[] = [...otherNames, ...Object.keys(numbers)];
 
 /** Checks the options and fills in the defaults. @throws UsageError naming the option. */
@@ -128,6 +151,9 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     logger: resolveLogger(options.logger, { stream: stream.streamName }),
     clock: checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
     random: checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom,
+    ordering: readWord(options, 'ordering', orderings) ?? 'per-key',
+    recordDistributionStrategyDefault: readWord(options, 'recordDistributionStrategyDefault', strategies),
+    describeStreamSummaryIntervalMs: readNumber(options, 'describeStreamSummaryIntervalMs'),
     aggregationEnabled: readBoolean(options, 'aggregationEnabled', true),
     aggregationMaxCount: readNumber(options, 'aggregationMaxCount'),
     aggregationMaxSizeBytes: readNumber(options, 'aggregationMaxSizeBytes'),
@@ -153,6 +179,18 @@ function readNumber(options: ProducerOptions, name: NumberName): number {
     throw new UsageError(name, `a whole number from ${min} to ${max}`, describe(value));
   }
   return value;
+}
+
+function readWord<Word extends string>(
+  options: ProducerOptions,
+  name: 'ordering' | 'recordDistributionStrategyDefault',
+  words: readonly Word[],
+): Word | undefined {
+  const value: unknown = options[name];
+  if (value === undefined) return undefined;
+  const word = words.find((each) => each === value);
+  if (word === undefined) throw new UsageError(name, words.join(' or '), describe(value));
+  return word;
 }
 
 function readBoolean(

@@ -8,6 +8,9 @@ import type { Shard } from './shard-map.ts';
 import type { UserRecord } from './user-record.ts';
 
 const DEFAULTS: PipelineOptions = {
+  ordering: 'per-key',
+  recordDistributionStrategyDefault: 'USER_PARTITION_KEY',
+  describeStreamSummaryIntervalMs: 300_000,
   aggregationEnabled: true,
   aggregationMaxCount: 4_294_967_295,
   aggregationMaxSizeBytes: 51_200,
@@ -29,6 +32,7 @@ class Bench {
   readonly delivered: UserRecord[] = [];
   readonly failed: { readonly record: UserRecord; readonly code: string }[] = [];
   listingCount = 0;
+  describingCount = 0;
   readonly #queued: Request[] = [];
   #sequenceNumber = 0;
 
@@ -42,6 +46,7 @@ class Bench {
     for (const effect of effects) {
       if (effect.kind === 'send') this.#queued.push(effect.request);
       else if (effect.kind === 'list-shards') this.listingCount++;
+      else if (effect.kind === 'describe-stream') this.describingCount++;
       else if (effect.kind === 'delivered') this.delivered.push(...effect.kinesisRecord.records);
       else if (effect.kind === 'failed') {
         this.failed.push(...effect.records.map((record) => ({ record, code: effect.failure.code })));
@@ -378,4 +383,124 @@ test('a user record that expired out of an aggregated record leaves its key free
   bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-0')] }, 210);
   expect(bench.delivered).toEqual([other]);
   expect(bench.put({ key: 'short', nowMs: 220 }).carrier?.phase).toBe('open');
+});
+
+describe('the strategy of the stream', () => {
+  const asking = { recordDistributionStrategyDefault: undefined };
+  const auto = { strategy: 'AUTO', isUpdating: false } as const;
+  const byKeys = { strategy: undefined, isUpdating: false } as const;
+  const keysOf = (entries: readonly Entry[]) =>
+    entries.map(({ partitionKey, explicitHashKey }) => [partitionKey, explicitHashKey]);
+
+  test('on an AUTO stream nothing is aggregated, and no hash key is sent, not even a given one', () => {
+    const bench = new Bench(asking);
+    expect(bench.describingCount).toBe(1);
+    bench.do(bench.pipeline.described(auto, 0));
+    bench.put({ key: 'a', nowMs: 0 });
+    bench.put({ key: 'b', explicitHashKey: '7', nowMs: 0 });
+    bench.put({ key: null, nowMs: 0 });
+    bench.do(bench.pipeline.expire(100));
+    const { entries } = bench.begin(100);
+    expect(keysOf(entries)).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+      [undefined, undefined],
+    ]);
+  });
+
+  test('records wait for the answer, and then go the way it says', () => {
+    const bench = new Bench(asking);
+    for (const key of ['a', 'b']) bench.put({ key, nowMs: 0 });
+    bench.do(bench.pipeline.expire(500));
+    expect(bench.waitingCount).toBe(0);
+    bench.do(bench.pipeline.described(byKeys, 600));
+    bench.do(bench.pipeline.expire(700));
+    expect(bench.begin(700).entries).toHaveLength(1);
+  });
+
+  test('without an answer they travel alone after a second, addressed by what the application gave', () => {
+    const bench = new Bench(asking);
+    bench.put({ key: 'a', nowMs: 0 });
+    bench.put({ key: 'b', explicitHashKey: '7', nowMs: 0 });
+    bench.do(bench.pipeline.expire(1_000));
+    expect(keysOf(bench.begin(1_000).entries)).toEqual([
+      ['a', undefined],
+      ['b', '7'],
+    ]);
+  });
+
+  test('as long as it cannot be told nothing is aggregated, and nothing waits', () => {
+    const bench = new Bench(asking);
+    bench.do(bench.pipeline.describingFailed(0));
+    for (const key of ['a', 'b']) bench.put({ key, nowMs: 10 });
+    bench.do(bench.pipeline.expire(110));
+    expect(bench.begin(110).entries).toHaveLength(2);
+    expect(bench.pipeline.deadline()).toBe(1_000);
+    bench.do(bench.pipeline.expire(1_000));
+    expect(bench.describingCount).toBe(2);
+  });
+
+  test('a record without a key waits for the answer, and fails where keys decide', () => {
+    for (const answer of [byKeys, undefined]) {
+      const bench = new Bench(asking);
+      const record = bench.put({ key: null, nowMs: 0 });
+      bench.do(bench.pipeline.expire(5_000));
+      expect([bench.waitingCount, record.settled]).toEqual([0, false]);
+      bench.do(answer ? bench.pipeline.described(answer, 5_000) : bench.pipeline.describingFailed(5_000));
+      expect(bench.failed).toEqual([{ record, code: 'REQUEST_FAILED' }]);
+    }
+  });
+
+  test('an aggregated record that has not left when the stream turns out to be AUTO is taken apart', () => {
+    const bench = new Bench(asking);
+    bench.do(bench.pipeline.described(byKeys, 0));
+    for (const key of ['a', 'b']) bench.put({ key, nowMs: 0 });
+    bench.do(bench.pipeline.expire(100));
+    expect(bench.waitingCount).toBe(1);
+    bench.do(bench.pipeline.described(auto, 100));
+    expect(() => bench.begin(101)).not.toThrow();
+    bench.do(bench.pipeline.expire(300));
+    expect(keysOf(bench.begin(300).entries)).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+    ]);
+  });
+
+  test('an answer from another shard asks again, but not within a second of the last question', () => {
+    const bench = new Bench(asking, 2);
+    bench.do(bench.pipeline.described(byKeys, 0));
+    bench.put({ key: 'a', explicitHashKey: '0', nowMs: 0 });
+    bench.do(bench.pipeline.expire(200));
+    const { requestId } = bench.begin(200);
+    bench.answer(requestId, { kind: 'answered', entries: [bench.written('shard-1')] }, 210);
+    expect(bench.describingCount).toBe(1);
+    bench.do(bench.pipeline.expire(1_000));
+    expect(bench.describingCount).toBe(2);
+  });
+
+  test('a stream that is UPDATING has its shards listed again, and is predicted from the old list meanwhile', () => {
+    const bench = new Bench(asking);
+    bench.do(bench.pipeline.described({ strategy: undefined, isUpdating: true }, 500));
+    expect(bench.listingCount).toBe(2);
+    bench.do(bench.pipeline.expire(1_500));
+    expect(bench.describingCount).toBe(2);
+    for (const key of ['a', 'b']) bench.put({ key, nowMs: 1_500 });
+    bench.do(bench.pipeline.shardsListed(shards(1), 1_510));
+    bench.do(bench.pipeline.described(byKeys, 1_520));
+    expect(bench.listingCount).toBe(2);
+    bench.do(bench.pipeline.expire(1_710));
+    expect([bench.listingCount, bench.begin(1_710).entries.length]).toEqual([3, 1]);
+  });
+
+  test('with ordering none a key has several Kinesis records under way', () => {
+    for (const [ordering, count] of [
+      ['per-key', 1],
+      ['none', 3],
+    ] as const) {
+      const bench = new Bench({ ordering, aggregationMaxCount: 1, collectionMaxCount: 1 });
+      for (let n = 0; n < 3; n++) bench.put({ key: 'a', nowMs: 0 });
+      bench.do(bench.pipeline.expire(200));
+      expect(bench.waitingCount).toBe(count);
+    }
+  });
 });

@@ -1,21 +1,34 @@
 // The producer's core, read it first: wires the stages in the order data flows, and is as pure as they are. Whoever drives it
 // (producer.ts, the simulation) hands in what happened with the time, `now`, carries out the effects it answers with, and calls
 // `expire` once `deadline` has come: that is the producer's one timer.
-//   put → order → shard map → aggregator → limiter → collector → [send] → begin → [PutRecords] → answered → retrier → settled
+//   put → order → strategy, shard map → aggregator → limiter → collector → [send] → begin → [PutRecords] → answered → retrier → settled
 // Invariants: each put record gets exactly one `delivered` or `failed`; every `send` gets one `begin`, and one `answered` if that
 // gave entries; no attempt begins once a record's time to live is over, an attempt under way is awaited.
 import { invariant, unreachable } from '@shardline/common';
-import { Aggregator, type AggregatorOptions } from './aggregator.ts';
-import type { Answer, Entry, KinesisRecord, Request } from './batch.ts';
+import { Aggregator, type AggregatorOptions, type Prediction } from './aggregator.ts';
+import type { Addressing, Answer, Entry, KinesisRecord, Request } from './batch.ts';
 import { type Collection, Collector, type CollectorOptions } from './collector.ts';
 import { Expiry } from './expiry.ts';
 import { Limiter, type LimiterOptions } from './limiter.ts';
 import { KeyOrder } from './order.ts';
 import { Retrier, type RetrierOptions, type Verdict } from './retrier.ts';
 import { type Shard, ShardMap, type ShardMapState } from './shard-map.ts';
+import {
+  type StrategyState,
+  StreamStrategy,
+  type StreamStrategyOptions,
+  type StreamSummary,
+} from './stream-strategy.ts';
 import { type Failure, noteAttempt, type UserRecord } from './user-record.ts';
 
-export interface PipelineOptions extends AggregatorOptions, LimiterOptions, CollectorOptions, RetrierOptions {
+export interface PipelineOptions
+  extends AggregatorOptions,
+    LimiterOptions,
+    CollectorOptions,
+    RetrierOptions,
+    StreamStrategyOptions {
+  /** Whether the records of one key keep their order. */
+  readonly ordering: 'per-key' | 'none';
   /** Requests that may be on their way before the collector waits for more company instead of sending what is due. */
   readonly maxRequestsInFlight: number;
 }
@@ -34,17 +47,21 @@ export type Effect =
   | { readonly kind: 'send'; readonly request: Request }
   /** Call ListShards, answer with `shardsListed` or `listingFailed`. */
   | { readonly kind: 'list-shards' }
+  /** Call DescribeStreamSummary, answer with `described` or `describingFailed`. */
+  | { readonly kind: 'describe-stream' }
   /** The user records of this Kinesis record have succeeded. */
   | { readonly kind: 'delivered'; readonly kinesisRecord: KinesisRecord; readonly place: Place }
   /** These user records have failed. */
   | { readonly kind: 'failed'; readonly records: readonly UserRecord[]; readonly failure: Failure }
   /** For whoever watches. */
   | { readonly kind: 'shard-map-changed'; readonly state: ShardMapState; readonly openShardCount: number }
+  | { readonly kind: 'strategy-changed'; readonly state: StrategyState }
   | { readonly kind: 'throttled'; readonly shardId: string | undefined; readonly kinesisRecordCount: number };
 
 /** The stages, for the simulation to put a broken one in place of one. */
 export interface Stages {
   readonly order: KeyOrder;
+  readonly strategy: StreamStrategy;
   readonly shardMap: ShardMap;
   readonly aggregator: Aggregator;
   readonly limiter: Limiter;
@@ -53,8 +70,11 @@ export interface Stages {
   readonly expiry: Expiry;
 }
 
-/** How long records wait for the shard map rather than travel alone: a burst of lone records would overrun the shards' rate. */
-const SHARD_MAP_PATIENCE_MS = 1_000;
+/**
+ * How long records wait for the stream's strategy, or for the shard map, rather than travel alone: a burst of lone records
+ * would overrun the shards' rate.
+ */
+const PATIENCE_MS = 1_000;
 
 const NOTHING: readonly Effect[] = [];
 
@@ -65,6 +85,7 @@ interface Undecided {
 
 export class Pipeline {
   readonly #order: KeyOrder;
+  readonly #strategy: StreamStrategy;
   readonly #shardMap: ShardMap;
   readonly #aggregator: Aggregator;
   readonly #limiter: Limiter;
@@ -72,6 +93,9 @@ export class Pipeline {
   readonly #retrier: Retrier;
   readonly #expiry: Expiry;
   readonly #maxRequestsInFlight: number;
+  readonly #keepsOrder: boolean;
+  /** User records without a key, until it is known whether the stream takes them. */
+  #keyless: UserRecord[] = [];
   /** Requests emitted and not over, with what `begin` put into them. */
   readonly #requests = new Map<number, readonly KinesisRecord[]>();
   #undecided: Undecided[] = [];
@@ -85,6 +109,7 @@ export class Pipeline {
 
   constructor(options: PipelineOptions, stages: Partial<Stages> = {}) {
     this.#order = stages.order ?? new KeyOrder();
+    this.#strategy = stages.strategy ?? new StreamStrategy(options);
     this.#shardMap = stages.shardMap ?? new ShardMap();
     this.#aggregator = stages.aggregator ?? new Aggregator(options);
     this.#limiter = stages.limiter ?? new Limiter(options);
@@ -92,6 +117,12 @@ export class Pipeline {
     this.#retrier = stages.retrier ?? new Retrier(options);
     this.#expiry = stages.expiry ?? new Expiry();
     this.#maxRequestsInFlight = options.maxRequestsInFlight;
+    this.#keepsOrder = options.ordering === 'per-key';
+  }
+
+  /** How the stream gives records to shards, as far as it is known. */
+  get strategy(): StrategyState {
+    return this.#strategy.state;
   }
 
   /** Takes a user record. Records must come with rising `sequence`. */
@@ -117,7 +148,8 @@ export class Pipeline {
     if (this.pressed && mayCollect && this.#collector.count > 0) return Number.NEGATIVE_INFINITY;
     if (this.pressed && this.#isStill() && this.#aggregator.openCount > 0) return Number.NEGATIVE_INFINITY;
     return Math.min(
-      this.#shardMap.deadline(),
+      this.#strategy.deadline(),
+      this.#goesByKeys ? this.#shardMap.deadline() : Number.POSITIVE_INFINITY,
       this.#aggregator.deadline(),
       this.#limiter.deadline(),
       mayCollect ? this.#collector.deadline() : Number.POSITIVE_INFINITY,
@@ -184,19 +216,34 @@ export class Pipeline {
 
   /** ListShards answered with the open shards. */
   shardsListed(shards: readonly Shard[], nowMs: number): readonly Effect[] {
-    this.#shardMap.loaded(shards, nowMs);
+    const isOther = this.#shardMap.loaded(shards, nowMs);
     this.#limiter.forgetIdle(nowMs);
-    this.#mapChanged(nowMs);
+    if (isOther) this.#mapChanged(nowMs);
     this.#decide(nowMs);
     this.#expire(nowMs);
     return this.#takeEffects();
   }
 
-  /** ListShards failed: records travel alone until a later call succeeds. */
+  /** ListShards failed: unless an earlier list still holds, records travel alone until a later call succeeds. */
   listingFailed(nowMs: number): readonly Effect[] {
-    this.#shardMap.failed(nowMs);
-    this.#mapChanged(nowMs);
+    if (this.#shardMap.failed(nowMs)) this.#mapChanged(nowMs);
     this.#decide(nowMs);
+    this.#expire(nowMs);
+    return this.#takeEffects();
+  }
+
+  /** DescribeStreamSummary answered. */
+  described(summary: StreamSummary, nowMs: number): readonly Effect[] {
+    const changed = this.#strategy.told(summary, nowMs);
+    if (changed.shards) this.#shardMap.refresh(nowMs);
+    if (changed.strategy) this.#strategyChanged(nowMs);
+    this.#expire(nowMs);
+    return this.#takeEffects();
+  }
+
+  /** DescribeStreamSummary failed: unless an earlier answer still holds, records travel alone until a later call succeeds. */
+  describingFailed(nowMs: number): readonly Effect[] {
+    if (this.#strategy.failed(nowMs)) this.#strategyChanged(nowMs);
     this.#expire(nowMs);
     return this.#takeEffects();
   }
@@ -222,25 +269,55 @@ export class Pipeline {
     return this.#takeEffects();
   }
 
+  /** Predictions hold as long as it does: neither the shard map nor the stream's strategy has changed. */
+  get #version(): number {
+    return this.#shardMap.version + this.#strategy.version;
+  }
+
+  /** The stream gives a record to the shard of its hash key, or may do so. */
+  get #goesByKeys(): boolean {
+    return this.#strategy.state !== 'AUTO';
+  }
+
+  get #addressing(): Addressing {
+    const { state } = this.#strategy;
+    return state === 'AUTO' ? 'service' : state === 'USER_PARTITION_KEY' ? 'hash-key' : 'as-given';
+  }
+
   #place(record: UserRecord, nowMs: number): void {
-    if (!this.#admit(record, nowMs)) this.#order.hold(record);
+    if (!record.hasKey && this.#goesByKeys) this.#placeKeyless(record, nowMs);
+    else if (!this.#admit(record, nowMs)) this.#order.hold(record);
+  }
+
+  /** Sent to a stream that goes by keys it would be refused, and the whole request with it. */
+  #placeKeyless(record: UserRecord, nowMs: number): void {
+    if (this.#strategy.state === 'asking') this.#keyless.push(record);
+    else this.#fail([record], keylessFailure(this.#strategy.state), nowMs);
   }
 
   /** Puts the record into a Kinesis record, or says that its key's Kinesis record has to settle first. */
   #admit(record: UserRecord, nowMs: number): boolean {
-    const carrier = this.#order.carrierOf(record.orderKey);
+    // An AUTO stream keeps no order, for it spreads a key over its shards.
+    const isOrdered = this.#keepsOrder && this.#goesByKeys;
+    const carrier = isOrdered ? this.#order.carrierOf(record.orderKey) : undefined;
     if (carrier !== undefined && !this.#takesMore(carrier, record, nowMs)) return false;
     if (record.sequence <= this.#flushedSequence) record.dueAtMs = Math.min(record.dueAtMs, nowMs);
-    const shardMap = this.#shardMap;
-    const prediction = {
-      shardId: shardMap.predict(record.hashHex),
-      mapVersion: shardMap.version,
-      waitUntilMs: shardMap.state === 'loading' ? this.#waitForMapUntilMs(nowMs) : Number.NEGATIVE_INFINITY,
-    };
-    const sealed = this.#aggregator.put(record, prediction, nowMs);
-    if (carrier === undefined && record.carrier !== undefined) this.#order.carry(record.orderKey, record.carrier);
+    const sealed = this.#aggregator.put(record, this.#predict(record, nowMs), nowMs);
+    if (isOrdered && carrier === undefined && record.carrier !== undefined) {
+      this.#order.carry(record.orderKey, record.carrier);
+    }
     for (const kinesisRecord of sealed) this.#limit(kinesisRecord, nowMs);
     return true;
+  }
+
+  #predict(record: UserRecord, nowMs: number): Prediction {
+    const shardMap = this.#shardMap;
+    const addressing = this.#addressing;
+    const shardId = addressing === 'hash-key' ? shardMap.predict(record.hashHex) : undefined;
+    let waitUntilMs = Number.NEGATIVE_INFINITY;
+    if (this.#strategy.state === 'asking') waitUntilMs = waitSince(this.#strategy.askedAtMs, nowMs);
+    else if (shardMap.state === 'loading' && this.#goesByKeys) waitUntilMs = waitSince(shardMap.loadingSinceMs, nowMs);
+    return { shardId, mapVersion: this.#version, addressing, waitUntilMs };
   }
 
   /** Whether the key's Kinesis record is open and has room; if it has none it is sealed. Whoever waits for one hastens it. */
@@ -255,10 +332,6 @@ export class Pipeline {
     if (!carrier.awaited && carrier.phase === 'collected') this.#collector.hasten(nowMs);
     carrier.awaited = true;
     return false;
-  }
-
-  #waitForMapUntilMs(nowMs: number): number {
-    return Math.min(this.#shardMap.loadingSinceMs, nowMs) + SHARD_MAP_PATIENCE_MS;
   }
 
   #limit(kinesisRecord: KinesisRecord, nowMs: number): void {
@@ -284,7 +357,8 @@ export class Pipeline {
   }
 
   #expire(nowMs: number): void {
-    if (this.#shardMap.expire(nowMs)) this.#effects.push({ kind: 'list-shards' });
+    if (this.#strategy.expire(nowMs)) this.#effects.push({ kind: 'describe-stream' });
+    if (this.#goesByKeys && this.#shardMap.expire(nowMs)) this.#effects.push({ kind: 'list-shards' });
     this.#failExpired(nowMs);
     const hurried = this.pressed && this.#isStill();
     for (const sealed of this.#aggregator.expire(nowMs)) this.#limit(sealed, nowMs);
@@ -315,14 +389,23 @@ export class Pipeline {
 
   #tryAgain(kinesisRecord: KinesisRecord, nowMs: number): void {
     if (kinesisRecord.phase === 'done') return;
-    if (kinesisRecord.mapVersion === this.#shardMap.version) this.#limit(kinesisRecord, nowMs);
+    if (kinesisRecord.mapVersion === this.#version) this.#limit(kinesisRecord, nowMs);
     else this.#placeAnew([kinesisRecord], nowMs);
   }
 
-  /** Whether an aggregated record was made for a shard map that holds no more. One whose records still share a shard is kept. */
+  /**
+   * Whether a Kinesis record was made for a shard map or a strategy that holds no more. An aggregated one whose records still
+   * share a shard is kept, and so is a single one that the stream takes.
+   */
   #isOvertaken(kinesisRecord: KinesisRecord): boolean {
-    const { version } = this.#shardMap;
-    if (!kinesisRecord.aggregated || kinesisRecord.mapVersion === version) return false;
+    const version = this.#version;
+    if (kinesisRecord.mapVersion === version) return false;
+    const addressing = this.#addressing;
+    if (!kinesisRecord.aggregated) {
+      kinesisRecord.address(addressing);
+      return kinesisRecord.records[0]?.hasKey === false && addressing !== 'service';
+    }
+    if (addressing !== 'hash-key') return true;
     let shardId: string | undefined;
     for (const record of kinesisRecord.records) {
       const predicted = this.#shardMap.predict(record.hashHex);
@@ -382,8 +465,10 @@ export class Pipeline {
 
   /** A record on another shard than predicted, or on one never seen, tells of a split or merge. */
   #checkPrediction(kinesisRecord: KinesisRecord, shardId: string, nowMs: number): void {
+    if (!this.#goesByKeys) return;
     const { shardId: predicted, mapVersion } = kinesisRecord;
-    const mistaken = predicted !== undefined && predicted !== shardId && mapVersion === this.#shardMap.version;
+    const mistaken = predicted !== undefined && predicted !== shardId && mapVersion === this.#version;
+    if (mistaken) this.#strategy.doubt(nowMs);
     if ((mistaken || !this.#shardMap.knows(shardId)) && this.#shardMap.invalidate(nowMs)) this.#mapChanged(nowMs);
   }
 
@@ -391,6 +476,14 @@ export class Pipeline {
     const { state, openShardCount } = this.#shardMap;
     this.#effects.push({ kind: 'shard-map-changed', state, openShardCount });
     this.#placeAnew(this.#aggregator.drain(), nowMs);
+  }
+
+  #strategyChanged(nowMs: number): void {
+    this.#effects.push({ kind: 'strategy-changed', state: this.#strategy.state });
+    this.#placeAnew(this.#aggregator.drain(), nowMs);
+    const keyless = this.#keyless;
+    this.#keyless = [];
+    for (const record of keyless) if (!record.settled) this.#place(record, nowMs);
   }
 
   /** The shard map was read, or could not be: judges what was written to shards it did not know. */
@@ -476,6 +569,19 @@ export class Pipeline {
     this.#effects = [];
     return effects;
   }
+}
+
+/** How long to wait for what was asked for at this time, or will be at once. */
+function waitSince(askedAtMs: number, nowMs: number): number {
+  return (Number.isFinite(askedAtMs) ? Math.min(askedAtMs, nowMs) : nowMs) + PATIENCE_MS;
+}
+
+function keylessFailure(state: StrategyState): Failure {
+  const message =
+    state === 'unknown'
+      ? "a record without a partition key needs a stream that is AUTO, and the stream's strategy could not be read: allow kinesis:DescribeStreamSummary, or set recordDistributionStrategyDefault to 'AUTO'"
+      : 'a record without a partition key needs a stream whose record distribution strategy is AUTO, and this one goes by partition keys';
+  return { code: 'REQUEST_FAILED', message, retryable: false };
 }
 
 function expiredFailure(record: UserRecord): Failure {

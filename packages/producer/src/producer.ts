@@ -18,7 +18,8 @@ import {
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { type Effect, Pipeline, type Place } from './pipeline.ts';
 import { Sender } from './sender.ts';
-import { ShardLister } from './shards.ts';
+import { StreamReader } from './stream-reader.ts';
+import type { StrategyState } from './stream-strategy.ts';
 import {
   checkUserRecord,
   type Failure,
@@ -66,7 +67,7 @@ export class Producer implements AsyncDisposable {
   readonly #client: KinesisClient;
   readonly #pipeline: Pipeline;
   readonly #sender: Sender;
-  readonly #shards: ShardLister;
+  readonly #reader: StreamReader;
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
 
   #lastSequence = 0;
@@ -78,6 +79,8 @@ export class Producer implements AsyncDisposable {
   #broken: unknown;
   /** What the last ListShards threw, until one succeeds. */
   #listingError: unknown;
+  /** What the last DescribeStreamSummary threw, until one succeeds. */
+  #describingError: unknown;
   /** Nothing drives the pipeline any more. */
   #stopped = false;
 
@@ -94,7 +97,7 @@ export class Producer implements AsyncDisposable {
     this.#log = resolved.logger.child({ producer: this.#name.producer });
     this.#client = resolved.client ?? makeClient(resolved);
     this.#sender = new Sender({ client: this.#client, stream, clock, maxRequestsInFlight, requestTimeoutMs });
-    this.#shards = new ShardLister({ client: this.#client, stream, clock, requestTimeoutMs });
+    this.#reader = new StreamReader({ client: this.#client, stream, clock, requestTimeoutMs });
     const bufferedTimeMs = Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2);
     this.#times = { bufferedTimeMs, recordTtlMs };
     const togetherMs = Math.min(TOGETHER_MS, bufferedTimeMs * TOGETHER_SHARE);
@@ -127,6 +130,9 @@ export class Producer implements AsyncDisposable {
    */
   put(input: UserRecordInput): Promise<PutResult> {
     const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
+    if (!record.hasKey && this.#pipeline.strategy === 'USER_PARTITION_KEY') {
+      throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
+    }
     const refusal = this.#refusal(record.sizeBytes);
     if (refusal !== undefined) return Promise.reject(putError(refusal, inputOf(record)));
     const settled = new Promise<PutResult>((onSuccess, onFailure) => {
@@ -191,7 +197,7 @@ export class Producer implements AsyncDisposable {
     this.#stopped = true;
     this.#stopTimer?.();
     this.#sender.abort();
-    this.#shards.abort();
+    this.#reader.abort();
   }
 
   #refusal(sizeBytes: number): Failure | undefined {
@@ -246,6 +252,9 @@ export class Producer implements AsyncDisposable {
         case 'list-shards':
           void this.#listShards();
           break;
+        case 'describe-stream':
+          void this.#describeStream();
+          break;
         case 'delivered':
           this.#succeed(effect.kinesisRecord.records, effect.place);
           break;
@@ -254,6 +263,9 @@ export class Producer implements AsyncDisposable {
           break;
         case 'shard-map-changed':
           publishShardMap(this.#name, effect, effect.state === 'failed' ? this.#listingError : undefined);
+          break;
+        case 'strategy-changed':
+          this.#strategyChanged(effect.state);
           break;
         case 'throttled':
           publishThrottle(this.#name, effect);
@@ -287,7 +299,7 @@ export class Producer implements AsyncDisposable {
   async #listShards(): Promise<void> {
     const { clock } = this.#options;
     try {
-      const shards = await this.#shards.list();
+      const shards = await this.#reader.listShards();
       this.#listingError = undefined;
       this.#drive(() => this.#pipeline.shardsListed(shards, clock.now()));
     } catch (error) {
@@ -298,6 +310,29 @@ export class Producer implements AsyncDisposable {
       this.#listingError = error;
       this.#drive(() => this.#pipeline.listingFailed(clock.now()));
     }
+  }
+
+  async #describeStream(): Promise<void> {
+    const { clock } = this.#options;
+    try {
+      const summary = await this.#reader.describe();
+      this.#describingError = undefined;
+      this.#drive(() => this.#pipeline.described(summary, clock.now()));
+    } catch (error) {
+      if (this.#stopped) return;
+      const log = this.#describingError === undefined ? 'warn' : 'debug';
+      const message =
+        "DescribeStreamSummary failed: until it succeeds nothing is aggregated, unless it has succeeded before. If kinesis:DescribeStreamSummary is not to be allowed, say how the stream spreads its records: recordDistributionStrategyDefault: 'USER_PARTITION_KEY'";
+      this.#log[log]({ err: error }, message);
+      this.#describingError = error;
+      this.#drive(() => this.#pipeline.describingFailed(clock.now()));
+    }
+  }
+
+  #strategyChanged(state: StrategyState): void {
+    if (state === 'AUTO')
+      this.#log.info({ strategy: state }, 'the stream is AUTO: nothing is aggregated, no order is kept');
+    else this.#log.debug({ strategy: state }, "the stream's record distribution strategy");
   }
 
   #setTimer(): void {

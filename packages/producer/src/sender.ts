@@ -1,4 +1,4 @@
-// Sends PutRecords: after the collector, before the retrier. One of the two files that call AWS (the other is shards.ts). It
+// Sends PutRecords: after the collector, before the retrier. One of the two files that call AWS (the other is stream-reader.ts). It
 // bounds the requests in flight and turns whatever happens into an Answer; it decides nothing and never throws.
 // Invariants: at most maxRequestsInFlight requests are open; every request ends within requestTimeoutMs; an answer always has as
 // many entries as the request had.
@@ -51,6 +51,7 @@ export class Sender {
     const { client, stream, clock, requestTimeoutMs } = this.#options;
     const command = new PutRecordsCommand({
       ...streamAddress(stream),
+      // The SDK leaves out what is undefined.
       Records: entries.map(({ data, partitionKey, explicitHashKey }) => ({
         Data: data,
         PartitionKey: partitionKey,

@@ -1,5 +1,5 @@
 // Predicts which shard a hash key goes to, and says when the list of shards must be read again. The pipeline asks it before
-// aggregating and after every answer; it never reads anything itself (shards.ts does). Follows KPL shard_map.cc, but keeps
+// aggregating and after every answer; it never reads anything itself (stream-reader.ts does). Follows KPL shard_map.cc, but keeps
 // the ranges of closed shards with the time they closed, and guards reloads by version instead of by request times.
 // Invariants: it predicts only while it is ready; `version` changes whenever a prediction may change; at most one load runs.
 import type { HashKey, HashKeyRange } from '@shardline/common';
@@ -37,6 +37,7 @@ export class ShardMap {
   #open: KnownShard[] = [];
   #known = new Map<string, KnownShard>();
   #loadAtMs = Number.NEGATIVE_INFINITY;
+  #isUnderWay = false;
   #loadingSinceMs = Number.POSITIVE_INFINITY;
   #loadedAtMs = Number.NEGATIVE_INFINITY;
   #backoffMs = FIRST_BACKOFF_MS;
@@ -95,27 +96,39 @@ export class ShardMap {
     return true;
   }
 
+  /** The list may be another one: reads it again, and predicts from the old one meanwhile. */
+  refresh(nowMs: number): void {
+    if (this.#state !== 'ready' || this.#loadAtMs !== Number.POSITIVE_INFINITY) return;
+    this.#loadAtMs = Math.max(nowMs, this.#loadedAtMs + MIN_RELOAD_INTERVAL_MS);
+  }
+
   /** When `expire` wants to be called. */
   deadline(): number {
-    return this.#loadAtMs;
+    return this.#isUnderWay ? Number.POSITIVE_INFINITY : this.#loadAtMs;
   }
 
   /** True when ListShards is to be called now; answer with `loaded` or `failed`. */
   expire(nowMs: number): boolean {
-    if (nowMs < this.#loadAtMs) return false;
+    if (nowMs < this.deadline()) return false;
+    this.#isUnderWay = true;
     this.#loadAtMs = Number.POSITIVE_INFINITY;
     if (this.#state === 'loading' && this.#loadingSinceMs === Number.POSITIVE_INFINITY) this.#loadingSinceMs = nowMs;
     return true;
   }
 
-  /** Takes the list of open shards. */
-  loaded(shards: readonly Shard[], nowMs: number): void {
+  /** Takes the list of open shards, unless it has been found wrong meanwhile. False if nothing has changed by it. */
+  loaded(shards: readonly Shard[], nowMs: number): boolean {
+    const isStale = this.#isUnderWay && this.#loadAtMs !== Number.POSITIVE_INFINITY;
+    this.#isUnderWay = false;
+    if (isStale) return false;
+    const isSame = this.#state === 'ready' && this.#holds(shards);
     this.#state = 'ready';
-    this.#version++;
     this.#loadAtMs = Number.POSITIVE_INFINITY;
     this.#loadingSinceMs = Number.POSITIVE_INFINITY;
     this.#loadedAtMs = nowMs;
     this.#backoffMs = FIRST_BACKOFF_MS;
+    if (isSame) return false;
+    this.#version++;
     this.#open = shards
       .map(({ shardId, range }) => ({ shardId, start: hex(range.start), end: hex(range.end), closedAtMs: -1 }))
       .sort((a, b) => (a.end < b.end ? -1 : a.end > b.end ? 1 : 0));
@@ -126,15 +139,28 @@ export class ShardMap {
       if (nowMs - shard.closedAtMs < CLOSED_SHARD_TTL_MS) known.set(shardId, shard);
     }
     this.#known = known;
+    return true;
   }
 
-  /** The list could not be read. */
-  failed(nowMs: number): void {
+  /** The list could not be read; one that was read before stays good. False if nothing has changed by it. */
+  failed(nowMs: number): boolean {
+    this.#isUnderWay = false;
+    if (this.#state === 'ready') {
+      this.#loadAtMs = nowMs + this.#backoffMs;
+      this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * BACKOFF_GROWTH);
+      return false;
+    }
     if (this.#state !== 'failed') this.#version++;
     this.#state = 'failed';
     this.#loadingSinceMs = Number.POSITIVE_INFINITY;
     this.#loadAtMs = nowMs + this.#backoffMs;
     this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * BACKOFF_GROWTH);
+    return true;
+  }
+
+  #holds(shards: readonly Shard[]): boolean {
+    if (shards.length !== this.#open.length) return false;
+    return shards.every(({ shardId }) => this.#known.get(shardId)?.closedAtMs === -1);
   }
 }
 

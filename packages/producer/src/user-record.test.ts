@@ -20,7 +20,8 @@ describe('checking', () => {
   test.each([
     ['record', null],
     ['record', 'text'],
-    ['partitionKey', { data: 'x' }],
+    ['partitionKey', { data: 'x', explicitHashKey: 5n }],
+    ['partitionKey', { partitionKey: null, data: 'x' }],
     ['partitionKey', { partitionKey: '', data: 'x' }],
     ['partitionKey', { partitionKey: 'k'.repeat(257), data: 'x' }],
     ['partitionKey', { partitionKey: '😀'.repeat(129), data: 'x' }],

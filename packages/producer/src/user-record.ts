@@ -19,11 +19,14 @@ import type { KinesisRecord } from './batch.ts';
 
 /** What the application puts. */
 export interface UserRecordInput {
-  /** 1 to 256 UTF-16 units, well-formed (API_PutRecord; the KPL counts so too). */
-  readonly partitionKey: string;
+  /**
+   * 1 to 256 UTF-16 units, well-formed (API_PutRecord; the KPL counts so too). May be left out on a stream whose record
+   * distribution strategy is AUTO.
+   */
+  readonly partitionKey?: string;
   /** Bytes, or text that is sent as UTF-8. May be empty. Copied by put. */
   readonly data: Uint8Array | string;
-  /** Overrides the hash of the partition key: 0 to 2^128 − 1, as a bigint or as decimal text. */
+  /** Overrides the hash of the partition key, which it needs: 0 to 2^128 − 1, as a bigint or as decimal text. */
   readonly explicitHashKey?: bigint | string;
 }
 
@@ -81,12 +84,13 @@ export interface Settle {
 }
 
 export class UserRecord implements UserRecordParts {
+  /** Empty when the application gave none: such a record is never aggregated, and only an AUTO stream takes it. */
   readonly partitionKey: string;
   readonly explicitHashKey?: HashKey;
   readonly data: Uint8Array;
   /** Size as the producer's bounds and Kinesis count it: data and partition key. */
   readonly sizeBytes: number;
-  /** The hash key as 32 lower-case hex digits: compares as the number does, and costs no bigint. */
+  /** The hash key as 32 lower-case hex digits: compares as the number does, and costs no bigint. Empty without a partition key. */
   readonly hashHex: string;
   /** Records with one order key are delivered in put order. */
   readonly orderKey: string;
@@ -114,7 +118,7 @@ export class UserRecord implements UserRecordParts {
     this.data = data;
     this.sizeBytes = data.length + keyBytes;
     if (explicitHashKey === undefined) {
-      this.hashHex = hashHexOf(partitionKey);
+      this.hashHex = partitionKey === '' ? '' : hashHexOf(partitionKey);
       this.orderKey = partitionKey;
     } else {
       this.explicitHashKey = explicitHashKey;
@@ -122,6 +126,10 @@ export class UserRecord implements UserRecordParts {
       // A partition key that is spread over several hash keys on purpose is several lines of order, not one.
       this.orderKey = `${this.hashHex}${partitionKey}`;
     }
+  }
+
+  get hasKey(): boolean {
+    return this.partitionKey !== '';
   }
 
   /** The producer takes it: from here its times count. `bufferedTimeMs` is how long it may wait for company. */
@@ -146,8 +154,11 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
   if (typeof input !== 'object' || input === null) {
     throw new UsageError('record', 'an object with partitionKey and data', describe(input));
   }
-  const partitionKey = checkPartitionKey(input.partitionKey);
+  const partitionKey = input.partitionKey === undefined ? '' : checkPartitionKey(input.partitionKey);
   const explicitHashKey = readHashKey(input.explicitHashKey);
+  if (partitionKey === '' && explicitHashKey !== undefined) {
+    throw new UsageError('partitionKey', 'one beside explicitHashKey', 'none');
+  }
   const data = copyData(input.data, maxUserRecordSizeBytes);
   const keyBytes = Buffer.byteLength(partitionKey);
   checkSize(data.length + keyBytes, maxUserRecordSizeBytes);
@@ -156,7 +167,8 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
 
 /** The record's content, as the application may put it again. */
 export function inputOf(record: UserRecord): UserRecordInput {
-  const { partitionKey, data, explicitHashKey } = record;
+  const { hasKey, partitionKey, data, explicitHashKey } = record;
+  if (!hasKey) return { data };
   return explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, data, explicitHashKey };
 }
 

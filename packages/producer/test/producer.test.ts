@@ -336,7 +336,8 @@ describe('when the service says no', () => {
       () => 'none',
       () => 'AccessDeniedException',
     );
-    const producer = producerOf({ logger }, proxy.endpoint);
+    const recordDistributionStrategyDefault = 'USER_PARTITION_KEY';
+    const producer = producerOf({ logger, recordDistributionStrategyDefault }, proxy.endpoint);
     const settled = await putMany(producer, 200, 50);
     expect(settled.every(({ result }) => result.subSequenceNumber === undefined)).toBe(true);
     expectStreamToHold(settled);

@@ -3,7 +3,8 @@ import { KinesisRecord } from '../src/batch.ts';
 import { checkUserRecord, type UserRecord } from '../src/user-record.ts';
 
 export interface RecordOptions {
-  readonly key?: string;
+  /** Null: none. */
+  readonly key?: string | null;
   readonly data?: Uint8Array | string;
   readonly explicitHashKey?: bigint | string;
   readonly sequence?: number;
@@ -17,7 +18,11 @@ let lastSequence = 0;
 /** A checked user record with a sequence above all earlier ones. */
 export function userRecord(options: RecordOptions = {}): UserRecord {
   const { key: partitionKey = 'key', data = 'data', explicitHashKey } = options;
-  const input = explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, data, explicitHashKey };
+  const input = {
+    data,
+    ...(partitionKey === null ? {} : { partitionKey }),
+    ...(explicitHashKey === undefined ? {} : { explicitHashKey }),
+  };
   lastSequence = options.sequence ?? lastSequence + 1;
   const record = checkUserRecord(input, 10 * 1024 * 1024);
   const { nowMs = 0, recordTtlMs = 30_000, bufferedTimeMs = 100 } = options;

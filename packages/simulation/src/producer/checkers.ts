@@ -3,12 +3,13 @@
 import { decodeAggregatedRecord, type HashKey, type HashKeyRange, hashKeyOf, rangeContains } from '@shardline/common';
 import type { Entry } from '../../../producer/dist/batch.js';
 import type { PipelineOptions } from '../../../producer/dist/pipeline.js';
+import type { RecordDistributionStrategy } from '../../../producer/dist/stream-strategy.js';
 import type { PutError, PutResult } from '../../../producer/dist/user-record.js';
 
 /** A user record as it was put. Its data begins with its number. */
 export interface PutRecord {
   readonly number: number;
-  readonly partitionKey: string;
+  readonly partitionKey: string | undefined;
   readonly explicitHashKey: bigint | undefined;
   readonly data: Buffer;
   readonly putAtMs: number;
@@ -30,7 +31,7 @@ interface Outcome {
 }
 
 interface PlainRecord {
-  readonly partitionKey: string;
+  readonly partitionKey?: string;
   readonly explicitHashKey?: HashKey;
   readonly data: Uint8Array;
 }
@@ -51,15 +52,32 @@ export class ProducerCheckers {
   readonly #outcomes = new Map<number, Outcome>();
   #appendCount = 0;
   #requestCount = 0;
+  /** What the pipeline was told last; undefined before. */
+  #toldStrategy: RecordDistributionStrategy | undefined;
+  /** The stream has been AUTO at some time, or orders of keys were not asked for. */
+  #isUnordered: boolean;
 
   constructor(options: PipelineOptions, recordTtlMs: number, onViolation: () => void) {
     this.#options = options;
+    this.#toldStrategy = options.recordDistributionStrategyDefault;
+    this.#isUnordered = options.ordering === 'none';
     this.#recordTtlMs = recordTtlMs;
     this.#onViolation = onViolation;
   }
 
   get outstandingCount(): number {
     return this.#put.size - this.#outcomes.size;
+  }
+
+  /** The stream's strategy has become another one. */
+  strategyChanged(): void {
+    this.#isUnordered = true;
+  }
+
+  /** The pipeline is about to hear of the strategy. */
+  strategyTold(strategy: RecordDistributionStrategy): void {
+    this.#toldStrategy = strategy;
+    if (strategy === 'AUTO') this.#isUnordered = true;
   }
 
   recordPut(record: PutRecord): void {
@@ -72,18 +90,27 @@ export class ProducerCheckers {
     if (++this.#requestCount > MOST_REQUESTS) this.violate('requests without end');
     if (entries.length > collectionMaxCount) this.violate(`a request of ${entries.length} entries`);
     const sizeBytes = entries.reduce(
-      (sum, entry) => sum + entry.data.length + Buffer.byteLength(entry.partitionKey),
+      (sum, entry) => sum + entry.data.length + Buffer.byteLength(entry.partitionKey ?? ''),
       0,
     );
     if (entries.length > 1 && sizeBytes > collectionMaxSizeBytes) this.violate(`a request of ${sizeBytes} bytes`);
     for (const entry of entries) {
       const records = unpack(entry);
+      const isAuto = this.#toldStrategy === 'AUTO';
+      if (isAuto && records.length > 1) this.violate('an aggregated record to a stream known to be AUTO');
+      if (isAuto && entry.explicitHashKey !== undefined) this.violate('a hash key to a stream known to be AUTO');
+      if (!isAuto && entry.partitionKey === undefined)
+        this.violate('no partition key, to a stream not known to be AUTO');
+      if (this.#toldStrategy === undefined && records.length > 1) {
+        this.violate('an aggregated record to a stream of which nobody knows how it spreads records');
+      }
       if (records.length > 1 && entry.data.length > aggregationMaxSizeBytes) {
         this.violate(`an aggregated record of ${entry.data.length} bytes`);
       }
       if (records.length > aggregationMaxCount) this.violate(`an aggregated record of ${records.length} user records`);
       const first = records[0];
-      if (first !== undefined && entry.explicitHashKey !== String(hashOf(first))) {
+      const { explicitHashKey } = entry;
+      if (first !== undefined && explicitHashKey !== undefined && explicitHashKey !== String(hashOf(first))) {
         this.violate('an entry whose hash key is not that of its first user record');
       }
       for (const { data } of records) {
@@ -157,6 +184,7 @@ export class ProducerCheckers {
         this.violate(`record ${number} expired although all was well for long enough`);
       }
     }
+    if (this.#isUnordered) return;
     this.#checkOrder('any reader', () => true);
     this.#checkOrder('the KCL', (copy) => copy.readable);
   }
@@ -209,9 +237,16 @@ function numberOf(data: Uint8Array): number {
 function unpack(entry: Entry): readonly PlainRecord[] {
   const decoded = decodeAggregatedRecord(entry.data);
   if (decoded.kind === 'aggregated') return decoded.records;
-  return [{ ...entry, explicitHashKey: BigInt(entry.explicitHashKey) as HashKey }];
+  const { data, partitionKey, explicitHashKey } = entry;
+  return [
+    {
+      data,
+      ...(partitionKey === undefined ? {} : { partitionKey }),
+      ...(explicitHashKey === undefined ? {} : { explicitHashKey: BigInt(explicitHashKey) as HashKey }),
+    },
+  ];
 }
 
 function hashOf(record: PlainRecord): HashKey {
-  return record.explicitHashKey ?? hashKeyOf(record.partitionKey);
+  return record.explicitHashKey ?? hashKeyOf(record.partitionKey ?? '');
 }

@@ -8,6 +8,7 @@ import { KeyOrder } from '../../../producer/dist/order.js';
 import type { PipelineOptions, Stages } from '../../../producer/dist/pipeline.js';
 import { Retrier, type Verdict } from '../../../producer/dist/retrier.js';
 import { ShardMap } from '../../../producer/dist/shard-map.js';
+import { type StrategyState, StreamStrategy } from '../../../producer/dist/stream-strategy.js';
 import type { UserRecord } from '../../../producer/dist/user-record.js';
 
 interface PlantedBug {
@@ -22,6 +23,16 @@ const plantedBugs: readonly PlantedBug[] = [
     name: 'keys-overtake',
     mistake: 'a key may have several Kinesis records under way',
     stages: () => ({ order: new OvertakingOrder() }),
+  },
+  {
+    name: 'auto-overlooked',
+    mistake: 'a stream that is AUTO is treated as any other',
+    stages: (options) => ({ strategy: new BlindStrategy(options) }),
+  },
+  {
+    name: 'unknown-strategy-is-by-keys',
+    mistake: 'as long as nobody could tell the strategy, partition keys are taken to decide',
+    stages: (options) => ({ strategy: new RashStrategy(options) }),
   },
   {
     name: 'held-forgotten',
@@ -101,6 +112,18 @@ function bugOf(name: string): PlantedBug {
   const bug = plantedBugs.find((one) => one.name === name);
   if (bug === undefined) throw new RangeError(`expected one of ${producerPlantedBugs.join(', ')}, got ${name}`);
   return bug;
+}
+
+class BlindStrategy extends StreamStrategy {
+  override get state(): StrategyState {
+    return super.state === 'AUTO' ? 'USER_PARTITION_KEY' : super.state;
+  }
+}
+
+class RashStrategy extends StreamStrategy {
+  override get state(): StrategyState {
+    return super.state === 'unknown' ? 'USER_PARTITION_KEY' : super.state;
+  }
 }
 
 class OvertakingOrder extends KeyOrder {

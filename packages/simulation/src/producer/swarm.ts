@@ -1,11 +1,12 @@
 // What a producer's world of one seed is like: its options, its puts, its faults and incidents. Swarm testing: each seed draws
 // which faults exist at all and how strong they are, so that rare ones are not drowned by common ones.
 import type { PipelineOptions } from '../../../producer/dist/pipeline.js';
+import type { RecordDistributionStrategy } from '../../../producer/dist/stream-strategy.js';
 import type { Prng } from '../prng.ts';
 
 export interface PlannedPut {
   readonly atMs: number;
-  readonly partitionKey: string;
+  readonly partitionKey: string | undefined;
   readonly explicitHashKey: bigint | undefined;
   readonly dataBytes: number;
 }
@@ -25,12 +26,15 @@ export interface FaultRates {
   /** The whole request is refused for good. */
   readonly refusedRequest: number;
   readonly failedListing: number;
+  readonly failedDescribing: number;
 }
 
-export type Incident = 'split' | 'merge' | 'pause' | 'flush' | 'press' | 'release';
+export type Incident = 'strategy' | 'split' | 'merge' | 'pause' | 'flush' | 'press' | 'release';
 
 export interface Plan {
   readonly shardCount: number;
+  /** Of an on-demand stream; undefined: a provisioned one, which has none. */
+  readonly strategy: RecordDistributionStrategy | undefined;
   readonly reshardMs: number;
   readonly recordTtlMs: number;
   readonly bufferedTimeMs: number;
@@ -50,14 +54,19 @@ export function planWorld(prng: Prng): Plan {
   const faultsUntilMs = prng.between(500, 3_000);
   const bufferedTimeMs = prng.pick([0, 5, 50, 100]);
   const aggregationMaxSizeBytes = prng.pick([64, 150, 400, 2_000]);
+  const strategy = prng.chance(0.25) ? prng.pick(['AUTO', 'AUTO', 'USER_PARTITION_KEY'] as const) : undefined;
   return {
     shardCount: prng.between(1, 4),
+    strategy,
     reshardMs: prng.pick([0, 0, 30, 200]),
     recordTtlMs: prng.pick([150, 600, 3_000, 30_000, 30_000]),
     bufferedTimeMs,
     requestTimeoutMs: prng.pick([100, 400]),
     maxLatencyMs: prng.pick([2, 20, 90]),
     options: {
+      ordering: prng.chance(0.15) ? 'none' : 'per-key',
+      recordDistributionStrategyDefault: strategy === undefined && prng.chance(0.2) ? 'USER_PARTITION_KEY' : undefined,
+      describeStreamSummaryIntervalMs: prng.pick([100, 1_000, 300_000]),
       aggregationEnabled: prng.chance(0.85),
       aggregationMaxCount: prng.pick([4_294_967_295, 4_294_967_295, 1, 3]),
       aggregationMaxSizeBytes,
@@ -76,9 +85,10 @@ export function planWorld(prng: Prng): Plan {
       lostRequest: rate(prng, 0.3),
       refusedRequest: prng.chance(0.1) ? 0.1 : 0,
       failedListing: rate(prng, 0.5),
+      failedDescribing: rate(prng, 0.5),
     },
-    puts: planPuts(prng, faultsUntilMs),
-    incidents: planIncidents(prng, faultsUntilMs),
+    puts: planPuts(prng, faultsUntilMs, strategy !== undefined && prng.chance(0.6)),
+    incidents: planIncidents(prng, faultsUntilMs, strategy !== undefined),
     faultsUntilMs,
     abandonAtMs: prng.chance(0.05) ? prng.between(100, faultsUntilMs) : undefined,
   };
@@ -89,11 +99,15 @@ function rate(prng: Prng, most: number): number {
   return prng.chance(0.5) ? 0 : prng.next() * most;
 }
 
-function planPuts(prng: Prng, untilMs: number): PlannedPut[] {
-  const keys = Array.from({ length: prng.between(1, 12) }, (_, index) => ({
-    partitionKey: `key-${index}`,
-    explicitHashKey: prng.chance(0.2) ? randomHashKey(prng) : undefined,
-  }));
+function planPuts(prng: Prng, untilMs: number, someKeyless: boolean): PlannedPut[] {
+  const keys: Pick<PlannedPut, 'partitionKey' | 'explicitHashKey'>[] = Array.from(
+    { length: prng.between(1, 12) },
+    (_, index) => ({
+      partitionKey: `key-${index}`,
+      explicitHashKey: prng.chance(0.2) ? randomHashKey(prng) : undefined,
+    }),
+  );
+  if (someKeyless) keys.push({ partitionKey: undefined, explicitHashKey: undefined });
   const spreads = prng.chance(0.3);
   const count = prng.between(5, 120);
   let atMs = 0;
@@ -110,8 +124,20 @@ function planPuts(prng: Prng, untilMs: number): PlannedPut[] {
   });
 }
 
-function planIncidents(prng: Prng, untilMs: number): { readonly atMs: number; readonly kind: Incident }[] {
-  const kinds: readonly Incident[] = ['split', 'merge', 'pause', 'flush', 'press', 'release'];
+function planIncidents(
+  prng: Prng,
+  untilMs: number,
+  isOnDemand: boolean,
+): { readonly atMs: number; readonly kind: Incident }[] {
+  const kinds: readonly Incident[] = [
+    ...(isOnDemand ? (['strategy'] as const) : []),
+    'split',
+    'merge',
+    'pause',
+    'flush',
+    'press',
+    'release',
+  ];
   const likely = kinds.filter(() => prng.chance(0.6));
   if (likely.length === 0) return [];
   return Array.from({ length: prng.int(8) }, () => ({ atMs: prng.int(untilMs), kind: prng.pick(likely) }));

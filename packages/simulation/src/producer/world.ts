@@ -30,6 +30,7 @@ const NO_FAULTS: FaultRates = {
   lostRequest: 0,
   refusedRequest: 0,
   failedListing: 0,
+  failedDescribing: 0,
 };
 
 /** Runs the world of a seed, with one of `producerPlantedBugs` in it if asked. The same seed gives the same result, to the byte. */
@@ -61,10 +62,11 @@ class ProducerWorld {
   constructor(seed: number, plantedBug: string | undefined) {
     this.#prng = createPrng(seed);
     this.#plan = planWorld(this.#prng);
-    const { options, reshardMs, shardCount, recordTtlMs } = this.#plan;
+    const { options, reshardMs, shardCount, strategy, recordTtlMs } = this.#plan;
     this.#faults = this.#plan.faults;
     this.#model = new KinesisModel({ limits: false, reshardMs });
-    this.#model.createStream({ name: STREAM, shardCount }, 0);
+    const onDemand = strategy && { mode: 'ON_DEMAND' as const, recordDistributionStrategy: strategy };
+    this.#model.createStream({ name: STREAM, ...(onDemand ?? { shardCount }) }, 0);
     this.#checkers = new ProducerCheckers(options, recordTtlMs, () => this.#queue.stop());
     this.#pipeline = new Pipeline(options, brokenStages(plantedBug, options));
   }
@@ -101,7 +103,11 @@ class ProducerWorld {
     const now = this.#queue.now;
     const number = ++this.#lastNumber;
     const data = numberedData(number, dataBytes);
-    const input = explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, data, explicitHashKey };
+    const input = {
+      data,
+      ...(partitionKey === undefined ? {} : { partitionKey }),
+      ...(explicitHashKey === undefined ? {} : { explicitHashKey }),
+    };
     const record = checkUserRecord(input, MAX_DATA_BYTES);
     const { recordTtlMs, bufferedTimeMs } = this.#plan;
     record.admit(number, now, { recordTtlMs, bufferedTimeMs: Math.min(bufferedTimeMs, recordTtlMs / 2) });
@@ -116,11 +122,16 @@ class ProducerWorld {
   #incident(kind: Incident): void {
     const now = this.#queue.now;
     switch (kind) {
+      case 'strategy':
+        this.#changeStrategy();
+        return;
       case 'split':
-        this.#split();
+        if (this.#plan.strategy === undefined) this.#split();
+        else this.#scale(1);
         return;
       case 'merge':
-        this.#merge();
+        if (this.#plan.strategy === undefined) this.#merge();
+        else this.#scale(-1);
         return;
       case 'pause':
         this.#pausedUntilMs = now + this.#prng.between(10, 1_000);
@@ -158,6 +169,23 @@ class ProducerWorld {
     if (shard === undefined || adjacent === undefined) return;
     const ids = { shardId: shard.id, adjacentShardId: adjacent.id };
     this.#model.mergeShards({ streamName: STREAM, ...ids }, this.#queue.now);
+  }
+
+  /** An on-demand stream is split and merged by the service alone. */
+  #scale(by: number): void {
+    const now = this.#queue.now;
+    const targetShardCount = this.#model.stream(STREAM, now).openShards.length + by;
+    if (!this.#canReshard() || targetShardCount < 1) return;
+    this.#model.scaleOnDemand({ streamName: STREAM, targetShardCount }, now);
+  }
+
+  #changeStrategy(): void {
+    if (!this.#canReshard()) return;
+    const now = this.#queue.now;
+    const { recordDistributionStrategy } = this.#model.stream(STREAM, now).capacity;
+    const strategy = recordDistributionStrategy === 'AUTO' ? 'USER_PARTITION_KEY' : 'AUTO';
+    this.#model.updateRecordDistributionStrategy({ streamName: STREAM, strategy }, now);
+    this.#checkers.strategyChanged();
   }
 
   #abandon(): void {
@@ -201,6 +229,9 @@ class ProducerWorld {
       case 'list-shards':
         this.#listShards();
         return;
+      case 'describe-stream':
+        this.#describeStream();
+        return;
       case 'delivered':
         for (const [index, record] of effect.kinesisRecord.records.entries()) {
           const subSequenceNumber = effect.kinesisRecord.aggregated ? index : undefined;
@@ -213,6 +244,7 @@ class ProducerWorld {
         }
         return;
       case 'shard-map-changed':
+      case 'strategy-changed':
       case 'throttled':
         return;
     }
@@ -272,6 +304,10 @@ class ProducerWorld {
 
   /** Kinesis takes the entries, in whatever order (PutRecords promises none), some not. */
   #apply(entries: readonly Entry[]): Answer {
+    const { recordDistributionStrategy } = this.#model.stream(STREAM, this.#queue.now).capacity;
+    if (recordDistributionStrategy !== 'AUTO' && entries.some(({ partitionKey }) => partitionKey === undefined)) {
+      return failed('ValidationException', 'no', { permanent: 'REQUEST_FAILED' });
+    }
     const answers: EntryAnswer[] = [];
     const order = entries.map((_, index) => index);
     for (let i = order.length - 1; i > 0; i--) {
@@ -287,14 +323,35 @@ class ProducerWorld {
     if (this.#prng.chance(throttledEntry)) return refused('ProvisionedThroughputExceededException');
     if (this.#prng.chance(failedEntry)) return refused('InternalFailure');
     const { partitionKey, data } = entry;
-    const explicitHashKey = BigInt(entry.explicitHashKey) as HashKey;
     const now = this.#queue.now;
-    const stored = this.#model.putRecord({ streamName: STREAM, record: { partitionKey, explicitHashKey, data } }, now);
+    const hashKey =
+      entry.explicitHashKey === undefined ? {} : { explicitHashKey: BigInt(entry.explicitHashKey) as HashKey };
+    const record = { data, ...(partitionKey === undefined ? {} : { partitionKey }), ...hashKey };
+    const stored = this.#model.putRecord({ streamName: STREAM, record }, now);
     const range = this.#model.stream(STREAM, now).shard(stored.shardId)?.origin.range;
     if (range === undefined) throw new Error(`the model wrote to ${stored.shardId} and does not know it`);
     const sequenceNumber = String(stored.sequenceNumber);
     this.#checkers.appended(entry, stored.shardId, range, sequenceNumber);
     return { kind: 'written', shardId: stored.shardId, sequenceNumber };
+  }
+
+  #describeStream(): void {
+    const { maxLatencyMs, requestTimeoutMs } = this.#plan;
+    if (this.#prng.chance(this.#faults.failedDescribing)) {
+      const delayMs = this.#prng.int(requestTimeoutMs);
+      const run = (): void => this.#drive(() => this.#pipeline.describingFailed(this.#queue.now));
+      this.#queue.after(delayMs, () => this.#awake(run));
+      return;
+    }
+    this.#queue.after(this.#prng.int(maxLatencyMs), () => {
+      const { status, capacity } = this.#model.stream(STREAM, this.#queue.now);
+      const summary = { strategy: capacity.recordDistributionStrategy, isUpdating: status === 'UPDATING' };
+      const run = (): void => {
+        this.#checkers.strategyTold(summary.strategy);
+        this.#drive(() => this.#pipeline.described(summary, this.#queue.now));
+      };
+      this.#queue.after(this.#prng.int(maxLatencyMs), () => this.#awake(run));
+    });
   }
 
   #listShards(): void {

@@ -1,7 +1,13 @@
-// Reads the open shards for the shard map: ListShards with the filter AT_LATEST, page after page (KPL shard_map.cc). One of the
-// two files that call AWS. Decides nothing: when to read, and what to do when it fails, is the shard map's affair.
+// Reads what the pipeline must know of the stream. For the shard map the open shards: ListShards with the filter AT_LATEST, page
+// after page (KPL shard_map.cc). For the strategy what DescribeStreamSummary says. One of the two files that call AWS. Decides
+// nothing: when to read, and what to do when it fails, is the affair of the shard map and of the strategy.
 // Invariants: a reading is whole or fails; it ends within requestTimeoutMs a page and a bounded number of pages.
-import { type KinesisClient, type Shard as ListedShard, ListShardsCommand } from '@aws-sdk/client-kinesis';
+import {
+  DescribeStreamSummaryCommand,
+  type KinesisClient,
+  type Shard as ListedShard,
+  ListShardsCommand,
+} from '@aws-sdk/client-kinesis';
 import {
   type Clock,
   DEFAULT_LIST_SHARDS_RESULTS,
@@ -11,8 +17,9 @@ import {
   streamAddress,
 } from '@shardline/common';
 import type { Shard } from './shard-map.ts';
+import type { StreamSummary } from './stream-strategy.ts';
 
-export interface ShardListerOptions {
+export interface StreamReaderOptions {
   readonly client: KinesisClient;
   readonly stream: StreamIdentifier;
   readonly clock: Clock;
@@ -22,16 +29,16 @@ export interface ShardListerOptions {
 /** Far above any stream's shards; only a server that never ends its pages meets it. */
 const MAX_PAGES = 1_000;
 
-export class ShardLister {
-  readonly #options: ShardListerOptions;
-  #reading: AbortController | undefined;
+export class StreamReader {
+  readonly #options: StreamReaderOptions;
+  readonly #readings = new Set<AbortController>();
 
-  constructor(options: ShardListerOptions) {
+  constructor(options: StreamReaderOptions) {
     this.#options = options;
   }
 
   /** The open shards. Rejects with what the SDK threw, or an OperatingError for an answer that can't be read. */
-  async list(): Promise<Shard[]> {
+  async listShards(): Promise<Shard[]> {
     const shards: Shard[] = [];
     let token: string | undefined;
     for (let page = 0; page < MAX_PAGES; page++) {
@@ -43,23 +50,40 @@ export class ShardLister {
     throw new OperatingError('REQUEST_FAILED', `ListShards did not end after ${MAX_PAGES} pages`, { retryable: true });
   }
 
-  /** Gives up a reading under way. */
+  /** Rejects with what the SDK threw. */
+  async describe(): Promise<StreamSummary> {
+    const { client, stream } = this.#options;
+    const { StreamDescriptionSummary: summary } = await this.#bounded((abortSignal) =>
+      client.send(new DescribeStreamSummaryCommand(streamAddress(stream)), { abortSignal }),
+    );
+    return { strategy: summary?.RecordDistributionStrategy, isUpdating: summary?.StreamStatus === 'UPDATING' };
+  }
+
+  /** Gives up readings under way. */
   abort(): void {
-    this.#reading?.abort();
+    for (const reading of this.#readings) reading.abort();
   }
 
   async #page(token: string | undefined): Promise<{ Shards?: ListedShard[]; NextToken?: string }> {
-    const { client, stream, clock, requestTimeoutMs } = this.#options;
+    const { client, stream } = this.#options;
     const first = { ...streamAddress(stream), ShardFilter: { Type: 'AT_LATEST' as const } };
     const input = { ...(token === undefined ? first : { NextToken: token }), MaxResults: DEFAULT_LIST_SHARDS_RESULTS };
+    const { Shards, NextToken } = await this.#bounded((abortSignal) =>
+      client.send(new ListShardsCommand(input), { abortSignal }),
+    );
+    return { ...(Shards === undefined ? {} : { Shards }), ...(NextToken === undefined ? {} : { NextToken }) };
+  }
+
+  async #bounded<T>(call: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+    const { clock, requestTimeoutMs } = this.#options;
     const controller = new AbortController();
-    this.#reading = controller;
+    this.#readings.add(controller);
     const stopTimer = clock.setTimer(() => controller.abort(), requestTimeoutMs);
     try {
-      const { Shards, NextToken } = await client.send(new ListShardsCommand(input), { abortSignal: controller.signal });
-      return { ...(Shards === undefined ? {} : { Shards }), ...(NextToken === undefined ? {} : { NextToken }) };
+      return await call(controller.signal);
     } finally {
       stopTimer();
+      this.#readings.delete(controller);
     }
   }
 }
