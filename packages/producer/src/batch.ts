@@ -126,9 +126,16 @@ export class KinesisRecord {
   }
 }
 
+/** How often Kinesis has refused a request, or a part of it. */
+export interface Refusals {
+  count: number;
+}
+
 /** A PutRecords request. */
 export interface Request {
   readonly requestId: number;
+  /** Shared by all parts of a request that was refused. */
+  readonly refusals: Refusals;
   readonly kinesisRecords: readonly KinesisRecord[];
   readonly sizeBytes: number;
 }

@@ -385,6 +385,57 @@ test('a user record that expired out of an aggregated record leaves its key free
   expect(bench.put({ key: 'short', nowMs: 220 }).carrier?.phase).toBe('open');
 });
 
+describe('a request that Kinesis will not take', () => {
+  const invalid: Answer = {
+    ...lost,
+    errorCode: 'ValidationException',
+    written: 'no',
+    permanent: 'REQUEST_FAILED',
+  };
+
+  /** Answers until nothing waits: a request with a bad record is refused. */
+  function serve(bench: Bench, isBad: (entry: Entry) => boolean): number {
+    let requestCount = 0;
+    for (; bench.waitingCount > 0; requestCount++) {
+      const { requestId, entries } = bench.begin(200);
+      if (entries.length === 0) continue;
+      const answer: Answer = entries.some(isBad)
+        ? invalid
+        : { kind: 'answered', entries: entries.map(() => bench.written('shard-0')) };
+      bench.answer(requestId, answer, 210);
+    }
+    return requestCount;
+  }
+
+  test.each([1, 2, 499, 500])('goes again in halves, so that of %i records the bad one alone fails', (count) => {
+    for (const bad of [0, count >> 1, count - 1]) {
+      const bench = new Bench({ aggregationEnabled: false });
+      const records = Array.from({ length: count }, (_, number) => bench.put({ key: `${number}`, nowMs: 0 }));
+      bench.do(bench.pipeline.flush(0));
+      const requestCount = serve(bench, ({ partitionKey }) => partitionKey === `${bad}`);
+      expect(requestCount).toBeLessThanOrEqual(1 + 2 * Math.ceil(Math.log2(count)));
+      expect(bench.failed.map(({ record }) => record)).toEqual([records[bad]]);
+      expect(new Set(bench.delivered)).toEqual(new Set(records.filter((_, number) => number !== bad)));
+    }
+  });
+
+  test('fails whole when it is not for a single record, after a bounded number of requests', () => {
+    const bench = new Bench({ aggregationEnabled: false });
+    for (let number = 0; number < 500; number++) bench.put({ key: `${number}`, nowMs: 0 });
+    bench.do(bench.pipeline.flush(0));
+    expect(serve(bench, () => true)).toBeLessThan(100);
+    expect([bench.failed.length, bench.delivered.length]).toEqual([500, 0]);
+  });
+
+  test('no half begins for records whose time is over', () => {
+    const bench = new Bench({ aggregationEnabled: false });
+    const records = ['a', 'b'].map((key) => bench.put({ key, nowMs: 0, recordTtlMs: 205 }));
+    bench.do(bench.pipeline.flush(0));
+    serve(bench, () => true);
+    expect(bench.failed).toEqual(records.map((record) => ({ record, code: 'EXPIRED' })));
+  });
+});
+
 describe('the strategy of the stream', () => {
   const asking = { recordDistributionStrategyDefault: undefined };
   const auto = { strategy: 'AUTO', isUpdating: false } as const;

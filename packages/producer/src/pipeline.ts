@@ -6,7 +6,7 @@
 // gave entries; no attempt begins once a record's time to live is over, an attempt under way is awaited.
 import { invariant, unreachable } from '@shardline/common';
 import { Aggregator, type AggregatorOptions, type Prediction } from './aggregator.ts';
-import type { Addressing, Answer, Entry, KinesisRecord, Request } from './batch.ts';
+import type { Addressing, Answer, Entry, KinesisRecord, Refusals, Request } from './batch.ts';
 import { type Collection, Collector, type CollectorOptions } from './collector.ts';
 import { Expiry } from './expiry.ts';
 import { Limiter, type LimiterOptions } from './limiter.ts';
@@ -76,7 +76,18 @@ export interface Stages {
  */
 const PATIENCE_MS = 1_000;
 
+/**
+ * Refused as a whole for one record of it, a request is sent again in halves: one such record among 500 shows itself after 10
+ * refusals. Where it is the request and not a record, as many more would fail as there are records; so they end here.
+ */
+const MOST_REFUSALS = 32;
+
 const NOTHING: readonly Effect[] = [];
+
+interface OnItsWay {
+  readonly kinesisRecords: readonly KinesisRecord[];
+  readonly refusals: Refusals;
+}
 
 interface Undecided {
   readonly kinesisRecord: KinesisRecord;
@@ -97,7 +108,7 @@ export class Pipeline {
   /** User records without a key, until it is known whether the stream takes them. */
   #keyless: UserRecord[] = [];
   /** Requests emitted and not over, with what `begin` put into them. */
-  readonly #requests = new Map<number, readonly KinesisRecord[]>();
+  readonly #requests = new Map<number, OnItsWay>();
   #undecided: Undecided[] = [];
   #effects: Effect[] = [];
   #lastRequestId = 0;
@@ -185,16 +196,21 @@ export class Pipeline {
       sent.push(kinesisRecord);
     }
     if (sent.length === 0) this.#requests.delete(request.requestId);
-    else this.#requests.set(request.requestId, sent);
+    else this.#requests.set(request.requestId, { kinesisRecords: sent, refusals: request.refusals });
     this.#placeAnew(overtaken, nowMs);
     return { entries: sent.map((kinesisRecord) => kinesisRecord.entry()), effects: this.#takeEffects() };
   }
 
   /** A request that began is over. `random` (0 ≤ x < 1) spreads the back-off. */
   answered(requestId: number, answer: Answer, nowMs: number, random: number): readonly Effect[] {
-    const sent = this.#requests.get(requestId);
-    invariant(sent !== undefined, 'an answer to a request that is not on its way');
+    const request = this.#requests.get(requestId);
+    invariant(request !== undefined, 'an answer to a request that is not on its way');
     this.#requests.delete(requestId);
+    if (answer.kind === 'failed' && this.#halve(request, answer, nowMs)) {
+      this.#expire(nowMs);
+      return this.#takeEffects();
+    }
+    const sent = request.kinesisRecords;
     const again: KinesisRecord[] = [];
     const throttledCounts = new Map<string | undefined, number>();
     const whole = answer.kind === 'failed' ? this.#retrier.judgeRequest(answer) : undefined;
@@ -251,7 +267,8 @@ export class Pipeline {
   /** Fails everything that has not settled, in flight or not. Answers that come later change nothing. */
   abandon(failure: Failure): readonly Effect[] {
     const records = new Set(this.#expiry.unsettled());
-    const kinesisRecords = [...this.#requests.values()].flat().concat(this.#undecided.map((one) => one.kinesisRecord));
+    const kinesisRecords = this.#undecided.map((one) => one.kinesisRecord);
+    for (const request of this.#requests.values()) kinesisRecords.push(...request.kinesisRecords);
     for (const kinesisRecord of kinesisRecords) {
       for (const record of kinesisRecord.records) {
         if (record.settled) continue;
@@ -345,13 +362,33 @@ export class Pipeline {
     if (kinesisRecord.awaited || flushed) this.#collector.hasten(nowMs);
   }
 
-  #send(collections: readonly Collection[]): void {
+  /** Whether a request that Kinesis won't take goes again in halves, because it may be one record that it won't take. */
+  #halve({ kinesisRecords, refusals }: OnItsWay, answer: Extract<Answer, { kind: 'failed' }>, nowMs: number): boolean {
+    const { permanent, written, errorCode, errorMessage } = answer;
+    if (permanent !== 'REQUEST_FAILED' || written !== 'no' || ++refusals.count > MOST_REFUSALS) return false;
+    const live = kinesisRecords.filter(({ phase }) => phase !== 'done');
+    if (live.length < 2) return false;
+    const attempt = { errorCode, errorMessage, written };
+    const expired: UserRecord[] = [];
+    for (const { records, beganAtMs } of live) {
+      for (const record of records) {
+        noteAttempt(record, beganAtMs, nowMs, attempt);
+        if (record.expiresAtMs <= nowMs) expired.push(record);
+      }
+    }
+    const half = live.length >>> 1;
+    this.#send([live.slice(0, half), live.slice(half)].map(collectionOf), refusals);
+    this.#failAllExpired(expired, nowMs);
+    return true;
+  }
+
+  #send(collections: readonly Collection[], refusals: Refusals = { count: 0 }): void {
     for (const { kinesisRecords, sizeBytes } of collections) {
-      const request: Request = { requestId: ++this.#lastRequestId, kinesisRecords, sizeBytes };
+      const request: Request = { requestId: ++this.#lastRequestId, kinesisRecords, sizeBytes, refusals };
       for (const kinesisRecord of kinesisRecords) {
         if (kinesisRecord.phase !== 'done') kinesisRecord.phase = 'requested';
       }
-      this.#requests.set(request.requestId, []);
+      this.#requests.set(request.requestId, { kinesisRecords: [], refusals });
       this.#effects.push({ kind: 'send', request });
     }
   }
@@ -569,6 +606,10 @@ export class Pipeline {
     this.#effects = [];
     return effects;
   }
+}
+
+function collectionOf(kinesisRecords: readonly KinesisRecord[]): Collection {
+  return { kinesisRecords, sizeBytes: kinesisRecords.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
 }
 
 /** How long to wait for what was asked for at this time, or will be at once. */
