@@ -52,7 +52,7 @@ describe('the channels', () => {
 
 describe('onDiagnostic', () => {
   test('gives the messages of its channel, typed, until it is stopped', () => {
-    const keys: string[] = [];
+    const keys: (string | undefined)[] = [];
     const name: DiagnosticName = 'shardline:producer:put';
     const stop = onDiagnostic(name, ({ partitionKey }) => keys.push(partitionKey));
     stops.push(stop);
