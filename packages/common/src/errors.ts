@@ -12,6 +12,8 @@ export type OperatingCode =
   | 'RECORD_FAILED'
   | 'STREAM_NOT_FOUND'
   | 'ACCESS_DENIED'
+  | 'CREDENTIALS_UNAVAILABLE'
+  | 'KEY_UNUSABLE'
   | 'LEASE_LOST'
   | 'WORKER_ID_IN_USE'
   | 'LEASE_TABLE_FORMAT'
@@ -62,11 +64,21 @@ export class OperatingError extends ShardlineError {
   override readonly name = 'OperatingError';
   readonly code: OperatingCode;
   readonly retryable: boolean;
+  /** Of a call to AWS, as an IAM policy writes it: `kinesis:GetRecords`. */
+  declare readonly action?: string;
+  /** What the call was about: an ARN where the service names one, else words: `table billing`. */
+  declare readonly resource?: string;
 
-  constructor(code: OperatingCode, message: string, options: { retryable: boolean; cause?: unknown }) {
+  constructor(
+    code: OperatingCode,
+    message: string,
+    options: { retryable: boolean; cause?: unknown; action?: string; resource?: string },
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.retryable = options.retryable;
+    if (options.action !== undefined) this.action = options.action;
+    if (options.resource !== undefined) this.resource = options.resource;
   }
 }
 

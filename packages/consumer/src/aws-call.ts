@@ -1,6 +1,6 @@
 // Every call to Kinesis and DynamoDB goes through here: it bounds the call's time, ends it when its owner is closed or its
 // tenure aborted, and turns the SDK's error into an operating error that names the action (as an IAM policy writes it) and
-// the resource. It decides no retry; the core does. A failed condition of the lease table passes through as it is.
+// the resource, as the service's refusal names them if it does. It decides no retry; the core does. A failed condition of the lease table passes through as it is.
 import {
   type Clock,
   classifyAwsError,
@@ -9,8 +9,11 @@ import {
   OperatingError,
   systemClock,
 } from '@shardline/common';
+import { type CredentialsOwner, mayBeRenewed, renewCredentials } from './credentials.ts';
 
 export interface AwsCallsOptions {
+  /** The SDK client that makes the calls. */
+  readonly client: CredentialsOwner;
   /** The longest a call may take, the SDK's own retries included, ms. */
   readonly timeoutMs: number;
   /** For messages: `table billing`, `stream orders`. */
@@ -56,7 +59,7 @@ export class AwsCalls {
       // The SDK does not look at the signal while it waits between its own retries.
       return await Promise.race([send({ abortSignal: controller.signal }), rejectionOf(controller.signal)]);
     } catch (error) {
-      throw controller.signal.aborted ? controller.signal.reason : this.#translate(error, action);
+      throw controller.signal.aborted ? controller.signal.reason : await this.#translate(error, action);
     } finally {
       this.#running.delete(controller);
       cancelTimer();
@@ -74,15 +77,20 @@ export class AwsCalls {
     return new OperatingError('CLOSED', `${action} on ${this.#options.resource}: closed`, { retryable: false });
   }
 
-  #translate(error: unknown, action: string): unknown {
+  async #translate(error: unknown, action: string): Promise<unknown> {
     if (isShardlineError(error)) return error;
     const { kind, code } = classifyAwsError(error);
-    const { resource, codes } = this.#options;
+    const { client, resource, codes } = this.#options;
     const failure = (operating: OperatingCode, text: string, retryable: boolean): OperatingError =>
       new OperatingError(operating, `${action} on ${resource} ${text} (${code}: ${messageOf(error)})`, {
         retryable,
         cause: error,
+        ...(deniedIn(messageOf(error)) ?? { action, resource }),
       });
+    if (kind === 'expired-credentials' || (await mayBeRenewed(code, client, this.#clock))) {
+      renewCredentials(client, this.#clock);
+      return failure('CREDENTIALS_UNAVAILABLE', 'was refused: the AWS credentials have expired or cannot be had', true);
+    }
     switch (kind) {
       case 'condition-failed':
         return error;
@@ -91,9 +99,9 @@ export class AwsCalls {
       case 'not-found':
         return failure(codes.notFound, 'found nothing', false);
       case 'access-denied':
-        return failure('ACCESS_DENIED', 'is not allowed', false);
-      case 'expired-credentials':
-        return failure('ACCESS_DENIED', 'was refused: the credentials have expired', true);
+        return code.startsWith('KMS') && code !== 'KMSAccessDeniedException'
+          ? failure('KEY_UNUSABLE', "failed: the stream's KMS key cannot be used", false)
+          : failure('ACCESS_DENIED', 'is not allowed', false);
       case 'invalid':
         return failure(codes.failed, 'was refused', false);
       case 'transient':
@@ -103,6 +111,12 @@ export class AwsCalls {
         return kind satisfies never;
     }
   }
+}
+
+/** What a refusal of IAM says was not allowed: it may be another action than the call, as the use of a key. */
+function deniedIn(message: string): { readonly action: string; readonly resource: string } | undefined {
+  const found = /not authorized to perform: ([\w-]+:[\w*]+) on (?:the )?resource:? (\S+)/.exec(message);
+  return found === null ? undefined : { action: found[1] as string, resource: found[2] as string };
 }
 
 /** The service's name for what failed, through the operating error that wraps it: `ValidationException`. */

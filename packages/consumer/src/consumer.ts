@@ -16,9 +16,11 @@ import {
 } from '@shardline/common';
 import { type LeaseView, Worker } from './coordination/worker.ts';
 import type { Handler, ShardHandler } from './handler.ts';
+import { type ConsumerHealth, healthOf } from './health.ts';
 import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';
 import { type ConsumerOptions, type ResolvedOptions, resolveOptions, workerOptions } from './options.ts';
 import { Streams } from './retrieval/streams.ts';
+import { Failures } from './runtime/failures.ts';
 import { Runtime } from './runtime/runtime.ts';
 import { WorkerMetrics } from './runtime/worker-metrics.ts';
 
@@ -55,6 +57,7 @@ interface Parts {
   readonly runtime: Runtime;
   readonly table: DynamoDBLeaseTable;
   readonly streams: Streams;
+  readonly failures: Failures;
   /** Aborted by `close`. */
   readonly closing: AbortSignal;
   readonly close: () => Promise<void>;
@@ -91,7 +94,7 @@ export class Consumer implements AsyncDisposable {
   /**
    * Works until `stop`, then resolves. Once only.
    * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, LEASE_TABLE_FORMAT,
-   * LEASE_TABLE_UNAVAILABLE or ACCESS_DENIED (naming the action) when work can't begin, CLOSED after `stop` or a former `run`;
+   * LEASE_TABLE_UNAVAILABLE, CREDENTIALS_UNAVAILABLE or ACCESS_DENIED (naming action and resource) when work can't begin, CLOSED after `stop` or a former `run`;
    * InvariantError for a bug of ours, when everything was given up.
    */
   async run(handler: Handler): Promise<void> {
@@ -156,6 +159,20 @@ export class Consumer implements AsyncDisposable {
     return { ...base, leader, shards };
   }
 
+  /** For probes: whether this consumer works, and if not, why. Asks nobody, so it may be called at any time. */
+  health(): ConsumerHealth {
+    const { clock } = this.#options;
+    const { runtime, failures } = this.#parts ?? {};
+    const isRunning = this.#state === 'running' || this.#state === 'stopping';
+    return healthOf({
+      state: this.#state,
+      view: isRunning ? runtime?.view() : undefined,
+      troubles: failures?.troubles() ?? [],
+      millisBehindLatest: (tenure) => runtime?.millisBehindLatest(tenure),
+      wallTimeOf: (now) => new Date(clock.wallNow() - (clock.now() - now)),
+    });
+  }
+
   async #work(handler: ShardHandler): Promise<void> {
     const parts = this.#build(handler);
     this.#parts = parts;
@@ -177,16 +194,19 @@ export class Consumer implements AsyncDisposable {
   }
 
   /** Nothing is held yet, so what may pass is tried again, as often as the KCL tries (maxInitializationAttempts). */
-  async #open({ table, streams, closing }: Parts): Promise<void> {
-    const { clock, random, logger } = this.#options;
+  async #open({ table, streams, failures, closing }: Parts): Promise<void> {
+    const { clock, random } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
       const outcomes = await Promise.allSettled([table.open(), streams.refresh()]);
       const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
-      if (errors.length === 0) return;
+      if (errors.length === 0) {
+        failures.worked('opening', undefined);
+        return;
+      }
       const lasting = errors.find((error) => !isShardlineError(error) || !error.retryable);
       if (lasting !== undefined || attempt >= OPENING_ATTEMPTS) throw lasting ?? errors[0];
       const retryInMs = backoffMs(attempt, random.next(), OPENING_BACKOFF);
-      logger.warn({ attempt, retryInMs, err: errors[0] }, 'the lease table or the stream did not answer; tried again');
+      failures.failed('opening', undefined, errors[0], retryInMs);
       await delay(clock, retryInMs, closing);
     }
   }
@@ -194,6 +214,8 @@ export class Consumer implements AsyncDisposable {
   #build(handler: ShardHandler): Parts {
     const options = this.#options;
     const { clock, logger } = options;
+    // A third of the time in which a lease can still be renewed.
+    const failures = new Failures({ clock, logger, patienceMs: options.failoverTimeMs / 3 });
     // The core tries again by itself, with back-off.
     const kinesis = options.kinesisClient ?? createKinesisClient({ maxAttempts: 1 });
     const dynamoDB = options.dynamoDBClient ?? createDynamoDBClient();
@@ -214,6 +236,7 @@ export class Consumer implements AsyncDisposable {
     });
     const runtime = new Runtime({
       ...options,
+      failures,
       worker: new Worker(workerOptions(options)),
       table,
       streams,
@@ -228,7 +251,7 @@ export class Consumer implements AsyncDisposable {
       if (options.kinesisClient === undefined) kinesis.destroy();
       if (options.dynamoDBClient === undefined) dynamoDB.destroy();
     };
-    return { runtime, table, streams, closing: controller.signal, close };
+    return { runtime, table, streams, failures, closing: controller.signal, close };
   }
 }
 

@@ -10,4 +10,5 @@ export type {
   ShardHandler,
   UserRecord,
 } from './handler.ts';
+export type { ConsumerHealth, ShardHealth } from './health.ts';
 export type { ConsumerOptions, InitialPosition } from './options.ts';

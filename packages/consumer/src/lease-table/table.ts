@@ -52,6 +52,7 @@ export class Table {
     this.keyName = keyName;
     this.client = client;
     this.calls = new AwsCalls({
+      client,
       timeoutMs: requestTimeoutMs,
       resource: `table ${name}`,
       codes: { notFound: 'LEASE_TABLE_UNAVAILABLE', failed: 'LEASE_TABLE_UNAVAILABLE' },

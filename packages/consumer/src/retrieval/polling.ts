@@ -77,6 +77,7 @@ export class PollingSource implements ShardSource {
     this.streamName = options.stream.streamName;
     this.#clock = options.clock;
     this.#calls = new AwsCalls({
+      client: options.client,
       timeoutMs: options.requestTimeoutMs,
       resource: `shard ${options.shardId} of stream ${options.stream.streamArn ?? options.stream.streamName}`,
       codes: { notFound: 'STREAM_NOT_FOUND', failed: 'REQUEST_FAILED' },

@@ -45,6 +45,7 @@ export class StreamShards {
     this.#options = options;
     const { requestTimeoutMs: timeoutMs, clock } = options;
     this.#calls = new AwsCalls({
+      client: options.client,
       timeoutMs,
       clock,
       resource: `stream ${options.stream.streamArn ?? options.stream.streamName}`,

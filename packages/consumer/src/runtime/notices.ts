@@ -4,22 +4,23 @@ import {
   type Clock,
   consumerDiagnostics,
   formatExtended,
-  isShardlineError,
   type Logger,
   OperatingError,
   unreachable,
 } from '@shardline/common';
 import type { Notice } from '../coordination/effects.ts';
+import type { Failures } from './failures.ts';
 
 export interface NoticesOptions {
   readonly application: string;
   readonly workerId: string;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly failures: Failures;
 }
 
 export function tellNotice(notice: Notice, options: NoticesOptions): void {
-  const { application, workerId: worker, logger } = options;
+  const { application, workerId: worker, logger, failures } = options;
   const who = { application, worker };
   const { leaseBegun, leaseLost, leaseHandedOff, checkpoint, leaderElected, stepError } = consumerDiagnostics;
   switch (notice.kind) {
@@ -32,6 +33,7 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'leaseEnded': {
       const { leaseKey, tenure, reason } = notice;
+      failures.forget(leaseKey);
       if (reason === 'leaseLost') {
         logger.warn({ leaseKey, tenure }, 'lease lost to another worker');
         if (leaseLost.hasSubscribers) leaseLost.publish({ ...who, leaseKey, reason });
@@ -58,9 +60,7 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'effectFailed': {
       const { effect, leaseKey, retryInMs, error } = notice;
-      const fields = { effect, leaseKey, retryInMs, err: error };
-      if (isRetryable(error)) logger.info(fields, `${effect} failed and is tried again`);
-      else logger.error(fields, `${effect} failed`);
+      failures.failed(effect, leaseKey, error, retryInMs);
       if (stepError.hasSubscribers) stepError.publish({ ...who, step: effect, cause: error });
       return;
     }
@@ -154,9 +154,4 @@ function stuck(holdsLease: boolean): string {
 export function workerIdInUse(worker: string): OperatingError {
   const text = `another process works under the id ${worker}, and was there first; give each worker an id of its own`;
   return new OperatingError('WORKER_ID_IN_USE', text, { retryable: false });
-}
-
-/** A transient failure, as opposed to one that somebody has to do something about. */
-function isRetryable(error: unknown): boolean {
-  return isShardlineError(error) && error.retryable;
 }

@@ -22,6 +22,7 @@ import type { LeaseTable } from '../lease-table/lease-table.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import { type ConsumerOptions, resolveOptions, workerOptions } from '../options.ts';
 import type { ShardSource, SourceBatch, SourceRead } from '../retrieval/source.ts';
+import { Failures } from './failures.ts';
 import { Runtime } from './runtime.ts';
 
 /** Lets everything that is ready run: promises, and what they start. */
@@ -173,6 +174,7 @@ function stage(
     handler,
     workerMetrics: undefined,
     random: systemRandom,
+    failures: new Failures({ clock, logger: silentLogger, patienceMs: 10_000 }),
     logger: silentLogger,
     metrics,
   });

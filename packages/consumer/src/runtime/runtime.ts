@@ -31,6 +31,7 @@ import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { Streams } from '../retrieval/streams.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Delivery, HandlerThrew } from './delivery.ts';
+import type { Failures } from './failures.ts';
 import { tellNotice, workerIdInUse } from './notices.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -46,6 +47,8 @@ export interface RuntimeOptions {
   readonly checkpointing: 'auto' | 'manual';
   /** Undefined: the worker says nothing of itself. */
   readonly workerMetrics: WorkerMetrics | undefined;
+  /** What fails and is tried again. */
+  readonly failures: Failures;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -150,7 +153,10 @@ export class Runtime {
     }
     this.#start(asked).then(
       // `#start` gives the result that belongs to the effect's kind; TypeScript can't see the pair.
-      (result) => this.#post({ kind: 'done', effect: asked, result } as Done),
+      (result) => {
+        this.#options.failures.worked(asked.kind, 'leaseKey' in asked ? asked.leaseKey : undefined);
+        this.#post({ kind: 'done', effect: asked, result } as Done);
+      },
       (error: unknown) => {
         // What the user's handler throws is the user's, even if it should look like a bug of ours.
         if (error instanceof HandlerThrew) this.#post({ kind: 'failed', effect: asked, error: error.thrown });
@@ -193,13 +199,15 @@ export class Runtime {
 
   /** An application of several streams may add and remove some while it runs. What can't be asked stays as it is. */
   #planRefresh(): void {
-    const { streams, streamsIntervalMs, clock, logger } = this.#options;
+    const { streams, streamsIntervalMs, clock, failures } = this.#options;
     const refresh = async (): Promise<void> => {
       try {
         await streams.refresh();
+        failures.worked('refreshStreams', undefined);
         this.#post({ kind: 'streams', streams: streams.tracked });
       } catch (error) {
-        logger.error({ err: error }, 'the list of streams could not be had; it stays as it was');
+        // The list stays as it was.
+        failures.failed('refreshStreams', undefined, error, streamsIntervalMs);
       }
       if (!this.#over) this.#planRefresh();
     };

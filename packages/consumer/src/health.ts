@@ -1,0 +1,77 @@
+// What a probe wants to know of a consumer: whether it works, and if not, why, in words. Put together from what the core, the
+// watchdog and the failures say at the moment; it judges nothing by itself and asks nobody.
+import type { ConsumerState } from './consumer.ts';
+import type { LeaseView, WorkerView } from './coordination/worker.ts';
+import type { Trouble } from './runtime/failures.ts';
+
+/** Plain data, fit for JSON. */
+export interface ConsumerHealth {
+  readonly state: ConsumerState;
+  /** False: this process will not get well by itself, end it: a handler ignores its aborted signal, or the consumer has ended. */
+  readonly live: boolean;
+  /** It runs, its calls to AWS work, and every shard in its hands gets on. */
+  readonly ready: boolean;
+  /** Why it is not ready, or not live; a sentence each. */
+  readonly reasons: readonly string[];
+  readonly shards: readonly ShardHealth[];
+}
+
+/** One lease in this worker's hands. */
+export interface ShardHealth {
+  readonly leaseKey: string;
+  readonly phase: LeaseView['phase'];
+  readonly millisBehindLatest: number | undefined;
+  /** When it was last seen to get on: a read was answered, the handler returned, a checkpoint was written. Seen once a second. */
+  readonly lastProgressAt: Date | undefined;
+  /** Above 1: the handler keeps throwing. */
+  readonly handlerAttempt: number;
+  /** Undefined: it gets on. */
+  readonly stalled: { readonly reason: 'read' | 'handler' | 'checkpoint'; readonly forMs: number } | undefined;
+}
+
+export interface HealthSources {
+  readonly state: ConsumerState;
+  /** Undefined: not running. */
+  readonly view: WorkerView | undefined;
+  readonly troubles: readonly Trouble[];
+  readonly millisBehindLatest: (tenure: number) => number | undefined;
+  /** `now` of the view's clock as a time of the calendar. */
+  readonly wallTimeOf: (now: number) => Date;
+}
+
+export function healthOf({ state, view, troubles, millisBehindLatest, wallTimeOf }: HealthSources): ConsumerHealth {
+  const leases = view?.leases ?? [];
+  const reasons = [
+    ...(state === 'running' ? [] : [`the consumer is ${state}`]),
+    ...troubles.map(({ text }) => text),
+    ...leases.flatMap(stallOf),
+  ];
+  return {
+    state,
+    live: state !== 'stopped' && !leases.some(({ stall }) => stall?.state === 'stuck'),
+    ready: reasons.length === 0,
+    reasons,
+    shards: leases.map(({ leaseKey, phase, tenure, handlerAttempt, progressAt, stall }) => ({
+      leaseKey,
+      phase,
+      millisBehindLatest: millisBehindLatest(tenure),
+      lastProgressAt: progressAt === undefined ? undefined : wallTimeOf(progressAt),
+      handlerAttempt,
+      stalled: stall && { reason: stall.reason, forMs: Math.round(stall.forMs) },
+    })),
+  };
+}
+
+function stallOf({ leaseKey, stall }: LeaseView): string[] {
+  if (stall === undefined) return [];
+  const seconds = Math.round(stall.forMs / 1000);
+  if (stall.state === 'stuck') {
+    return [`${leaseKey}: the handler has not returned ${seconds} s after its signal was aborted; end this process`];
+  }
+  const waited = {
+    read: 'no read was answered',
+    handler: 'the handler has not returned',
+    checkpoint: 'a checkpoint could not be written',
+  };
+  return [`${leaseKey}: ${waited[stall.reason]} for ${seconds} s`];
+}

@@ -1,0 +1,90 @@
+import { type Logger, OperatingError, silentLogger } from '@shardline/common';
+import { ManualClock } from '@shardline/local';
+import { expect, test } from 'vitest';
+import { Failures } from './failures.ts';
+
+type Line = readonly [level: string, text: string | undefined];
+
+function scene(): { clock: ManualClock; failures: Failures; lines: Line[] } {
+  const clock = new ManualClock();
+  const lines: Line[] = [];
+  const at =
+    (level: string) =>
+    (_fields: object, text?: string): void => {
+      lines.push([level, text]);
+    };
+  const logger: Logger = {
+    ...silentLogger,
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+  };
+  return { clock, lines, failures: new Failures({ clock, logger, patienceMs: 3_000 }) };
+}
+
+const away = new OperatingError('LEASE_TABLE_UNAVAILABLE', 'no answer', { retryable: true });
+const denied = new OperatingError('ACCESS_DENIED', 'no', {
+  retryable: false,
+  action: 'dynamodb:UpdateItem',
+  resource: 'table billing',
+});
+
+test('what may pass is a note at first, a warning once it lasts, then one a minute, and its end is told', () => {
+  const { clock, failures, lines } = scene();
+  for (let second = 0; second <= 130; second += 1) {
+    failures.failed('renewLease', 'a', away, 100);
+    clock.advance(1_000);
+  }
+  const loud = lines.filter(([level]) => level !== 'debug');
+  expect(loud.map(([level]) => level)).toEqual(['info', 'warn', 'warn', 'warn']);
+  expect(failures.troubles()).toMatchObject([
+    { step: 'renewLease', code: 'LEASE_TABLE_UNAVAILABLE', failureCount: 131, leaseCount: 1, since: new Date(1.7e12) },
+  ]);
+  failures.worked('renewLease', 'a');
+  expect(lines.at(-1)).toEqual(['info', 'renewLease works again']);
+  expect(failures.troubles()).toEqual([]);
+});
+
+test('what passes in time is never more than a note', () => {
+  const { clock, failures, lines } = scene();
+  for (let failure = 0; failure < 20; failure += 1) {
+    failures.failed('fetchBatch', 'a', away, 100);
+    clock.advance(1_000);
+    failures.worked('fetchBatch', 'a');
+  }
+  expect(new Set(lines.map(([level]) => level))).toEqual(new Set(['info']));
+  expect(failures.troubles()).toEqual([]);
+});
+
+test('a missing permission is an error at once that names the action and the resource, one for all leases', () => {
+  const { failures, lines } = scene();
+  for (const leaseKey of ['a', 'b', 'c']) failures.failed('renewLease', leaseKey, denied, 100);
+  expect(lines).toEqual([['error', expect.stringContaining('allow dynamodb:UpdateItem on table billing')]]);
+  expect(failures.troubles()).toMatchObject([
+    { action: 'dynamodb:UpdateItem', resource: 'table billing', leaseCount: 3 },
+  ]);
+  failures.worked('renewLease', 'a');
+  failures.forget('b');
+  expect(failures.troubles()).toMatchObject([{ leaseCount: 1 }]);
+  failures.worked('renewLease', 'c');
+  expect(failures.troubles()).toEqual([]);
+});
+
+test('credentials that are of no use are warned of at once, with since when and what to do', () => {
+  const { failures, lines } = scene();
+  const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true });
+  failures.failed('discoverLeases', undefined, expired, 100);
+  expect(lines).toEqual([['warn', expect.stringMatching(/since 2023-11-14T22:13:20.000Z: .*Renew them/)]]);
+});
+
+test('what is not tried again any more is forgotten, and a single failure never becomes a trouble by waiting', () => {
+  const { clock, failures } = scene();
+  failures.failed('handOffLease', 'a', away, 100);
+  clock.advance(60_000);
+  expect(failures.troubles()).toEqual([]);
+  failures.failed('handOffLease', 'b', denied, 100);
+  expect(failures.troubles()).toHaveLength(1);
+  clock.advance(180_000);
+  expect(failures.troubles()).toEqual([]);
+});

@@ -1,0 +1,185 @@
+// What of this worker's doings fails and is tried again: remembered by what it is and why, so that a trouble that lasts is one line
+// now and then, not one a try. What somebody has to see to is told at once; what may pass, only if it does not. It retries nothing.
+// Invariant: bounded by the number of leases; a trouble is over when everything that failed has worked again or is gone.
+import { type Clock, isShardlineError, type Logger } from '@shardline/common';
+
+export interface FailuresOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** What may pass is a trouble only after so long. */
+  readonly patienceMs: number;
+}
+
+/** Something that does not work. */
+export interface Trouble {
+  /** What was tried: the name of an effect of the core. */
+  readonly step: string;
+  /** An OperatingCode, or the name of what was thrown. */
+  readonly code: string;
+  /** `kinesis:GetRecords`, and what it was about. */
+  readonly action: string | undefined;
+  readonly resource: string | undefined;
+  readonly since: Date;
+  readonly failureCount: number;
+  /** How many leases it is about; 0: the worker as a whole. */
+  readonly leaseCount: number;
+  /** What is wrong and what to do. */
+  readonly text: string;
+}
+
+interface Entry {
+  readonly step: string;
+  readonly code: string;
+  readonly firstAt: number;
+  readonly firstWallAt: number;
+  /** What fails: lease keys, and '' for the worker itself. */
+  readonly failing: Set<string>;
+  failureCount: number;
+  lastAt: number;
+  error: unknown;
+  toldAt: number | undefined;
+}
+
+/** Between two lines about one trouble. */
+const TELL_INTERVAL_MS = 60_000;
+/** What has not failed for so long is over, even if nothing of its kind was done since. */
+const QUIET_MS = 180_000;
+/** What the core asks for one lease at a time; of everything else a success means that it works. */
+const stepsOfLeases: ReadonlySet<string> = new Set([
+  'renewLease',
+  'checkpointLease',
+  'readLeases',
+  'openShard',
+  'fetchBatch',
+  'drainShard',
+  'endShard',
+]);
+
+export class Failures {
+  readonly #options: FailuresOptions;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: FailuresOptions) {
+    this.#options = options;
+  }
+
+  /** @param retryInMs when it is tried again. */
+  failed(step: string, leaseKey: string | undefined, error: unknown, retryInMs: number): void {
+    const { clock, logger } = this.#options;
+    const code = codeOf(error);
+    const key = `${step} ${code}`;
+    const entry = this.#present(key) ?? this.#begin(step, code, key);
+    entry.failing.add(subjectOf(step, leaseKey));
+    entry.failureCount += 1;
+    entry.lastAt = clock.now();
+    entry.error = error;
+    const { text, ...fields } = troubleOf(entry);
+    const forMs = Math.round(clock.now() - entry.firstAt);
+    const line = { ...fields, forMs, leaseKey, retryInMs, err: error };
+    if (!this.#isTrouble(entry)) {
+      if (entry.failureCount === 1) logger.info(line, `${step} failed and is tried again`);
+      else logger.debug(line, `${step} failed and is tried again`);
+    } else if (entry.toldAt === undefined || clock.now() >= entry.toldAt + TELL_INTERVAL_MS) {
+      entry.toldAt = clock.now();
+      const isPassing = isRetryable(error);
+      logger[isPassing ? 'warn' : 'error'](line, text);
+    }
+  }
+
+  worked(step: string, leaseKey: string | undefined): void {
+    if (this.#entries.size === 0) return;
+    for (const [key, entry] of this.#entries)
+      if (entry.step === step) this.#passed(key, entry, subjectOf(step, leaseKey));
+  }
+
+  /** The lease is no longer this worker's: nothing of it fails any more. */
+  forget(leaseKey: string): void {
+    for (const [key, entry] of this.#entries) this.#passed(key, entry, leaseKey);
+  }
+
+  /** What does not work now, and is more than a passing failure. */
+  troubles(): Trouble[] {
+    const present = [...this.#entries.keys()].flatMap((key) => this.#present(key) ?? []);
+    return present.filter((entry) => this.#isTrouble(entry)).map(troubleOf);
+  }
+
+  #present(key: string): Entry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || this.#options.clock.now() < entry.lastAt + QUIET_MS) return entry;
+    this.#entries.delete(key);
+    return undefined;
+  }
+
+  #begin(step: string, code: string, key: string): Entry {
+    const { clock } = this.#options;
+    const firstAt = clock.now();
+    const counts = { failing: new Set<string>(), failureCount: 0, lastAt: firstAt };
+    const entry = { step, code, firstAt, firstWallAt: clock.wallNow(), ...counts, error: undefined, toldAt: undefined };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #passed(key: string, entry: Entry, leaseKey: string): void {
+    entry.failing.delete(leaseKey);
+    if (entry.failing.size > 0) return;
+    this.#entries.delete(key);
+    if (entry.toldAt === undefined) return;
+    const { clock, logger } = this.#options;
+    const { text: _, ...fields } = troubleOf(entry);
+    logger.info({ ...fields, forMs: Math.round(clock.now() - entry.firstAt) }, `${entry.step} works again`);
+  }
+
+  #isTrouble({ error, firstAt, lastAt }: Entry): boolean {
+    if (!isRetryable(error) || codeOf(error) === 'CREDENTIALS_UNAVAILABLE') return true;
+    return lastAt - firstAt >= this.#options.patienceMs;
+  }
+}
+
+function troubleOf({ step, code, error, firstWallAt, failureCount, failing }: Entry): Trouble {
+  const { action, resource } = isShardlineError(error) && 'action' in error ? (error as CallError) : {};
+  const since = new Date(firstWallAt);
+  const leaseCount = failing.size - (failing.has('') ? 1 : 0);
+  const text = `${step} fails since ${since.toISOString()}: ${advice(error, action, resource)}`;
+  return { step, code, action, resource, since, failureCount, leaseCount, text };
+}
+
+interface CallError {
+  readonly action?: string;
+  readonly resource?: string;
+}
+
+function advice(error: unknown, action = 'it', resource = 'its resource'): string {
+  switch (codeOf(error)) {
+    case 'CREDENTIALS_UNAVAILABLE':
+      return (
+        'the AWS credentials have expired, or their source does not answer. Renew them, or see to their source (profile, ' +
+        'role, instance metadata, SSO); calls go on as soon as there are good ones'
+      );
+    case 'ACCESS_DENIED':
+      return `allow ${action} on ${resource} to this worker's role; it is tried again`;
+    case 'KEY_UNUSABLE':
+      return `the KMS key of ${resource} must be there and enabled; it is tried again`;
+    case 'THROTTLED':
+      return action.startsWith('kinesis:')
+        ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
+        : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
+    case 'STREAM_NOT_FOUND':
+      return `${resource} is not there. Was it deleted? It is tried again`;
+    default:
+      return `no good answer to ${action} (${error instanceof Error ? error.message : error}); it is tried again`;
+  }
+}
+
+function subjectOf(step: string, leaseKey: string | undefined): string {
+  return stepsOfLeases.has(step) ? (leaseKey ?? '') : '';
+}
+
+function codeOf(error: unknown): string {
+  if (isShardlineError(error)) return error.code;
+  return error instanceof Error ? error.name : typeof error;
+}
+
+/** A failure that may pass by itself, as opposed to one that somebody has to do something about. */
+function isRetryable(error: unknown): boolean {
+  return isShardlineError(error) && error.retryable;
+}
