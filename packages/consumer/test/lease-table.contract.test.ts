@@ -337,6 +337,34 @@ describe.each([
     });
   });
 
+  describe('fillLease', () => {
+    const range = { start: MIN_HASH_KEY, end: MAX_HASH_KEY };
+    const fill = (hashKeyRange: Lease['hashKeyRange'], childShardIds?: string[]) =>
+      table.run({ kind: 'fillLease', leaseKey: key, hashKeyRange, childShardIds });
+
+    it('sets what is absent, and leaves the counter to the holder', async () => {
+      const row = lease({ leaseOwner: 'w1', leaseCounter: 7, hashKeyRange: undefined });
+      await create(row);
+      expect(await fill(range)).toEqual({ applied: true, lease: { ...row, hashKeyRange: range } });
+      expect(await fill(undefined, ['a', 'b'])).toMatchObject({ applied: true, lease: { childShardIds: ['a', 'b'] } });
+      expect(await read()).toEqual({ ...row, hashKeyRange: range, childShardIds: ['a', 'b'] });
+    });
+
+    it('is refused where something is there already, and shows it', async () => {
+      const row = lease({ hashKeyRange: { start: MIN_HASH_KEY, end: MIN_HASH_KEY }, childShardIds: ['x'] });
+      await create(row);
+      expect(await fill(range)).toEqual(refused(row));
+      expect(await fill(undefined, ['a'])).toEqual(refused(row));
+      expect(await fill(range, ['a'])).toEqual(refused(row));
+      expect(await read()).toEqual(row);
+    });
+
+    it('makes no row that is gone', async () => {
+      expect(await fill(range, ['a'])).toEqual(refused(undefined));
+      expect(await read()).toBeUndefined();
+    });
+  });
+
   describe('handOffLease', () => {
     const handOff = (from: string, to: string) => table.run({ kind: 'handOffLease', leaseKey: key, from, to });
 
@@ -514,7 +542,7 @@ describe.each([
 /** An effect in outline: `right` is resolved against the row as it is, so that about half of the conditions hold. */
 const outline = fc.record({
   kind: fc.constantFrom(
-    ...(['create', 'renew', 'checkpoint', 'assign', 'handOff', 'evict', 'delete'] as const),
+    ...(['create', 'renew', 'checkpoint', 'assign', 'handOff', 'evict', 'delete', 'fill'] as const),
     ...(['readLeases', 'discover', 'readTable', 'leader', 'deleteLeader', 'report', 'forget'] as const),
   ),
   leaseKey: fc.constantFrom('a', 'b', 'c'),
@@ -531,7 +559,8 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
   const seenOwner = right ? row?.leaseOwner : flag ? owner : undefined;
   switch (kind) {
     case 'create': {
-      const made = lease({ leaseKey, leaseOwner: flag ? owner : undefined, leaseCounter: number });
+      const bare = right ? { hashKeyRange: undefined } : {};
+      const made = lease({ leaseKey, leaseOwner: flag ? owner : undefined, leaseCounter: number, ...bare });
       return { kind: 'createLease', lease: made, leaseKey, tenure: undefined };
     }
     case 'renew':
@@ -582,6 +611,13 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
       };
     case 'delete':
       return { kind: 'deleteLease', leaseKey, onlyEnded: flag };
+    case 'fill':
+      return {
+        kind: 'fillLease',
+        leaseKey,
+        hashKeyRange: flag ? { start: MIN_HASH_KEY, end: MAX_HASH_KEY } : undefined,
+        childShardIds: right || !flag ? ['x'] : undefined,
+      };
     case 'readLeases':
       return { kind: 'readLeases', leaseKeys: [leaseKey, 'c'], leaseKey, tenure };
     case 'discover':

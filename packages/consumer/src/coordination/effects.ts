@@ -126,6 +126,17 @@ export interface DeleteLease {
   /** Condition: the checkpoint is SHARD_END. */
   readonly onlyEnded: boolean;
 }
+/**
+ * Fills in what the row of an older fleet lacks (KCL updateLeaseWithMetaInfo); `undefined`: not this. Condition: row exists, and what
+ * is to be filled in is absent. The counter stays, so the holder's writes go on.
+ */
+export interface FillLease {
+  readonly kind: 'fillLease';
+  readonly leaseKey: string;
+  readonly hashKeyRange: HashKeyRange | undefined;
+  /** Not empty. */
+  readonly childShardIds: readonly string[] | undefined;
+}
 export interface ReadLeader {
   readonly kind: 'readLeader';
 }
@@ -292,6 +303,7 @@ export type TableEffect =
   | HandOffLease
   | EvictLease
   | DeleteLease
+  | FillLease
   | ReadLeader
   | WriteLeader
   | DeleteLeader
@@ -334,6 +346,7 @@ export interface Results {
   handOffLease: LeaseWrite;
   evictLease: LeaseWrite;
   deleteLease: { readonly deleted: boolean };
+  fillLease: LeaseWrite;
   readLeader: { readonly leader: LeaderRow | undefined };
   writeLeader: LeaderWrite;
   deleteLeader: LeaderWrite;

@@ -17,6 +17,7 @@ import {
 import { Fleet, type FleetOptions } from './fleet.ts';
 import type { LeaderRow, Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
+import type { Repair } from './lease-repair.ts';
 import { StreamSync } from './stream-sync.ts';
 
 export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
@@ -70,7 +71,8 @@ export class Leader {
   #table: readonly Lease[] = [];
   #listsOpen = 0;
   #missing: Lease[] = [];
-  #listingFailed = false;
+  #repairs: Repair[] = [];
+  #garbage: string[] = [];
   #writesOpen = 0;
   #createdCount = 0;
   #runCount = 0;
@@ -152,7 +154,8 @@ export class Leader {
 
   failed(event: Failed, now: number): void {
     const { effect, error } = event;
-    const retryInMs = this.#options.retryMs;
+    const isListing = effect.kind === 'listShards';
+    const retryInMs = isListing ? this.#streams.listingFailed(effect.streamId, now) : this.#options.retryMs;
     this.#out.push({
       kind: 'tell',
       notice: {
@@ -184,7 +187,6 @@ export class Leader {
         }
         return;
       case 'listShards':
-        this.#listingFailed = true;
         this.#listAnswered(now);
         return;
       default:
@@ -316,7 +318,8 @@ export class Leader {
     }
     const listings = this.#streams.due(this.#table, now);
     this.#missing = [];
-    this.#listingFailed = false;
+    this.#repairs = [];
+    this.#garbage = [];
     this.#listsOpen = listings.length;
     if (listings.length === 0) {
       this.#write([], now);
@@ -327,12 +330,11 @@ export class Leader {
   }
 
   #shardsListed(listing: ListShards, shards: readonly Shard[], now: number): void {
-    const { missing, hole, replaced = [] } = this.#streams.listed(listing, shards, this.#table, now);
+    const { missing, hole, replaced = [], repairs } = this.#streams.listed(listing, shards, this.#table, now);
     this.#missing.push(...missing);
-    if (hole !== undefined) {
-      this.#hole(hole);
-      this.#listingFailed = true;
-    }
+    this.#repairs.push(...(repairs?.fill ?? []));
+    this.#garbage.push(...(repairs?.garbage ?? []));
+    if (hole !== undefined) this.#hole(hole);
     if (replaced.length > 0) {
       const leaseKeys = replaced.map((lease) => lease.leaseKey);
       this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', leaseKeys } });
@@ -363,7 +365,8 @@ export class Leader {
     this.#runCount += 1;
     const rules = { ...this.#options, strategy, balances };
     const moves = planAssignment(this.#fleet.judge(kept), this.#fleet.activeWorkers(), rules);
-    const deleted = planCleanup(this.#table).filter((leaseKey) => this.#fleet.mayCleanUp(leaseKey));
+    const finished = new Set([...planCleanup(this.#table), ...this.#garbage]);
+    const deleted = [...finished].filter((leaseKey) => this.#fleet.mayCleanUp(leaseKey));
 
     const writes: Effect[] = [];
     for (const lease of missing)
@@ -384,6 +387,7 @@ export class Leader {
         });
       }
     }
+    for (const repair of this.#repairs) writes.push({ kind: 'fillLease', ...repair });
     for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: true });
     for (const leaseKey of former) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: false });
 
@@ -416,8 +420,7 @@ export class Leader {
     this.#run = undefined;
     // What was created just now is to be assigned at once.
     const nextAt = Math.max(now, this.#runStartedAt + this.#options.leaseAssignmentIntervalMs);
-    this.#runAt = this.#createdCount > 0 ? now : this.#listingFailed ? now + this.#options.retryMs : nextAt;
-    this.#listingFailed = false;
+    this.#runAt = this.#createdCount > 0 ? now : Math.max(now, Math.min(nextAt, this.#streams.retryAt()));
     if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now)) this.#standBack(STAND_BACK_MS, now);
     this.#createdCount = 0;
   }
@@ -432,6 +435,7 @@ export function isLeaderEffect(effect: Effect): boolean {
     case 'deleteLeader':
     case 'handOffLease':
     case 'deleteLease':
+    case 'fillLease':
       return true;
     case 'readTable':
       return effect.for === 'leader';

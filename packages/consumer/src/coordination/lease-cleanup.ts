@@ -3,6 +3,7 @@
 // Invariant: a lease goes only when nothing needs it any more, as the parent that children wait for or as the ancestor that
 // keeps shard sync from starting over.
 import { isEnded, type Lease, leaseKeyOf } from './lease.ts';
+import { hasMoved } from './lease-repair.ts';
 
 /** The keys of leases that are at SHARD_END, whose children all have leases that began to move, and whose parents' leases are gone. */
 export function planCleanup(leases: readonly Lease[]): string[] {
@@ -15,7 +16,7 @@ function mayGo(lease: Lease, byKey: ReadonlyMap<string, Lease>): boolean {
   if (!isEnded(lease) || lease.childShardIds.length === 0) return false;
   if (lease.parentShardIds.some((parent) => ofShard(parent) !== undefined)) return false;
   return lease.childShardIds.every((child) => {
-    const position = ofShard(child)?.checkpoint.sequenceNumber;
-    return position !== undefined && position !== 'TRIM_HORIZON' && position !== 'AT_TIMESTAMP';
+    const lease = ofShard(child);
+    return lease !== undefined && hasMoved(lease);
   });
 }

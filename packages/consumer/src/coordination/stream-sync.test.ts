@@ -4,7 +4,7 @@ import type { TrackedStream } from './effects.ts';
 import { type Lease, newLease, type Shard } from './lease.ts';
 import { StreamSync } from './stream-sync.ts';
 
-const options = { shardSyncIntervalMs: 1000, formerStreamsWaitMs: 500 };
+const options = { shardSyncIntervalMs: 1000, formerStreamsWaitMs: 500, retryMs: 100 };
 const A = '1:a:1';
 const B = '1:b:1';
 
@@ -84,13 +84,53 @@ describe('StreamSync', () => {
     expect(hole).toContain(`the listed shards of ${A} leave out 170141183460469231731687303715884105728 to`);
   });
 
-  test('a hole in the leases of one stream is told, unless what it lacks is being made', () => {
+  test('a hole in the leases of one stream is told when it was seen three times in a row, and its shards are listed again', () => {
     const sync = syncOf(A, B);
     const table = [...leasesOf(A), ...leasesOf(B).slice(1)];
+    for (const streamId of [A, B]) sync.listed({ kind: 'listShards', streamId, filter: 'all' }, shards(2), table, 0);
+    expect([sync.holes(table, []), sync.holes(table, [])]).toEqual([[], []]);
+    expect(sync.due(table, 1)).toEqual([]);
     expect(sync.holes(table, [])).toEqual([
       `no lease of ${B} covers the hash keys 0 to 170141183460469231731687303715884105727`,
     ]);
-    expect(sync.holes(table, leasesOf(B).slice(0, 1))).toEqual([]);
+    expect(sync.due(table, 1).map(({ streamId }) => streamId)).toEqual([B]);
+    // It is told once, and its shards are listed until it is gone.
+    sync.listed({ kind: 'listShards', streamId: B, filter: 'all' }, shards(2), table, 1);
+    expect(sync.holes(table, [])).toEqual([]);
+    expect(sync.due(table, 2).map(({ streamId }) => streamId)).toEqual([B]);
+  });
+
+  test('the count of a hole begins again when it closes, when it is another one, or when its leases are being made', () => {
+    const [low, high] = leasesOf(A) as [Lease, Lease];
+    const wholes: [string, (sync: StreamSync) => void][] = [
+      ['closed', (sync) => sync.holes([low, high], [])],
+      ['another', (sync) => sync.holes([high], [])],
+      ['being made', (sync) => sync.holes([low], [high])],
+    ];
+    for (const [what, between] of wholes) {
+      const sync = syncOf(A);
+      sync.holes([low], []);
+      sync.holes([low], []);
+      between(sync);
+      expect([what, sync.holes([low], [])]).toEqual([what, []]);
+    }
+  });
+
+  test('a stream that cannot be listed comes again later and later, and holds no other up', () => {
+    const sync = syncOf(A, B);
+    const table = leasesOf(B);
+    expect([1, 2, 3, 4, 5, 6].map(() => sync.listingFailed(A, 0))).toEqual([100, 200, 400, 800, 1000, 1000]);
+    expect(sync.due(table, 999).map(({ streamId }) => streamId)).toEqual([B]);
+    expect(sync.due([], 999).map(({ streamId }) => streamId)).toEqual([B]);
+    expect(sync.retryAt()).toBe(1000);
+    expect(sync.due(table, 1000).map(({ streamId }) => streamId)).toEqual([A, B]);
+    sync.listed({ kind: 'listShards', streamId: A, filter: 'all' }, shards(2), table, 1000);
+    expect(sync.retryAt()).toBe(Number.POSITIVE_INFINITY);
+    expect(sync.listingFailed(A, 2000)).toBe(100);
+    // One that is read no longer leaves no deadline behind.
+    sync.track(tracked(B));
+    sync.listingFailed(A, 2000);
+    expect(sync.retryAt()).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('a stream that is read no longer keeps its leases for formerStreamsWaitMs, and for good when it comes back', () => {

@@ -5,20 +5,44 @@
 import { findHoles } from '@shardline/common';
 import type { ListShards, TrackedStream } from './effects.ts';
 import type { Lease, Shard } from './lease.ts';
+import { planRepairs, type Repairs } from './lease-repair.ts';
 import { describeHole, findReplaced, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
 
 export interface StreamSyncOptions {
   readonly shardSyncIntervalMs: number;
   readonly formerStreamsWaitMs: number;
+  /** After a listing that failed; doubled with each further failure. */
+  readonly retryMs: number;
+}
+
+/** What a listing means for the table. */
+export interface Listed {
+  /** The leases that the stream lacks. */
+  readonly missing: readonly Lease[];
+  /** The listing was taken in the middle of a reshard, and leaves hash keys out: nothing is to be made of it. */
+  readonly hole?: string;
+  /** Leases that are of an earlier stream of the same name. */
+  readonly replaced?: readonly Lease[];
+  readonly repairs?: Repairs;
 }
 
 type StreamId = string | undefined;
+
+/**
+ * So often in a row the same hole must be seen before it is believed: leases are read one after the other, and a fleet of the KCL 1.x
+ * makes the leases of children after their parent's end (KCL leasesRecoveryAuditorInconsistencyConfidenceThreshold).
+ */
+const HOLE_CONFIDENCE = 3;
 
 export class StreamSync {
   readonly #options: StreamSyncOptions;
   #streams: ReadonlyMap<StreamId, TrackedStream> = new Map();
   /** When each stream is to be listed next; absent: now. */
   readonly #dueAt = new Map<StreamId, number>();
+  /** Listings that failed: how often in a row, and when to try again. */
+  readonly #failures = new Map<StreamId, { readonly count: number; readonly retryAt: number }>();
+  /** Holes, and in how many readings of the table in a row. */
+  readonly #holes = new Map<StreamId, { readonly text: string; readonly count: number }>();
   /** Streams with leases that nobody reads any more, and when that was first seen. */
   #formerSince = new Map<StreamId, number>();
 
@@ -28,12 +52,16 @@ export class StreamSync {
 
   track(streams: readonly TrackedStream[]): void {
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
-    for (const streamId of this.#dueAt.keys()) if (!this.#streams.has(streamId)) this.#dueAt.delete(streamId);
+    for (const perStream of [this.#dueAt, this.#failures, this.#holes]) {
+      for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
+    }
   }
 
   /** A new leader lists everything. */
   forgetListings(): void {
     this.#dueAt.clear();
+    this.#failures.clear();
+    this.#holes.clear();
     this.#formerSince.clear();
   }
 
@@ -49,21 +77,17 @@ export class StreamSync {
     const listings: ListShards[] = [];
     for (const streamId of this.#streams.keys()) {
       if (!isEmpty && now < (this.#dueAt.get(streamId) ?? now)) continue;
+      if (now < (this.#failures.get(streamId)?.retryAt ?? now)) continue;
       listings.push({ kind: 'listShards', streamId, filter: isEmpty ? 'initial' : 'all' });
     }
     return listings;
   }
 
-  /** The leases that a stream lacks, and those that are not its own; or the hole in a listing taken in the middle of a reshard. */
-  listed(
-    { streamId, filter }: ListShards,
-    shards: readonly Shard[],
-    table: readonly Lease[],
-    now: number,
-  ): { readonly missing: readonly Lease[]; readonly hole?: string; readonly replaced?: readonly Lease[] } {
+  listed({ streamId, filter }: ListShards, shards: readonly Shard[], table: readonly Lease[], now: number): Listed {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return { missing: [] };
     const { initialPosition } = stream;
+    this.#failures.delete(streamId);
     if (filter === 'all') {
       this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs);
       const leases = table.filter((lease) => lease.streamId === streamId);
@@ -71,24 +95,58 @@ export class StreamSync {
         ...planMissingLeases(shards, leases, initialPosition, streamId),
         ...planOrphans(shards, leases, streamId),
       ];
-      return { missing, replaced: findReplaced(shards, leases) };
+      const replaced = findReplaced(shards, leases);
+      // What is known of another stream's shards says nothing of these leases.
+      return { missing, replaced, ...(replaced.length === 0 && { repairs: planRepairs(shards, leases) }) };
     }
     const holes = findHoles(shards.map((shard) => shard.hashKeyRange));
     if (holes.length === 0) return { missing: planFirstLeases(shards, initialPosition, streamId) };
     // Leases made from it would miss records for ever.
     const ranges = holes.map((hole) => `${hole.start} to ${hole.end}`).join(', ');
+    this.listingFailed(streamId, now);
     return { missing: [], hole: `the listed shards${ofStream(streamId)} leave out ${ranges}` };
   }
 
-  /** Where the leases of a stream leave hash keys out although none of its leases is about to be made. */
+  /** A stream that can't be listed comes again later and later, up to the interval between listings. @returns in how many ms */
+  listingFailed(streamId: StreamId, now: number): number {
+    const count = (this.#failures.get(streamId)?.count ?? 0) + 1;
+    const { retryMs, shardSyncIntervalMs } = this.#options;
+    const retryInMs = Math.max(retryMs, Math.min(shardSyncIntervalMs, retryMs * 2 ** (count - 1)));
+    if (this.#streams.has(streamId)) this.#failures.set(streamId, { count, retryAt: now + retryInMs });
+    return retryInMs;
+  }
+
+  /** When the next of the listings that failed is to be tried again. */
+  retryAt(): number {
+    return Math.min(...[...this.#failures.values()].map(({ retryAt }) => retryAt));
+  }
+
+  /**
+   * Where the leases of a stream leave hash keys out although none of its leases is about to be made, seen so often in a row that it
+   * is believed. The shards of that stream are then listed again at the next chance.
+   */
   holes(table: readonly Lease[], missing: readonly Lease[]): string[] {
     const completed = new Set(missing.map((lease) => lease.streamId));
     const holes: string[] = [];
     for (const [streamId, leases] of leasesByStream(table)) {
       const hole = completed.has(streamId) || !this.#streams.has(streamId) ? undefined : describeHole(leases);
-      if (hole !== undefined) holes.push(`no lease${ofStream(streamId)} covers the hash keys ${hole}`);
+      const count = this.#countHole(streamId, hole);
+      if (count < HOLE_CONFIDENCE) continue;
+      this.#dueAt.delete(streamId);
+      if (count === HOLE_CONFIDENCE) holes.push(`no lease${ofStream(streamId)} covers the hash keys ${hole}`);
     }
     return holes;
+  }
+
+  #countHole(streamId: StreamId, text: string | undefined): number {
+    if (text === undefined) {
+      this.#holes.delete(streamId);
+      return 0;
+    }
+    const last = this.#holes.get(streamId);
+    const count = last?.text === text ? last.count + 1 : 1;
+    this.#holes.set(streamId, { text, count });
+    return count;
   }
 
   /**

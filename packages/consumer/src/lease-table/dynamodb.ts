@@ -6,7 +6,7 @@ import { type Clock, type Logger, OperatingError, systemClock } from '@shardline
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import { joinFleet } from './client-version.ts';
 import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';
-import { checkpointAttributes, leaseItem, PENDING_ATTRIBUTES, pendingAttributes } from './item.ts';
+import { checkpointAttributes, leaseItem, PENDING_ATTRIBUTES, pendingAttributes, rangeAttributes } from './item.ts';
 import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 import { openOwnerIndex, openTable } from './opening.ts';
@@ -190,6 +190,18 @@ const operations: {
       ? await rows.delete(leaseKey, 'checkpoint = :end', { ':end': { S: 'SHARD_END' } })
       : await rows.delete(leaseKey, 'attribute_exists(#key)'),
   }),
+
+  fillLease: (rows, { leaseKey, hashKeyRange, childShardIds }) => {
+    const { assignments, values } = assign({
+      ...(hashKeyRange && rangeAttributes(hashKeyRange)),
+      ...(childShardIds && { childShardIds: { SS: [...childShardIds] } }),
+    });
+    const absent = [
+      ...(hashKeyRange ? ['attribute_not_exists(startingHashKey)'] : []),
+      ...(childShardIds ? ['attribute_not_exists(childShardIds)'] : []),
+    ];
+    return rows.update(leaseKey, ['attribute_exists(#key)', ...absent].join(' AND '), `SET ${assignments}`, values);
+  },
 
   readLeader: async (rows) => ({ leader: await rows.getLeader() }),
 

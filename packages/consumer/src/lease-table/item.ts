@@ -117,10 +117,7 @@ export function leaseItem(lease: Lease): WrittenItem {
   if (lease.checkpointOwner !== undefined) item['checkpointOwner'] = { S: lease.checkpointOwner };
   if (lease.parentShardIds.length > 0) item['parentShardId'] = { SS: [...lease.parentShardIds] };
   if (lease.childShardIds.length > 0) item['childShardIds'] = { SS: [...lease.childShardIds] };
-  if (lease.hashKeyRange !== undefined) {
-    item['startingHashKey'] = { S: String(lease.hashKeyRange.start) };
-    item['endingHashKey'] = { S: String(lease.hashKeyRange.end) };
-  }
+  if (lease.hashKeyRange !== undefined) Object.assign(item, rangeAttributes(lease.hashKeyRange));
   if (lease.streamId !== undefined) {
     // The name of the attribute is older than what it holds (KCL DynamoDBMultiStreamLeaseSerializer).
     item['streamName'] = { S: lease.streamId };
@@ -148,6 +145,11 @@ export function pendingAttributes({ position, state }: PendingCheckpoint): Writt
     pendingCheckpointSubSequenceNumber: { N: String(position.subSequenceNumber) },
     ...(state !== undefined && { pendingCheckpointState: { B: state } }),
   };
+}
+
+/** The two attributes of a shard's range. */
+export function rangeAttributes({ start, end }: HashKeyRange): WrittenItem {
+  return { startingHashKey: { S: String(start) }, endingHashKey: { S: String(end) } };
 }
 
 /** The `Leader` row's attributes without its key (dynamodb-lock-client LockItem; the duration is text there). */

@@ -149,6 +149,20 @@ const operations: Operations = {
     return { deleted: table.leases.delete(leaseKey) };
   },
 
+  fillLease: (table, { leaseKey, hashKeyRange, childShardIds }) =>
+    write(
+      table,
+      leaseKey,
+      (row) =>
+        (hashKeyRange === undefined || row.hashKeyRange === undefined) &&
+        (childShardIds === undefined || row.childShardIds.length === 0),
+      (row) => ({
+        ...row,
+        hashKeyRange: hashKeyRange ?? row.hashKeyRange,
+        childShardIds: childShardIds ?? row.childShardIds,
+      }),
+    ),
+
   readLeader: (table) => ({ leader: table.leader }),
 
   writeLeader: (table, { leader, expectedVersion }): LeaderWrite => {
