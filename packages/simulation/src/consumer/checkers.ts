@@ -291,6 +291,11 @@ export class ConsumerCheckers {
     return shard;
   }
 
+  /** What another checker saw. */
+  report(violation: string | undefined): void {
+    if (violation !== undefined) this.#fail(violation);
+  }
+
   #fail(text: string): void {
     this.violations.push(text);
     this.#options.onViolation();

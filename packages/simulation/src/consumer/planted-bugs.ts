@@ -43,6 +43,9 @@ export function plantedBugs(): readonly PlantedBug[] {
     blindAssignment(),
     handsOverEarly(),
     streamsMixedUp(),
+    halfAFamily(),
+    takenForGarbage(),
+    leavesRowsBare(),
   ];
 }
 
@@ -276,6 +279,36 @@ function streamsMixedUp(): PlantedBug {
       const leaseKeys = effect.leaseKeys.map((key) => `${first}:${key.slice(key.lastIndexOf(':') + 1)}`);
       return run({ ...effect, leaseKeys });
     },
+  };
+}
+
+function halfAFamily(): PlantedBug {
+  return {
+    name: 'half-a-family',
+    mistake: 'the children of a finished shard are taken from a listing that shows one of them',
+    apply: (effect, _world, _workerId, run) =>
+      run(effect.kind === 'fillLease' ? { ...effect, childShardIds: effect.childShardIds?.slice(0, 1) } : effect),
+  };
+}
+
+function takenForGarbage(): PlantedBug {
+  return {
+    name: 'taken-for-garbage',
+    mistake: 'a finished lease whose row names no children is deleted without asking for them',
+    apply: (effect, _world, _workerId, run) => {
+      if (effect.kind !== 'fillLease' || effect.childShardIds === undefined) return run(effect);
+      run({ kind: 'deleteLease', leaseKey: effect.leaseKey, onlyEnded: true });
+      return { applied: false, lease: undefined };
+    },
+  };
+}
+
+function leavesRowsBare(): PlantedBug {
+  return {
+    name: 'leaves-rows-bare',
+    mistake: 'nobody fills in what the rows of an older fleet lack',
+    apply: (effect, _world, _workerId, run) =>
+      effect.kind === 'fillLease' ? { applied: false, lease: undefined } : run(effect),
   };
 }
 

@@ -9,6 +9,7 @@ import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { ConsumerCheckers } from './checkers.ts';
+import { asOlderFleet, RowChecker } from './older-rows.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { SimulatedProcess } from './process.ts';
 import { SimulatedStream } from './stream.ts';
@@ -74,6 +75,9 @@ export class World {
   /** When the last late request lands; what it does is no unrest of the healed world. */
   lastLateAt = 0;
   readonly #seed: number;
+  /** Rows are written as the KCL 1.x writes them. */
+  readonly #isOlder: boolean;
+  readonly #rows: RowChecker;
   readonly #processes: SimulatedProcess[] = [];
   #faults = true;
   #moveCount = 0;
@@ -82,6 +86,8 @@ export class World {
   constructor(seed: number, { size = 'small', bug, transcript = false }: WorldOptions) {
     const { queue } = this;
     this.#seed = seed;
+    this.#isOlder = seed % 7 === 3;
+    this.#rows = new RowChecker((streamId) => this.streamOf(streamId).listShards('all', queue.now));
     this.bug = bug;
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size);
@@ -109,6 +115,8 @@ export class World {
     if (checkers.violations.length === 0) {
       checkers.checkDrained(queue.now);
       checkers.checkBalanced(this.table.leases.values(), this.#liveWorkers(), queue.now);
+      const lacking = this.#rows.lacking(this.table.leases.values());
+      if (lacking.length > 0) checkers.report(`not filled in at ${queue.now}: ${lacking.join(', ')}`);
       queue.runUntil(queue.now + STILL_MS);
     }
     for (const violation of checkers.violations) this.transcript?.violation(violation);
@@ -132,8 +140,9 @@ export class World {
   }
 
   /** Runs one effect on the table and shows the checkers what changed. */
-  apply(process: SimulatedProcess, effect: TableEffect): unknown {
+  apply(process: SimulatedProcess, asked: TableEffect): unknown {
     const { table } = this;
+    const effect = this.#isOlder ? asOlderFleet(asked) : asked;
     const key =
       'leaseKey' in effect ? (effect.kind === 'createLease' ? effect.lease.leaseKey : effect.leaseKey) : undefined;
     const before = key === undefined ? undefined : table.leases.get(key);
@@ -173,8 +182,10 @@ export class World {
       this.checkers.leaseMoved(after.leaseKey, this.queue.now);
     }
     if (kind === 'createLease' || kind === 'deleteLease' || kind === 'checkpointLease') {
-      this.checkers.checkHashRange(this.table.leases.values());
+      const leases = this.table.leases.values();
+      this.checkers.checkHashRange(this.#isOlder ? this.#rows.withRanges(leases) : leases);
     }
+    this.checkers.report(this.#rows.changed(before, after));
   }
 
   // --- what befalls the world ---
@@ -280,7 +291,8 @@ export class World {
       now > this.lastLateAt &&
       this.#processes.every((process) => process.pausedUntil <= now) &&
       this.checkers.drained() &&
-      this.checkers.balanced(this.table.leases.values(), this.#liveWorkers())
+      this.checkers.balanced(this.table.leases.values(), this.#liveWorkers()) &&
+      (!this.#isOlder || this.#rows.lacking(this.table.leases.values()).length === 0)
     );
   }
 
