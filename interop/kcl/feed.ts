@@ -21,7 +21,7 @@ export interface PutRecord {
 export interface FeedOptions {
   /** Partition keys of the plain records, and as many of those to aggregate. Default 12. */
   readonly keysEach?: number;
-  /** Between records that are in the stream and the next ones, ms. Default 0. */
+  /** Between records that are in the stream and the next ones, ms. Default 100. */
   readonly pauseMs?: number;
 }
 
@@ -38,7 +38,7 @@ export class Feed {
   #isRunning = false;
   #loop: Promise<void> = Promise.resolve();
 
-  constructor(stream: string, clientConfig: LocalClientConfig, { keysEach = 12, pauseMs = 0 }: FeedOptions = {}) {
+  constructor(stream: string, clientConfig: LocalClientConfig, { keysEach = 12, pauseMs = 100 }: FeedOptions = {}) {
     this.#pauseMs = pauseMs;
     const client = createKinesisClient({ ...clientConfig, maxAttempts: 1 });
     this.#client = client;
@@ -57,13 +57,14 @@ export class Feed {
     await Promise.all(puts);
   }
 
-  /** Begins to put all the time: as soon as some records are in the stream, the next ones. */
+  /** Begins to put all the time: soon after some records are in the stream, the next ones. */
   run(): void {
     this.#isRunning = true;
     this.#loop = (async () => {
       while (this.#isRunning) {
         await this.put();
-        if (this.#pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
+        // A worker that comes a minute late on a busy machine must not be met by all that could be put in a minute.
+        await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
       }
     })();
     // A failure is told by whoever stops the feed.

@@ -46,6 +46,7 @@ export class WorkerProcess {
   #program: ChildProgram | undefined;
   #hasEnded = false;
   #killedAt: number | undefined;
+  #stoppedAt: number | undefined;
   readonly #listeners: Set<(event: WorkerEvent) => void> = new Set();
 
   /** @param launch starts the program; what it says goes to `onLine`. */
@@ -86,6 +87,7 @@ export class WorkerProcess {
   /** A graceful shutdown: resolves when the process has ended. */
   async stop(): Promise<void> {
     this.#hasEnded = true;
+    this.#stoppedAt = Date.now();
     await this.#running.terminate();
   }
 
@@ -104,6 +106,11 @@ export class WorkerProcess {
   /** Epoch ms. */
   get killedAt(): number | undefined {
     return this.#killedAt;
+  }
+
+  /** Epoch ms. */
+  get stoppedAt(): number | undefined {
+    return this.#stoppedAt;
   }
 
   async end(): Promise<void> {
@@ -127,12 +134,15 @@ export class WorkerProcess {
   }
 }
 
+/** A JVM beside seven others on two busy cores needs 40 s until its first request alone. */
+export const WAIT_MS = 300_000;
+
 /** Resolves as soon as the condition, a cheap one, holds; it is looked at after every event of these workers. */
 export async function until(
   what: string,
   workers: readonly WorkerProcess[],
   condition: () => boolean,
-  timeoutMs = 120_000,
+  timeoutMs: number = WAIT_MS,
 ): Promise<void> {
   if (condition()) return;
   const unlisten: (() => void)[] = [];
@@ -149,7 +159,7 @@ export async function untilAsked(
   what: string,
   workers: readonly WorkerProcess[],
   ask: () => Promise<boolean>,
-  timeoutMs: number,
+  timeoutMs: number = WAIT_MS,
 ): Promise<void> {
   const over = new AbortController();
   const asking = async (): Promise<void> => {

@@ -39,10 +39,12 @@ import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
 import software.amazon.kinesis.retrieval.polling.PollingConfig;
 
 public class KclWorker {
-  static final long FAILOVER_MS = number("FAILOVER_MS", 2_000);
-  static final long ASSIGNMENT_INTERVAL_MS = number("ASSIGNMENT_INTERVAL_MS", 2 * FAILOVER_MS);
-  static final long LEADER_LEASE_MS = number("LEADER_LEASE_MS", 5_000);
-  static final long METRICS_REPORT_INTERVAL_MS = number("METRICS_REPORT_INTERVAL_MS", 2_000);
+  // What only waits is short. What a process that gets no processor for a while would miss is not: its lease runs out after FAILOVER_MS,
+  // its leadership after LEADER_LEASE_MS, and without a report in twice METRICS_REPORT_INTERVAL_MS it is given no leases.
+  static final long FAILOVER_MS = number("FAILOVER_MS", 6_000);
+  static final long ASSIGNMENT_INTERVAL_MS = number("ASSIGNMENT_INTERVAL_MS", 2_000);
+  static final long LEADER_LEASE_MS = number("LEADER_LEASE_MS", 10_000);
+  static final long METRICS_REPORT_INTERVAL_MS = number("METRICS_REPORT_INTERVAL_MS", 5_000);
   static final long CHECKPOINT_MS = 1_000;
   static final long GRACE_SECONDS = 20;
 
@@ -66,7 +68,6 @@ public class KclWorker {
         .region(Region.US_EAST_1).credentialsProvider(credentials).build();
 
     var configs = new ConfigsBuilder(stream, application, kinesis, dynamodb, cloudwatch, worker, Processor::new);
-    // All intervals short.
     var leases = configs.leaseManagementConfig().failoverTimeMillis(FAILOVER_MS).shardSyncIntervalMillis(5_000)
         .leaseAssignmentIntervalMillis(ASSIGNMENT_INTERVAL_MS)
         .dynamoDbLockBasedLeaderLeaseDurationInMillis(LEADER_LEASE_MS).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(LEADER_LEASE_MS / 5);
