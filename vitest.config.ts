@@ -12,13 +12,17 @@ const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
 const onMoto = 'packages/consumer/test/moto/*.test.ts';
 const onDynalite = 'packages/consumer/test/no-owner-index.test.ts';
 const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
-/** A Java KCL needs up to 50 s to its first record, and Maven a minute on a new machine. */
-const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
+/** A Java KCL needs up to 50 s to its first record, on a busy machine two minutes, and Maven a minute on a new one. */
+const patient = { testTimeout: 600_000, hookTimeout: 300_000 };
 
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      project('unit', ['packages/*/src/**/*.test.ts', 'interop/kcl/history.test.ts', 'interop/fleet/tenures.test.ts']),
+      project('unit', [
+        'packages/*/src/**/*.test.ts',
+        'interop/kcl/history.test.ts',
+        'interop/fleet/{moves,tenures}.test.ts',
+      ]),
       project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], {
         exclude: [onDynamoDBLocal, onMoto],
       }),
@@ -30,6 +34,7 @@ const config: ViteUserConfig = defineConfig({
       project('moto', [onMoto], { globalSetup: ['interop/moto/setup.ts'] }),
       project('java-kcl-polling', ['interop/kcl/polling.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], { ...withDynamoDBLocal, ...patient }),
+      project('java-fleet', ['interop/fleet/fleet.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('native-kpl', ['interop/kpl/kpl.test.ts'], patient),
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],

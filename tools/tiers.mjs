@@ -209,7 +209,7 @@ export const tiers = [
     counts: 'vitest',
     needs: ['build'],
     programs: ['java', 'mvn'],
-    timeoutMs: 8 * minuteMs,
+    timeoutMs: 12 * minuteMs,
   },
   {
     name: 'java-kcl-fan-out',
@@ -219,7 +219,17 @@ export const tiers = [
     counts: 'vitest',
     needs: ['build'],
     programs: ['java', 'mvn'],
-    timeoutMs: 8 * minuteMs,
+    timeoutMs: 12 * minuteMs,
+  },
+  {
+    name: 'java-fleet',
+    group: 'more',
+    what: 'Java KCL (3.5 and 3.4) and Node workers share a lease table: either leads, joins, and is killed',
+    command: [...vitest, '--project', 'java-fleet'],
+    counts: 'vitest',
+    needs: ['build'],
+    programs: ['java', 'mvn'],
+    timeoutMs: 12 * minuteMs,
   },
   {
     name: 'native-kpl',

@@ -74,6 +74,13 @@ function logger() {
       `${new Date().toISOString().slice(11, 23)} ${level} ${text} ${JSON.stringify(rest)}${cause}\n`,
     );
   };
-  const own = { trace() {}, debug() {}, info: at('INFO'), warn: at('WARN'), error: at('ERROR'), fatal: at('FATAL') };
-  return { ...own, child: () => own };
+  const own = {
+    trace() {},
+    debug() {},
+    info: at('INFO'),
+    warn: at('WARN'),
+    error: at('ERROR'),
+    child: () => own,
+  };
+  return own;
 }

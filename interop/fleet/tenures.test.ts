@@ -16,7 +16,7 @@ const ofShard = (at: number, event: 'shutdownRequested' | 'leaseLost' | 'shardEn
   return { at, event, shard };
 };
 const told = (workerId: string, said: readonly WorkerEvent[], killedAt?: number): Told => {
-  return { workerId, kind: workerId.startsWith('j') ? 'java' : 'node', killedAt, said };
+  return { workerId, kind: workerId.startsWith('j') ? 'java' : 'node', killedAt, stoppedAt: undefined, said };
 };
 const faults = (...workers: Told[]): string[] => tenureFaults(tenuresOf(workers));
 

@@ -8,6 +8,8 @@ export interface Told {
   readonly workerId: string;
   readonly kind: WorkerKind;
   readonly killedAt: number | undefined;
+  /** When it was asked for a graceful shutdown. */
+  readonly stoppedAt: number | undefined;
   readonly said: readonly WorkerEvent[];
 }
 

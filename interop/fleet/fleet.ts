@@ -1,0 +1,242 @@
+// A fleet on the stage: a stream that is fed all the time, one application with tables of its own, and workers of both kinds that
+// come, go and are killed, with waits on what they say. What came of it is an outcome: the counts, what the history shows to be
+// wrong, and how long shards rested. Whatever becomes of it, it leaves nothing running.
+import { GetItemCommand, ResourceNotFoundException } from '@aws-sdk/client-dynamodb';
+import { createDynamoDBClient } from '@shardline/common';
+import type { LocalKinesis } from '@shardline/local';
+import type { JavaProgram } from '../java/build.ts';
+import { FedStream } from '../kcl/fed-stream.ts';
+import { faultsOf, placeOf } from '../kcl/history.ts';
+import { startKclWorker } from '../kcl/kcl-worker.ts';
+import { until, untilAsked, type WorkerEvent, type WorkerProcess } from '../kcl/worker-process.ts';
+import { type Move, movesOf } from './moves.ts';
+import { startNodeWorker } from './node-worker.ts';
+import { tenureFaults, tenuresOf } from './tenures.ts';
+
+/** What a scenario plays on. */
+export interface Setting {
+  readonly kinesis: LocalKinesis;
+  readonly dynamoDBEndpoint: string;
+}
+
+/** What came of a scenario. Records are user records. */
+export interface Outcome {
+  readonly name: string;
+  /** That our producer put. */
+  readonly records: number;
+  /** Of these, given to a handler at least once. */
+  readonly handled: number;
+  readonly skipped: number;
+  /** Given to a handler once more. */
+  readonly duplicates: number;
+  readonly ok: boolean;
+  readonly faults: readonly string[];
+  readonly moves: readonly Move[];
+}
+
+export interface Casting {
+  readonly shardCount: number;
+  /** Of its Java workers. */
+  readonly program: JavaProgram;
+}
+
+/**
+ * Of all workers of a fleet, by the names of their environment. The lease must outlast the time for which a busy machine forgets
+ * about a process; what only waits is short.
+ */
+export const FAILOVER_MS = 6_000;
+export const LEADER_LEASE_MS = 6_000;
+const TIMES = {
+  FAILOVER_MS: String(FAILOVER_MS),
+  ASSIGNMENT_INTERVAL_MS: '2000',
+  LEADER_LEASE_MS: String(LEADER_LEASE_MS),
+  METRICS_REPORT_INTERVAL_MS: '3000',
+};
+/** Enough for every shard to have some of either kind. */
+const KEYS_EACH = 24;
+
+export class Fleet extends FedStream {
+  readonly workers: WorkerProcess[] = [];
+  readonly #setting: Setting;
+  readonly #program: JavaProgram;
+  readonly #dynamoDB;
+  readonly #delivered: Set<string> = new Set();
+  readonly #unmet: string[] = [];
+  /** Those that led when they were killed. */
+  readonly #fallen: Set<string> = new Set();
+  /** By shard, who delivered its last record, and when. */
+  readonly #readers: Map<string, { readonly worker: WorkerProcess; readonly at: number }> = new Map();
+
+  private constructor(setting: Setting, name: string, { shardCount, program }: Casting) {
+    super(setting.kinesis, name, shardCount, { keysEach: KEYS_EACH });
+    this.#setting = setting;
+    this.#program = program;
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+    this.#dynamoDB = createDynamoDBClient({ endpoint: setting.dynamoDBEndpoint, region: 'us-east-1', credentials });
+  }
+
+  /** Plays it to its end, while records come in all the time. Whatever goes wrong is in the outcome. */
+  static async play(
+    setting: Setting,
+    name: string,
+    casting: Casting,
+    act: (fleet: Fleet) => Promise<void>,
+  ): Promise<Outcome> {
+    const fleet = new Fleet(setting, name, casting);
+    const troubles: string[] = [];
+    try {
+      fleet.feed.run();
+      await act(fleet);
+      await fleet.feed.stop();
+      await fleet.#untilAllDelivered();
+    } catch (error) {
+      troubles.push(error instanceof Error ? error.message : String(error));
+    } finally {
+      await fleet.feed.close();
+      await Promise.all(fleet.workers.map((worker) => worker.end()));
+      fleet.#dynamoDB.destroy();
+    }
+    return fleet.#outcome(troubles);
+  }
+
+  async startJava(workerId: string): Promise<WorkerProcess> {
+    return this.#enter(
+      await startKclWorker({
+        ...this.#place(workerId),
+        mode: 'POLLING',
+        wire: 'CBOR',
+        kinesisCertificate: undefined,
+        program: this.#program,
+      }),
+    );
+  }
+
+  async startNode(workerId: string): Promise<WorkerProcess> {
+    return this.#enter(await startNodeWorker(this.#place(workerId)));
+  }
+
+  /** SIGKILL, and a note of whether it led. */
+  async kill(worker: WorkerProcess): Promise<void> {
+    if ((await this.#leader()) === worker.workerId) this.#fallen.add(worker.workerId);
+    await worker.kill();
+  }
+
+  /** What does not hold is a fault, but the scenario goes on. */
+  demand(holds: boolean, what: string): void {
+    if (!holds) this.#unmet.push(`expected that ${what}`);
+  }
+
+  /** Until it leads. */
+  untilLeads(worker: WorkerProcess): Promise<void> {
+    const { workerId } = worker;
+    return untilAsked(`${workerId} leads`, this.#alive, async () => (await this.#leader()) === workerId);
+  }
+
+  /** Until it has delivered records of so many shards that are its own now. */
+  untilReads(worker: WorkerProcess, shardCount: number): Promise<void> {
+    const what = `${worker.workerId} reads ${shardCount} shards`;
+    return until(what, this.#alive, () => this.readBy(worker).length >= shardCount);
+  }
+
+  /** Until each open shard has had a record delivered from now on, and by one of these. */
+  untilReadBy(...workers: readonly WorkerProcess[]): Promise<void> {
+    const since = Date.now();
+    const what = `every shard is read by ${workers.map(({ workerId }) => workerId).join(' or ')}`;
+    return until(what, this.#alive, () =>
+      this.shards.every(({ id, isOpen }) => {
+        const reader = this.#readers.get(id);
+        return !isOpen || (reader !== undefined && reader.at > since && workers.includes(reader.worker));
+      }),
+    );
+  }
+
+  /** The open shards of which it delivered the last record. */
+  readBy(worker: WorkerProcess): string[] {
+    return this.shards.flatMap(({ id, isOpen }) => (isOpen && this.#readers.get(id)?.worker === worker ? [id] : []));
+  }
+
+  async #leader(): Promise<string | undefined> {
+    // The three tables of the KCL 3.0 to 3.4, or the one of 3.5.
+    const row =
+      (await this.#row(`${this.stream}-CoordinatorState`, 'key')) ?? (await this.#row(this.stream, 'leaseKey'));
+    return row?.['ownerName']?.S;
+  }
+
+  async #row(
+    TableName: string,
+    keyName: string,
+  ): Promise<Record<string, { readonly S?: string | undefined }> | undefined> {
+    try {
+      const Key = { [keyName]: { S: 'Leader' } };
+      return (await this.#dynamoDB.send(new GetItemCommand({ TableName, Key, ConsistentRead: true }))).Item;
+    } catch (error) {
+      if (error instanceof ResourceNotFoundException) return undefined;
+      throw error;
+    }
+  }
+
+  get #alive(): WorkerProcess[] {
+    return this.workers.filter(({ hasEnded }) => !hasEnded);
+  }
+
+  #place(workerId: string): {
+    readonly workerId: string;
+    readonly application: string;
+    readonly stream: string;
+    readonly kinesisEndpoint: string;
+    readonly dynamoDBEndpoint: string;
+    readonly times: Readonly<Record<string, string>>;
+  } {
+    const { stream } = this;
+    const { kinesis, dynamoDBEndpoint } = this.#setting;
+    const endpoints = { kinesisEndpoint: kinesis.endpoint, dynamoDBEndpoint };
+    return { workerId, application: stream, stream, ...endpoints, times: TIMES };
+  }
+
+  #enter(worker: WorkerProcess): WorkerProcess {
+    const note = (event: WorkerEvent): void => {
+      if (event.event !== 'record') return;
+      this.#delivered.add(placeOf(event));
+      const last = this.#readers.get(event.shard);
+      // A worker that has lost the lease may go on for a while.
+      if (last === undefined || last.at <= event.at) this.#readers.set(event.shard, { worker, at: event.at });
+    };
+    worker.onEvent(note);
+    // What it said before it was listened to.
+    worker.said.forEach(note);
+    this.workers.push(worker);
+    return worker;
+  }
+
+  async #untilAllDelivered(): Promise<void> {
+    const missing = new Set(this.feed.records.map(placeOf));
+    await until(`all ${missing.size} records are delivered`, this.#alive, () => {
+      for (const place of missing) {
+        if (!this.#delivered.has(place)) return false;
+        missing.delete(place);
+      }
+      return true;
+    });
+  }
+
+  #outcome(troubles: readonly string[]): Outcome {
+    const put = this.feed.records;
+    const deliveries = this.workers.flatMap(({ records }) => records.map(({ key, data }) => `${key} ${data}`));
+    const names = new Set(put.map(({ key, number }) => `${key} ${number}`));
+    const handled = [...new Set(deliveries)].filter((name) => names.has(name)).length;
+    const tenures = tenuresOf(this.workers);
+    // A scene that was broken off has lost everything, which says nothing.
+    const told = [...this.#unmet, ...faultsOf(put, this.workers, this.shards), ...tenureFaults(tenures)];
+    const faults = troubles.length > 0 ? troubles : told;
+    return {
+      name: this.stream,
+      records: put.length,
+      handled,
+      skipped: put.length - handled,
+      duplicates: deliveries.length - handled,
+      ok: faults.length === 0,
+      faults,
+      moves: movesOf(tenures, this.workers, this.#fallen),
+    };
+  }
+}
