@@ -227,6 +227,7 @@ export class Consumer implements AsyncDisposable {
       workerMetricsTableName: options.workerMetricsTableName,
       layout: options.leaseTableLayout,
       settings: options.tableSettings,
+      clientVersionConfig: options.clientVersionConfig,
       workerId: options.workerId,
       failoverTimeMs: options.failoverTimeMs,
       logger,

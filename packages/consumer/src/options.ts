@@ -20,7 +20,9 @@ import {
   systemRandom,
   UsageError,
 } from '@shardline/common';
+import { JAVA_SEES_VERSION_MS } from './coordination/client-version.ts';
 import type { WorkerOptions } from './coordination/worker.ts';
+import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { TableSettings } from './lease-table/control.ts';
 import type { LeaseTableLayout } from './lease-table/layout.ts';
 import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
@@ -64,6 +66,13 @@ export interface ConsumerOptions extends LeaseTableOptions {
    * 3.5; in a fleet that comes from three tables this is the KCL's `migrateAllEntitiesToLeaseTable`.
    */
   readonly leaseTableLayout?: LeaseTableLayout;
+  /**
+   * What becomes of a table of the KCL 1.x or 2.x. `auto` (the default): this worker takes leases as those of the KCL 2.x do, beside
+   * them if any live, and once none is left the fleet goes over to a leader, on its own. `compatible-with-2x`: so on a new table,
+   * too (the KCL's CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X). `3x`: a leader at once, for good; a table whose workers of the KCL 2.x
+   * live is refused (CLIENT_VERSION_CONFIG_3X). A fleet that has said in its row `Migration3.0` what it speaks is joined as it is.
+   */
+  readonly clientVersionConfig?: ClientVersionConfig;
   /** Of the KCL 3.0 to 3.4. Default: the application's name and `-CoordinatorState`, as in the KCL. */
   readonly coordinatorStateTableName?: string;
   /** Of the KCL 3.0 to 3.4. Default: the application's name and `-WorkerMetricStats`, as in the KCL. */
@@ -92,7 +101,7 @@ export interface ConsumerOptions extends LeaseTableOptions {
 
   /** How long a lease stays with a worker that no longer renews it: from 100, default 10000. Equal for all workers. */
   readonly failoverTimeMs?: number;
-  /** How often the leader balances: from 50, default twice `failoverTimeMs`. */
+  /** How often the leader balances, or a worker looks for leases to take: from 50, default twice `failoverTimeMs`. */
   readonly leaseAssignmentIntervalMs?: number;
   /**
    * How often a worker looks for leases that it was given: from 50, default 500. One query of the owner index each time, of as
@@ -111,6 +120,13 @@ export interface ConsumerOptions extends LeaseTableOptions {
   readonly completedLeaseCleanupIntervalMs?: number;
   /** From 1, default unlimited. */
   readonly maxLeasesForWorker?: number;
+  /** Of a worker that has more than its share, in a fleet whose workers take leases themselves: from 1, default 1. */
+  readonly maxLeasesToStealAtOneTime?: number;
+  /**
+   * How long the workers of the KCL 2.x must be gone before the fleet goes over to assignment by a leader: from 0, default 600000, the
+   * KCL's. Until then, and after, they may come back.
+   */
+  readonly flipTo3xStabilizerTimeMs?: number;
   /** A worker whose leases carry more than this gets no further one: from 1, default unlimited. */
   readonly maxThroughputPerHostKBps?: number;
   /**
@@ -197,6 +213,8 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
   checkpointIntervalMs: { byDefault: always(5_000), min: 0 },
   completedLeaseCleanupIntervalMs: { byDefault: always(300_000), min: 0 },
   maxLeasesForWorker: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 1 },
+  maxLeasesToStealAtOneTime: { byDefault: always(1), min: 1 },
+  flipTo3xStabilizerTimeMs: { byDefault: always(600_000), min: 0 },
   maxThroughputPerHostKBps: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 1 },
   reBalanceThresholdPercentage: { byDefault: always(10), min: 1, max: 100 },
   dampeningPercentage: { byDefault: always(60), min: 1, max: 100 },
@@ -233,6 +251,7 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly tableName: string;
   readonly leaseTableLayout: LeaseTableLayout;
   readonly tableSettings: TableSettings;
+  readonly clientVersionConfig: ClientVersionConfig;
   readonly coordinatorStateTableName: string;
   readonly workerMetricsTableName: string;
   readonly workerId: string;
@@ -254,6 +273,7 @@ const otherNames = [
   'streams',
   'tableName',
   'leaseTableLayout',
+  'clientVersionConfig',
   'coordinatorStateTableName',
   'workerMetricsTableName',
   'workerId',
@@ -271,6 +291,8 @@ const otherNames = [
 ] as const;
 const knownNames: readonly string[] = [...otherNames, ...tableOptionNames, ...Object.keys(numbers)];
 
+/** A fleet that was rolled back has been seen as such by every Java worker after so long. */
+const ROLL_FORWARD_MS = 2 * JAVA_SEES_VERSION_MS;
 /** Waits after a call to Kinesis that failed, and between looks at the table that did. */
 const FETCH_BACKOFF = { baseMs: 200, maxMs: 10_000 };
 const TABLE_BACKOFF = { baseMs: 100, maxMs: 5_000 };
@@ -302,6 +324,10 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   if (!['auto', 'single', 'three'].includes(leaseTableLayout)) {
     throw new UsageError('leaseTableLayout', "'auto', 'single' or 'three'", describe(leaseTableLayout));
   }
+  const { clientVersionConfig = 'auto' } = options;
+  if (!['auto', 'compatible-with-2x', '3x'].includes(clientVersionConfig)) {
+    throw new UsageError('clientVersionConfig', "'auto', 'compatible-with-2x' or '3x'", describe(clientVersionConfig));
+  }
   const numbersRead = readNumbers(options);
   return {
     ...numbersRead,
@@ -313,6 +339,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
       readCapacity: numbersRead.initialLeaseTableReadCapacity,
       writeCapacity: numbersRead.initialLeaseTableWriteCapacity,
     }),
+    clientVersionConfig,
     coordinatorStateTableName: readTableName(
       'coordinatorStateTableName',
       options.coordinatorStateTableName,
@@ -363,6 +390,11 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     varianceBalancingFrequency: options.varianceBalancingFrequency,
     workerMetricsEMAAlpha: options.workerMetricsEMAAlphaPercentage / 100,
     gracefulLeaseHandoffTimeoutMs: options.gracefulLeaseHandoffTimeoutMs,
+    maxLeasesToStealAtOneTime: options.maxLeasesToStealAtOneTime,
+    flipTo3xStabilizerTimeMs: options.flipTo3xStabilizerTimeMs,
+    rollForwardMs: ROLL_FORWARD_MS,
+    // A worker that leaves has no row any more, and holds leases for so long at most.
+    strangerMs: 2 * (options.workerMetricsReportIntervalMs + options.shutdownGraceMs),
     workerMetricsReportIntervalMs: options.workerMetricsReportIntervalMs,
     // KCL: a metric row twice as old as the reporting interval is stale.
     workerStaleMs: 2 * options.workerMetricsReportIntervalMs,

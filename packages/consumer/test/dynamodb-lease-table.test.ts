@@ -132,18 +132,26 @@ describe('open', () => {
     });
   });
 
-  it('refuses to join a fleet that speaks the protocol of the KCL 2.x', async () => {
-    await createTable({ TableName: 'old-fleet', ...leaseTableSchema });
-    await put('old-fleet', {
-      leaseKey: { S: 'Migration3.0' },
-      cv: { S: 'CLIENT_VERSION_UPGRADE_FROM_2X' },
-      mb: { S: 'java' },
-      mts: { N: '1' },
-      entityType: { S: 'CLIENT_VERSION_MIGRATION' },
-    });
-    await expect(tableOf('old-fleet').open()).rejects.toMatchObject({
+  it.each(['2X', 'UPGRADE_FROM_2X', '3X_WITH_ROLLBACK', '3X'] as const)(
+    'joins a fleet that says %s',
+    async (version) => {
+      const name = `says-${version}`;
+      await createTable({ TableName: name, ...leaseTableSchema });
+      const row = { mb: { S: 'java' }, mts: { N: '1' }, entityType: { S: 'CLIENT_VERSION_MIGRATION' } };
+      await put(name, { leaseKey: { S: 'Migration3.0' }, cv: { S: `CLIENT_VERSION_${version}` }, ...row });
+      const table = tableOf(name);
+      await table.open();
+      expect(table.clientVersion).toBe(version);
+      expect(await table.run({ kind: 'readClientVersion' })).toEqual({ row: { version, modifiedBy: 'java' } });
+    },
+  );
+
+  it('refuses a fleet that says what nobody knows', async () => {
+    await createTable({ TableName: 'new-fleet', ...leaseTableSchema });
+    await put('new-fleet', { leaseKey: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_4X' } });
+    await expect(tableOf('new-fleet').open()).rejects.toMatchObject({
       code: 'LEASE_TABLE_FORMAT',
-      message: expect.stringContaining('got CLIENT_VERSION_UPGRADE_FROM_2X'),
+      message: expect.stringContaining('got CLIENT_VERSION_4X'),
     });
   });
 });

@@ -1,6 +1,6 @@
 // The whole consumer on the tables that a Java fleet left, over real sockets: it reads on where that fleet stopped, and leaves
 // everything so that the fleet can go on.
-import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import { type AttributeValue, ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { PutRecordCommand } from '@aws-sdk/client-kinesis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
@@ -107,7 +107,8 @@ describe('a table of the KCL 1.x or 2.x', () => {
     await scene.put(...unread);
 
     const seen: string[] = [];
-    const consumer = scene.consumer({ initialPosition: 'LATEST', failoverTimeMs: 300 });
+    const times = { failoverTimeMs: 300, flipTo3xStabilizerTimeMs: 500 };
+    const consumer = scene.consumer({ initialPosition: 'LATEST', ...times });
     const running = consumer.run((batch) => {
       seen.push(...batch.records.map(textOf));
     });
@@ -116,9 +117,59 @@ describe('a table of the KCL 1.x or 2.x', () => {
       for (const shard of [1, 2]) expect((await scene.row(SHARD(shard)))?.['checkpoint']?.S).toMatch(/^\d+$/);
       expect(await scene.row(SHARD(3))).toMatchObject({ parentShardId: { SS: [SHARD(0)] } });
     });
-    expect(await scene.row('Migration3.0')).toMatchObject({ cv: { S: 'CLIENT_VERSION_3X' } });
+    // The fleet is all ours: it goes over to a leader.
+    await until(async () => {
+      const history = [
+        { M: { cv: { S: 'CLIENT_VERSION_UPGRADE_FROM_2X' } } },
+        { M: { cv: { S: 'CLIENT_VERSION_INIT' } } },
+      ];
+      const [row] = (await rows(cloud.dynamoDB, scene.name + STATES)).filter((it) => it['key']?.S === 'Migration3.0');
+      expect(row).toMatchObject({ cv: { S: 'CLIENT_VERSION_3X_WITH_ROLLBACK' }, h: { L: history } });
+    });
     await consumer.stop();
     await running;
     expect([...seen].sort()).toEqual([...unread].sort());
+    // A worker of those versions fails on every row of the table that is no lease, and must be able to come back.
+    for (const row of await scene.rows()) expect(row).toHaveProperty('ownerSwitchesSinceCheckpoint');
+  });
+
+  it('whose worker lives is shared with it, each taking its part', async () => {
+    const scene = new Scene(cloud, 'live-2x', 4);
+    await makeLeaseTable(cloud.dynamoDB, scene.name);
+    for (const shard of [0, 1, 2, 3]) await oldLease(scene.name, SHARD(shard), 'TRIM_HORIZON');
+    const consumer = scene.consumer({ failoverTimeMs: 600, flipTo3xStabilizerTimeMs: 0 });
+    const running = consumer.run(() => undefined);
+    // As the KCL 2.x renews: on condition of the counter, and a lease that moved is lost.
+    const counters = new Map([0, 1, 2, 3].map((shard) => [SHARD(shard), 7]));
+    const renew = async (): Promise<void> => {
+      for (const [leaseKey, counter] of counters) {
+        const ExpressionAttributeValues = { ':was': { N: `${counter}` }, ':is': { N: `${counter + 1}` } };
+        const write = { UpdateExpression: 'SET leaseCounter = :is', ConditionExpression: 'leaseCounter = :was' };
+        try {
+          await scene.meddle(leaseKey, { ...write, ExpressionAttributeValues });
+          counters.set(leaseKey, counter + 1);
+        } catch (error) {
+          if (!(error instanceof ConditionalCheckFailedException)) throw error;
+          counters.delete(leaseKey);
+        }
+      }
+    };
+    await until(async () => {
+      await renew();
+      expect(consumer.view().shards.filter(({ phase }) => phase === 'processing')).toHaveLength(2);
+      expect(counters.size).toBe(2);
+    });
+    expect((await rows(cloud.dynamoDB, scene.name + STATES)).find((row) => row['cv'])).toMatchObject({
+      cv: { S: 'CLIENT_VERSION_UPGRADE_FROM_2X' },
+    });
+    // It dies, and its leases are taken; then nothing keeps the fleet from a leader.
+    await until(async () => {
+      expect(consumer.view().shards).toHaveLength(4);
+      expect((await rows(cloud.dynamoDB, scene.name + STATES)).find((row) => row['cv'])).toMatchObject({
+        cv: { S: 'CLIENT_VERSION_3X_WITH_ROLLBACK' },
+      });
+    });
+    await consumer.stop();
+    await running;
   });
 });

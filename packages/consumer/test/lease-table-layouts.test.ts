@@ -280,7 +280,7 @@ describe('the start', () => {
   });
 });
 
-describe('a table of the KCL 1.x or 2.x, which has no row Migration3.0', () => {
+describe('a table of the KCL 1.x or 2.x, which has no row Migration3.0, for a worker of 3x', () => {
   /** Two leases that workers of those versions held. */
   async function oldFleet(name: string): Promise<void> {
     await fleet.makeTable(dynamodb.client, name, 'leaseKey');
@@ -306,7 +306,8 @@ describe('a table of the KCL 1.x or 2.x, which has no row Migration3.0', () => {
         });
       },
     };
-    const table = tableOf(name, { clock, logger, failoverTimeMs: FAILOVER_MS, requestTimeoutMs: 60 * FAILOVER_MS });
+    const times = { failoverTimeMs: FAILOVER_MS, requestTimeoutMs: 60 * FAILOVER_MS };
+    const table = tableOf(name, { clock, logger, ...times, clientVersionConfig: '3x' });
     await table.open();
     await table.close();
   }
@@ -343,7 +344,7 @@ describe('a table of the KCL 1.x or 2.x, which has no row Migration3.0', () => {
     await fleet.makeTable(dynamodb.client, 'idle', 'leaseKey');
     const { leaseOwner: _, ...free } = oldLease(1);
     await put('idle', free);
-    await tableOf('idle').open();
+    await tableOf('idle', { clientVersionConfig: '3x' }).open();
     expect(await keys('idle', '')).toEqual(['Migration3.0', 'shard-1']);
   });
 

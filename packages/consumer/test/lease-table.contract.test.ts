@@ -3,6 +3,7 @@
 import { type Clock, MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, silentLogger, systemClock } from '@shardline/common';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { ClientVersion } from '../src/coordination/client-version.ts';
 import type { ResultOf, TableEffect } from '../src/coordination/effects.ts';
 import { type LeaderRow, type Lease, NOTHING_MEASURED } from '../src/coordination/lease.ts';
 import { DynamoDBLeaseTable } from '../src/lease-table/dynamodb.ts';
@@ -365,6 +366,67 @@ describe.each([
     });
   });
 
+  describe('takeLease', () => {
+    const take = (row: Lease, newOwner = 'w9') => {
+      const { leaseKey, leaseCounter, leaseOwner: seenOwner, checkpointOwner: seenCheckpointOwner } = row;
+      return table.run({ kind: 'takeLease', leaseKey, leaseCounter, seenOwner, seenCheckpointOwner, newOwner });
+    };
+
+    it('takes a lease from nobody, which is no switch of owners, and from its owner, which is one', async () => {
+      await create(lease());
+      const taken = { ...lease(), leaseOwner: 'w9', leaseCounter: 1 };
+      expect(await take(lease())).toEqual({ applied: true, lease: taken });
+      const again = { ...taken, leaseOwner: 'w1', leaseCounter: 2, ownerSwitchesSinceCheckpoint: 1 };
+      expect(await take(taken, 'w1')).toEqual({ applied: true, lease: again });
+    });
+
+    it('ends a handoff that is under way', async () => {
+      const row = lease({ leaseOwner: 'w2', checkpointOwner: 'w1' });
+      await create(row);
+      const taken = { leaseOwner: 'w9', checkpointOwner: undefined, leaseCounter: 1, ownerSwitchesSinceCheckpoint: 1 };
+      expect(await take(row)).toEqual({ applied: true, lease: { ...row, ...taken } });
+    });
+
+    it('is refused once the owner has renewed, and on a row that is gone', async () => {
+      const row = lease({ leaseOwner: 'w1', leaseCounter: 4 });
+      await create(row);
+      expect(await take({ ...row, leaseCounter: 3 })).toEqual(refused(row));
+      expect(await take({ ...row, leaseKey: 'gone' })).toEqual(refused(undefined));
+      expect(await read('gone')).toBeUndefined();
+    });
+
+    it('is won by one of many', async () => {
+      await create(lease());
+      const results = await Promise.all(['a', 'b', 'c', 'd'].map((owner) => take(lease(), owner)));
+      expect(results.filter((result) => result.applied)).toHaveLength(1);
+      expect(await read()).toMatchObject({ leaseCounter: 1 });
+    });
+  });
+
+  describe('the client version', () => {
+    const change = (from: ClientVersion, to: ClientVersion, workerId: string) =>
+      table.run({ kind: 'changeClientVersion', from, to, workerId });
+
+    it('of a new table is 3X', async () => {
+      expect(table.clientVersion).toBe('3X');
+      expect(await table.run({ kind: 'readClientVersion' })).toMatchObject({ row: { version: '3X' } });
+    });
+
+    it('is changed from what it was seen to be, and told as it is', async () => {
+      const back = { row: { version: '2X', modifiedBy: 'a' } };
+      expect(await change('3X', '2X', 'a')).toEqual(back);
+      expect(await change('3X_WITH_ROLLBACK', '2X', 'b')).toEqual(back);
+      expect(await table.run({ kind: 'readClientVersion' })).toEqual(back);
+    });
+
+    it('is changed by one of many', async () => {
+      const ids = ['a', 'b', 'c', 'd'];
+      const results = await Promise.all(ids.map((workerId) => change('3X', '2X', workerId)));
+      const { row } = await table.run({ kind: 'readClientVersion' });
+      expect(results).toEqual(ids.map(() => ({ row })));
+    });
+  });
+
   describe('handOffLease', () => {
     const handOff = (from: string, to: string) => table.run({ kind: 'handOffLease', leaseKey: key, from, to });
 
@@ -542,7 +604,7 @@ describe.each([
 /** An effect in outline: `right` is resolved against the row as it is, so that about half of the conditions hold. */
 const outline = fc.record({
   kind: fc.constantFrom(
-    ...(['create', 'renew', 'checkpoint', 'assign', 'handOff', 'evict', 'delete', 'fill'] as const),
+    ...(['create', 'renew', 'checkpoint', 'assign', 'take', 'handOff', 'evict', 'delete', 'fill'] as const),
     ...(['readLeases', 'discover', 'readTable', 'leader', 'deleteLeader', 'report', 'forget'] as const),
   ),
   leaseKey: fc.constantFrom('a', 'b', 'c'),
@@ -572,6 +634,12 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         handoffKnown: flag,
         throughputKBps: [undefined, 0, 0.000034, 12.5][number],
       };
+    case 'take': {
+      const seenCheckpointOwner = row?.checkpointOwner;
+      // What it saw of the owners belongs to the counter.
+      const seen = { leaseCounter, seenOwner: row?.leaseOwner, seenCheckpointOwner };
+      return { kind: 'takeLease', leaseKey, ...seen, newOwner: owner };
+    }
     case 'checkpoint': {
       const position = parseCheckpoint(flag ? 'SHARD_END' : String(number), number);
       const state = flag ? Uint8Array.of(number) : undefined;

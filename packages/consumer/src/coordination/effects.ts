@@ -4,6 +4,7 @@
 // it. Notices are the exception: they are told, not answered.
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
 import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
+import type { ClientVersion, ClientVersionRow } from './client-version.ts';
 import type {
   ChildShard,
   LeaderRow,
@@ -31,10 +32,10 @@ export type LeaderWrite =
 
 // --- Effects on the lease table. Conditions are those of the KCL's DynamoDBLeaseRefresher. ---
 
-/** All rows, read consistently: for a run of the leader's, or for a worker that leaves and looks for successors. */
+/** All rows, read consistently: for a run of the leader's or the taker's, or for a worker that leaves and looks for successors. */
 export interface ReadTable {
   readonly kind: 'readTable';
-  readonly for: 'leader' | 'succession';
+  readonly for: 'leader' | 'succession' | 'taker';
 }
 /** The leases whose `leaseOwner` is `owner`, by the owner index, each then read by its key; those in `held` are left out. */
 export interface DiscoverLeases {
@@ -48,7 +49,8 @@ export interface ReadLeases {
   readonly leaseKeys: readonly string[];
   /** Whose question it is. */
   readonly leaseKey: string;
-  readonly tenure: Tenure;
+  /** Undefined: the taker's. */
+  readonly tenure: Tenure | undefined;
 }
 /** Puts the row if its key is absent. */
 export interface CreateLease {
@@ -100,6 +102,19 @@ export interface AssignLease {
   readonly newOwner: string;
   /** The holder's own tenure when it gives the lease away, undefined for the leader. */
   readonly tenure: Tenure | undefined;
+}
+/**
+ * Condition: leaseCounter as given. Sets the owner and leaseCounter + 1, removes checkpointOwner: how a worker of the KCL 2.x takes a
+ * lease from nobody or from another worker, which learns of it by its next write.
+ */
+export interface TakeLease {
+  readonly kind: 'takeLease';
+  readonly leaseKey: string;
+  readonly leaseCounter: number;
+  /** Whether this is a switch of owners follows from these two. */
+  readonly seenOwner: string | undefined;
+  readonly seenCheckpointOwner: string | undefined;
+  readonly newOwner: string;
 }
 /** Begins a graceful handoff. Condition: leaseOwner = from, no checkpointOwner. The counter stays, so `from` goes on renewing. */
 export interface HandOffLease {
@@ -162,6 +177,17 @@ export interface ReportWorker {
 }
 export interface ForgetWorker {
   readonly kind: 'forgetWorker';
+  readonly workerId: string;
+}
+/** The row that says which protocol the fleet speaks. */
+export interface ReadClientVersion {
+  readonly kind: 'readClientVersion';
+}
+/** Condition: the row says `from`; and to go over to `3X_WITH_ROLLBACK`, the owner index is there and ACTIVE. */
+export interface ChangeClientVersion {
+  readonly kind: 'changeClientVersion';
+  readonly from: ClientVersion;
+  readonly to: ClientVersion;
   readonly workerId: string;
 }
 
@@ -287,6 +313,17 @@ export type Notice =
       readonly handedOff: number;
       readonly deleted: number;
     }
+  /** This worker is about to take leases itself. */
+  | { readonly kind: 'leasesTaken'; readonly taken: number; readonly stolen: number }
+  /** The fleet speaks another protocol from now on. */
+  | {
+      readonly kind: 'clientVersionChanged';
+      readonly from: ClientVersion;
+      readonly to: ClientVersion;
+      readonly by: string;
+    }
+  /** Workers of the KCL 2.x hold leases of a fleet that a leader assigns. `goesBack`: so it won't any more. */
+  | { readonly kind: 'workersOf2x'; readonly workerIds: readonly string[]; readonly goesBack: boolean }
   | { readonly kind: 'hole'; readonly text: string }
   /** These leases are of an earlier stream of the same name. */
   | { readonly kind: 'streamReplaced'; readonly leaseKeys: readonly string[] }
@@ -300,6 +337,7 @@ export type TableEffect =
   | RenewLease
   | CheckpointLease
   | AssignLease
+  | TakeLease
   | HandOffLease
   | EvictLease
   | DeleteLease
@@ -308,7 +346,9 @@ export type TableEffect =
   | WriteLeader
   | DeleteLeader
   | ReportWorker
-  | ForgetWorker;
+  | ForgetWorker
+  | ReadClientVersion
+  | ChangeClientVersion;
 
 export type ShardEffect = OpenShard | FetchBatch | DeliverBatch | DrainShard | EndShard | CloseShard;
 
@@ -343,6 +383,7 @@ export interface Results {
   renewLease: LeaseWrite;
   checkpointLease: LeaseWrite;
   assignLease: LeaseWrite;
+  takeLease: LeaseWrite;
   handOffLease: LeaseWrite;
   evictLease: LeaseWrite;
   deleteLease: { readonly deleted: boolean };
@@ -353,6 +394,10 @@ export interface Results {
   /** Who wrote the row before, if there was one, and who has written it now. */
   reportWorker: { readonly before: WorkerProcess | undefined; readonly now: WorkerProcess };
   forgetWorker: undefined;
+  /** Undefined: somebody has deleted it. */
+  readClientVersion: { readonly row: ClientVersionRow | undefined };
+  /** The row as it is now, whether or not the change was applied. */
+  changeClientVersion: { readonly row: ClientVersionRow | undefined };
   listShards: { readonly shards: readonly Shard[] };
   openShard: undefined;
   fetchBatch: Fetched;
@@ -407,8 +452,8 @@ export interface CheckpointRequested {
 }
 
 export type Event =
-  /** The first event: begin to work. */
-  | { readonly kind: 'start' }
+  /** The first event: begin to work, in a fleet of that version. Default: `3X`. */
+  | { readonly kind: 'start'; readonly clientVersion?: ClientVersion }
   /** Time has passed `deadline()`. */
   | { readonly kind: 'tick' }
   /** These are the streams to read from now on; told before `start` and whenever they change. */

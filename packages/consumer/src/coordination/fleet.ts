@@ -109,9 +109,14 @@ export class Fleet {
     return actualOwner(lease) !== undefined && !this.#isExpired(lease);
   }
 
-  #isActive(workerId: string): boolean {
+  /** Whether its metric row is fresh: a worker of the KCL 2.x has none. */
+  reports(workerId: string): boolean {
     const since = this.#workers.get(workerId)?.since ?? Number.NEGATIVE_INFINITY;
-    return this.#readAt - since < this.#options.workerStaleMs && !this.#suspects.has(workerId);
+    return this.#readAt - since < this.#options.workerStaleMs;
+  }
+
+  #isActive(workerId: string): boolean {
+    return this.reports(workerId) && !this.#suspects.has(workerId);
   }
 
   #seeLease(lease: Lease, now: number): LeaseSight {

@@ -2,8 +2,10 @@
 // leases, missing leases, assignment, clean-up. Pure.
 // Invariant: nothing is written for the fleet later than the row's lease duration, less a margin, after the START of the last
 // good heartbeat; others judge expiry by seeing the same version for that long, and they saw it later than that.
+// While workers take leases themselves, as those of the KCL 2.x do, it assigns none.
 // A fleet whose rows Java workers are moving from three tables to one is theirs to lead: ours does one run and stands back.
 import { type AssignmentRules, planAssignment } from './assignment.ts';
+import type { FleetVersion } from './client-version.ts';
 import {
   answers,
   type Done,
@@ -46,6 +48,7 @@ const HEARTBEATS = 4;
 export class Leader {
   readonly #options: LeaderOptions;
   readonly #out: (Effect | Tell)[];
+  readonly #version: FleetVersion;
   #asking = false;
   #askedAt = 0;
   #nextAt = 0;
@@ -77,9 +80,10 @@ export class Leader {
   #createdCount = 0;
   #runCount = 0;
 
-  constructor(options: LeaderOptions, out: (Effect | Tell)[]) {
+  constructor(options: LeaderOptions, out: (Effect | Tell)[], version: FleetVersion) {
     this.#options = options;
     this.#out = out;
+    this.#version = version;
     this.#fleet = new Fleet(options);
     this.#streams = new StreamSync(options);
   }
@@ -144,6 +148,7 @@ export class Leader {
       this.#failingSince = undefined;
       this.#table = this.#streams.ours(event.result.leases);
       this.#fleet.observe(this.#table, event.result.workers, this.#runStartedAt, now);
+      if (this.isLeader(now)) this.#version.fleetRead(this.#table, event.result.workers, this.#fleet, now);
       this.#tableRead(now);
     } else if (answers(event, 'listShards')) this.#shardsListed(event.effect, event.result.shards, now);
     else {
@@ -288,6 +293,7 @@ export class Leader {
   #lose(): void {
     if (this.#row === undefined) return;
     this.#row = undefined;
+    this.#version.forget();
     this.#out.push({ kind: 'tell', notice: { kind: 'leadershipLost' } });
   }
 
@@ -361,10 +367,12 @@ export class Leader {
     const kept = former.length === 0 ? this.#table : this.#table.filter(({ leaseKey }) => !former.includes(leaseKey));
     const byKey = new Map(this.#table.map((lease) => [lease.leaseKey, lease]));
     const { assignmentStrategy: strategy, varianceBalancingFrequency } = this.#options;
-    const balances = strategy === 'count' || this.#runCount % varianceBalancingFrequency === 0;
+    const mayBalance = this.#version.mayBalance(now);
+    const balances = mayBalance && (strategy === 'count' || this.#runCount % varianceBalancingFrequency === 0);
     this.#runCount += 1;
     const rules = { ...this.#options, strategy, balances };
-    const moves = planAssignment(this.#fleet.judge(kept), this.#fleet.activeWorkers(), rules);
+    const workers = this.#version.takes ? [] : this.#fleet.activeWorkers();
+    const moves = planAssignment(this.#fleet.judge(kept), workers, rules);
     const finished = new Set([...planCleanup(this.#table), ...this.#garbage]);
     const deleted = [...finished].filter((leaseKey) => this.#fleet.mayCleanUp(leaseKey));
 

@@ -1,9 +1,10 @@
 // ★ Read this first. One worker of an application: step(event, now, random) → effects. Wires the parts in the order of a
-// lease's life: the leader assigns it, discovery finds it, a holder claims and renews it, a shard consumer works it off and
+// lease's life: the leader assigns it, or beside workers of the KCL 2.x this worker takes it itself, discovery finds it, a holder claims and renews it, a shard consumer works it off and
 // gives it up. Pure: no clock, no chance, no I/O, no promise; the runtime is the only caller.
 // Invariants: at most one tenure of a lease at a time in this worker, and the next one begins only after the handler of the
 // last has returned; an answer of another tenure than the present one changes nothing.
 import type { ExtendedSequenceNumber } from '@shardline/common';
+import { type ClientVersionOptions, FleetVersion } from './client-version.ts';
 import type {
   CheckpointLease,
   CheckpointRequested,
@@ -23,9 +24,16 @@ import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from
 import { ShardConsumer, type ShardConsumerOptions, type ShardPhase } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { planSuccession } from './succession.ts';
+import { isTakerEffect, Taker, type TakerOptions } from './taker.ts';
 import { type StallVerdict, Watchdog, type WatchdogOptions } from './watchdog.ts';
 
-export interface WorkerOptions extends LeaderOptions, LeaseHolderOptions, ShardConsumerOptions, WatchdogOptions {
+export interface WorkerOptions
+  extends LeaderOptions,
+    LeaseHolderOptions,
+    ShardConsumerOptions,
+    WatchdogOptions,
+    TakerOptions,
+    ClientVersionOptions {
   readonly workerMetricsReportIntervalMs: number;
   /** How often to look for leases that were given to us. */
   readonly leaseDiscoveryIntervalMs: number;
@@ -75,7 +83,9 @@ interface Slot {
 
 export class Worker {
   readonly #options: WorkerOptions;
+  readonly #version: FleetVersion;
   readonly #leader: Leader;
+  readonly #taker: Taker;
   readonly #slots = new Map<string, Slot>();
   readonly #watchdog: Watchdog;
   #out: (Effect | Tell)[] = [];
@@ -105,7 +115,9 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#leader = new Leader(options, this.#out);
+    this.#version = new FleetVersion(options, this.#out);
+    this.#leader = new Leader(options, this.#out, this.#version);
+    this.#taker = new Taker(options, this.#out);
     this.#watchdog = new Watchdog(options);
   }
 
@@ -123,6 +135,7 @@ export class Worker {
     switch (event.kind) {
       case 'start':
         this.#started = true;
+        this.#version.begin(event.clientVersion ?? '3X', now);
         this.#discoverAt = now;
         this.#reportAt = now;
         break;
@@ -142,7 +155,7 @@ export class Worker {
         break;
       }
       case 'done':
-        this.#done(event, now);
+        this.#done(event, now, random);
         break;
       case 'failed':
         this.#failed(event, now, random);
@@ -158,6 +171,8 @@ export class Worker {
   deadline(): number {
     if (this.#stopped || !this.#started) return Number.POSITIVE_INFINITY;
     let deadline = this.#leader.deadline();
+    if (this.#stop === undefined) deadline = Math.min(deadline, this.#version.deadline());
+    if (this.#takes) deadline = Math.min(deadline, this.#taker.deadline());
     if (!this.#discovering && this.#stop === undefined) deadline = Math.min(deadline, this.#discoverAt);
     if (!this.#reporting && this.#stop === undefined) deadline = Math.min(deadline, this.#reportAt);
     if (this.#stop !== undefined)
@@ -199,8 +214,14 @@ export class Worker {
 
   // --- answers, each to the part that asked ---
 
-  #done(event: Done, now: number): void {
-    if (isLeaderEffect(event.effect)) {
+  #done(event: Done, now: number, random: number): void {
+    if (isTakerEffect(event.effect)) {
+      const held = new Set(this.#slots.keys());
+      this.#taker.done(event, held, this.#takes, now, random);
+      if (answers(event, 'takeLease') && event.result.applied) this.#discovered(event.result.lease, now);
+    } else if (answers(event, 'readClientVersion') || answers(event, 'changeClientVersion')) {
+      this.#version.done(event, now);
+    } else if (isLeaderEffect(event.effect)) {
       this.#leader.done(event, now);
       // What the leader gave to itself needn't wait for the next discovery.
       if (answers(event, 'assignLease') && event.effect.newOwner === this.#options.workerId) this.#discoverAt = now;
@@ -208,7 +229,9 @@ export class Worker {
       this.#discovering = false;
       for (const lease of event.result.leases) this.#discovered(lease, now);
     } else if (answers(event, 'readTable')) {
-      const { leases, workers } = event.result;
+      const { leases } = event.result;
+      // While workers take leases, those of the KCL look for none that they were given.
+      const workers = event.result.workers.filter((worker) => worker.process !== undefined || !this.#version.takes);
       this.#inherit(planSuccession(leases, workers, { ...this.#options, leaving: this.#options.workerId }), now);
     } else if (answers(event, 'reportWorker')) {
       this.#reporting = false;
@@ -235,6 +258,14 @@ export class Worker {
 
   #failed(event: Failed, now: number, random: number): void {
     const { effect, error } = event;
+    if (isTakerEffect(effect)) {
+      this.#taker.failed(event, now);
+      return;
+    }
+    if (effect.kind === 'readClientVersion' || effect.kind === 'changeClientVersion') {
+      this.#version.failed(event, now);
+      return;
+    }
     if (isLeaderEffect(effect)) {
       this.#leader.failed(event, now);
       return;
@@ -294,6 +325,8 @@ export class Worker {
       this.#advanceStop(now);
       return;
     }
+    this.#version.advance(now);
+    if (this.#takes) this.#taker.advance(now);
     if (!this.#reporting && now >= this.#reportAt) {
       this.#reporting = true;
       this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
@@ -321,6 +354,11 @@ export class Worker {
       before.sinceSeconds < own.sinceSeconds || (before.sinceSeconds === own.sinceSeconds && before.id < own.id);
     this.#out.push({ kind: 'tell', notice: { kind: 'workerIdInUse', yields } });
     if (yields) this.#beginStop(now, true);
+  }
+
+  /** Whether this worker looks for leases that it may take. */
+  get #takes(): boolean {
+    return this.#version.takes && this.#stop === undefined;
   }
 
   #discovered(lease: Lease, now: number): void {

@@ -33,6 +33,8 @@ export interface FoundTable {
   /** `HASH leaseKey (S)`. */
   readonly key: string;
   readonly hasOwnerIndex: boolean;
+  /** It can be asked. */
+  readonly ownerIndexIsActive: boolean;
   /** Undefined: on demand. */
   readonly throughput: Throughput | undefined;
 }
@@ -124,10 +126,12 @@ function foundTable(table: TableDescription): FoundTable {
   );
   const { ReadCapacityUnits, WriteCapacityUnits } = table.ProvisionedThroughput ?? {};
   const provisioned = table.BillingModeSummary?.BillingMode !== 'PAY_PER_REQUEST';
+  const ownerIndex = table.GlobalSecondaryIndexes?.find((index) => index.IndexName === OWNER_INDEX);
   return {
     status: table.TableStatus,
     key: keys.join(', ') || 'no key',
-    hasOwnerIndex: table.GlobalSecondaryIndexes?.some((index) => index.IndexName === OWNER_INDEX) ?? false,
+    hasOwnerIndex: ownerIndex !== undefined,
+    ownerIndexIsActive: ownerIndex?.IndexStatus === 'ACTIVE',
     throughput: provisioned ? { ReadCapacityUnits, WriteCapacityUnits } : undefined,
   };
 }

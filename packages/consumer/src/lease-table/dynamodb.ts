@@ -3,8 +3,9 @@
 // says whether the write was applied. `opening.ts` makes the table ready, `rows.ts` knows its rows, `table.ts` calls AWS.
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type Clock, type Logger, OperatingError, systemClock } from '@shardline/common';
+import type { ClientVersion } from '../coordination/client-version.ts';
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
-import { joinFleet } from './client-version.ts';
+import { type ClientVersionConfig, isFor2x, joinFleet } from './client-version.ts';
 import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';
 import { checkpointAttributes, leaseItem, PENDING_ATTRIBUTES, pendingAttributes, rangeAttributes } from './item.ts';
 import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
@@ -23,6 +24,8 @@ export interface DynamoDBLeaseTableOptions {
   readonly layout?: LeaseTableLayout;
   /** How tables are made. Default: on demand, and nothing else. */
   readonly settings?: TableSettings;
+  /** Default `auto`. */
+  readonly clientVersionConfig?: ClientVersionConfig;
   /** Who made the migration row, should this worker be the first. */
   readonly workerId: string;
   /** Default 10000. A table of the KCL 2.x is watched for twice as long before it is taken over. */
@@ -46,6 +49,7 @@ export class DynamoDBLeaseTable implements LeaseTable {
   readonly #layout: Layout;
   readonly #rows: Rows;
   readonly #closing = new AbortController();
+  #clientVersion: ClientVersion = '3X';
 
   constructor(options: DynamoDBLeaseTableOptions) {
     const { client, tableName, logger, clock = systemClock } = options;
@@ -65,6 +69,10 @@ export class DynamoDBLeaseTable implements LeaseTable {
     this.#rows = new Rows(this.#tables.leases, this.#layout, { logger, clock });
   }
 
+  get clientVersion(): ClientVersion {
+    return this.#clientVersion;
+  }
+
   async run<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
     // The table of operations pairs each kind with its result; TypeScript can't follow that through a type parameter.
     const operation = operations[effect.kind] as unknown as (rows: Rows, effect: E) => Promise<ResultOf<E>>;
@@ -78,18 +86,20 @@ export class DynamoDBLeaseTable implements LeaseTable {
   }
 
   /**
-   * @throws OperatingError LEASE_TABLE_FORMAT for a table that isn't a lease table or whose fleet speaks the protocol of the
-   * KCL 2.x; ACCESS_DENIED naming the action; LEASE_TABLE_UNAVAILABLE when the table doesn't become usable in time.
+   * @throws OperatingError LEASE_TABLE_FORMAT for a table that isn't a lease table, or whose workers of the KCL 2.x live when
+   * `clientVersionConfig` or `layout` leave no way to work beside them; ACCESS_DENIED naming the action; LEASE_TABLE_UNAVAILABLE when the table doesn't become usable in time.
    */
   async open(): Promise<void> {
     const { logger, workerId, layout = 'auto', tableTimeoutMs = DEFAULT_TABLE_TIMEOUT_MS } = this.#options;
     const { failoverTimeMs = DEFAULT_FAILOVER_TIME_MS, settings = DEFAULT_TABLE_SETTINGS } = this.#options;
+    const { clientVersionConfig = 'auto' } = this.#options;
     const { leases } = this.#tables;
     const opening = { logger, clock: this.#clock, settings, tableTimeoutMs, closing: this.#closing.signal };
     const found = await openTable(leases, 'lease table', opening);
-    await this.#layout.open(layout, opening);
+    await this.#layout.open(layout, await isFor2x(leases, clientVersionConfig), opening);
     // Before the index: the table of a fleet that we must not join stays as it is.
-    await joinFleet(leases, this.#rows, this.#layout, { ...opening, workerId, failoverTimeMs });
+    const joining = { ...opening, workerId, failoverTimeMs, clientVersionConfig };
+    this.#clientVersion = await joinFleet(leases, this.#rows, this.#layout, joining);
     await openOwnerIndex(leases, found, logger);
   }
 }
@@ -165,6 +175,16 @@ const operations: {
     );
   },
 
+  takeLease: (rows, { leaseKey, leaseCounter, seenOwner, seenCheckpointOwner, newOwner }) => {
+    const switches = ownerSwitches({ leaseOwner: seenOwner, checkpointOwner: seenCheckpointOwner }, newOwner);
+    return rows.update(
+      leaseKey,
+      'leaseCounter = :counter',
+      'SET leaseOwner = :newOwner, leaseCounter = :next REMOVE checkpointOwner ADD ownerSwitchesSinceCheckpoint :switches',
+      { ...counters(leaseCounter), ':newOwner': { S: newOwner }, ':switches': { N: String(switches) } },
+    );
+  },
+
   handOffLease: (rows, { leaseKey, from, to }) =>
     rows.update(
       leaseKey,
@@ -219,6 +239,10 @@ const operations: {
     await rows.forgetWorker(workerId);
     return undefined;
   },
+
+  readClientVersion: async (rows) => ({ row: await rows.getClientVersion() }),
+
+  changeClientVersion: async (rows, change) => ({ row: await rows.changeClientVersion(change) }),
 };
 
 function counters(leaseCounter: number): Values {

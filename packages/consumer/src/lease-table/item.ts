@@ -11,6 +11,7 @@ import {
   parseHashKey,
   UsageError,
 } from '@shardline/common';
+import type { ClientVersion } from '../coordination/client-version.ts';
 import type {
   LeaderRow,
   Lease,
@@ -183,13 +184,13 @@ export function workerItem(
   };
 }
 
-/** The row by which Java workers of version 3 know that the fleet speaks version 3 (KCL MigrationState, first start in 3X). */
-export function clientVersionItem(workerId: string, wallNow: number): WrittenItem {
+/** The row by which Java workers of version 3 know which protocol the fleet speaks (KCL MigrationState, at a first start). */
+export function clientVersionItem(workerId: string, wallNow: number, version: ClientVersion = '3X'): WrittenItem {
   const by = { mb: { S: workerId }, mts: { N: String(Math.floor(wallNow)) } };
   return {
     leaseKey: { S: CLIENT_VERSION_KEY },
     entityType: { S: 'CLIENT_VERSION_MIGRATION' },
-    cv: { S: 'CLIENT_VERSION_3X' },
+    cv: { S: `CLIENT_VERSION_${version}` },
     ...by,
     h: { L: [{ M: { cv: { S: 'CLIENT_VERSION_INIT' }, ...by } }] },
   };

@@ -4,7 +4,7 @@
 // (KCL CoordinatorStateDAO), but once COMPLETE nobody looks at the other tables any more, so neither do we.
 // Invariant: until COMPLETE the one `Leader` row of a fleet stands in the table of coordinator states, after it in the lease table.
 import { type Logger, OperatingError } from '@shardline/common';
-import { describeTable } from './control.ts';
+import { createTable, DEFAULT_TABLE_SETTINGS, describeTable, type TableSettings } from './control.ts';
 import { CLIENT_VERSION_KEY, type Item, LEADER_KEY, TABLE_MIGRATION_KEY, type WrittenItem } from './item.ts';
 import { badFormat, deniedFor, type OpeningOptions, openTable, unavailable } from './opening.ts';
 import { isNotFound, type Table } from './table.ts';
@@ -35,6 +35,7 @@ export class Layout {
   /** Whether our own go there. */
   #writesBeside = false;
   #hasMetricsTable = false;
+  #settings: TableSettings = DEFAULT_TABLE_SETTINGS;
 
   constructor(tables: LayoutTables, logger: Logger) {
     this.#tables = tables;
@@ -43,11 +44,15 @@ export class Layout {
 
   /**
    * Finds out where rows stand, and says so in one line.
-   * @throws OperatingError LEASE_TABLE_FORMAT when the tables contradict `wanted`.
+   * @param forWorkersOf2x workers of the KCL 1.x or 2.x may use the table; they fail on every row of it that is no lease.
+   * @throws OperatingError LEASE_TABLE_FORMAT when the tables contradict `asked`.
    */
-  async open(wanted: LeaseTableLayout, opening: OpeningOptions): Promise<void> {
+  async open(asked: LeaseTableLayout, forWorkersOf2x: boolean, opening: OpeningOptions): Promise<void> {
     const { leases, states, metrics } = this.#tables;
-    const isSpread = (await this.#mayHaveStates()) || (wanted === 'three' && (await this.#mayBeMade()));
+    const found = await this.#mayHaveStates();
+    const wanted = asked === 'auto' && !found && forWorkersOf2x ? 'three' : asked;
+    const isSpread = found || (wanted === 'three' && (await this.#mayBeMade()));
+    this.#settings = opening.settings;
     if (isSpread) await openTable(states, 'table of coordinator states', opening);
     const migration = isSpread ? await this.#migration() : 'COMPLETE';
     this.#check(wanted, isSpread, migration);
@@ -86,8 +91,22 @@ export class Layout {
 
   /** A row of the fleet's state. Until the move is complete the table of states is asked first. */
   async getState(key: string): Promise<Item | undefined> {
+    return (await this.findState(key))?.item;
+  }
+
+  /** The same, with the table that it stands in. */
+  async findState(key: string): Promise<{ readonly table: Table; readonly item: Item } | undefined> {
     const { leases, states } = this.#tables;
-    return (this.#isSpread ? await states.get(key) : undefined) ?? (await leases.get(key));
+    for (const table of this.#isSpread ? [states, leases] : [leases]) {
+      const item = await table.get(key);
+      if (item !== undefined) return { table, item };
+    }
+    return undefined;
+  }
+
+  /** Whether nothing but leases stands in the lease table, and what we write does not change that. */
+  get leavesLeasesAlone(): boolean {
+    return this.#isSpread && this.#writesBeside;
   }
 
   /** False: it was there. */
@@ -121,7 +140,11 @@ export class Layout {
   /** A table beside the lease table is gone, which is as it should be once the move is complete. @throws OperatingError if it is not */
   async abandon(table: Table): Promise<void> {
     await this.follow();
-    if (this.#isSpread) throw unavailable(table, 'is gone, but the fleet has not moved its rows into the lease table');
+    if (!this.#isSpread) return;
+    // An operator who rolls a fleet back to the KCL 2.x deletes the table of metrics (KclMigrationTool of the KCL 3.0 to 3.4).
+    const isMadeAnew = table === this.#tables.metrics && (await createTable(table, false, this.#settings));
+    const what = isMadeAnew ? 'was gone, and is made anew' : 'is gone';
+    throw unavailable(table, `${what}, but the fleet has not moved its rows into the lease table`);
   }
 
   /** Whether there is a table of states. */

@@ -3,6 +3,7 @@
 // simulation mean anything. It may not wait, read a clock by itself or mutate a row: every write puts a new Lease object,
 // so a row once handed out never changes.
 import { systemClock } from '@shardline/common';
+import type { ClientVersion, ClientVersionRow } from '../coordination/client-version.ts';
 import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
@@ -27,6 +28,8 @@ export class MemoryLeaseTable implements LeaseTable {
   /** When each process first reported. */
   readonly processes: Map<string, number> = new Map();
   leader: LeaderRow | undefined = undefined;
+  /** A new table is one of the KCL 3.x. */
+  versionRow: ClientVersionRow = { version: '3X', modifiedBy: '' };
   readonly wallNow: () => number;
 
   constructor(options?: MemoryLeaseTableOptions) {
@@ -38,6 +41,10 @@ export class MemoryLeaseTable implements LeaseTable {
     // The table of operations pairs each kind with its result; TypeScript can't follow that through a type parameter.
     const operation = operations[effect.kind] as unknown as (table: MemoryLeaseTable, effect: E) => ResultOf<E>;
     return operation(this, effect);
+  }
+
+  get clientVersion(): ClientVersion {
+    return this.versionRow.version;
   }
 
   async open(): Promise<void> {
@@ -124,6 +131,20 @@ const operations: Operations = {
       }),
     ),
 
+  takeLease: (table, { leaseKey, leaseCounter, newOwner }) =>
+    write(
+      table,
+      leaseKey,
+      (row) => row.leaseCounter === leaseCounter,
+      (row) => ({
+        ...row,
+        leaseOwner: newOwner,
+        checkpointOwner: undefined,
+        leaseCounter: row.leaseCounter + 1,
+        ownerSwitchesSinceCheckpoint: row.ownerSwitchesSinceCheckpoint + ownerSwitches(row, newOwner),
+      }),
+    ),
+
   handOffLease: (table, { leaseKey, from, to }) =>
     write(
       table,
@@ -192,6 +213,13 @@ const operations: Operations = {
   forgetWorker: (table, { workerId }) => {
     table.workers.delete(workerId);
     return undefined;
+  },
+
+  readClientVersion: (table) => ({ row: table.versionRow }),
+
+  changeClientVersion: (table, { from, to, workerId }) => {
+    if (table.versionRow.version === from) table.versionRow = { version: to, modifiedBy: workerId };
+    return { row: table.versionRow };
   },
 };
 

@@ -1,8 +1,10 @@
 // The rows of a lease table, read into what the core knows and written from it. Rows that can't be read are reported once and
 // passed over; attributes that we don't know stay untouched, since every update names what it sets.
 import type { Clock, Logger } from '@shardline/common';
-import type { LeaderWrite, LeaseWrite, ReportWorker, Results } from '../coordination/effects.ts';
+import type { ClientVersionRow } from '../coordination/client-version.ts';
+import type { ChangeClientVersion, LeaderWrite, LeaseWrite, ReportWorker, Results } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import { changeVersion, readVersion } from './client-version.ts';
 import {
   type Item,
   LEADER_KEY,
@@ -177,6 +179,14 @@ export class Rows {
 
   async forgetWorker(workerId: string): Promise<void> {
     await this.#layout.on(this.#workerTable, (table) => table.delete(workerId));
+  }
+
+  getClientVersion(): Promise<ClientVersionRow | undefined> {
+    return readVersion(this.#table, this.#layout);
+  }
+
+  changeClientVersion(change: ChangeClientVersion): Promise<ClientVersionRow | undefined> {
+    return changeVersion(this.#table, this.#layout, change, { logger: this.#logger, clock: this.#clock });
   }
 
   readonly #leaderTable = (): Table => this.#layout.leader;

@@ -8,6 +8,7 @@ import {
   OperatingError,
   unreachable,
 } from '@shardline/common';
+import { takesLeases } from '../coordination/client-version.ts';
 import type { Notice } from '../coordination/effects.ts';
 import type { Failures } from './failures.ts';
 
@@ -84,6 +85,28 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     case 'leasesPlanned': {
       const { kind: _, ...counts } = notice;
       logger.info(counts, 'leases planned');
+      return;
+    }
+    case 'leasesTaken': {
+      const { taken, stolen } = notice;
+      logger.info({ taken, stolen }, 'takes leases');
+      return;
+    }
+    case 'clientVersionChanged': {
+      const { from, to, by } = notice;
+      const takes = takesLeases(to);
+      const text = takes ? 'workers take leases themselves from now on' : 'a leader assigns the leases from now on';
+      if (takesLeases(from) === takes) logger.info({ from, to, by }, 'the fleet changed its client version');
+      else logger.info({ from, to, by }, text);
+      return;
+    }
+    case 'workersOf2x': {
+      const { workerIds, goesBack } = notice;
+      const text = goesBack
+        ? 'workers of the KCL 2.x hold leases again; the fleet goes back to taking leases beside them'
+        : 'workers of the KCL 2.x hold leases of a fleet that speaks 3.x for good: stop them';
+      if (goesBack) logger.warn({ workers: workerIds }, text);
+      else logger.error({ workers: workerIds }, text);
       return;
     }
     case 'hole':

@@ -94,6 +94,10 @@ class SlowTable implements LeaseTable {
     this.memory = memory;
   }
 
+  get clientVersion(): LeaseTable['clientVersion'] {
+    return this.memory.clientVersion;
+  }
+
   async open(): Promise<void> {
     await this.memory.open();
   }

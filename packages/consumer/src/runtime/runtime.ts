@@ -89,7 +89,7 @@ export class Runtime {
         this.#options.logger.warn({ err: error }, 'this worker cannot say how busy it is');
       });
       this.#post({ kind: 'streams', streams: this.#options.streams.tracked });
-      this.#post({ kind: 'start' });
+      this.#post({ kind: 'start', clientVersion: this.#options.table.clientVersion });
       if (this.#options.streams.mayChange) this.#planRefresh();
     });
   }

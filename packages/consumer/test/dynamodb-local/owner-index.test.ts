@@ -6,7 +6,6 @@ import {
   DescribeTableCommand,
   type DynamoDBClient,
   type GlobalSecondaryIndexDescription,
-  PutItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { evenRanges, type HashKeyRange, type Logger, parseCheckpoint, silentLogger } from '@shardline/common';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -37,7 +36,8 @@ async function bareTable(TableName: string, billing: Partial<CreateTableCommandI
 }
 
 function leaseTable(tableName: string, workerId = 'w1', logger: Logger = silentLogger): DynamoDBLeaseTable {
-  return new DynamoDBLeaseTable({ client: dynamodb.client, tableName, workerId, logger, failoverTimeMs: 100 });
+  const times = { failoverTimeMs: 100, clientVersionConfig: '3x' } as const;
+  return new DynamoDBLeaseTable({ client: dynamodb.client, tableName, workerId, logger, ...times });
 }
 
 async function createLease(table: DynamoDBLeaseTable, leaseKey: string, leaseOwner: string): Promise<void> {
@@ -148,15 +148,7 @@ it('is not missed by a worker that looked for it before another one added it', a
   await other.close();
 });
 
-it('is not added to the table of a fleet that speaks the protocol of the KCL 2.x', async () => {
-  await bareTable('fleet-2x');
-  const Item = { leaseKey: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_2X' } };
-  await dynamodb.client.send(new PutItemCommand({ TableName: 'fleet-2x', Item }));
-  await expect(leaseTable('fleet-2x').open()).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
-  expect(await indexes('fleet-2x')).toEqual([]);
-});
-
-it('is added to the table of a fleet of 2.x that is dead, and to none whose workers live', async () => {
+it('is added to the table of a fleet of 2.x that a worker of 3x finds dead, and to none whose workers live', async () => {
   for (const name of ['dead-2x', 'live-2x']) {
     await bareTable(name);
     await createLease(leaseTable(name), 'a', 'java');

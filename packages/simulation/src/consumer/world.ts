@@ -41,6 +41,10 @@ const TIMES = {
   gracefulLeaseHandoffTimeoutMs: 2000,
   workerMetricsReportIntervalMs: 900,
   workerStaleMs: 2000,
+  flipTo3xStabilizerTimeMs: 2500,
+  rollForwardMs: 2000,
+  // Longer than a worker that stops may take.
+  strangerMs: 7000,
   checkpointIntervalMs: 200,
   parentShardPollIntervalMs: 300,
   shutdownGraceMs: 3000,
@@ -245,6 +249,7 @@ export class World {
       incarnation: `00000000-0000-4000-8000-${id.toString(16).padStart(12, '0')}`,
       formerStreamsWaitMs: Number.POSITIVE_INFINITY,
       maxLeasesForWorker: 1000,
+      maxLeasesToStealAtOneTime: 1,
       maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
       assignmentStrategy: plan.strategy,
       reBalanceThresholdPercentage: 10,
