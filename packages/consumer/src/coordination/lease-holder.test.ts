@@ -114,6 +114,21 @@ describe('LeaseHolder', () => {
     expect(holder.nextWrite(111)).toMatchObject({ kind: 'checkpointLease', checkpoint: at(2) });
   });
 
+  test('a checkpoint in a hurry follows at once on the one under way, not checkpointIntervalMs later', () => {
+    const holder = claimed();
+    holder.vouch(at(1));
+    const first = holder.nextWrite(10) as HolderWrite;
+    holder.vouch(at(2));
+    holder.hurry();
+    holder.answered(first, { applied: true, lease: applied(first, holder.lease) }, 12);
+    expect(holder.deadline()).toBe(0);
+    const second = holder.nextWrite(12) as HolderWrite;
+    expect(second).toMatchObject({ kind: 'checkpointLease', checkpoint: at(2) });
+    holder.answered(second, { applied: true, lease: applied(second, holder.lease) }, 14);
+    holder.vouch(at(3));
+    expect(holder.nextWrite(113)).toBeUndefined();
+  });
+
   test('what is prepared is written at once when hurried, counts as a renewal, and leaves the checkpoint alone', () => {
     const holder = claimed();
     const pending = { position: at(8), state: Uint8Array.of(1) };

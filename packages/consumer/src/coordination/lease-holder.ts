@@ -31,6 +31,8 @@ export class LeaseHolder {
   #retryAt = 0;
   readonly #unwritten = new Unwritten();
   #checkpointDueAt = 0;
+  /** Asked to write soon since the last checkpoint write began. */
+  #hurried = false;
   /** Checkpoints that were written. */
   #writtenCount = 0;
   #releasing = false;
@@ -119,6 +121,7 @@ export class LeaseHolder {
   /** Write what is vouched for and prepared at the next chance, not at the next interval. */
   hurry(): void {
     this.#checkpointDueAt = 0;
+    this.#hurried = true;
   }
 
   /**
@@ -164,7 +167,7 @@ export class LeaseHolder {
     }
     this.#confirmedAt = startedAt;
     if (write.kind === 'checkpointLease') {
-      this.#checkpointDueAt = now + this.#options.checkpointIntervalMs;
+      this.#checkpointDueAt = this.#hurried ? 0 : now + this.#options.checkpointIntervalMs;
       this.#writtenCount += 1;
       this.#unwritten.written(revision, this.#lease);
     }
@@ -181,6 +184,7 @@ export class LeaseHolder {
     const base = { leaseKey, tenure: this.tenure };
     if (!this.flushed && now >= this.#checkpointDueAt) {
       const { checkpoint, pendingCheckpoint, childShardIds } = this.#unwritten;
+      this.#hurried = false;
       const throughputKBps = this.#measure(now);
       const what = { checkpoint, pendingCheckpoint, childShardIds, throughputKBps };
       return { kind: 'checkpointLease', ...base, leaseCounter, ...what };
