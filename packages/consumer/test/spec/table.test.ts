@@ -1,8 +1,7 @@
 // The table itself, as it is made, found and waited for (KCL DynamoDBLeaseRefresher.createLeaseTableIfNotExists, DynamoUtils).
-import { CreateTableCommand, DescribeTableCommand } from '@aws-sdk/client-dynamodb';
 import { describe, expect, test } from 'vitest';
 import { resolveOptions } from '../../src/options.ts';
-import { wireScene } from './wire.ts';
+import { makeTables, wireScene } from './wire.ts';
 
 const wire = wireScene();
 const index = {
@@ -17,21 +16,8 @@ const sentOf = (operation: string) =>
   wire.sent.filter((each) => each.operation === operation).map(({ input }) => input);
 
 /** A table as the KCL 2.x or somebody's template made it: no index. */
-async function makeTable(more: object = { BillingMode: 'PAY_PER_REQUEST' }): Promise<void> {
-  await wire.dynamodb.client.send(
-    new CreateTableCommand({
-      TableName: wire.tableName,
-      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-      ...more,
-    }),
-  );
-  const isActive = async () => {
-    const { Table } = await wire.dynamodb.client.send(new DescribeTableCommand({ TableName: wire.tableName }));
-    return Table?.TableStatus === 'ACTIVE';
-  };
-  await expect.poll(isActive).toBe(true);
-}
+const makeTable = (more: object = { BillingMode: 'PAY_PER_REQUEST' }): Promise<void> =>
+  makeTables(wire, [wire.tableName, 'leaseKey', more]);
 
 test("the table's name is the application's, unless said otherwise; the tables beside it take the application's in any case", () => {
   const options = { application: 'billing', stream: 'orders' };
@@ -119,14 +105,7 @@ describe('a table that is there', () => {
   });
 
   test('with another key is refused with what was expected and what was found, and left as it is', async () => {
-    await wire.dynamodb.client.send(
-      new CreateTableCommand({
-        TableName: wire.tableName,
-        BillingMode: 'PAY_PER_REQUEST',
-        KeySchema: [{ AttributeName: 'ShardID', KeyType: 'HASH' }],
-        AttributeDefinitions: [{ AttributeName: 'ShardID', AttributeType: 'S' }],
-      }),
-    );
+    await makeTables(wire, [wire.tableName, 'ShardID']);
     await expect(wire.table().open()).rejects.toMatchObject({
       code: 'LEASE_TABLE_FORMAT',
       message: expect.stringMatching(/HASH leaseKey \(S\).*HASH ShardID \(S\)/),

@@ -4,7 +4,13 @@
 // Titles of the spec tests are our rules, in our words; where the KCL's is another one, the title ends with it.
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type AttributeValue, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  type AttributeValue,
+  CreateTableCommand,
+  GetItemCommand,
+  PutItemCommand,
+  waitUntilTableExists,
+} from '@aws-sdk/client-dynamodb';
 import {
   createDynamoDBClient,
   evenRanges,
@@ -122,6 +128,25 @@ export function wireScene(): Wire {
   };
   return wire;
 }
+
+/** Tables with that one key, as others made them, once they are ACTIVE. */
+export async function makeTables({ dynamodb: { client } }: Wire, ...tables: readonly MadeTable[]): Promise<void> {
+  for (const [TableName, AttributeName, more = { BillingMode: 'PAY_PER_REQUEST' }] of tables) {
+    const KeySchema = [{ AttributeName, KeyType: 'HASH' }] as const;
+    const AttributeDefinitions = [{ AttributeName, AttributeType: 'S' }] as const;
+    await client.send(
+      new CreateTableCommand({
+        TableName,
+        KeySchema: [...KeySchema],
+        AttributeDefinitions: [...AttributeDefinitions],
+        ...more,
+      }),
+    );
+    await waitUntilTableExists({ client, minDelay: 0.05, maxDelay: 0.05, maxWaitTime: 20 }, { TableName });
+  }
+}
+/** Its name, its key, and what else it is made with. */
+export type MadeTable = readonly [name: string, key: string, more?: object];
 
 /** A lease that nobody has and nobody began, but for what is given. */
 export function leaseOf(fields: Partial<Lease> = {}): Lease {
