@@ -9,6 +9,7 @@ import {
   MAX_HASH_KEY,
 } from '@shardline/common';
 import { actualOwner, isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
+import { TwoPhaseChecker } from './two-phase.ts';
 
 /** A user record's place, as the stream holds it. */
 export interface Position {
@@ -50,6 +51,7 @@ export interface ConsumerCheckersOptions {
 
 export class ConsumerCheckers {
   readonly violations: string[] = [];
+  readonly twoPhase: TwoPhaseChecker = new TwoPhaseChecker((text) => this.#fail(text));
   readonly #options: ConsumerCheckersOptions;
   readonly #shards = new Map<string, ShardHistory>();
   /** Per tenure: the index of the next record to be delivered first. */
@@ -111,6 +113,7 @@ export class ConsumerCheckers {
       }
     }
     this.#deliverInOrder(leaseKey, ref, batch);
+    this.twoPhase.delivers(leaseKey, ref);
     const running = this.#runningOn(leaseKey);
     const { failoverTimeMs, handoffTimeoutMs } = this.#options;
     for (const [other, { confirmedAt }] of running) {
@@ -126,7 +129,11 @@ export class ConsumerCheckers {
 
   deliveryEnded(leaseKey: string, ref: TenureRef, batch: readonly Position[], handled: boolean): void {
     this.#runningOn(leaseKey).delete(ref);
-    if (!handled) return;
+    if (handled) this.handled(leaseKey, batch);
+  }
+
+  /** A handler has finished these, and may say so before it returns. */
+  handled(leaseKey: string, batch: readonly Position[]): void {
     const shard = this.#of(leaseKey);
     for (const position of batch) {
       const index = indexOf(shard.records, position);

@@ -3,6 +3,7 @@
 import type { Event, LeaseWrite, TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease, Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { WorkerOptions, WorkerView } from '../../../consumer/dist/coordination/worker.js';
+import { checkpointBugs } from './checkpoint-bugs.ts';
 import type { StreamRead } from './stream.ts';
 import type { World } from './world.ts';
 
@@ -46,6 +47,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     halfAFamily(),
     takenForGarbage(),
     leavesRowsBare(),
+    ...checkpointBugs(),
   ];
 }
 

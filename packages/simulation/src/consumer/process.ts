@@ -1,6 +1,7 @@
 // One worker process of a simulated world: the real core, and around it what a runtime does, with the faults that the world has
 // for it. It has a clock of its own, which is ahead and may run too fast or too slow; while it is paused nothing happens in it,
 // once it is dead nothing ever does. All chance comes from the world.
+import type { ExtendedSequenceNumber } from '@shardline/common';
 import type {
   DeliverBatch,
   Done,
@@ -13,6 +14,7 @@ import type {
   TableEffect,
   TrackedStream,
 } from '../../../consumer/dist/coordination/effects.js';
+import { answers } from '../../../consumer/dist/coordination/effects.js';
 import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import type { Position, TenureRef } from './checkers.ts';
 import { describeNotice } from './transcript.ts';
@@ -47,6 +49,9 @@ export class SimulatedProcess {
   readonly #fetchFailures = new Set<number>();
   /** By tenure. */
   readonly #deliveries = new Map<number, Delivery>();
+  /** Checkpoints by hand that are under way. */
+  readonly #requests = new Map<number, (written: boolean) => void>();
+  #requestCount = 0;
   /** Closings that wait for a handler, by tenure. */
   readonly #closing = new Map<number, () => void>();
 
@@ -100,6 +105,7 @@ export class SimulatedProcess {
 
   #tell(event: Event): void {
     const world = this.#world;
+    this.#showAnswer(event);
     const now = this.#readClock();
     const seen = world.bug?.event?.(event, this.#worker.view(now)) ?? event;
     world.eventCount += 1;
@@ -108,6 +114,13 @@ export class SimulatedProcess {
       else this.#execute(effect);
     }
     this.#planTick();
+  }
+
+  /** For the checkers: what a holder's answer shows. */
+  #showAnswer(event: Event): void {
+    if (event.kind !== 'done') return;
+    if (!answers(event, 'renewLease') && !answers(event, 'checkpointLease')) return;
+    this.#world.checkers.twoPhase.answered(this.refOf(event.effect.tenure), event.result.lease);
   }
 
   #readClock(): number {
@@ -137,6 +150,13 @@ export class SimulatedProcess {
 
   #noticed(notice: Notice): void {
     this.#world.transcript?.does(this, describeNotice(notice));
+    if (notice.kind === 'checkpointSettled') {
+      // The handler's promise settles after the step that settled it.
+      this.#later(0, () => {
+        this.#requests.get(notice.requestId)?.(notice.outcome === 'done');
+        this.#requests.delete(notice.requestId);
+      });
+    }
     if (notice.kind !== 'stopped') return;
     this.alive = false;
     this.#world.ended(this, 10, 500);
@@ -176,6 +196,7 @@ export class SimulatedProcess {
         return;
       case 'openShard':
         checkers.shardStarted(effect.leaseKey, this.refOf(effect.tenure), effect.checkpoint);
+        checkers.twoPhase.opened(effect.leaseKey, this.refOf(effect.tenure), effect.pendingCheckpoint);
         this.#done(prng.int(3), effect, undefined);
         return;
       case 'fetchBatch':
@@ -273,6 +294,8 @@ export class SimulatedProcess {
     const throws = world.mishap(world.plan.rates.handlerThrows);
     const durationMs = world.mishap(world.plan.rates.slowHandler) ? prng.between(200, 2500) : prng.between(1, 15);
     world.transcript?.handles(this, leaseKey, batch, durationMs);
+    const last = batch.at(-1) as ExtendedSequenceNumber;
+    const byHand = world.twoPhase && prng.chance(0.5);
     const delivery: Delivery = {
       end: (handled) => {
         if (this.#deliveries.get(tenure) !== delivery) return;
@@ -280,8 +303,7 @@ export class SimulatedProcess {
         checkers.deliveryEnded(leaseKey, ref, batch, handled);
         if (handled) {
           this.#batches.delete(batchId);
-          const last = batch.at(-1) as Position;
-          this.#tell({ kind: 'done', effect, result: { checkpoint: last as never } });
+          this.#tell({ kind: 'done', effect, result: { checkpoint: byHand ? undefined : last } });
         } else {
           world.transcript?.fault(this, `the handler of ${leaseKey} throws`);
           this.#tell({ kind: 'failed', effect, error: 'the handler threw' });
@@ -290,7 +312,46 @@ export class SimulatedProcess {
       },
     };
     this.#deliveries.set(tenure, delivery);
-    this.#later(durationMs, () => delivery.end(!throws));
+    if (byHand) this.#handleByHand(effect, batch, throws ? undefined : durationMs, delivery);
+    else this.#later(durationMs, () => delivery.end(!throws));
+  }
+
+  /** A handler that prepares, does its work, and settles what it prepared, or throws in between. Not every one settles. */
+  #handleByHand(
+    { leaseKey, tenure }: DeliverBatch,
+    batch: readonly Position[],
+    durationMs: number | undefined,
+    delivery: Delivery,
+  ): void {
+    const { prng, checkers } = this.#world;
+    const pending = { position: prng.pick(batch) as ExtendedSequenceNumber, state: Uint8Array.of(prng.int(256)) };
+    const position = batch.at(-1) as ExtendedSequenceNumber;
+    this.#ask(leaseKey, tenure, pending.position, { state: pending.state }, (prepared) => {
+      if (prepared) checkers.twoPhase.prepared(leaseKey, this.refOf(tenure), pending);
+      if (!prepared || durationMs === undefined) delivery.end(false);
+      else {
+        this.#later(durationMs, () => {
+          if (this.#deliveries.get(tenure) !== delivery) return;
+          checkers.handled(leaseKey, batch);
+          if (prng.chance(0.3)) delivery.end(true);
+          else this.#ask(leaseKey, tenure, position, undefined, (written) => delivery.end(written));
+        });
+      }
+    });
+  }
+
+  #ask(
+    leaseKey: string,
+    tenure: number,
+    position: ExtendedSequenceNumber,
+    prepare: { readonly state: Uint8Array } | undefined,
+    settled: (written: boolean) => void,
+  ): void {
+    this.#requestCount += 1;
+    const requestId = this.#requestCount;
+    this.#requests.set(requestId, settled);
+    // The handler runs after the step that called it.
+    this.#later(0, () => this.#tell({ kind: 'checkpointRequested', leaseKey, tenure, position, prepare, requestId }));
   }
 
   /** The handler of a closed shard may take notice of its aborted signal, or not. */

@@ -72,6 +72,8 @@ export class World {
   readonly checkers: ConsumerCheckers;
   readonly plan: Plan;
   readonly bug: PlantedBug | undefined;
+  /** Some handlers checkpoint by hand, in two phases. Not drawn, so that the other worlds stay as they are. */
+  readonly twoPhase: boolean;
   readonly transcript: Transcript | undefined;
   /** One without an identifier, or two of an application that reads several. */
   readonly streams: ReadonlyMap<string | undefined, SimulatedStream>;
@@ -93,6 +95,7 @@ export class World {
     this.#isOlder = seed % 7 === 3;
     this.#rows = new RowChecker((streamId) => this.streamOf(streamId).listShards('all', queue.now));
     this.bug = bug;
+    this.twoPhase = seed % 4 === 3;
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size);
     this.table = new MemoryLeaseTable({ wallNow: () => queue.now });
@@ -175,7 +178,9 @@ export class World {
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
     const isHolders = kind === 'renewLease' || kind === 'checkpointLease';
-    this.checkers.tableChanged(before, after, isHolders ? process.refOf(effect.tenure) : undefined, this.queue.now);
+    const ref = isHolders ? process.refOf(effect.tenure) : undefined;
+    this.checkers.tableChanged(before, after, ref, this.queue.now);
+    if (after !== undefined) this.checkers.twoPhase.rowChanged(kind, before, after, ref);
     if (
       before?.leaseOwner !== after?.leaseOwner &&
       before !== undefined &&
