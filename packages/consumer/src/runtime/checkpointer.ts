@@ -1,6 +1,6 @@
 // Checkpoints by hand: the handler's `checkpoint(...)` and `prepareCheckpoint(...)` become questions to the core, and the core's
 // answer settles the promise. It writes nothing and decides nothing: bounds, coalescing and the write itself are the core's.
-// Invariant: every promise settles, at the latest when the runtime ends.
+// Invariant: every promise settles, at the latest when its tenure is over: a handler that waits for one must not hold that up.
 import { type ExtendedSequenceNumber, formatExtended, OperatingError, UsageError } from '@shardline/common';
 import type { CheckpointRequested, Notice, Tenure } from '../coordination/effects.ts';
 import type { PreparedCheckpointer, ShardContext } from '../handler.ts';
@@ -38,6 +38,8 @@ export class Checkpointer {
 
   /** What the handler of a shard calls. */
   callsFor(shard: CheckpointedShard): Pick<ShardContext, 'checkpoint' | 'prepareCheckpoint'> {
+    const { signal } = shard;
+    signal.addEventListener('abort', () => this.#abandon(shard.tenure, signal.reason), { once: true });
     const checkpointAt = async (position: ExtendedSequenceNumber): Promise<void> => {
       await this.#request(shard, position, undefined);
       shard.written(position);
@@ -91,6 +93,15 @@ export class Checkpointer {
         return;
       default:
         outcome satisfies never;
+    }
+  }
+
+  /** Whether a write of it will yet be applied is not known, and whoever has the shard next will find out. */
+  #abandon(tenure: Tenure, reason: unknown): void {
+    for (const [requestId, { request, reject }] of this.#pending) {
+      if (request.tenure !== tenure) continue;
+      this.#pending.delete(requestId);
+      reject(reason);
     }
   }
 

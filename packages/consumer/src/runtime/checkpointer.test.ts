@@ -1,0 +1,79 @@
+import { AT_TIMESTAMP, parseCheckpoint, UsageError } from '@shardline/common';
+import { expect, test } from 'vitest';
+import type { CheckpointRequested } from '../coordination/effects.ts';
+import { Checkpointer } from './checkpointer.ts';
+
+/** A checkpointer, the calls of the handlers of two shards, and what was asked of the core. */
+function stage() {
+  const asked: CheckpointRequested[] = [];
+  const checkpointer = new Checkpointer((event) => asked.push(event));
+  const written: unknown[] = [];
+  const shard = (tenure: number) => {
+    const controller = new AbortController();
+    const calls = checkpointer.callsFor({
+      leaseKey: `shard-${tenure}`,
+      tenure,
+      signal: controller.signal,
+      newest: () => parseCheckpoint('9', 1),
+      written: (position) => written.push(position),
+    });
+    return { controller, ...calls };
+  };
+  return { checkpointer, asked, written, first: shard(1), second: shard(2) };
+}
+
+const outcomeOf = (promise: Promise<unknown>): Promise<unknown> => promise.then(() => 'done').catch((error) => error);
+
+test('without a position the newest one is asked for, and the shard is told once it is written', async () => {
+  const { checkpointer, asked, written, first } = stage();
+  const promise = first.checkpoint();
+  expect(asked).toMatchObject([{ tenure: 1, position: parseCheckpoint('9', 1), prepare: undefined }]);
+  expect(written).toEqual([]);
+  checkpointer.settle(1, 'done');
+  await promise;
+  expect(written).toEqual([parseCheckpoint('9', 1)]);
+});
+
+test('what is prepared is not written as handled before it is settled', async () => {
+  const { checkpointer, asked, written, first } = stage();
+  const preparing = first.prepareCheckpoint('7', Uint8Array.of(1));
+  checkpointer.settle(1, 'done');
+  const prepared = await preparing;
+  expect(prepared.pendingCheckpoint).toEqual({ sequenceNumber: '7', subSequenceNumber: 0 });
+  expect(written).toEqual([]);
+  const settling = prepared.checkpoint();
+  checkpointer.settle(2, 'done');
+  await settling;
+  expect(asked).toMatchObject([{ prepare: { state: Uint8Array.of(1) } }, { prepare: undefined }]);
+  expect(written).toEqual([parseCheckpoint('7')]);
+});
+
+test('calls under way end with the tenure, with its reason, and those of another shard do not', async () => {
+  const { checkpointer, first, second } = stage();
+  const outcomes = [first.checkpoint(), first.prepareCheckpoint(), second.checkpoint()].map(outcomeOf);
+  const reason = new Error('lost');
+  first.controller.abort(reason);
+  checkpointer.settle(3, 'done');
+  expect(await Promise.all(outcomes)).toEqual([reason, reason, 'done']);
+  expect(await outcomeOf(first.checkpoint())).toBe(reason);
+  // An answer that comes late finds nobody.
+  checkpointer.settle(1, 'done');
+});
+
+test('what is out of range is a UsageError that names the position, and the runtime’s end rejects the rest', async () => {
+  const { checkpointer, first, second } = stage();
+  const refused = outcomeOf(first.checkpoint('5'));
+  const open = outcomeOf(second.checkpoint());
+  checkpointer.settle(1, 'outOfRange');
+  expect(await refused).toBeInstanceOf(UsageError);
+  expect(await refused).toMatchObject({ field: 'position', message: expect.stringContaining('5') });
+  const end = new Error('stopped');
+  checkpointer.close(end);
+  expect([await open, await outcomeOf(first.checkpoint())]).toEqual([end, end]);
+});
+
+test('the words that stand in place of a number are refused at the call', async () => {
+  const { asked, first } = stage();
+  expect(await outcomeOf(first.checkpoint(String(AT_TIMESTAMP.sequenceNumber)))).toBeInstanceOf(UsageError);
+  expect(asked).toEqual([]);
+});
