@@ -18,6 +18,7 @@ export const PRODUCER_SHELL: readonly string[] = [
   'index.ts',
   'producer.ts',
   'options.ts',
+  'faces.ts',
   'sender.ts',
   'stream-reader.ts',
 ].map((name) => `packages/producer/src/${name}`);

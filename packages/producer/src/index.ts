@@ -1,9 +1,11 @@
+export type { PutAllOptions, PutAllResult } from './faces.ts';
 export type { ProducerOptions } from './options.ts';
 export { type CloseOptions, Producer } from './producer.ts';
 export type { RecordDistributionStrategy } from './stream-strategy.ts';
 export {
   type Attempt,
   isPutError,
+  type OnSettled,
   type PutError,
   type PutResult,
   type UserRecordInput,

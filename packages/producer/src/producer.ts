@@ -3,6 +3,7 @@
 // about delivery is made here.
 // Invariants: every promise of `put` settles exactly once; not more is outstanding than the bounds allow; after `close` no timer,
 // no request and, if it made the client itself, no socket is left.
+import type { Writable } from 'node:stream';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import { createKinesisClient, describe, invariant, type Logger, UsageError, unreachable } from '@shardline/common';
 import type { Entry, Request } from './batch.ts';
@@ -15,6 +16,7 @@ import {
   publishShardMap,
   publishThrottle,
 } from './events.ts';
+import { createPutStream, type PutAllOptions, type PutAllResult, putAll, settleBy } from './faces.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { type Effect, Pipeline, type Place } from './pipeline.ts';
 import { Sender } from './sender.ts';
@@ -24,9 +26,11 @@ import {
   checkUserRecord,
   type Failure,
   inputOf,
+  type OnSettled,
   type PutResult,
   putError,
   putResult,
+  type Settle,
   type UserRecord,
   type UserRecordInput,
 } from './user-record.ts';
@@ -128,29 +132,35 @@ export class Producer implements AsyncDisposable {
    * `ACCESS_DENIED`, `CLOSED`.
    * @throws UsageError at the call, for a record that can't be put.
    */
-  put(input: UserRecordInput): Promise<PutResult> {
-    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
-    if (!record.hasKey && this.#pipeline.strategy === 'USER_PARTITION_KEY') {
-      throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
-    }
-    const refusal = this.#refusal(record.sizeBytes);
-    if (refusal !== undefined) return Promise.reject(putError(refusal, inputOf(record)));
-    const settled = new Promise<PutResult>((onSuccess, onFailure) => {
-      record.settle = { onSuccess, onFailure };
-    });
-    const nowMs = this.#options.clock.now();
-    record.admit(++this.#lastSequence, nowMs, this.#times);
-    this.#outstandingCount++;
-    this.#outstandingBytes += record.sizeBytes;
-    publishPut(this.#name, record);
-    try {
-      this.#pipeline.pressed = this.#isPressed();
-      this.#perform(this.#pipeline.put(record, nowMs));
-      this.#setTimer();
-    } catch (error) {
-      this.#break(error);
-    }
-    return settled;
+  put(input: UserRecordInput): Promise<PutResult>;
+  /**
+   * The same, and tells the callback instead of a promise: for whom a promise a record is too dear. The callback is called
+   * once, never before the call returns; what it throws is an uncaught exception, as with any callback.
+   */
+  put(input: UserRecordInput, onSettled: OnSettled): void;
+  put(input: UserRecordInput, onSettled?: OnSettled): Promise<PutResult> | undefined {
+    const record = this.#check(input, onSettled);
+    if (onSettled === undefined)
+      return new Promise((onSuccess, onFailure) => this.#admit(record, { onSuccess, onFailure }));
+    this.#admit(record, settleBy(onSettled));
+    return undefined;
+  }
+
+  /**
+   * Puts what comes, waiting for room in between, then flushes. Resolves when all of it is in the stream. A record that fails
+   * ends it when the next one is read, unless `onFailure` takes it: the promise rejects with its PutError once what was put has settled.
+   * What the source throws, or a UsageError for one of its records, rejects it in the same way.
+   */
+  putAll(
+    source: AsyncIterable<UserRecordInput> | Iterable<UserRecordInput>,
+    options?: PutAllOptions,
+  ): Promise<PutAllResult> {
+    return putAll(this, source, options);
+  }
+
+  /** A Writable of user records, in object mode: it takes no more while there is no room, and its end waits until all has settled. */
+  createWriteStream(options?: PutAllOptions): Writable {
+    return createPutStream(this, options);
   }
 
   /** Sends what waits for company. Resolves when every record put before the call has settled, however. Never rejects. */
@@ -176,6 +186,32 @@ export class Producer implements AsyncDisposable {
   /** Flushes, then closes. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  #check(input: UserRecordInput, onSettled: OnSettled | undefined): UserRecord {
+    if (onSettled !== undefined && typeof onSettled !== 'function') {
+      throw new UsageError('onSettled', 'a function', describe(onSettled));
+    }
+    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
+    if (!record.hasKey && this.#pipeline.strategy === 'USER_PARTITION_KEY') {
+      throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
+    }
+    return record;
+  }
+
+  #admit(record: UserRecord, settle: Settle): void {
+    const refusal = this.#refusal(record.sizeBytes);
+    if (refusal !== undefined) {
+      settle.onFailure(putError(refusal, inputOf(record)));
+      return;
+    }
+    record.settle = settle;
+    const nowMs = this.#options.clock.now();
+    record.admit(++this.#lastSequence, nowMs, this.#times);
+    this.#outstandingCount++;
+    this.#outstandingBytes += record.sizeBytes;
+    publishPut(this.#name, record);
+    this.#drive(() => this.#pipeline.put(record, nowMs));
   }
 
   async #close(timeoutMs: number | undefined): Promise<void> {
@@ -360,17 +396,18 @@ export class Producer implements AsyncDisposable {
     let subSequenceNumber = 0;
     for (const record of records) {
       const result = putResult(record, place, aggregated ? subSequenceNumber++ : undefined);
-      record.settle.onSuccess(result);
       publishSettle(this.#name, record, place.endedAtMs - record.putAtMs, result);
+      // Before the callback, which may put again.
       this.#forget(record);
+      record.settle.onSuccess(result);
     }
   }
 
   #fail(record: UserRecord, failure: Failure): void {
     const error = putError(failure, inputOf(record), record.attempts, record.mayBeWritten);
-    record.settle.onFailure(error);
     publishSettle(this.#name, record, this.#options.clock.now() - record.putAtMs, error);
     this.#forget(record);
+    record.settle.onFailure(error);
   }
 
   /** The record has settled: it counts no more. */

@@ -83,6 +83,9 @@ export interface Settle {
   readonly onFailure: (error: PutError) => void;
 }
 
+/** Called once, with one of the two. */
+export type OnSettled = (error: PutError | undefined, result: PutResult | undefined) => void;
+
 export class UserRecord implements UserRecordParts {
   /** Empty when the application gave none: such a record is never aggregated, and only an AUTO stream takes it. */
   readonly partitionKey: string;

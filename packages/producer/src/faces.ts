@@ -1,0 +1,162 @@
+// The other faces of `put`: by callback, and for whole sources of user records, `putAll` for an iterable, the write stream for what
+// is written to it. The latter two stand in front of `put` and pass its backpressure on: they take no more while `ready` waits. They decide nothing else.
+// Invariants: no failure is lost: it goes to `onFailure`, or it is what the whole ends with, the first one first; neither ends
+// before everything it has put has settled.
+import { Writable } from 'node:stream';
+import { describe, isShardlineError, UsageError } from '@shardline/common';
+import type { OnSettled, PutError, Settle, UserRecordInput } from './user-record.ts';
+
+export interface PutAllOptions {
+  /** Takes a record that failed, instead of ending with its error. What it throws ends with that. */
+  readonly onFailure?: (error: PutError) => void;
+}
+
+export interface PutAllResult {
+  /** In the stream now. */
+  readonly succeededCount: number;
+  /** Given to `onFailure`. */
+  readonly failedCount: number;
+}
+
+/** What is needed of a producer. */
+export interface Puts {
+  readonly ready: Promise<void>;
+  put(input: UserRecordInput, onSettled: OnSettled): void;
+  flush(): Promise<void>;
+}
+
+export async function putAll(
+  producer: Puts,
+  source: AsyncIterable<UserRecordInput> | Iterable<UserRecordInput>,
+  options: PutAllOptions = {},
+): Promise<PutAllResult> {
+  if (!isIterable(source)) throw new UsageError('source', 'an iterable or async iterable of records', describe(source));
+  const tally = new Tally(options);
+  try {
+    for await (const input of source) {
+      await producer.ready;
+      if (tally.failure !== undefined) break;
+      tally.put(producer, input);
+    }
+  } catch (error) {
+    tally.fail(error);
+  }
+  await tally.settled(producer);
+  if (tally.failure !== undefined) throw tally.failure.reason;
+  const { succeededCount, failedCount } = tally;
+  return { succeededCount, failedCount };
+}
+
+export function createPutStream(producer: Puts, options: PutAllOptions = {}): Writable {
+  const tally = new Tally(options);
+  const stream = new Writable({
+    objectMode: true,
+    write: (input: UserRecordInput, _, callback) => {
+      void producer.ready.then(() => {
+        if (tally.failure === undefined) {
+          try {
+            tally.put(producer, input);
+          } catch (error) {
+            tally.fail(error);
+          }
+        }
+        callback(tally.error);
+      });
+    },
+    final: (callback) => {
+      void tally.settled(producer).then(() => callback(tally.error));
+    },
+  });
+  // A failure ends the stream when it comes, not with the next write.
+  tally.onFirstFailure = () => stream.destroy(tally.error ?? undefined);
+  return stream;
+}
+
+/**
+ * Tells a callback. It is never called before `put` returns, and what it throws becomes an uncaught exception, as with any
+ * callback: it is no bug of the producer's.
+ */
+export function settleBy(onSettled: OnSettled): Settle {
+  return {
+    onSuccess: (result) => {
+      try {
+        onSettled(undefined, result);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    },
+    onFailure: (error) => queueMicrotask(() => onSettled(error, undefined)),
+  };
+}
+
+/** Counts what became of the records, and keeps the first failure that nobody took. */
+class Tally {
+  readonly #onFailure: PutAllOptions['onFailure'];
+  succeededCount = 0;
+  failedCount = 0;
+  failure: { readonly reason: unknown } | undefined;
+  onFirstFailure: () => void = () => undefined;
+  #unsettledCount = 0;
+  #onSettled: () => void = () => undefined;
+
+  constructor({ onFailure }: PutAllOptions) {
+    if (onFailure !== undefined && typeof onFailure !== 'function') {
+      throw new UsageError('onFailure', 'a function', describe(onFailure));
+    }
+    this.#onFailure = onFailure;
+  }
+
+  /** As streams want it. */
+  get error(): Error | null {
+    if (this.failure === undefined) return null;
+    const { reason } = this.failure;
+    return reason instanceof Error || isShardlineError(reason) ? (reason as Error) : new Error(String(reason));
+  }
+
+  put(producer: Puts, input: UserRecordInput): void {
+    producer.put(input, this.#settle);
+    this.#unsettledCount++;
+  }
+
+  fail(reason: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = { reason };
+    this.onFirstFailure();
+  }
+
+  /** Sends what waits; resolves when everything that was put has settled, whatever others put meanwhile. */
+  settled(producer: Puts): Promise<void> {
+    if (this.#unsettledCount === 0) return Promise.resolve();
+    void producer.flush();
+    return new Promise((resolve) => {
+      this.#onSettled = resolve;
+    });
+  }
+
+  readonly #settle: OnSettled = (error) => {
+    this.#unsettledCount--;
+    if (error === undefined) this.succeededCount++;
+    else this.#failed(error);
+    if (this.#unsettledCount === 0) this.#onSettled();
+  };
+
+  #failed(error: PutError): void {
+    this.failedCount++;
+    if (this.#onFailure === undefined) {
+      this.fail(error);
+      return;
+    }
+    try {
+      this.#onFailure(error);
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+  }
+}
+
+function isIterable(source: unknown): boolean {
+  if (typeof source !== 'object' || source === null) return false;
+  return Symbol.asyncIterator in source || Symbol.iterator in source;
+}
