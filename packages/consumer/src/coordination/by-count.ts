@@ -1,6 +1,8 @@
 // Assignment by the number of leases (KCL LeaseCountBasedLeaseAssignmentDecider): available ones go to the least loaded worker
-// first; then leases move, one at a time, from the most to the least loaded until no two workers differ by more than one.
+// first; then leases move, one at a time, from the most to the least loaded until no two workers differ by more than one: the
+// fewest moves that get there. Both ends are kept at hand in a ranking, so a plan costs O((leases + workers) log workers).
 import type { AssignableLease, Assignment, AssignmentLimits } from './assignment.ts';
+import { Ranking } from './ranking.ts';
 
 /** @param balances whether live leases may move. */
 export function planByCount(
@@ -9,65 +11,97 @@ export function planByCount(
   limits: AssignmentLimits,
   balances: boolean,
 ): Assignment[] {
-  const held = new Map<string, Load>([...workers].sort().map((worker) => [worker, { worker, leases: [], kBps: 0 }]));
+  const plan = new Plan([...workers].sort(), limits);
   const waiting: AssignableLease[] = [];
   for (const lease of [...leases].sort(byKey)) {
     if (lease.available) waiting.push(lease);
-    // A live lease of a worker that may not receive any stays where it is, and out of the count.
-    else if (lease.owner !== undefined) give(held.get(lease.owner), lease);
+    else plan.hold(lease);
   }
-
-  const moves: Assignment[] = [];
-  for (const lease of waiting) {
-    const to = leastLoaded(held, limits);
-    if (to === undefined) break;
-    give(to, { ...lease, available: false, movable: false });
-    moves.push({ leaseKey: lease.leaseKey, to: to.worker, kind: 'assign' });
-  }
-
-  while (balances) {
-    const from = mostLoaded(held);
-    const to = leastLoaded(held, limits);
-    if (from === undefined || to === undefined || from.leases.length - to.leases.length < 2) break;
-    const index = from.leases.findLastIndex((lease) => lease.movable);
-    const [lease] = from.leases.splice(index, 1) as [AssignableLease];
-    from.kBps -= lease.throughputKBps ?? 0;
-    give(to, { ...lease, movable: false });
-    moves.push({ leaseKey: lease.leaseKey, to: to.worker, kind: 'handOff' });
-  }
-  return moves;
+  plan.assign(waiting);
+  if (balances) plan.balance();
+  return plan.moves;
 }
 
 interface Load {
   readonly worker: string;
-  readonly leases: AssignableLease[];
+  leaseCount: number;
   kBps: number;
+  /** Those of its leases that may move. */
+  readonly movable: AssignableLease[];
 }
 
-function give(load: Load | undefined, lease: AssignableLease): void {
-  if (load === undefined) return;
-  load.leases.push(lease);
-  load.kBps += lease.throughputKBps ?? 0;
-}
+class Plan {
+  readonly moves: Assignment[] = [];
+  readonly #limits: AssignmentLimits;
+  readonly #loads: readonly Load[];
+  readonly #byWorker: ReadonlyMap<string, number>;
+  /** Those that may still receive, the least loaded first. */
+  readonly #receivers = new Ranking((a, b) => this.#countOf(a) - this.#countOf(b) < 0 || this.#isTieBefore(a, b));
+  /** Those that have something to give, the most loaded first. */
+  readonly #givers = new Ranking((a, b) => this.#countOf(a) - this.#countOf(b) > 0 || this.#isTieBefore(a, b));
 
-/** Among those that may still receive. */
-function leastLoaded(held: ReadonlyMap<string, Load>, limits: AssignmentLimits): Load | undefined {
-  let least: Load | undefined;
-  for (const load of held.values()) {
-    const hasRoom = load.leases.length < limits.maxLeasesForWorker && load.kBps <= limits.maxThroughputPerHostKBps;
-    if (hasRoom && (least === undefined || load.leases.length < least.leases.length)) least = load;
+  constructor(workers: readonly string[], limits: AssignmentLimits) {
+    this.#limits = limits;
+    this.#loads = workers.map((worker) => ({ worker, leaseCount: 0, kBps: 0, movable: [] }));
+    this.#byWorker = new Map(workers.map((worker, index) => [worker, index]));
   }
-  return least;
-}
 
-/** The most loaded worker that still has something movable. */
-function mostLoaded(held: ReadonlyMap<string, Load>): Load | undefined {
-  let most: Load | undefined;
-  for (const load of held.values()) {
-    if (most !== undefined && load.leases.length <= most.leases.length) continue;
-    if (load.leases.some((lease) => lease.movable)) most = load;
+  /** Counts a live lease. One of a worker that may not receive any stays where it is, and out of the count. */
+  hold(lease: AssignableLease): void {
+    const index = lease.owner === undefined ? undefined : this.#byWorker.get(lease.owner);
+    if (index === undefined) return;
+    const load = this.#loads[index] as Load;
+    load.leaseCount += 1;
+    load.kBps += lease.throughputKBps ?? 0;
+    if (lease.movable) load.movable.push(lease);
   }
-  return most;
+
+  assign(waiting: readonly AssignableLease[]): void {
+    for (const index of this.#loads.keys()) this.#rank(index);
+    for (const lease of waiting) {
+      const to = this.#receivers.first;
+      if (to === undefined) return;
+      this.#give(to, lease, 'assign');
+    }
+  }
+
+  balance(): void {
+    for (;;) {
+      const [from, to] = [this.#givers.first, this.#receivers.first];
+      if (from === undefined || to === undefined || this.#countOf(from) - this.#countOf(to) < 2) return;
+      const giver = this.#loads[from] as Load;
+      const lease = giver.movable.pop() as AssignableLease;
+      giver.leaseCount -= 1;
+      giver.kBps -= lease.throughputKBps ?? 0;
+      this.#rank(from);
+      this.#give(to, lease, 'handOff');
+    }
+  }
+
+  #give(to: number, { leaseKey, throughputKBps }: AssignableLease, kind: Assignment['kind']): void {
+    const load = this.#loads[to] as Load;
+    load.leaseCount += 1;
+    load.kBps += throughputKBps ?? 0;
+    this.#rank(to);
+    this.moves.push({ leaseKey, to: load.worker, kind });
+  }
+
+  #rank(index: number): void {
+    const { leaseCount, kBps, movable } = this.#loads[index] as Load;
+    const { maxLeasesForWorker, maxThroughputPerHostKBps } = this.#limits;
+    if (leaseCount < maxLeasesForWorker && kBps <= maxThroughputPerHostKBps) this.#receivers.put(index);
+    else this.#receivers.remove(index);
+    if (movable.length > 0) this.#givers.put(index);
+    else this.#givers.remove(index);
+  }
+
+  #countOf(index: number): number {
+    return (this.#loads[index] as Load).leaseCount;
+  }
+
+  #isTieBefore(a: number, b: number): boolean {
+    return this.#countOf(a) === this.#countOf(b) && a < b;
+  }
 }
 
 function byKey(a: AssignableLease, b: AssignableLease): number {

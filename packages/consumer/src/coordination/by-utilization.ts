@@ -6,6 +6,7 @@
 // gives its last lease away; so each move makes the spread smaller, and a fleet whose figures follow its leases comes to rest.
 // The KCL lets nobody pass the average: a fleet with one large lease too many on a worker then stays as it is for ever.
 import type { AssignableLease, AssignableWorker, Assignment, AssignmentRules } from './assignment.ts';
+import { Ranking } from './ranking.ts';
 
 /** What the figures of a worker without any are called (KCL: the default metric). */
 const THROUGHPUT = 'T';
@@ -19,9 +20,12 @@ const ROUNDING = 1e-6;
 
 interface Load {
   readonly workerId: string;
-  readonly leases: Weighed[];
+  readonly leases: Set<Weighed>;
+  movableCount: number;
   throughputKBps: number;
-  readonly metrics: Map<string, { percent: number; readonly limitPercent: number }>;
+  /** By the number of the metric; NaN: the worker doesn't have it. */
+  readonly percents: number[];
+  readonly limitPercents: number[];
 }
 
 interface Weighed {
@@ -33,7 +37,8 @@ interface Weighed {
 
 /** What the whole fleet has, on average. */
 interface Averages {
-  readonly metrics: ReadonlyMap<string, number>;
+  /** By the number of the metric. */
+  readonly percents: readonly number[];
   readonly throughputKBps: number;
   readonly leaseCount: number;
 }
@@ -44,34 +49,37 @@ export function planByUtilization(
   rules: AssignmentRules,
 ): Assignment[] {
   if (workers.length === 0) return [];
-  const known = leases.flatMap(({ throughputKBps }) => (throughputKBps === undefined ? [] : [throughputKBps]));
   const perWorker = leases.length / workers.length;
-  const isIdle = mean(known) * perWorker < IDLE_KBPS;
-  const meanKBps = isIdle ? 0 : mean(known);
-  const weighed = new Map(
-    leases.map(({ leaseKey, movable, throughputKBps }) => [
-      leaseKey,
-      { leaseKey, movable, weight: isIdle ? 0 : (throughputKBps ?? meanKBps) },
-    ]),
-  );
-  const fleet = new Map(workers.map(({ workerId }) => [workerId, emptyLoad(workerId)]));
-  for (const { leaseKey, owner, available } of leases) {
+  const knownKBps = mean(leases.map(({ throughputKBps }) => throughputKBps ?? Number.NaN));
+  const isIdle = knownKBps * perWorker < IDLE_KBPS;
+  const meanKBps = isIdle ? 0 : knownKBps;
+  const weigh = ({ leaseKey, movable, throughputKBps }: AssignableLease): Weighed => ({
+    leaseKey,
+    movable,
+    weight: isIdle ? 0 : (throughputKBps ?? meanKBps),
+  });
+
+  const names = [...new Set([...workers.flatMap(({ metrics }) => metrics.map(({ name }) => name)), THROUGHPUT])];
+  const fleet = [...workers]
+    .sort((a, b) => (a.workerId < b.workerId ? -1 : 1))
+    .map((worker) => emptyLoad(worker, names));
+  const byWorker = new Map(fleet.map((load) => [load.workerId, load]));
+  const available: Weighed[] = [];
+  for (const lease of leases) {
     // A live lease of a worker that may not receive any stays where it is.
-    const load = available || owner === undefined ? undefined : fleet.get(owner);
-    if (load !== undefined) addLease(load, weighed.get(leaseKey) as Weighed);
+    const load = lease.owner === undefined ? undefined : byWorker.get(lease.owner);
+    if (lease.available) available.push(weigh(lease));
+    else if (load !== undefined) addLease(load, weigh(lease));
   }
   const targetKBps = meanKBps * perWorker;
-  for (const { workerId, metrics } of workers) {
-    const load = fleet.get(workerId) as Load;
-    for (const { name, percent, limitPercent } of metrics) load.metrics.set(name, { percent, limitPercent });
-    if (metrics.length > 0) continue;
-    const share = targetKBps > 0 ? load.throughputKBps / targetKBps : load.leases.length / Math.max(perWorker, 1);
-    load.metrics.set(THROUGHPUT, { percent: 100 * share, limitPercent: Number.POSITIVE_INFINITY });
+  for (const load of fleet) {
+    if (load.percents.some((percent) => !Number.isNaN(percent))) continue;
+    const share = targetKBps > 0 ? load.throughputKBps / targetKBps : load.leases.size / Math.max(perWorker, 1);
+    load.percents[names.indexOf(THROUGHPUT)] = 100 * share;
   }
-  const averages = { metrics: averageMetrics(fleet.values()), throughputKBps: targetKBps, leaseCount: perWorker };
-
-  const plan = new Plan([...fleet.values()].sort(byId), averages, rules);
-  for (const { leaseKey, available } of leases) if (available) plan.assign(weighed.get(leaseKey) as Weighed);
+  const percents = names.map((_, metric) => mean(fleet.map((load) => load.percents[metric] as number)));
+  const plan = new Plan(fleet, { percents, throughputKBps: targetKBps, leaseCount: perWorker }, rules);
+  for (const lease of available) plan.assign(lease);
   if (rules.balances) plan.balance();
   return plan.moves;
 }
@@ -81,48 +89,72 @@ class Plan {
   readonly #fleet: readonly Load[];
   readonly #averages: Averages;
   readonly #rules: AssignmentRules;
+  /** Of each worker, as `#roomOf` says. */
+  readonly #rooms: number[];
+  /** Those that may still receive, the roomiest first. */
+  readonly #receivers = new Ranking((a, b) => this.#isRoomier(a, b));
 
   constructor(fleet: readonly Load[], averages: Averages, rules: AssignmentRules) {
     this.#fleet = fleet;
     this.#averages = averages;
     this.#rules = rules;
+    this.#rooms = fleet.map((load) => this.#roomOf(load));
+    for (const index of fleet.keys()) this.#rank(index);
   }
 
   /** Gives an available lease to whoever has the most room; without anybody it stays available. */
   assign(lease: Weighed): void {
-    const to = this.#roomiest((load) => this.#mayReceive(load));
+    const to = this.#receivers.first;
     if (to === undefined) return;
     this.#grow(to, lease);
-    this.moves.push({ leaseKey: lease.leaseKey, to: to.workerId, kind: 'assign' });
+    this.moves.push({ leaseKey: lease.leaseKey, to: (this.#fleet[to] as Load).workerId, kind: 'assign' });
   }
 
   balance(): void {
-    for (const { load, weight } of this.#givers()) {
-      for (const lease of this.#leasesToTake(load, weight)) {
-        const to = this.#roomiest(
-          (other) => other !== load && this.#mayReceive(other) && this.#improves(load, other, lease),
-        );
-        if (to !== undefined) this.#move(lease, load, to);
+    for (const { giver, weight } of this.#givers()) {
+      for (const lease of this.#leasesToTake(this.#fleet[giver] as Load, weight)) {
+        const to = this.#roomiestFor(lease, giver);
+        if (to !== undefined) this.#move(lease, giver, to);
       }
     }
-    // By its figures a newcomer may be as busy as the others with no lease at all: it gets one all the same.
-    for (const idle of this.#fleet) {
-      if (idle.leases.length > 0 || !this.#mayReceive(idle)) continue;
-      const from = mostLeases(this.#fleet.filter((load) => load.leases.length > 1 && load.leases.some(isMovable)));
-      const lease = from?.leases.filter(isMovable).reduce(lighter);
-      if (from !== undefined && lease !== undefined) this.#move(lease, from, idle);
+    this.#serveIdle();
+  }
+
+  /** By its figures a newcomer may be as busy as the others with no lease at all: it gets one all the same. */
+  #serveIdle(): void {
+    const fleet = this.#fleet;
+    const idle = [...fleet.keys()].filter((index) => fleet[index]?.leases.size === 0);
+    if (idle.length === 0) return;
+    const countOf = (index: number): number => (fleet[index] as Load).leases.size;
+    const givers = new Ranking((a, b) => countOf(a) > countOf(b) || (countOf(a) === countOf(b) && a < b));
+    const rank = (index: number): void => {
+      const { leases, movableCount } = fleet[index] as Load;
+      if (leases.size > 1 && movableCount > 0) givers.put(index);
+      else givers.remove(index);
+    };
+    for (const index of fleet.keys()) rank(index);
+    const lightestLast = new Map<number, Weighed[]>();
+    for (const to of idle) {
+      const from = givers.first;
+      if (from === undefined) return;
+      if (!this.#mayReceive(fleet[to] as Load)) continue;
+      const movable = lightestLast.get(from) ?? [...(fleet[from] as Load).leases].filter(isMovable).sort(byWeight);
+      lightestLast.set(from, movable);
+      this.#move(movable.pop() as Weighed, from, to);
+      rank(from);
     }
   }
 
   /** Who is to give, and how much, by the one metric that is furthest off; the largest share first. */
-  #givers(): { readonly load: Load; readonly weight: number }[] {
-    let furthest: { readonly load: Load; readonly weight: number }[] = [];
+  #givers(): { readonly giver: number; readonly weight: number }[] {
+    let furthest: { readonly giver: number; readonly weight: number }[] = [];
     let most = 0;
-    for (const [name, average] of this.#averages.metrics) {
-      const givers = this.#outliers(name, average).map((load) => {
-        const { percent } = load.metrics.get(name) as { percent: number };
+    for (const [metric, average] of this.#averages.percents.entries()) {
+      const givers = this.#outliers(metric, average).map((giver) => {
+        const { percents, throughputKBps } = this.#fleet[giver] as Load;
+        const percent = percents[metric] as number;
         const share = percent > 0 ? Math.max(0, (percent - average) / percent) : 0;
-        return { load, weight: (share * load.throughputKBps * this.#rules.dampeningPercentage) / 100 };
+        return { giver, weight: (share * throughputKBps * this.#rules.dampeningPercentage) / 100 };
       });
       const total = givers.reduce((sum, { weight }) => sum + weight, 0);
       if (givers.length > 0 && (furthest.length === 0 || total > most)) {
@@ -134,26 +166,28 @@ class Plan {
   }
 
   /** Those above the average's margin or their own limit; if some are only far below it, the busiest one. */
-  #outliers(name: string, average: number): Load[] {
+  #outliers(metric: number, average: number): number[] {
     const margin = (average * this.#rules.reBalanceThresholdPercentage) / 100;
-    const above: Load[] = [];
-    let busiest: Load | undefined;
+    const above: number[] = [];
+    let busiest: number | undefined;
+    let most = Number.NEGATIVE_INFINITY;
     let isUneven = false;
-    for (const load of this.#fleet) {
-      const metric = load.metrics.get(name);
-      if (metric === undefined) continue;
-      const { percent, limitPercent } = metric;
-      if (percent > average + margin || percent > limitPercent) above.push(load);
+    for (const [index, { percents, limitPercents }] of this.#fleet.entries()) {
+      const percent = percents[metric] as number;
+      if (percent > average + margin || percent > (limitPercents[metric] as number)) above.push(index);
       else if (percent < average - margin) isUneven = true;
-      if (percent > (busiest?.metrics.get(name)?.percent ?? Number.NEGATIVE_INFINITY)) busiest = load;
+      if (percent > most) {
+        busiest = index;
+        most = percent;
+      }
     }
     return above.length === 0 && isUneven && busiest !== undefined ? [busiest] : above;
   }
 
   /** The heaviest first, as far as they fit into `weight`: few moves. None fits: the lightest, if overshooting is allowed. */
   #leasesToTake({ leases, throughputKBps }: Load, weight: number): Weighed[] {
-    const movable = leases.filter(isMovable).sort((a, b) => b.weight - a.weight || (a.leaseKey < b.leaseKey ? -1 : 1));
-    const spare = leases.length - 1;
+    const movable = [...leases].filter(isMovable).sort(byWeight);
+    const spare = leases.size - 1;
     // Without any throughput there is nothing to go by: one at a time.
     if (throughputKBps === 0) return movable.slice(0, Math.min(1, spare));
     const taken: Weighed[] = [];
@@ -168,107 +202,134 @@ class Plan {
     return movable.slice(-1).slice(0, spare);
   }
 
-  #move(lease: Weighed, from: Load, to: Load): void {
-    from.leases.splice(from.leases.indexOf(lease), 1);
-    from.throughputKBps -= lease.weight;
-    for (const [name, metric] of from.metrics) metric.percent -= this.#share(name, lease);
+  #move(lease: Weighed, from: number, to: number): void {
+    const giver = this.#fleet[from] as Load;
+    giver.leases.delete(lease);
+    giver.movableCount -= 1;
+    giver.throughputKBps -= lease.weight;
+    this.#shift(giver, lease, -1);
+    this.#rank(from);
     this.#grow(to, lease);
-    this.moves.push({ leaseKey: lease.leaseKey, to: to.workerId, kind: 'handOff' });
+    this.moves.push({ leaseKey: lease.leaseKey, to: (this.#fleet[to] as Load).workerId, kind: 'handOff' });
   }
 
-  #grow(load: Load, lease: Weighed): void {
+  #grow(to: number, lease: Weighed): void {
+    const load = this.#fleet[to] as Load;
     addLease(load, { ...lease, movable: false });
-    for (const [name, metric] of load.metrics) metric.percent += this.#share(name, lease);
+    this.#shift(load, lease, 1);
+    this.#rank(to);
+  }
+
+  #shift({ percents }: Load, lease: Weighed, sign: 1 | -1): void {
+    for (let metric = 0; metric < percents.length; metric += 1) {
+      percents[metric] = (percents[metric] as number) + sign * this.#share(metric, lease);
+    }
   }
 
   /** How much a lease adds to a metric: the average worker has the average figure from the average throughput. */
-  #share(name: string, { weight }: Weighed): number {
-    const { metrics, throughputKBps, leaseCount } = this.#averages;
-    const average = metrics.get(name) ?? 0;
+  #share(metric: number, { weight }: Weighed): number {
+    const { percents, throughputKBps, leaseCount } = this.#averages;
+    const average = percents[metric] as number;
     return throughputKBps > 0 ? (weight * average) / throughputKBps : average / Math.max(leaseCount, 1);
+  }
+
+  /** Mostly the roomiest of all; where that one would not do, because of its own limit or another metric, all are looked at. */
+  #roomiestFor(lease: Weighed, giver: number): number | undefined {
+    const from = this.#fleet[giver] as Load;
+    const { first } = this.#receivers;
+    if (first === undefined) return undefined;
+    const mayTake = (index: number): boolean =>
+      index !== giver && this.#improves(from, this.#fleet[index] as Load, lease);
+    if (mayTake(first)) return first;
+    let best: number | undefined;
+    for (let index = 0; index < this.#fleet.length; index += 1) {
+      if (best !== undefined && !this.#isRoomier(index, best)) continue;
+      if (this.#mayReceive(this.#fleet[index] as Load) && mayTake(index)) best = index;
+    }
+    return best;
   }
 
   /** The receiver stays below its limit, and at most at the average or else below what the giver had: the spread shrinks. */
   #improves(from: Load, to: Load, lease: Weighed): boolean {
-    for (const [name, { percent, limitPercent }] of to.metrics) {
-      const after = percent + this.#share(name, lease);
-      if (after > limitPercent) return false;
-      const given = from.metrics.get(name)?.percent ?? Number.NEGATIVE_INFINITY;
-      if (after > (this.#averages.metrics.get(name) ?? 0) && after >= given - ROUNDING) return false;
+    for (let metric = 0; metric < to.percents.length; metric += 1) {
+      const percent = to.percents[metric] as number;
+      if (Number.isNaN(percent)) continue;
+      const after = percent + this.#share(metric, lease);
+      if (after > (to.limitPercents[metric] as number)) return false;
+      // Not known of the giver: no more than the average.
+      const isBelowGiver = after < (from.percents[metric] as number) - ROUNDING;
+      if (after > (this.#averages.percents[metric] as number) && !isBelowGiver) return false;
     }
     return true;
   }
 
   #mayReceive({ leases, throughputKBps }: Load): boolean {
     const { maxLeasesForWorker, maxThroughputPerHostKBps } = this.#rules;
-    return leases.length < maxLeasesForWorker && throughputKBps <= maxThroughputPerHostKBps;
+    return leases.size < maxLeasesForWorker && throughputKBps <= maxThroughputPerHostKBps;
   }
 
-  #roomiest(may: (load: Load) => boolean): Load | undefined {
-    let best: Load | undefined;
-    let bestRoom = 0;
-    for (const load of this.#fleet) {
-      if (!may(load)) continue;
-      const room = this.#roomOf(load);
-      if (best === undefined || room > bestRoom || (room === bestRoom && load.leases.length < best.leases.length)) {
-        best = load;
-        bestRoom = room;
-      }
-    }
-    return best;
+  #rank(index: number): void {
+    const load = this.#fleet[index] as Load;
+    this.#rooms[index] = this.#roomOf(load);
+    if (this.#mayReceive(load)) this.#receivers.put(index);
+    else this.#receivers.remove(index);
+  }
+
+  #isRoomier(a: number, b: number): boolean {
+    const [roomOfA, roomOfB] = [this.#rooms[a] as number, this.#rooms[b] as number];
+    if (roomOfA !== roomOfB) return roomOfA > roomOfB;
+    const [countOfA, countOfB] = [(this.#fleet[a] as Load).leases.size, (this.#fleet[b] as Load).leases.size];
+    return countOfA < countOfB || (countOfA === countOfB && a < b);
   }
 
   /** By how much of its own load a worker could grow until its busiest metric is at the average. */
-  #roomOf({ metrics }: Load): number {
+  #roomOf({ percents }: Load): number {
     let room = Number.POSITIVE_INFINITY;
-    for (const [name, { percent }] of metrics) {
-      const average = this.#averages.metrics.get(name) ?? 0;
+    for (let metric = 0; metric < percents.length; metric += 1) {
+      const percent = percents[metric] as number;
+      if (Number.isNaN(percent)) continue;
+      const average = this.#averages.percents[metric] as number;
       room = Math.min(room, percent === 0 ? 1 : (average - percent) / percent);
     }
     return room;
   }
 }
 
-function emptyLoad(workerId: string): Load {
-  return { workerId, leases: [], throughputKBps: 0, metrics: new Map() };
+function emptyLoad({ workerId, metrics }: AssignableWorker, names: readonly string[]): Load {
+  const own = names.map((name) => metrics.find((metric) => metric.name === name));
+  return {
+    workerId,
+    leases: new Set(),
+    movableCount: 0,
+    throughputKBps: 0,
+    percents: own.map((metric) => metric?.percent ?? Number.NaN),
+    limitPercents: own.map((metric) => metric?.limitPercent ?? Number.POSITIVE_INFINITY),
+  };
 }
 
 function addLease(load: Load, lease: Weighed): void {
-  load.leases.push(lease);
+  load.leases.add(lease);
   load.throughputKBps += lease.weight;
+  if (lease.movable) load.movableCount += 1;
 }
 
-/** Each metric over the workers that have it: while a deploy adds a metric, some have it and some don't. */
-function averageMetrics(fleet: Iterable<Load>): Map<string, number> {
-  const values = new Map<string, number[]>();
-  for (const { metrics } of fleet) {
-    for (const [name, { percent }] of metrics) {
-      const others = values.get(name);
-      if (others === undefined) values.set(name, [percent]);
-      else others.push(percent);
-    }
-  }
-  return new Map([...values].map(([name, percents]) => [name, mean(percents)]));
-}
-
+/** Of those that are known: while a deploy adds a metric, some workers have it and some don't. */
 function mean(values: readonly number[]): number {
-  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function mostLeases(fleet: readonly Load[]): Load | undefined {
-  let most: Load | undefined;
-  for (const load of fleet) if (most === undefined || load.leases.length > most.leases.length) most = load;
-  return most;
+  let sum = 0;
+  let count = 0;
+  for (const value of values) {
+    if (Number.isNaN(value)) continue;
+    sum += value;
+    count += 1;
+  }
+  return count === 0 ? 0 : sum / count;
 }
 
 function isMovable({ movable }: Weighed): boolean {
   return movable;
 }
 
-function lighter(a: Weighed, b: Weighed): Weighed {
-  return b.weight < a.weight ? b : a;
-}
-
-function byId(a: Load, b: Load): number {
-  return a.workerId < b.workerId ? -1 : 1;
+/** The heaviest first. */
+function byWeight(a: Weighed, b: Weighed): number {
+  return b.weight - a.weight || (a.leaseKey < b.leaseKey ? -1 : 1);
 }
