@@ -101,7 +101,11 @@ export interface ConsumerOptions extends LeaseTableOptions {
 
   /** How long a lease stays with a worker that no longer renews it: from 100, default 10000. Equal for all workers. */
   readonly failoverTimeMs?: number;
-  /** How often the leader balances, or a worker looks for leases to take: from 50, default twice `failoverTimeMs`. */
+  /**
+   * How often the leader looks at the table and balances, or a worker looks for leases to take: from 50, default 1.2 times
+   * `failoverTimeMs` (KCL: twice), so that a dead worker's leases are seen to stand still after 2.4 times that at most. After a run
+   * of the leader's that changed something the next one comes sooner.
+   */
   readonly leaseAssignmentIntervalMs?: number;
   /**
    * How often a worker looks for leases that it was given: from 50, default 500. One query of the owner index each time, of as
@@ -140,7 +144,10 @@ export interface ConsumerOptions extends LeaseTableOptions {
   readonly dampeningPercentage?: number;
   /** By utilization: whether a single lease may move that is more than the excess. Default true. */
   readonly allowThroughputOvershoot?: boolean;
-  /** By utilization: leases that are held move in every so many runs of the leader: from 1, default 3. */
+  /**
+   * By utilization: leases that are held move once in so many times `leaseAssignmentIntervalMs`, but not before every worker has
+   * reported twice: from 1, default 3.
+   */
   readonly varianceBalancingFrequency?: number;
   /** By utilization: the weight of a worker's last figure against those before it, percent: 1 to 100, default 50. */
   readonly workerMetricsEMAAlphaPercentage?: number;
@@ -203,7 +210,11 @@ type NumberName = {
 
 const numbers: Readonly<Record<NumberName, Bounds>> = {
   failoverTimeMs: { byDefault: always(10_000), min: 100 },
-  leaseAssignmentIntervalMs: { byDefault: (failoverTimeMs) => 2 * failoverTimeMs, min: 50 },
+  leaseAssignmentIntervalMs: {
+    // Long enough for a lease that was seen to change and then stood still to be expired at the next look.
+    byDefault: (failoverTimeMs) => Math.ceil(1.2 * failoverTimeMs),
+    min: 50,
+  },
   leaseDiscoveryIntervalMs: { byDefault: always(500), min: 50 },
   leaderLeaseDurationMs: { byDefault: (failoverTimeMs) => 3 * failoverTimeMs, min: 100 },
   shardSyncIntervalMs: { byDefault: always(60_000), min: 100 },

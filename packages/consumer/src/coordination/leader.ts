@@ -31,8 +31,9 @@ export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'bala
   readonly leaseAssignmentIntervalMs: number;
   readonly shardSyncIntervalMs: number;
   readonly assignmentStrategy: AssignmentRules['strategy'];
-  /** By utilization, live leases move in every so many runs only; by count, in each. */
+  /** By utilization, live leases move once in so many intervals only; by count, in each run. */
   readonly varianceBalancingFrequency: number;
+  readonly workerMetricsReportIntervalMs: number;
   readonly retryMs: number;
 }
 
@@ -42,6 +43,15 @@ const MARGIN = 0.1;
 const STAND_BACK_MS = 120_000;
 /** A leader that could not read the table for so many intervals of assignment lets another one try (KCL: 3 failed runs). */
 const FAILING_INTERVALS = 3;
+/**
+ * Writes for the fleet under way at once; the runtime runs twice as many on the table, so that heartbeats and renewals get through
+ * beside a plan of thousands, and the leader knows when each of them begins.
+ */
+const CONCURRENT_WRITES = 16;
+/** After a run that changed something the next one comes after this part of the interval, then after twice as long, and so on. */
+const SETTLING = 1 / 8;
+/** Live leases move by utilization only once the figures have followed the last such moves: so many reports of the workers. */
+const REPORTS_BETWEEN_MOVES = 2;
 /** Heartbeats in one lease duration (KCL: 30 s of 120 s). */
 const HEARTBEATS = 4;
 
@@ -76,9 +86,14 @@ export class Leader {
   #missing: Lease[] = [];
   #repairs: Repair[] = [];
   #garbage: string[] = [];
+  /** What the run still has to write, the last first. */
+  #writes: Effect[] = [];
   #writesOpen = 0;
   #createdCount = 0;
-  #runCount = 0;
+  #hasChanged = false;
+  #pauseMs: number;
+  /** When live leases were last looked at for moves by utilization. */
+  #balancedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaderOptions, out: (Effect | Tell)[], version: FleetVersion) {
     this.#options = options;
@@ -86,6 +101,7 @@ export class Leader {
     this.#version = version;
     this.#fleet = new Fleet(options);
     this.#streams = new StreamSync(options);
+    this.#pauseMs = options.leaseAssignmentIntervalMs;
   }
 
   /** These are the streams to look after from now on. */
@@ -284,7 +300,7 @@ export class Leader {
     if (!gained) return;
     this.#fleet = new Fleet(this.#options);
     this.#failingSince = undefined;
-    this.#runCount = 0;
+    this.#balancedAt = Number.NEGATIVE_INFINITY;
     this.#streams.forgetListings();
     this.#runAt = now;
     this.#out.push({ kind: 'tell', notice: { kind: 'leadershipGained' } });
@@ -363,14 +379,12 @@ export class Leader {
       return;
     }
     for (const hole of this.#streams.holes(this.#table, missing)) this.#hole(hole);
-    const former = this.#streams.former(this.#table, now);
-    const kept = former.length === 0 ? this.#table : this.#table.filter(({ leaseKey }) => !former.includes(leaseKey));
+    const former = new Set(this.#streams.former(this.#table, now));
+    const kept = former.size === 0 ? this.#table : this.#table.filter(({ leaseKey }) => !former.has(leaseKey));
     const byKey = new Map(this.#table.map((lease) => [lease.leaseKey, lease]));
-    const { assignmentStrategy: strategy, varianceBalancingFrequency } = this.#options;
-    const mayBalance = this.#version.mayBalance(now);
-    const balances = mayBalance && (strategy === 'count' || this.#runCount % varianceBalancingFrequency === 0);
-    this.#runCount += 1;
-    const rules = { ...this.#options, strategy, balances };
+    const balances = this.#mayBalance(now);
+    if (balances) this.#balancedAt = now;
+    const rules = { ...this.#options, strategy: this.#options.assignmentStrategy, balances };
     const workers = this.#version.takes ? [] : this.#fleet.activeWorkers();
     const moves = planAssignment(this.#fleet.judge(kept), workers, rules);
     const finished = new Set([...planCleanup(this.#table), ...this.#garbage]);
@@ -406,13 +420,41 @@ export class Leader {
         created: missing.length,
         assigned: moves.length - handedOff,
         handedOff,
-        deleted: deleted.length + former.length,
+        deleted: deleted.length + former.size,
       } as const;
       this.#out.push({ kind: 'tell', notice });
     }
-    this.#writesOpen = writes.length;
-    this.#out.push(...writes);
-    if (writes.length === 0) this.#endRun(now);
+    this.#hasChanged = writes.length > 0;
+    this.#writes = writes.reverse();
+    this.#writesOpen = 0;
+    this.#beginWrites(now);
+  }
+
+  #mayBalance(now: number): boolean {
+    const { assignmentStrategy, leaseAssignmentIntervalMs, varianceBalancingFrequency } = this.#options;
+    if (!this.#version.mayBalance(now)) return false;
+    if (assignmentStrategy === 'count') return true;
+    const reportedMs = REPORTS_BETWEEN_MOVES * this.#options.workerMetricsReportIntervalMs;
+    return now - this.#balancedAt >= Math.max(varianceBalancingFrequency * leaseAssignmentIntervalMs, reportedMs);
+  }
+
+  /** Begins as many writes as may be under way, and ends the run after the last. What can't begin any more is planned anew. */
+  #beginWrites(now: number): void {
+    while (this.#writesOpen < CONCURRENT_WRITES) {
+      const write = this.#writes.pop();
+      if (write === undefined) break;
+      if (this.#mayBegin(write, now)) {
+        this.#writesOpen += 1;
+        this.#out.push(write);
+      } else this.#writes = [];
+    }
+    if (this.#writesOpen === 0) this.#endRun(now);
+  }
+
+  /** Leases that are missing are missing still when the plan is old; who should have which of them is another question by then. */
+  #mayBegin(write: Effect, now: number): boolean {
+    const isOld = now >= this.#runStartedAt + this.#options.leaseAssignmentIntervalMs;
+    return this.isLeader(now) && (write.kind === 'createLease' || !isOld);
   }
 
   #hole(text: string): void {
@@ -421,13 +463,18 @@ export class Leader {
 
   #writeAnswered(now: number): void {
     this.#writesOpen -= 1;
-    if (this.#writesOpen === 0) this.#endRun(now);
+    this.#beginWrites(now);
   }
 
   #endRun(now: number): void {
     this.#run = undefined;
+    const intervalMs = this.#options.leaseAssignmentIntervalMs;
+    // A fleet that changes goes on changing: workers come, and die, one after the other.
+    if (!this.#hasChanged) this.#pauseMs = intervalMs;
+    else this.#pauseMs = this.#pauseMs === intervalMs ? intervalMs * SETTLING : Math.min(intervalMs, 2 * this.#pauseMs);
+    this.#hasChanged = false;
+    const nextAt = Math.max(now, this.#runStartedAt + this.#pauseMs);
     // What was created just now is to be assigned at once.
-    const nextAt = Math.max(now, this.#runStartedAt + this.#options.leaseAssignmentIntervalMs);
     this.#runAt = this.#createdCount > 0 ? now : Math.max(now, Math.min(nextAt, this.#streams.retryAt()));
     if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now)) this.#standBack(STAND_BACK_MS, now);
     this.#createdCount = 0;

@@ -1,0 +1,154 @@
+import { MAX_HASH_KEY, MIN_HASH_KEY, TRIM_HORIZON } from '@shardline/common';
+import { describe, expect, test } from 'vitest';
+import { MemoryLeaseTable } from '../lease-table/memory.ts';
+import { FleetVersion } from './client-version.ts';
+import type { Done, Effect, TableEffect } from './effects.ts';
+import { Leader, type LeaderOptions } from './leader.ts';
+import { NOTHING_MEASURED, newLease } from './lease.ts';
+
+const options: LeaderOptions = {
+  workerId: 'me',
+  incarnation: '00000000-0000-4000-8000-000000000001',
+  formerStreamsWaitMs: Number.POSITIVE_INFINITY,
+  failoverTimeMs: 10_000,
+  leaseAssignmentIntervalMs: 12_000,
+  leaderLeaseDurationMs: 30_000,
+  shardSyncIntervalMs: 60_000,
+  completedLeaseCleanupIntervalMs: 300_000,
+  gracefulLeaseHandoffTimeoutMs: 30_000,
+  workerMetricsReportIntervalMs: 30_000,
+  workerStaleMs: 60_000,
+  maxLeasesForWorker: 1_000,
+  maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
+  assignmentStrategy: 'count',
+  reBalanceThresholdPercentage: 10,
+  dampeningPercentage: 60,
+  allowThroughputOvershoot: true,
+  varianceBalancingFrequency: 3,
+  workerMetricsEMAAlpha: 0.5,
+  retryMs: 100,
+};
+
+/** A leader on a memory table: effects wait until the script answers them. */
+class Script {
+  now = 0;
+  readonly table: MemoryLeaseTable = new MemoryLeaseTable({ wallNow: () => this.now });
+  readonly runsAt: number[] = [];
+  readonly #out: (Effect | { readonly kind: 'tell' })[] = [];
+  readonly #leader: Leader;
+  #open: TableEffect[] = [];
+
+  constructor(leaseCount: number, changes: Partial<LeaderOptions> = {}) {
+    const own = { ...options, ...changes };
+    const version = new FleetVersion({ ...own, flipTo3xStabilizerTimeMs: 0, rollForwardMs: 0, strangerMs: 0 }, []);
+    this.#leader = new Leader(own, this.#out as Effect[], version);
+    this.#leader.track([{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }], this.now);
+    const hashKeyRange = { start: MIN_HASH_KEY, end: MAX_HASH_KEY };
+    for (let index = 0; index < leaseCount; index += 1) {
+      const lease = newLease({ shardId: `s${index}`, parentShardIds: [], hashKeyRange }, TRIM_HORIZON);
+      this.table.apply({ kind: 'createLease', lease, leaseKey: lease.leaseKey, tenure: undefined });
+    }
+    this.report('me');
+  }
+
+  report(workerId: string): void {
+    this.table.apply({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId: workerId });
+  }
+
+  /** The assignments under way. */
+  get assignments(): TableEffect[] {
+    return this.#open.filter(({ kind }) => kind === 'assignLease' || kind === 'handOffLease');
+  }
+
+  /** Lets time pass and answers everything but assignments at once. */
+  pass(ms: number): void {
+    const until = this.now + ms;
+    this.#leader.advance(this.now);
+    this.#take();
+    while (this.#leader.deadline() <= until) {
+      this.now = Math.max(this.now, this.#leader.deadline());
+      this.#leader.advance(this.now);
+      this.#take();
+    }
+    this.now = until;
+  }
+
+  /** Answers so many assignments, the first first. */
+  answer(count: number): void {
+    for (const effect of this.assignments.slice(0, count)) {
+      this.#open = this.#open.filter((other) => other !== effect);
+      this.#answer(effect);
+      this.#take();
+    }
+  }
+
+  #take(): void {
+    for (const effect of this.#out.splice(0)) {
+      if (effect.kind === 'tell') continue;
+      if (effect.kind === 'readTable') this.runsAt.push(this.now);
+      if (effect.kind === 'assignLease' || effect.kind === 'handOffLease') this.#open.push(effect);
+      else this.#answer(effect);
+    }
+    if (this.#out.length > 0) this.#take();
+  }
+
+  #answer(effect: Effect): void {
+    const result = effect.kind === 'listShards' ? { shards: [] } : this.table.apply(effect as TableEffect);
+    this.#leader.done({ kind: 'done', effect, result } as Done, this.now);
+  }
+}
+
+describe('the writes of a plan', () => {
+  test('are 16 at a time, the next one begun when one is answered, and all of them in the end', () => {
+    const script = new Script(100);
+    script.pass(0);
+    expect(script.assignments).toHaveLength(16);
+    script.answer(3);
+    expect(script.assignments).toHaveLength(16);
+    for (let answered = 3; answered < 100; answered += 1) script.answer(1);
+    expect(script.assignments).toHaveLength(0);
+    expect([...script.table.leases.values()].every(({ leaseOwner }) => leaseOwner === 'me')).toBe(true);
+  });
+
+  test('are begun no later than the leader is sure to lead', () => {
+    // No heartbeat lands: the row is another's by then.
+    const script = new Script(100, { leaseAssignmentIntervalMs: 1_000_000 });
+    script.pass(0);
+    script.table.leader = { owner: 'other', version: 'theirs', leaseDurationMs: 30_000 };
+    script.pass(27_000);
+    script.answer(16);
+    expect(script.assignments).toHaveLength(0);
+    expect([...script.table.leases.values()].filter(({ leaseOwner }) => leaseOwner === 'me')).toHaveLength(16);
+  });
+
+  test('are planned anew when an interval has passed since the table was read', () => {
+    const script = new Script(100);
+    script.pass(0);
+    script.report('late');
+    script.pass(12_000);
+    expect(script.runsAt).toEqual([0]);
+    script.answer(16);
+    script.pass(0);
+    expect(script.runsAt).toEqual([0, 12_000]);
+    for (let rounds = 0; rounds < 10; rounds += 1) script.answer(16);
+    const late = [...script.table.leases.values()].filter(({ leaseOwner }) => leaseOwner === 'late');
+    expect(late).toHaveLength(50);
+  });
+});
+
+describe('runs', () => {
+  test('follow each other sooner after a change, then ever more slowly', () => {
+    const script = new Script(12, { failoverTimeMs: Number.MAX_SAFE_INTEGER });
+    script.pass(0);
+    script.answer(12);
+    for (const workerId of ['w1', 'w2', 'w3']) {
+      script.report(workerId);
+      for (let looks = 0; looks < 200 && script.assignments.length === 0; looks += 1) script.pass(100);
+      script.answer(12);
+    }
+    script.pass(60_000);
+    const gaps = script.runsAt.slice(1).map((at, index) => at - (script.runsAt[index] as number));
+    expect(gaps.slice(0, 3)).toEqual([1_500, 3_000, 6_000]);
+    expect(gaps.slice(3).every((gap) => gap === 12_000)).toBe(true);
+  });
+});
