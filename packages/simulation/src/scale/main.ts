@@ -1,0 +1,113 @@
+// `npm run simulate:scale [-- --shards N --workers N --seed S]`: a large fleet by both strategies of assignment, in virtual time.
+// Prints what each phase took, what a minute at rest asks of the lease table beside what the KCL's rules would, and last a line of
+// JSON. Exit code 1 when a fleet did not come to rest, moved too much, or gave a worker more than its limit.
+import { parseArgs } from 'node:util';
+import { type PhaseResult, type ScaleResult, simulateScale } from './scale.ts';
+import type { TableUse } from './table.ts';
+
+const USAGE = 'usage: npm run simulate:scale -- [--shards N] [--workers N] [--seed S] [--noise PERCENT]';
+
+function main(): number {
+  let given: { shards: number; workers: number; seed: number; cpuNoisePercent: number };
+  try {
+    given = readArguments();
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    return 2;
+  }
+  const results: ScaleResult[] = [];
+  for (const strategy of ['count', 'utilization'] as const) {
+    const startedAt = performance.now();
+    const result = simulateScale({ ...given, strategy });
+    results.push(result);
+    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
+    console.log(`\n${given.shards} shards, ${given.workers} workers, by ${strategy} (simulated in ${seconds} s):\n`);
+    printTable(
+      ['', 'workers', 'served s', 'balanced s', 'moves', 'fewest', 'leases', 'load %', 'plans', 'CPU ms', 'most'],
+      result.phases.map(phaseRow),
+    );
+  }
+  const [first] = results as [ScaleResult, ...ScaleResult[]];
+  console.log('\na minute at rest, every shard with records and checkpointed at the same interval:\n');
+  printTable(
+    ['', 'reads', 'read units', 'writes', 'write units'],
+    [
+      ...results.map(({ strategy, minute }) => useRow(`by ${strategy}, metered`, minute)),
+      useRow("the KCL's rules", first.kclMinute),
+      ...first.kclRules.map(({ what, source, use }) => useRow(`  ${what} (${source})`, use)),
+    ],
+  );
+  const failures = results.flatMap((result) => result.failures);
+  for (const failure of failures) console.log(`FAILED: ${failure}`);
+  const byStrategy = Object.fromEntries(results.map(({ strategy, phases, minute }) => [strategy, { phases, minute }]));
+  console.log(JSON.stringify({ ...given, ...byStrategy, kclMinute: rounded(first.kclMinute), failures }));
+  return failures.length === 0 ? 0 : 1;
+}
+
+function readArguments(): { shards: number; workers: number; seed: number; cpuNoisePercent: number } {
+  const { values } = parseArgs({
+    options: {
+      shards: { type: 'string', default: '10000' },
+      workers: { type: 'string', default: '500' },
+      seed: { type: 'string', default: '1' },
+      noise: { type: 'string', default: '3' },
+    },
+  });
+  return {
+    shards: wholeNumber('--shards', values.shards, 1, 100_000),
+    workers: wholeNumber('--workers', values.workers, 3, 10_000),
+    seed: wholeNumber('--seed', values.seed, 0, 999_999_999),
+    cpuNoisePercent: wholeNumber('--noise', values.noise, 0, 100),
+  };
+}
+
+function wholeNumber(option: string, text: string, min: number, max: number): number {
+  const number = Number(text);
+  if (/^\d{1,9}$/.test(text) && number >= min && number <= max) return number;
+  throw new Error(`${option}: expected a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`);
+}
+
+function phaseRow(result: PhaseResult): string[] {
+  const { phase, workers, servedSeconds, balancedSeconds, moves, fewestMoves, leases, load, planCpuMs } = result;
+  return [
+    phase,
+    String(workers),
+    String(servedSeconds ?? 'never'),
+    String(balancedSeconds ?? 'never'),
+    String(moves),
+    String(fewestMoves),
+    `${leases.least} to ${leases.most}`,
+    `${load.leastPercent} to ${load.mostPercent}`,
+    String(planCpuMs.count),
+    String(planCpuMs.median),
+    String(planCpuMs.most),
+  ];
+}
+
+function useRow(name: string, use: TableUse): string[] {
+  const { reads, readUnits, writes, writeUnits } = rounded(use);
+  return [name, ...[reads, readUnits, writes, writeUnits].map((value) => value.toLocaleString('en-US'))];
+}
+
+function rounded({ reads, readUnits, writes, writeUnits }: TableUse): TableUse {
+  return {
+    reads: Math.round(reads),
+    readUnits: Math.round(readUnits),
+    writes: Math.round(writes),
+    writeUnits: Math.round(writeUnits),
+  };
+}
+
+function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  for (const row of all) {
+    const cells = row.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+    });
+    console.log(`  ${cells.join('  ')}`.trimEnd());
+  }
+}
+
+process.exitCode = main();
