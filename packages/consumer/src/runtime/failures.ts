@@ -36,14 +36,15 @@ interface Entry {
   readonly failing: Set<string>;
   failureCount: number;
   lastAt: number;
+  quietFrom: number;
   error: unknown;
   toldAt: number | undefined;
 }
 
 /** Between two lines about one trouble. */
 const TELL_INTERVAL_MS = 60_000;
-/** What has not failed for so long is over, even if nothing of its kind was done since. */
-const QUIET_MS = 180_000;
+/** What has not failed for so long after it should have been tried again is over; not everything is tried again. */
+const QUIET_MS = 60_000;
 /** What the core asks for one lease at a time; of everything else a success means that it works. */
 const stepsOfLeases: ReadonlySet<string> = new Set([
   'renewLease',
@@ -72,6 +73,7 @@ export class Failures {
     entry.failing.add(subjectOf(step, leaseKey));
     entry.failureCount += 1;
     entry.lastAt = clock.now();
+    entry.quietFrom = entry.lastAt + retryInMs + QUIET_MS;
     entry.error = error;
     const { text, ...fields } = troubleOf(entry);
     const forMs = Math.round(clock.now() - entry.firstAt);
@@ -88,8 +90,11 @@ export class Failures {
 
   worked(step: string, leaseKey: string | undefined): void {
     if (this.#entries.size === 0) return;
-    for (const [key, entry] of this.#entries)
-      if (entry.step === step) this.#passed(key, entry, subjectOf(step, leaseKey));
+    for (const [key, entry] of this.#entries) {
+      // One call that is answered shows that the credentials are good for all of its service.
+      if (entry.code === 'CREDENTIALS_UNAVAILABLE' && serviceOf(entry.step) === serviceOf(step)) this.#over(key, entry);
+      else if (entry.step === step) this.#passed(key, entry, subjectOf(step, leaseKey));
+    }
   }
 
   /** The lease is no longer this worker's: nothing of it fails any more. */
@@ -105,7 +110,7 @@ export class Failures {
 
   #present(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined || this.#options.clock.now() < entry.lastAt + QUIET_MS) return entry;
+    if (entry === undefined || this.#options.clock.now() < entry.quietFrom) return entry;
     this.#entries.delete(key);
     return undefined;
   }
@@ -113,7 +118,7 @@ export class Failures {
   #begin(step: string, code: string, key: string): Entry {
     const { clock } = this.#options;
     const firstAt = clock.now();
-    const counts = { failing: new Set<string>(), failureCount: 0, lastAt: firstAt };
+    const counts = { failing: new Set<string>(), failureCount: 0, lastAt: firstAt, quietFrom: 0 };
     const entry = { step, code, firstAt, firstWallAt: clock.wallNow(), ...counts, error: undefined, toldAt: undefined };
     this.#entries.set(key, entry);
     return entry;
@@ -121,7 +126,10 @@ export class Failures {
 
   #passed(key: string, entry: Entry, leaseKey: string): void {
     entry.failing.delete(leaseKey);
-    if (entry.failing.size > 0) return;
+    if (entry.failing.size === 0) this.#over(key, entry);
+  }
+
+  #over(key: string, entry: Entry): void {
     this.#entries.delete(key);
     if (entry.toldAt === undefined) return;
     const { clock, logger } = this.#options;
@@ -168,6 +176,11 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
     default:
       return `no good answer to ${action} (${error instanceof Error ? error.message : error}); it is tried again`;
   }
+}
+
+function serviceOf(step: string): 'kinesis' | 'dynamodb' | 'none' {
+  if (step === 'fetchBatch' || step === 'listShards' || step === 'refreshStreams') return 'kinesis';
+  return ['openShard', 'deliverBatch', 'drainShard', 'endShard', 'closeShard'].includes(step) ? 'none' : 'dynamodb';
 }
 
 function subjectOf(step: string, leaseKey: string | undefined): string {
