@@ -98,6 +98,17 @@ export interface ConsumerDiagnostics {
     byteCount?: number;
     holdsLease: boolean;
   };
+  /**
+   * The process's thread came `delayMs` late to look after itself, by a third of the failover time or more: the event loop was
+   * blocked, or the process suspended. `handlers`: calls of the user's handler that ran meanwhile, the longest in one piece first.
+   */
+  'shardline:consumer:event-loop-delayed': {
+    application: string;
+    worker: string;
+    cause: 'blocked' | 'suspended';
+    delayMs: number;
+    handlers: readonly { readonly leaseKey: string; readonly word: string; readonly synchronousMs: number }[];
+  };
   /** The leases are those of an earlier stream of the same name: the stream was deleted and made again. */
   'shardline:consumer:stream-replaced': { application: string; worker: string; leaseKeys: readonly string[] };
   /** The user's handler finished with a batch or threw. */
@@ -172,6 +183,7 @@ export const consumerDiagnostics: {
   readonly batchFetched: DiagnosticChannel<'shardline:consumer:batch-fetched'>;
   readonly gap: DiagnosticChannel<'shardline:consumer:gap'>;
   readonly stall: DiagnosticChannel<'shardline:consumer:stall'>;
+  readonly eventLoopDelayed: DiagnosticChannel<'shardline:consumer:event-loop-delayed'>;
   readonly streamReplaced: DiagnosticChannel<'shardline:consumer:stream-replaced'>;
   readonly batchHandled: DiagnosticChannel<'shardline:consumer:batch-handled'>;
   readonly checkpoint: DiagnosticChannel<'shardline:consumer:checkpoint'>;
@@ -185,6 +197,7 @@ export const consumerDiagnostics: {
   batchFetched: open('shardline:consumer:batch-fetched'),
   gap: open('shardline:consumer:gap'),
   stall: open('shardline:consumer:stall'),
+  eventLoopDelayed: open('shardline:consumer:event-loop-delayed'),
   streamReplaced: open('shardline:consumer:stream-replaced'),
   batchHandled: open('shardline:consumer:batch-handled'),
   checkpoint: open('shardline:consumer:checkpoint'),

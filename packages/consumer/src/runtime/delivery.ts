@@ -29,6 +29,7 @@ import type { ShardContext, ShardHandler } from '../handler.ts';
 import type { Gap, OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { asPendingCheckpoint, asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
+import type { HandlerCall } from './event-loop.ts';
 
 export interface DeliveryOptions {
   readonly application: string;
@@ -57,6 +58,8 @@ interface Shard {
   opened: boolean;
   /** The handler call under way; never rejects. */
   call: Promise<void> | undefined;
+  /** The last one, which may be under way. */
+  lastCall: (HandlerCall & { endedAt: number | undefined }) | undefined;
   /** Handled and finished up to here, or checkpointed by hand. */
   finishedTo: ExtendedSequenceNumber;
   /** What `checkpoint()` without a position means in the call under way. */
@@ -94,6 +97,15 @@ export class Delivery {
   /** How far behind its tip a tenure's shard was at the last read. */
   millisBehindLatest(tenure: Tenure): number | undefined {
     return this.#shards.get(tenure)?.millisBehindLatest;
+  }
+
+  /** The last call on each shard, if it was still under way at `since`. */
+  callsSince(since: number): HandlerCall[] {
+    return [...this.#shards.values()].flatMap(({ lastCall }) =>
+      lastCall === undefined || (lastCall.endedAt ?? since) < since
+        ? []
+        : [{ leaseKey: lastCall.leaseKey, word: lastCall.word, synchronousMs: lastCall.synchronousMs }],
+    );
   }
 
   /** Aborts whatever is left, without waiting: the runtime has ended. */
@@ -135,7 +147,7 @@ export class Delivery {
     const position = asPosition(effect.checkpoint);
     const { context } = shard;
     // Within the call, so that a close that waits for it knows whether there is anything to lose.
-    await this.#call(shard, undefined, async () => {
+    await this.#call(shard, 'initialize', undefined, async () => {
       await handler.initialize?.(position, context);
       shard.opened = true;
     });
@@ -166,7 +178,7 @@ export class Delivery {
     const { streamName } = shard.source;
     const given = { streamName, shardId: shard.shardId, records, millisBehindLatest, attempt };
     try {
-      await this.#call(shard, last, () => handler.processRecords(given, shard.context));
+      await this.#call(shard, 'processRecords', last, () => handler.processRecords(given, shard.context));
     } catch (error) {
       const cause = error instanceof HandlerThrew ? error.thrown : error;
       this.#handled(shard, records.length, startedAt, { outcome: 'threw', cause });
@@ -183,14 +195,16 @@ export class Delivery {
 
   async #drain({ tenure }: DrainShard): Promise<undefined> {
     const shard = this.#shard(tenure);
-    await this.#call(shard, undefined, () => this.#options.handler.shutdownRequested?.(shard.context));
+    await this.#call(shard, 'shutdownRequested', undefined, () =>
+      this.#options.handler.shutdownRequested?.(shard.context),
+    );
     return undefined;
   }
 
   async #end({ tenure }: EndShard): Promise<undefined> {
     const shard = this.#shard(tenure);
     const { handler, application, workerId: worker } = this.#options;
-    await this.#call(shard, SHARD_END, () => handler.shardEnded?.(shard.context));
+    await this.#call(shard, 'shardEnded', SHARD_END, () => handler.shardEnded?.(shard.context));
     const { leaseKey, childShardIds } = shard;
     const { shardEnded } = consumerDiagnostics;
     if (shardEnded.hasSubscribers) shardEnded.publish({ application, worker, leaseKey, childShardIds });
@@ -249,6 +263,7 @@ export class Delivery {
       batchCount: 0,
       opened: false,
       call: undefined,
+      lastCall: undefined,
       finishedTo: checkpoint,
       givenTo: undefined,
       millisBehindLatest: undefined,
@@ -265,18 +280,30 @@ export class Delivery {
   }
 
   /** Calls the handler, and lets `closeShard` wait for it. */
-  async #call(shard: Shard, givenTo: ExtendedSequenceNumber | undefined, call: () => unknown): Promise<void> {
+  async #call(
+    shard: Shard,
+    word: keyof ShardHandler,
+    givenTo: ExtendedSequenceNumber | undefined,
+    call: () => unknown,
+  ): Promise<void> {
+    const { clock } = this.#options;
     invariant(shard.call === undefined, `two handler calls at once on ${shard.leaseKey}`);
     let returned = (): void => undefined;
     shard.call = new Promise((resolve) => {
       returned = resolve;
     });
     shard.givenTo = givenTo;
+    const startedAt = clock.now();
+    const lastCall = { leaseKey: shard.leaseKey, word, synchronousMs: 0, endedAt: undefined as number | undefined };
+    shard.lastCall = lastCall;
     try {
-      await call();
+      const result = call();
+      lastCall.synchronousMs = clock.now() - startedAt;
+      await result;
     } catch (error) {
       throw new HandlerThrew(error);
     } finally {
+      lastCall.endedAt = clock.now();
       shard.givenTo = undefined;
       shard.call = undefined;
       returned();

@@ -31,6 +31,7 @@ import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { Streams } from '../retrieval/streams.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { Delivery, HandlerThrew } from './delivery.ts';
+import { EventLoopWatch } from './event-loop.ts';
 import type { Failures } from './failures.ts';
 import { tellNotice, workerIdInUse } from './notices.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
@@ -38,6 +39,7 @@ import type { WorkerMetrics } from './worker-metrics.ts';
 export interface RuntimeOptions {
   readonly application: string;
   readonly workerId: string;
+  readonly failoverTimeMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
   readonly streams: Pick<Streams, 'tracked' | 'mayChange' | 'refresh' | 'list' | 'open'>;
@@ -64,6 +66,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #checkpointer: Checkpointer;
   readonly #delivery: Delivery;
+  readonly #eventLoop: EventLoopWatch;
   readonly #tableQueue = new PQueue({ concurrency: CONCURRENT_TABLE_EFFECTS });
   readonly #events: Event[] = [];
   #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined;
@@ -79,6 +82,8 @@ export class Runtime {
     this.#checkpointer = new Checkpointer((event) => this.#post(event));
     const openSource = options.streams.open.bind(options.streams);
     this.#delivery = new Delivery({ ...options, openSource, checkpointer: this.#checkpointer });
+    const callsSince = this.#delivery.callsSince.bind(this.#delivery);
+    this.#eventLoop = new EventLoopWatch({ ...options, callsSince });
   }
 
   /** Begins to work. Resolves when the core has stopped; rejects when it broke a rule of its own, or when the lease table is gone. */
@@ -88,6 +93,7 @@ export class Runtime {
       this.#options.workerMetrics?.start().catch((error: unknown) => {
         this.#options.logger.warn({ err: error }, 'this worker cannot say how busy it is');
       });
+      this.#eventLoop.start();
       this.#post({ kind: 'streams', streams: this.#options.streams.tracked });
       this.#post({ kind: 'start', clientVersion: this.#options.table.clientVersion });
       if (this.#options.streams.mayChange) this.#planRefresh();
@@ -249,6 +255,7 @@ export class Runtime {
     this.#timer = undefined;
     this.#tableQueue.clear();
     this.#cancelRefresh();
+    this.#eventLoop.stop();
     this.#options.workerMetrics?.stop();
     this.#delivery.abandon(reason);
     this.#checkpointer.close(reason);
