@@ -19,8 +19,8 @@ function finished(leases: Readonly<Record<string, Partial<Lease>>>): Fleet {
   ];
   const rows: Record<string, Partial<Lease>> = {
     a: { checkpoint: at('SHARD_END'), childShardIds: ['b', 'c'] },
-    b: { checkpoint: at('7'), parentShardIds: ['a'], hashKeyRange: low },
-    c: { checkpoint: at('8'), parentShardIds: ['a'], hashKeyRange: high },
+    b: { checkpoint: at('700'), parentShardIds: ['a'], hashKeyRange: low },
+    c: { checkpoint: at('800'), parentShardIds: ['a'], hashKeyRange: high },
   };
   for (const [key, fields] of Object.entries(leases)) rows[key] = { ...rows[key], ...fields };
   for (const [key, fields] of Object.entries(rows)) fleet.put(key, { leaseOwner: 'java', ...fields });
@@ -41,7 +41,7 @@ describe('the lease of a finished shard', () => {
 
   test.each([
     ['LATEST', true],
-    ['0', true],
+    ['701', true],
     ['SHARD_END', true],
     ['TRIM_HORIZON', false],
     ['AT_TIMESTAMP', false],
@@ -59,7 +59,7 @@ describe('the lease of a finished shard', () => {
   });
 
   test('stays while a parent of its own is there', () => {
-    const parent = { checkpoint: at('9'), childShardIds: ['a'] };
+    const parent = { checkpoint: at('900'), childShardIds: ['a'] };
     const fleet = finished({
       p: parent,
       a: { checkpoint: at('SHARD_END'), childShardIds: ['b', 'c'], parentShardIds: ['p'] },
@@ -88,7 +88,7 @@ describe('the lease of a finished shard', () => {
 });
 
 test('an unfinished lease is never cleaned up', () => {
-  const fleet = finished({ a: { checkpoint: at('9'), childShardIds: ['b', 'c'] } });
+  const fleet = finished({ a: { checkpoint: at('900'), childShardIds: ['b', 'c'] } });
   fleet.pass(3 * waitMs);
   expect(isGone(fleet)).toBe(false);
 });

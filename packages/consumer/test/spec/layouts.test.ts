@@ -126,12 +126,12 @@ describe('a fleet with a table of coordinator states', () => {
     expect(await workers()).toEqual({ both: 7, new: 7 });
   });
 
-  test('is asked for its states there first, then in the lease table', async () => {
+  test('has its states there; of a state that stands in the lease table as well, that one counts', async () => {
     await oldFleet();
-    await wire.open();
+    await wire.put({ leaseKey: { S: 'Migration3.0' }, cv: { S: 'OF_NO_VERSION' } });
     await wire.table().open();
     const reads = wire.sent.filter(({ input }) => JSON.stringify(input['Key'] ?? '').includes('Migration3.0'));
-    expect(reads.map(({ input }) => input['TableName'])).toEqual([states()]);
+    expect(reads.map(({ input }) => input['TableName'])).toContain(states());
   });
 
   test('that completes its move while a worker runs is followed, lock and writes; KCL: follows with the lock alone, and writes where it began', async () => {

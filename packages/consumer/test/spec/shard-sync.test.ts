@@ -159,15 +159,16 @@ describe('the leader', () => {
     }
   });
 
-  test('lists again soon after a listing that failed', () => {
-    const { fleet, me } = synced([shardOf('a'), shardOf('n')], 'TRIM_HORIZON', { a: {} });
+  test('lists a stream that could not be listed again after a second, two, four, up to shardSyncIntervalMs', () => {
+    const { fleet, me } = synced([shardOf('a')], 'TRIM_HORIZON', { a: {} });
+    fleet.pass(syncMs - 1);
     me.failing.add('listShards');
-    fleet.table.leases.delete('n');
-    fleet.pass(syncMs + 2 * failoverMs);
-    me.failing.clear();
     const since = fleet.now;
-    fleet.passUntil(() => fleet.table.leases.has('n'), 10 * secondMs);
-    expect(fleet.now - since).toBeLessThanOrEqual(2 * secondMs);
+    fleet.pass(10 * syncMs);
+    const [first = 0, ...tries] = fleet.of('listShards', since).map(({ at }) => at);
+    const waits = tries.map((at, index) => Math.round((at - (tries[index - 1] ?? first)) / secondMs));
+    expect(waits.slice(0, 4)).toEqual([1, 2, 4, 8]);
+    expect(Math.max(...waits)).toBeLessThanOrEqual((syncMs + 2 * failoverMs) / secondMs);
   });
 
   test('reads the leases before it lists the shards, so that a parent cleaned up in between is not made anew', () => {

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import {
   type AttributeValue,
   CreateTableCommand,
+  DeleteItemCommand,
   GetItemCommand,
   PutItemCommand,
   waitUntilTableExists,
@@ -60,18 +61,19 @@ export interface Wire {
   writes(): SaidWrite[];
   get(key: string, tableName?: string, keyName?: string): Promise<Item | undefined>;
   put(item: Item, tableName?: string): Promise<void>;
+  remove(key: string): Promise<void>;
   /** Set: changes an answer on its way back. */
   tamper: ((operation: string, answer: Record<string, unknown>) => void) | undefined;
 }
 
-/** To be called once, at the top of a file. */
-export function wireScene(): Wire {
+/** To be called once, at the top of a file. @param tables by default each test has a table of its own. */
+export function wireScene(tables: 'one table' | 'a table a test' = 'a table a test'): Wire {
   let dynamodb: TestDynamoDB;
   let proxy: Server;
   let client: ReturnType<typeof createDynamoDBClient>;
   let sent: Sent[] = [];
   let count = 0;
-  let tableName = '';
+  let tableName = `spec-${process.pid}-0`;
   beforeAll(async () => {
     dynamodb = await startTestDynamoDB();
     proxy = createProxy(
@@ -90,7 +92,7 @@ export function wireScene(): Wire {
     await dynamodb.close();
   });
   beforeEach(() => {
-    count += 1;
+    if (tables === 'a table a test') count += 1;
     tableName = `spec-${process.pid}-${count}`;
     sent = [];
     wire.tamper = undefined;
@@ -124,6 +126,9 @@ export function wireScene(): Wire {
     },
     put: async (Item, TableName = tableName) => {
       await dynamodb.client.send(new PutItemCommand({ TableName, Item }));
+    },
+    remove: async (key) => {
+      await dynamodb.client.send(new DeleteItemCommand({ TableName: tableName, Key: { leaseKey: { S: key } } }));
     },
   };
   return wire;

@@ -1,12 +1,12 @@
 // Every write of a lease row, as it leaves for DynamoDB: what it sets, adds and removes, and on what condition
 // (KCL DynamoDBLeaseRefresher, DynamoDBLeaseSerializer).
 import { LATEST, MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, SHARD_END, TRIM_HORIZON } from '@shardline/common';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { CheckpointLease } from '../../src/coordination/effects.ts';
 import type { DynamoDBLeaseTable } from '../../src/lease-table/dynamodb.ts';
 import { leaseOf, shownItem, wireScene } from './wire.ts';
 
-const wire = wireScene();
+const wire = wireScene('one table');
 const key = 'shardId-000000000000';
 const tenure = 1;
 /** A row as a Java worker left it, with an attribute that nobody knows. */
@@ -24,9 +24,10 @@ const row = {
 };
 
 let table: DynamoDBLeaseTable;
-beforeEach(async () => {
+beforeAll(async () => {
   table = await wire.open();
 });
+beforeEach(() => wire.remove(key));
 
 describe('create', () => {
   const create = (fields: Parameters<typeof leaseOf>[0]) => {
@@ -311,6 +312,44 @@ describe('checkpoint', () => {
     await wire.put({ ...row, leaseCounter: { N: '6' } });
     expect(await checkpoint()).toMatchObject({ applied: false, lease: { leaseCounter: 6 } });
     expect((await wire.get(key))?.['checkpoint']).toEqual({ S: '17' });
+  });
+});
+
+describe('fill in', () => {
+  const fill = (childShardIds?: string[]) =>
+    table.run({
+      kind: 'fillLease',
+      leaseKey: key,
+      hashKeyRange: childShardIds === undefined ? { start: MIN_HASH_KEY, end: MAX_HASH_KEY } : undefined,
+      childShardIds,
+    });
+
+  test('sets hash keys alone, or children alone, if the row exists and lacks them, and no counter; KCL: only if the row exists', async () => {
+    const { startingHashKey: _, endingHashKey: __, ...bare } = row;
+    await wire.put(bare);
+    await fill();
+    await fill(['b', 'c']);
+    expect(wire.writes()).toEqual([
+      {
+        operation: 'UpdateItem',
+        key,
+        conditions: new Set(['attribute_exists(leaseKey)', 'attribute_not_exists(startingHashKey)']),
+        set: { startingHashKey: '"0"', endingHashKey: `"${MAX_HASH_KEY}"` },
+      },
+      {
+        operation: 'UpdateItem',
+        key,
+        conditions: new Set(['attribute_exists(leaseKey)', 'attribute_not_exists(childShardIds)']),
+        set: { childShardIds: '{"b", "c"}' },
+      },
+    ]);
+    expect((await wire.get(key))?.['leaseCounter']).toEqual({ N: '4' });
+  });
+
+  test('changes nothing that is there', async () => {
+    await wire.put(row);
+    expect(await fill()).toMatchObject({ applied: false });
+    expect(await wire.get(key)).toEqual(row);
   });
 });
 
