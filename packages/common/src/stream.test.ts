@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UsageError } from './errors.ts';
-import { formatMultiStream, parseMultiStream, parseStream, streamAddress } from './stream.ts';
+import { formatMultiStream, parseMultiStream, parseStream, streamAddress, streamArnOf } from './stream.ts';
 
 const nameUnits = fc.constantFrom(...'abcXYZ019_.-');
 const names = fc.string({ unit: nameUnits, minLength: 1, maxLength: 128 });
@@ -96,4 +96,16 @@ describe('the multi-stream identifier', () => {
     ];
     for (const value of wrong) expect(() => parseMultiStream(value as string), String(value)).toThrow(UsageError);
   });
+});
+
+test.each([
+  ['eu-central-1', 'aws'],
+  ['cn-north-1', 'aws-cn'],
+  ['us-gov-west-1', 'aws-us-gov'],
+  ['us-isob-east-1', 'aws-iso-b'],
+])('the ARN of a stream in %s is of the partition %s, and is read back', (region, partition) => {
+  const stream = { region, accountId: '123456789012', streamName: 'orders' };
+  const streamArn = streamArnOf(stream);
+  expect(streamArn).toBe(`arn:${partition}:kinesis:${region}:123456789012:stream/orders`);
+  expect(parseStream(streamArn)).toEqual({ ...stream, streamArn });
 });

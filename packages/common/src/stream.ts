@@ -23,6 +23,17 @@ const namePattern = /^[a-zA-Z0-9_.-]{1,128}$/;
 const arnPattern = /^arn:aws[a-z-]*:kinesis:([a-z0-9-]+):(\d{12}):stream\/([a-zA-Z0-9_.-]{1,128})$/;
 const multiStreamPattern = /^(\d+):([a-zA-Z0-9_.-]{1,128}):(\d{1,15})$/;
 
+/** By the beginning of a region's name. */
+const partitions = [
+  ['cn-', 'aws-cn'],
+  ['us-gov-', 'aws-us-gov'],
+  ['us-isob-', 'aws-iso-b'],
+  ['us-iso-', 'aws-iso'],
+  ['eu-isoe-', 'aws-iso-e'],
+  ['us-isof-', 'aws-iso-f'],
+  ['eusc-', 'aws-eusc'],
+] as const;
+
 /**
  * Reads a stream name (1 to 128 of `a-zA-Z0-9_.-`, API_CreateStream) or a stream ARN.
  * @throws UsageError naming `field`, also for an ARN of something else, such as a consumer.
@@ -45,6 +56,16 @@ export function parseStream(nameOrArn: string, field = 'stream'): StreamIdentifi
 /** The address part of an SDK input: the ARN when there is one (it reaches other accounts), else the name. */
 export function streamAddress(stream: StreamIdentifier): { StreamName: string } | { StreamARN: string } {
   return stream.streamArn === undefined ? { StreamName: stream.streamName } : { StreamARN: stream.streamArn };
+}
+
+/** The ARN of a stream. The partition follows from the region, as in all the SDKs. */
+export function streamArnOf(stream: {
+  readonly region: string;
+  readonly accountId: string;
+  readonly streamName: string;
+}): string {
+  const partition = partitions.find(([prefix]) => stream.region.startsWith(prefix))?.[1] ?? 'aws';
+  return `arn:${partition}:kinesis:${stream.region}:${stream.accountId}:stream/${stream.streamName}`;
 }
 
 /** Reads `account:name:epoch`. @throws UsageError naming `field`. */

@@ -22,6 +22,7 @@ import {
 } from '@shardline/common';
 import { JAVA_SEES_VERSION_MS } from './coordination/client-version.ts';
 import type { WorkerOptions } from './coordination/worker.ts';
+import { type FormerStreamsOptions, readFormerStreams } from './former-streams.ts';
 import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { TableSettings } from './lease-table/control.ts';
 import type { LeaseTableLayout } from './lease-table/layout.ts';
@@ -41,7 +42,7 @@ export type StreamConfig =
     };
 
 /** What `new Consumer` takes; `application` and one of `stream` and `streams` are required. */
-export interface ConsumerOptions extends LeaseTableOptions {
+export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions {
   /** The KCL's applicationName: workers of one application share the stream's shards. */
   readonly application: string;
   /** Name or ARN. Either this or `streams`. */
@@ -53,11 +54,6 @@ export interface ConsumerOptions extends LeaseTableOptions {
   readonly streams?: readonly StreamConfig[] | (() => readonly StreamConfig[] | Promise<readonly StreamConfig[]>);
   /** From 1000, default 60000. */
   readonly streamsIntervalMs?: number;
-  /**
-   * How long the leases of a stream are kept that `streams` lists no longer, ms; then they are deleted, and a stream that comes
-   * back begins anew. From 0, default for ever.
-   */
-  readonly formerStreamsWaitMs?: number;
   /** The lease table. Default: the application's name, as in the KCL. */
   readonly tableName?: string;
   /**
@@ -259,6 +255,7 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
 export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly application: string;
   readonly from: StreamsOptions['from'];
+  readonly former: StreamsOptions['former'];
   readonly tableName: string;
   readonly leaseTableLayout: LeaseTableLayout;
   readonly tableSettings: TableSettings;
@@ -282,6 +279,8 @@ const otherNames = [
   'application',
   'stream',
   'streams',
+  'formerStreamsLeasesDeletionStrategy',
+  'formerStreams',
   'tableName',
   'leaseTableLayout',
   'clientVersionConfig',
@@ -344,6 +343,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     ...numbersRead,
     application,
     from,
+    former: readFormerStreams(options),
     tableName: readTableName('tableName', options.tableName, application),
     leaseTableLayout,
     tableSettings: readTableSettings(options, {

@@ -457,7 +457,12 @@ export type Event =
   /** Time has passed `deadline()`. */
   | { readonly kind: 'tick' }
   /** These are the streams to read from now on; told before `start` and whenever they change. */
-  | { readonly kind: 'streams'; readonly streams: readonly TrackedStream[] }
+  | {
+      readonly kind: 'streams';
+      readonly streams: readonly TrackedStream[];
+      /** Of the streams that are read no longer, those whose leases may be deleted: none, all, or these. Default all. */
+      readonly former?: 'none' | 'all' | readonly string[];
+    }
   /** Give up all leases in good order; ends with the notice `stopped`. */
   | { readonly kind: 'stop' }
   | CheckpointRequested

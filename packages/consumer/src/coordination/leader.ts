@@ -20,7 +20,7 @@ import { Fleet, type FleetOptions } from './fleet.ts';
 import type { LeaderRow, Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
 import type { Repair } from './lease-repair.ts';
-import { StreamSync } from './stream-sync.ts';
+import { type FormerStreams, StreamSync } from './stream-sync.ts';
 
 export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
   /** A UUID of this process: versions are derived from it and never repeat. */
@@ -105,8 +105,8 @@ export class Leader {
   }
 
   /** These are the streams to look after from now on. */
-  track(streams: readonly TrackedStream[], now: number): void {
-    this.#streams.track(streams);
+  track(streams: readonly TrackedStream[], now: number, former: FormerStreams = 'all'): void {
+    this.#streams.track(streams, former);
     this.#runAt = Math.min(this.#runAt, now);
   }
 

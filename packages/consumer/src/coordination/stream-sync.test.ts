@@ -147,6 +147,31 @@ describe('StreamSync', () => {
     expect(sync.former(table, 1200)).toEqual([`${B}:s0`, `${B}:s1`]);
   });
 
+  test('of former streams only those lose their leases that may: none, all, or some', () => {
+    const C = '1:c:1';
+    const table = [...leasesOf(A), ...leasesOf(B, 1), ...leasesOf(C, 1)];
+    const former = (may: 'none' | 'all' | string[]) => {
+      const sync = new StreamSync({ ...options, formerStreamsWaitMs: 0 });
+      sync.track(tracked(A), may);
+      return sync.former(table, 0);
+    };
+    expect(former('none')).toEqual([]);
+    expect(former('all')).toEqual([`${B}:s0`, `${C}:s0`]);
+    // One that is read is never former.
+    expect(former([A, C])).toEqual([`${C}:s0`]);
+  });
+
+  test('a stream that came back while none could be judged waits again from the start', () => {
+    const sync = syncOf(A);
+    const table = [...leasesOf(A), ...leasesOf(B)];
+    expect(sync.former(table, 0)).toEqual([]);
+    sync.track(tracked(A, B), 'none');
+    expect(sync.former(table, 400)).toEqual([]);
+    sync.track(tracked(A));
+    expect(sync.former(table, 600)).toEqual([]);
+    expect(sync.former(table, 1100)).toEqual([`${B}:s0`, `${B}:s1`]);
+  });
+
   test('before an application of several streams knows any, none is former', () => {
     const sync = new StreamSync({ ...options, formerStreamsWaitMs: 0 });
     expect(sync.former(leasesOf(A), 0)).toEqual([]);

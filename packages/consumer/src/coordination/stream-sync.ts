@@ -28,6 +28,9 @@ export interface Listed {
 
 type StreamId = string | undefined;
 
+/** Of the streams that are read no longer, those whose leases may be deleted. */
+export type FormerStreams = 'none' | 'all' | readonly string[];
+
 /**
  * So often in a row the same hole must be seen before it is believed: leases are read one after the other, and a fleet of the KCL 1.x
  * makes the leases of children after their parent's end (KCL leasesRecoveryAuditorInconsistencyConfidenceThreshold).
@@ -37,6 +40,7 @@ const HOLE_CONFIDENCE = 3;
 export class StreamSync {
   readonly #options: StreamSyncOptions;
   #streams: ReadonlyMap<StreamId, TrackedStream> = new Map();
+  #former: FormerStreams = 'none';
   /** When each stream is to be listed next; absent: now. */
   readonly #dueAt = new Map<StreamId, number>();
   /** Listings that failed: how often in a row, and when to try again. */
@@ -50,8 +54,10 @@ export class StreamSync {
     this.#options = options;
   }
 
-  track(streams: readonly TrackedStream[]): void {
+  track(streams: readonly TrackedStream[], former: FormerStreams = 'all'): void {
+    this.#former = former;
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
+    for (const streamId of this.#streams.keys()) this.#formerSince.delete(streamId);
     for (const perStream of [this.#dueAt, this.#failures, this.#holes]) {
       for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
     }
@@ -154,11 +160,13 @@ export class StreamSync {
    * application of several streams; before it knows any, nothing is former.
    */
   former(table: readonly Lease[], now: number): string[] {
-    if (this.#streams.size === 0 || this.#streams.has(undefined)) return [];
+    if (this.#former === 'none' || this.#streams.size === 0 || this.#streams.has(undefined)) return [];
+    const may = this.#former;
     const since = new Map<StreamId, number>();
     const keys: string[] = [];
     for (const [streamId, leases] of leasesByStream(table)) {
       if (streamId === undefined || this.#streams.has(streamId)) continue;
+      if (may !== 'all' && !may.includes(streamId)) continue;
       const first = this.#formerSince.get(streamId) ?? now;
       since.set(streamId, first);
       if (now - first >= this.#options.formerStreamsWaitMs) keys.push(...leases.map((lease) => lease.leaseKey));

@@ -143,7 +143,7 @@ export class Worker {
         for (const slot of this.#slots.values()) if (this.#slotDeadline(slot) <= now) this.#advanceSlot(slot, now);
         break;
       case 'streams':
-        this.#leader.track(event.streams, now);
+        this.#leader.track(event.streams, now, event.former);
         break;
       case 'stop':
         this.#beginStop(now);

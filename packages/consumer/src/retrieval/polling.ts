@@ -132,7 +132,13 @@ export class PollingSource implements ShardSource {
     this.#iterator = iterator;
     const startedAt = this.#clock.now();
     this.#nextReadAt = startedAt + SHORTEST_READ_INTERVAL_MS;
-    const command = new GetRecordsCommand({ ShardIterator: iterator, Limit: this.#options.maxRecordsPerRead });
+    const { streamArn: StreamARN } = this.#options.stream;
+    const command = new GetRecordsCommand({
+      ShardIterator: iterator,
+      Limit: this.#options.maxRecordsPerRead,
+      // An iterator does not say in which account its stream is (KCL KinesisDataFetcher sends it, too).
+      ...(StreamARN !== undefined && { StreamARN }),
+    });
     try {
       const answer = await this.#calls.call(
         'kinesis:GetRecords',

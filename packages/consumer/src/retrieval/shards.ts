@@ -1,6 +1,7 @@
 // The stream's shards by ListShards, and its name and age by DescribeStreamSummary. One of the few files that call AWS; it
 // decides nothing about leases.
-// Pages after the first are asked for by their token alone: the API refuses a token beside a stream or a filter.
+// Pages after the first are asked for by their token, and the ARN if there is one: the API refuses a token beside a name or a
+// filter, but without the ARN a stream of another account isn't found.
 import {
   DescribeStreamSummaryCommand,
   type KinesisClient,
@@ -53,8 +54,8 @@ export class StreamShards {
     });
   }
 
-  /** What the stream is called in an application of several. @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED */
-  async identify(): Promise<MultiStreamIdentifier> {
+  /** What the stream is called in an application of several, and its ARN. @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED */
+  async identify(): Promise<{ readonly identifier: MultiStreamIdentifier; readonly streamArn: string }> {
     const command = new DescribeStreamSummaryCommand(streamAddress(this.#options.stream));
     const { StreamDescriptionSummary: summary } = await this.#calls.call('kinesis:DescribeStreamSummary', (options) =>
       this.#options.client.send(command, options),
@@ -65,7 +66,7 @@ export class StreamShards {
     const { accountId, streamName } = parseStream(summary.StreamARN, 'StreamARN');
     invariant(accountId !== undefined, 'an ARN names an account');
     const creationEpochSeconds = Math.floor(summary.StreamCreationTimestamp.getTime() / 1000);
-    return { accountId, streamName, creationEpochSeconds };
+    return { identifier: { accountId, streamName, creationEpochSeconds }, streamArn: summary.StreamARN };
   }
 
   /** @throws OperatingError STREAM_NOT_FOUND or ACCESS_DENIED, among others, when the stream can't be listed. */
@@ -76,6 +77,7 @@ export class StreamShards {
   /** All shards, or those at the initial position (where records can still be read from there on). */
   async list(filter: ListShards['filter']): Promise<Shard[]> {
     const shards: Shard[] = [];
+    const { streamArn } = this.#options.stream;
     let input: ListShardsCommandInput = {
       ...streamAddress(this.#options.stream),
       ...(filter === 'initial' && { ShardFilter: this.#initialFilter() }),
@@ -84,7 +86,7 @@ export class StreamShards {
       const { Shards, NextToken } = await this.#page(input);
       for (const shard of Shards ?? []) shards.push(readShard(shard));
       if (NextToken === undefined) return shards;
-      input = { NextToken };
+      input = { NextToken, ...(streamArn !== undefined && { StreamARN: streamArn }) };
     }
   }
 

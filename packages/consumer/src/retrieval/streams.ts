@@ -4,17 +4,22 @@
 // Invariant: a stream that leases name can be read although the application lists it no longer.
 import {
   type Clock,
+  describe,
   formatMultiStream,
+  invariant,
   isShardlineError,
   type Logger,
   OperatingError,
   parseMultiStream,
   parseStream,
   type StreamIdentifier,
+  streamArnOf,
+  UsageError,
 } from '@shardline/common';
 import type { ListShards, TrackedStream } from '../coordination/effects.ts';
 import type { Shard } from '../coordination/lease.ts';
 import type { InitialPosition } from '../coordination/shard-sync.ts';
+import type { FormerStreams } from '../former-streams.ts';
 import { PollingSource, type PollingSourceOptions } from './polling.ts';
 import { StreamShards, type StreamShardsOptions } from './shards.ts';
 import type { ShardSource, ShardToRead } from './source.ts';
@@ -36,6 +41,8 @@ export interface StreamsOptions
     Pick<PollingSourceOptions, 'maxRecordsPerRead' | 'idleTimeBetweenReadsMs'> {
   /** The one stream of the application, or a function that lists its streams. */
   readonly from: (StartOfStream & { readonly stream: StreamIdentifier }) | (() => Promise<readonly ListedStream[]>);
+  /** Of the streams that are read no longer, those whose leases may be deleted. */
+  readonly former: () => Promise<FormerStreams>;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -54,6 +61,9 @@ export class Streams {
   #tracked: readonly TrackedStream[] = [];
   /** By what the application calls them. */
   readonly #identified = new Map<string, string>();
+  #former: FormerStreams = 'none';
+  /** Of the client; undefined before the first `refresh`. */
+  #region: string | undefined;
 
   constructor(options: StreamsOptions) {
     this.#options = options;
@@ -67,6 +77,11 @@ export class Streams {
     return this.#tracked;
   }
 
+  /** Of those that are read no longer, whose leases may be deleted. */
+  get former(): FormerStreams {
+    return this.#former;
+  }
+
   get mayChange(): boolean {
     return typeof this.#options.from === 'function';
   }
@@ -76,18 +91,23 @@ export class Streams {
    * @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED and others when there is nothing to read; what the list throws
    */
   async refresh(): Promise<void> {
-    const { from } = this.#options;
+    const { from, client, logger } = this.#options;
+    this.#region ??= await client.config.region();
     if (typeof from !== 'function') {
+      this.#checkRegion(from.stream, 'stream');
       await this.#of(undefined).shards.check();
       return;
     }
     const listed = await from();
+    const former = await this.#options.former();
     const found = await Promise.allSettled(listed.map((each) => this.#track(each)));
     const tracked = found.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
     const failures = found.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
     if (tracked.length === 0 && failures.length > 0) throw failures[0];
-    for (const error of failures) this.#options.logger.warn({ err: error }, 'a stream is left out for now');
+    for (const error of failures) logger.warn({ err: error }, 'a stream is left out for now');
     this.#tracked = [...new Map(tracked.map((each) => [each.streamId, each])).values()];
+    // A stream that could not be asked for is listed all the same: whose leases look like a former stream's may be its own.
+    this.#former = failures.every(isStreamNotFound) ? former : 'none';
   }
 
   async list({ streamId, filter }: ListShards): Promise<Shard[]> {
@@ -95,7 +115,7 @@ export class Streams {
       return await this.#of(streamId).shards.list(filter);
     } catch (error) {
       // It may come back under the same name, as another stream.
-      if (isShardlineError(error) && error.code === 'STREAM_NOT_FOUND') this.#forget(streamId);
+      if (isStreamNotFound(error)) this.#forget(streamId);
       throw error;
     }
   }
@@ -118,12 +138,36 @@ export class Streams {
 
   async #identify(named: string, start: StartOfStream): Promise<string> {
     const isIdentifier = named.split(':').length === 3;
-    const parsed = isIdentifier ? { streamName: parseMultiStream(named).streamName } : parseStream(named, 'streams');
-    const shards = this.#shardsOf(parsed, start);
-    const streamId = isIdentifier ? named : formatMultiStream(await shards.identify());
-    this.#known.set(streamId, { ...start, stream: parsed, shards });
-    this.#identified.set(named, streamId);
-    return streamId;
+    const parsed = isIdentifier ? this.#addressOf(named) : parseStream(named, 'streams');
+    this.#checkRegion(parsed, 'streams');
+    if (isIdentifier) {
+      this.#learn(named, parsed, start);
+      this.#identified.set(named, named);
+      return named;
+    }
+    const asking = this.#shardsOf(parsed, start);
+    try {
+      const { identifier, streamArn } = await asking.identify();
+      const streamId = formatMultiStream(identifier);
+      // By its ARN from now on, as the KCL does: a name is looked for in the account of whoever asks.
+      this.#learn(streamId, parseStream(streamArn, 'StreamARN'), start);
+      this.#identified.set(named, streamId);
+      return streamId;
+    } finally {
+      asking.close();
+    }
+  }
+
+  /** The ARN of `account:name:epoch`, in the client's region (KCL Scheduler, StreamARNConstructor). */
+  #addressOf(streamId: string): StreamIdentifier {
+    const { accountId, streamName } = parseMultiStream(streamId, 'streams');
+    invariant(this.#region !== undefined, 'streams are addressed after the first refresh');
+    return parseStream(streamArnOf({ accountId, streamName, region: this.#region }), 'streams');
+  }
+
+  #checkRegion({ streamArn, region }: StreamIdentifier, field: string): void {
+    if (region === undefined || region === this.#region) return;
+    throw new UsageError(field, `an ARN of the Kinesis client's region, ${this.#region}`, describe(streamArn));
   }
 
   #forget(streamId: string | undefined): void {
@@ -137,12 +181,13 @@ export class Streams {
       const text = 'a lease of an application that reads one stream, in one that reads several';
       throw new OperatingError('LEASE_TABLE_FORMAT', text, { retryable: false });
     }
-    return this.#learn(streamId, { streamName: parseMultiStream(streamId).streamName }, ORPHAN);
+    return this.#learn(streamId, this.#addressOf(streamId), ORPHAN);
   }
 
   #learn(streamId: string | undefined, stream: StreamIdentifier, start: StartOfStream): Known {
     const { initialPosition, timestamp } = start;
     const known = { stream, initialPosition, timestamp, shards: this.#shardsOf(stream, start) };
+    this.#known.get(streamId)?.shards.close();
     this.#known.set(streamId, known);
     return known;
   }
@@ -151,4 +196,8 @@ export class Streams {
     const { client, clock, requestTimeoutMs } = this.#options;
     return new StreamShards({ client, clock, requestTimeoutMs, stream, initialPosition, timestamp });
   }
+}
+
+function isStreamNotFound(error: unknown): boolean {
+  return isShardlineError(error) && error.code === 'STREAM_NOT_FOUND';
 }

@@ -170,6 +170,7 @@ function stage(
     table,
     streams: {
       tracked: [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }],
+      former: 'none',
       mayChange: false,
       refresh: async () => undefined,
       list: async () => shards,

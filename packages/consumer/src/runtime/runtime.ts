@@ -42,7 +42,7 @@ export interface RuntimeOptions {
   readonly failoverTimeMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
-  readonly streams: Pick<Streams, 'tracked' | 'mayChange' | 'refresh' | 'list' | 'open'>;
+  readonly streams: Pick<Streams, 'tracked' | 'former' | 'mayChange' | 'refresh' | 'list' | 'open'>;
   /** How often the streams are asked for anew. */
   readonly streamsIntervalMs: number;
   readonly handler: ShardHandler;
@@ -94,7 +94,7 @@ export class Runtime {
         this.#options.logger.warn({ err: error }, 'this worker cannot say how busy it is');
       });
       this.#eventLoop.start();
-      this.#post({ kind: 'streams', streams: this.#options.streams.tracked });
+      this.#postStreams();
       this.#post({ kind: 'start', clientVersion: this.#options.table.clientVersion });
       if (this.#options.streams.mayChange) this.#planRefresh();
     });
@@ -203,6 +203,11 @@ export class Runtime {
     return { shards: await this.#options.streams.list(listing) };
   }
 
+  #postStreams(): void {
+    const { tracked: streams, former } = this.#options.streams;
+    this.#post({ kind: 'streams', streams, former });
+  }
+
   /** An application of several streams may add and remove some while it runs. What can't be asked stays as it is. */
   #planRefresh(): void {
     const { streams, streamsIntervalMs, clock, failures } = this.#options;
@@ -210,7 +215,7 @@ export class Runtime {
       try {
         await streams.refresh();
         failures.worked('refreshStreams', undefined);
-        this.#post({ kind: 'streams', streams: streams.tracked });
+        this.#postStreams();
       } catch (error) {
         // The list stays as it was.
         failures.failed('refreshStreams', undefined, error, streamsIntervalMs);
