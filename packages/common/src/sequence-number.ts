@@ -11,7 +11,10 @@ export type SequenceNumber = bigint & { readonly [sequenceNumberBrand]: true };
 /** The words that stand in a checkpoint in place of a number. */
 export type Sentinel = 'TRIM_HORIZON' | 'LATEST' | 'AT_TIMESTAMP' | 'SHARD_END';
 
-/** A position: `subSequenceNumber` counts the user records of one aggregated record from 0; it is 0 for a plain one. */
+/**
+ * A position: `subSequenceNumber` counts the user records of one aggregated record from 0; it is 0 for a plain one, and -1 just
+ * before the first of them.
+ */
 export interface ExtendedSequenceNumber {
   readonly sequenceNumber: SequenceNumber | Sentinel;
   readonly subSequenceNumber: number;
@@ -28,6 +31,11 @@ const sentinelRank: Readonly<Record<Sentinel, number>> = {
   LATEST: -1,
   SHARD_END: 1,
 };
+
+/** The place behind all that comes before this record: a checkpoint there begins with the record, for a KCL worker as well. */
+export function justBefore(sequenceNumber: SequenceNumber): ExtendedSequenceNumber {
+  return { sequenceNumber, subSequenceNumber: -1 };
+}
 
 /** Reads a decimal sequence number. @throws UsageError naming `field`. */
 export function parseSequenceNumber(text: string, field = 'sequenceNumber'): SequenceNumber {

@@ -75,7 +75,13 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly workerMetricsTableName?: string;
   /** Must differ between live workers. Default: the host's name and a fresh UUID. */
   readonly workerId?: string;
-  /** Default TRIM_HORIZON, which leaves nothing out; the KCL's is LATEST. Only for shards without a checkpoint. */
+  /**
+   * Default TRIM_HORIZON, which leaves nothing out; the KCL's is LATEST. Only for shards without a checkpoint. With LATEST and with a
+   * timestamp, the first record that is read becomes the place where every later worker begins, handled or not, Java workers
+   * included. Before there is one, a worker of ours that follows another at LATEST begins when that one did, with 5 s to spare for
+   * clocks that differ; a Java worker there, and ours behind a Java worker, begin at LATEST anew, as Java workers do among
+   * themselves. With a timestamp that is another one at each start, so does every worker.
+   */
   readonly initialPosition?: InitialPosition;
   /**
    * `auto`: what the handler has returned from is checkpointed, at most every `checkpointIntervalMs`. `manual`: only

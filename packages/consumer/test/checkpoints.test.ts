@@ -2,7 +2,7 @@
 import { OperatingError, UsageError } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Batch, PendingCheckpoint, PreparedCheckpointer, ShardContext, UserRecord } from '../src/handler.ts';
-import { type Cloud, Scene, SHARD, startCloud, until } from './cloud.ts';
+import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -206,4 +206,85 @@ it('after the lease is lost every form is refused with LEASE_LOST, those under w
   expect(outcomes).toEqual(['LEASE_LOST', true, 'LEASE_LOST', 'LEASE_LOST']);
   await consumer.stop();
   await running;
+});
+
+describe('where reading begins at LATEST', () => {
+  it('a worker that dies before the first record leaves the time at which it began to the next one', async () => {
+    const scene = new Scene(cloud, 'latest-idle');
+    const first = scene.consumer({ initialPosition: 'LATEST' });
+    const running = first.run(() => undefined);
+    await until(async () => expect((await scene.row(SHARD(0)))?.['shardlineLatestSince']).toBeDefined());
+    await first.stop();
+    await running;
+    expect(await scene.checkpointOf(SHARD(0))).toBe('LATEST:0');
+    // Nobody reads now.
+    await scene.put('between 1', 'between 2');
+    const seen: string[] = [];
+    const next = scene.consumer({ initialPosition: 'LATEST' });
+    const runningNext = next.run(({ records }) => {
+      seen.push(...records.map(textOf));
+    });
+    await until(() => expect(seen).toEqual(['between 1', 'between 2']));
+    await until(async () => expect(await scene.checkpointOf(SHARD(0))).toMatch(/^\d+:0$/));
+    expect((await scene.row(SHARD(0)))?.['shardlineLatestSince']).toBeUndefined();
+    await next.stop();
+    await runningNext;
+  });
+
+  it.each(['LATEST', 'AT_TIMESTAMP'] as const)(
+    'from the first record on the checkpoint of a shard begun at %s is the place just before it, handled or not',
+    async (position) => {
+      const scene = new Scene(cloud, `pinned-${position.toLowerCase()}`);
+      // Whoever computes the time at each start would begin later each time.
+      const initialPosition = () => (position === 'LATEST' ? position : { timestamp: new Date() });
+      const first = scene.consumer({ initialPosition: initialPosition() });
+      const failed: string[] = [];
+      const running = first.run(({ records }) => {
+        failed.push(...records.map(textOf));
+        throw new Error('not today');
+      });
+      let count = 0;
+      await until(async () => {
+        await scene.put(`a ${count++}`);
+        expect(failed).not.toEqual([]);
+      });
+      await until(async () => expect(await scene.checkpointOf(SHARD(0))).toMatch(/^\d+:-1$/));
+      await first.stop();
+      await running;
+      const seen: string[] = [];
+      const next = scene.consumer({ initialPosition: initialPosition() });
+      const runningNext = next.run(({ records }) => {
+        seen.push(...records.map(textOf));
+      });
+      await until(() => expect(seen[0]).toBe(failed[0]));
+      await next.stop();
+      await runningNext;
+    },
+  );
+
+  it('checkpoint() before anything was given is nothing to be done, even behind the pinned beginning', async () => {
+    const scene = new Scene(cloud, 'nothing-yet');
+    const outcomes: unknown[] = [];
+    const consumer = scene.consumer({ initialPosition: 'LATEST', checkpointing: 'manual' });
+    const running = consumer.run({
+      initialize: async (_, { checkpoint }) => {
+        outcomes.push(await checkpoint().then(() => 'done'));
+      },
+      processRecords: () => {
+        throw new Error('not today');
+      },
+      shutdownRequested: async (context) => {
+        outcomes.push(await context.checkpoint().then(() => 'done'));
+        outcomes.push(await context.prepareCheckpoint(state).then(() => 'done'));
+      },
+    });
+    await until(() => expect(outcomes).toEqual(['done']));
+    await until(async () => {
+      await scene.put('a 1');
+      expect(await scene.checkpointOf(SHARD(0))).toMatch(/^\d+:-1$/);
+    });
+    await consumer.stop();
+    await running;
+    expect(outcomes).toEqual(['done', 'done', 'done']);
+  });
 });

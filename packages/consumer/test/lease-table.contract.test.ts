@@ -136,6 +136,38 @@ describe.each([
       expect((await read())?.throughputKBps).toBe(throughputKBps);
     });
 
+    it('notes once when reading from LATEST began, until there is a checkpoint', async () => {
+      await create(lease({ leaseOwner: 'w1', checkpoint: parseCheckpoint('LATEST'), leaseCounter: 1 }));
+      const renewal = {
+        kind: 'renewLease',
+        leaseKey: key,
+        tenure,
+        handoffKnown: false,
+        throughputKBps: undefined,
+      } as const;
+      await table.run({ ...renewal, leaseCounter: 1 });
+      expect((await read())?.latestSince).toBeUndefined();
+      const began = await table.run({ ...renewal, leaseCounter: 2, beginsAtLatest: true });
+      expect(began).toMatchObject({ applied: true, lease: { latestSince: NOW_MS } });
+      const before = { ...lease({ leaseKey: 'b', checkpoint: parseCheckpoint('LATEST') }), latestSince: 5 };
+      await create(before);
+      await table.run({ ...renewal, leaseKey: 'b', leaseCounter: 0, beginsAtLatest: true });
+      expect(await read('b')).toMatchObject({ latestSince: 5 });
+      const checkpoint = {
+        kind: 'checkpointLease',
+        tenure,
+        childShardIds: undefined,
+        throughputKBps: undefined,
+      } as const;
+      const pendingCheckpoint = { position: parseCheckpoint('7'), state: undefined };
+      await table.run({ ...checkpoint, leaseKey: 'b', leaseCounter: 1, checkpoint: undefined, pendingCheckpoint });
+      expect(await read('b')).toMatchObject({ latestSince: 5, pendingCheckpoint });
+      const position = parseCheckpoint('7', -1);
+      const none = { checkpoint: position, pendingCheckpoint: undefined };
+      await table.run({ ...checkpoint, leaseKey: 'b', leaseCounter: 2, ...none });
+      expect(await read('b')).toEqual({ ...before, leaseCounter: 3, checkpoint: position, latestSince: undefined });
+    });
+
     it('is refused with another counter, and shows the row', async () => {
       const row = lease({ leaseOwner: 'w2', leaseCounter: 5 });
       await create(row);
@@ -632,6 +664,7 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         tenure,
         leaseCounter,
         handoffKnown: flag,
+        beginsAtLatest: number === 1,
         throughputKBps: [undefined, 0, 0.000034, 12.5][number],
       };
     case 'take': {

@@ -3,7 +3,7 @@
 // says whether the effect was applied. The answer carries the effect itself, so nothing has to be remembered to understand
 // it. Notices are the exception: they are told, not answered.
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
-import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
+import type { ExtendedSequenceNumber, HashKeyRange, SequenceNumber } from '@shardline/common';
 import type { ClientVersion, ClientVersionRow } from './client-version.ts';
 import type {
   ChildShard,
@@ -67,11 +67,14 @@ export interface RenewLease {
   readonly tenure: Tenure;
   readonly leaseCounter: number;
   readonly handoffKnown: boolean;
+  /** Writes `latestSince`, too, the table's clock giving the time, unless the row has one. */
+  readonly beginsAtLatest?: boolean;
   /** Written too when it was measured. */
   readonly throughputKBps: number | undefined;
 }
 /**
- * Condition: leaseCounter as given. Sets leaseCounter + 1; the checkpoint, if there is one, and with it ownerSwitches 0; the
+ * Condition: leaseCounter as given. Sets leaseCounter + 1; the checkpoint, if there is one, and with it ownerSwitches 0 and no
+ * latestSince; the
  * pending checkpoint as given, so that it is removed where none is (KCL DynamoDBCheckpointer, setCheckpoint and prepareCheckpoint).
  */
 export interface CheckpointLease {
@@ -212,6 +215,8 @@ export interface OpenShard {
   readonly checkpoint: ExtendedSequenceNumber;
   /** What a former holder of the lease had prepared. */
   readonly pendingCheckpoint: PendingCheckpoint | undefined;
+  /** When a former tenure began to read at LATEST, where the checkpoint is still that; ms since 1970. */
+  readonly latestSince: number | undefined;
 }
 /** Reads on after `after`, once, at the source's own pace; nothing at or before `after` is returned. One in flight a tenure. */
 export interface FetchBatch {
@@ -361,6 +366,8 @@ export interface BatchBounds {
   /** User records in it; 0 when only its position moved on. */
   readonly recordCount: number;
   readonly byteCount: number;
+  /** Of the first Kinesis record that user records of it are from; undefined without user records. */
+  readonly first?: SequenceNumber | undefined;
   /** Position of its last record. */
   readonly last: ExtendedSequenceNumber;
 }

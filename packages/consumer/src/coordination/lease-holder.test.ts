@@ -1,5 +1,6 @@
 import {
   type ExtendedSequenceNumber,
+  LATEST,
   MAX_HASH_KEY,
   MIN_HASH_KEY,
   parseCheckpoint,
@@ -127,6 +128,19 @@ describe('LeaseHolder', () => {
     holder.answered(second, { applied: true, lease: applied(second, holder.lease) }, 14);
     holder.vouch(at(3));
     expect(holder.nextWrite(113)).toBeUndefined();
+  });
+
+  test('the first tenure at LATEST notes with its claim when it began, and the next ones know', () => {
+    const atLatest = { ...row, checkpoint: LATEST };
+    const first = new LeaseHolder(1, atLatest, options);
+    const claim = first.nextWrite(0) as HolderWrite;
+    expect(claim).toMatchObject({ kind: 'renewLease', beginsAtLatest: true });
+    first.answered(claim, { applied: true, lease: { ...applied(claim, atLatest), latestSince: 77 } }, 3);
+    expect(first.latestSince).toBeUndefined();
+    expect(first.nextWrite(300)).toMatchObject({ kind: 'renewLease', beginsAtLatest: false });
+    const next = new LeaseHolder(2, { ...atLatest, latestSince: 77 }, options);
+    expect(next.latestSince).toBe(77);
+    expect(next.nextWrite(0)).toMatchObject({ beginsAtLatest: false });
   });
 
   test('what is prepared is written at once when hurried, counts as a renewal, and leaves the checkpoint alone', () => {

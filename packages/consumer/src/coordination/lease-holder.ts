@@ -22,6 +22,8 @@ const THROUGHPUT_ALPHA = 0.5;
 
 export class LeaseHolder {
   readonly tenure: Tenure;
+  /** When a former tenure began at LATEST, which is still the checkpoint; our own claim notes it for the next one. */
+  readonly latestSince: number | undefined;
   readonly #options: LeaseHolderOptions;
   #lease: Lease;
   /** `revision`: how much of `#unwritten` it writes. */
@@ -45,6 +47,7 @@ export class LeaseHolder {
 
   constructor(tenure: Tenure, lease: Lease, options: LeaseHolderOptions) {
     this.tenure = tenure;
+    this.latestSince = lease.latestSince;
     this.#lease = lease;
     this.#options = options;
     this.#throughputKBps = lease.throughputKBps;
@@ -201,7 +204,10 @@ export class LeaseHolder {
     }
     if (this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs()) {
       const throughputKBps = this.#measure(now);
-      return { kind: 'renewLease', ...base, leaseCounter, handoffKnown: this.successor !== undefined, throughputKBps };
+      const handoffKnown = this.successor !== undefined;
+      const { checkpoint, latestSince } = this.#lease;
+      const beginsAtLatest = checkpoint.sequenceNumber === 'LATEST' && latestSince === undefined;
+      return { kind: 'renewLease', ...base, leaseCounter, handoffKnown, beginsAtLatest, throughputKBps };
     }
     return undefined;
   }

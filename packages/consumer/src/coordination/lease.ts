@@ -19,6 +19,11 @@ export interface Lease {
   readonly checkpoint: ExtendedSequenceNumber;
   /** What a handler has prepared and not settled since: the first of two phases. Every checkpoint removes it. */
   readonly pendingCheckpoint: PendingCheckpoint | undefined;
+  /**
+   * While the checkpoint is LATEST: when one of our workers first read from there, ms since 1970 by its clock. In an attribute of
+   * our own, which Java workers leave as it is.
+   */
+  readonly latestSince?: number | undefined;
   readonly ownerSwitchesSinceCheckpoint: number;
   /** None, one (split) or two (merge), of the same stream. */
   readonly parentShardIds: readonly string[];

@@ -8,6 +8,7 @@ import {
   compareExtended,
   type ExtendedSequenceNumber,
   isShardlineError,
+  justBefore,
   SHARD_END,
   TRIM_HORIZON,
   unreachable,
@@ -317,7 +318,8 @@ export class ShardConsumer {
     if (this.#asking || now < this.#retryAt || !this.#mayCallHandler(now)) return;
     const { streamId, shardId, hashKeyRange, checkpoint, pendingCheckpoint } = this.#holder.lease;
     const shard = { streamId, shardId, hashKeyRange };
-    this.#ask({ kind: 'openShard', ...this.#base, ...shard, checkpoint, pendingCheckpoint });
+    const { latestSince } = this.#holder;
+    this.#ask({ kind: 'openShard', ...this.#base, ...shard, checkpoint, pendingCheckpoint, latestSince });
   }
 
   // --- processing ---
@@ -361,10 +363,21 @@ export class ShardConsumer {
     this.#fetchRetryAt = 0;
     if (this.#phase !== 'processing') return;
     if (fetched.batch !== undefined) {
+      this.#pinBeginning(fetched.batch);
       this.#queue.push(fetched.batch);
       this.#fetchedTo = fetched.batch.last;
     }
     if (fetched.atShardEnd) this.#end = fetched;
+  }
+
+  /**
+   * LATEST, and a time that is not in the table, are another place for each worker that begins there. From the first record on there
+   * is a number: the checkpoint becomes the place just before that record, and nothing after it can be passed over any more.
+   */
+  #pinBeginning({ first }: BatchBounds): void {
+    const { sequenceNumber } = this.#holder.position;
+    if (first === undefined || (sequenceNumber !== 'LATEST' && sequenceNumber !== 'AT_TIMESTAMP')) return;
+    this.#holder.vouch(justBefore(first));
   }
 
   #delivered(checkpoint: ExtendedSequenceNumber | undefined): void {

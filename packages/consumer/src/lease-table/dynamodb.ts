@@ -7,7 +7,14 @@ import type { ClientVersion } from '../coordination/client-version.ts';
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import { type ClientVersionConfig, isFor2x, joinFleet } from './client-version.ts';
 import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';
-import { checkpointAttributes, leaseItem, PENDING_ATTRIBUTES, pendingAttributes, rangeAttributes } from './item.ts';
+import {
+  checkpointAttributes,
+  LATEST_SINCE,
+  leaseItem,
+  PENDING_ATTRIBUTES,
+  pendingAttributes,
+  rangeAttributes,
+} from './item.ts';
 import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 import { openOwnerIndex, openTable } from './opening.ts';
@@ -125,16 +132,20 @@ const operations: {
     created: await rows.create({ ...leaseItem(lease), entityType: { S: 'LEASE' } }),
   }),
 
-  renewLease: (rows, { leaseKey, leaseCounter, handoffKnown, throughputKBps }) =>
-    rows.update(
+  renewLease: (rows, { leaseKey, leaseCounter, handoffKnown, beginsAtLatest, throughputKBps }) => {
+    const latest = beginsAtLatest === true ? `, ${LATEST_SINCE} = if_not_exists(${LATEST_SINCE}, :wallNow)` : '';
+    const throughput = throughputKBps === undefined ? '' : ', throughputKBps = :kBps';
+    return rows.update(
       leaseKey,
       handoffKnown ? 'leaseCounter = :counter' : 'leaseCounter = :counter AND attribute_not_exists(checkpointOwner)',
-      throughputKBps === undefined ? 'SET leaseCounter = :next' : 'SET leaseCounter = :next, throughputKBps = :kBps',
+      `SET leaseCounter = :next${latest}${throughput}`,
       {
         ...counters(leaseCounter),
+        ...(beginsAtLatest === true && { ':wallNow': { N: String(rows.wallNow) } }),
         ...(throughputKBps !== undefined && { ':kBps': { N: String(throughputKBps) } }),
       },
-    ),
+    );
+  },
 
   checkpointLease: (rows, effect) => {
     const { leaseKey, leaseCounter, checkpoint, pendingCheckpoint, childShardIds, throughputKBps } = effect;
@@ -146,7 +157,8 @@ const operations: {
       ...(childShardIds?.length ? { childShardIds: { SS: [...childShardIds] } } : {}),
       ...(throughputKBps === undefined ? {} : { throughputKBps: { N: String(throughputKBps) } }),
     });
-    const removed = PENDING_ATTRIBUTES.filter((name) => !(name in pending));
+    const removed: string[] = PENDING_ATTRIBUTES.filter((name) => !(name in pending));
+    if (checkpoint !== undefined) removed.push(LATEST_SINCE);
     return rows.update(
       leaseKey,
       'leaseCounter = :counter',

@@ -225,7 +225,11 @@ describe('leaseItem', () => {
       leaseOwner: owner,
       leaseCounter: fc.nat(),
       checkpointOwner: owner,
-      checkpoint,
+      checkpoint: fc.oneof(
+        checkpoint,
+        fc.bigInt(0n, 1n << 186n).map((number) => parseCheckpoint(String(number), -1)),
+      ),
+      latestSince: fc.option(fc.nat(), { nil: undefined }),
       pendingCheckpoint: fc.option(fc.record({ position: checkpoint, state }), { nil: undefined }),
       ownerSwitchesSinceCheckpoint: fc.nat(),
       parentShardIds: ids(2),

@@ -63,6 +63,9 @@ export const PENDING_ATTRIBUTES = [
   'pendingCheckpointState',
 ] as const;
 
+/** Of our own; no KCL knows it. */
+export const LATEST_SINCE = 'shardlineLatestSince';
+
 /** The attributes of a lease row that we know and write; all others are kept as they are. */
 export const LEASE_ATTRIBUTES: readonly string[] = [
   'leaseKey',
@@ -72,6 +75,7 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
   'checkpoint',
   'checkpointSubSequenceNumber',
   ...PENDING_ATTRIBUTES,
+  LATEST_SINCE,
   'ownerSwitchesSinceCheckpoint',
   'parentShardId',
   'childShardIds',
@@ -114,6 +118,7 @@ export function leaseItem(lease: Lease): WrittenItem {
     ownerSwitchesSinceCheckpoint: { N: String(lease.ownerSwitchesSinceCheckpoint) },
   };
   if (lease.pendingCheckpoint !== undefined) Object.assign(item, pendingAttributes(lease.pendingCheckpoint));
+  if (lease.latestSince !== undefined) item[LATEST_SINCE] = { N: String(lease.latestSince) };
   if (lease.leaseOwner !== undefined) item['leaseOwner'] = { S: lease.leaseOwner };
   if (lease.checkpointOwner !== undefined) item['checkpointOwner'] = { S: lease.checkpointOwner };
   if (lease.parentShardIds.length > 0) item['parentShardId'] = { SS: [...lease.parentShardIds] };
@@ -215,8 +220,9 @@ function readLease(item: Item): Lease {
     leaseOwner: optionalText(item, 'leaseOwner'),
     leaseCounter: count(item, 'leaseCounter'),
     checkpointOwner: optionalText(item, 'checkpointOwner'),
-    checkpoint: parseCheckpoint(text(item, 'checkpoint'), optionalCount(item, 'checkpointSubSequenceNumber')),
+    checkpoint: parseCheckpoint(text(item, 'checkpoint'), optionalCount(item, 'checkpointSubSequenceNumber', -1)),
     pendingCheckpoint: readPending(item),
+    latestSince: item[LATEST_SINCE] === undefined ? undefined : count(item, LATEST_SINCE),
     ownerSwitchesSinceCheckpoint: optionalCount(item, 'ownerSwitchesSinceCheckpoint'),
     parentShardIds: names(item, 'parentShardId'),
     childShardIds: names(item, 'childShardIds'),
@@ -291,17 +297,21 @@ function optionalText(item: Item, name: string): string | undefined {
   return value.S;
 }
 
-function count(item: Item, name: string): number {
+function count(item: Item, name: string, least = 0): number {
   const value = item[name];
   const number = typeof value?.N === 'string' ? Number(value.N) : Number.NaN;
-  if (!Number.isSafeInteger(number) || number < 0) {
-    throw new UsageError(name, 'a whole number (N) of at least 0', value === undefined ? 'nothing' : shape(value));
+  if (!Number.isSafeInteger(number) || number < least) {
+    throw new UsageError(
+      name,
+      `a whole number (N) of at least ${least}`,
+      value === undefined ? 'nothing' : shape(value),
+    );
   }
   return number;
 }
 
-function optionalCount(item: Item, name: string): number {
-  return item[name] === undefined ? 0 : count(item, name);
+function optionalCount(item: Item, name: string, least = 0): number {
+  return item[name] === undefined ? 0 : count(item, name, least);
 }
 
 /** `3.4E-5` is one, too. */

@@ -86,7 +86,7 @@ const operations: Operations = {
     return { created: true };
   },
 
-  renewLease: (table, { leaseKey, leaseCounter, handoffKnown, throughputKBps }) =>
+  renewLease: (table, { leaseKey, leaseCounter, handoffKnown, beginsAtLatest, throughputKBps }) =>
     write(
       table,
       leaseKey,
@@ -94,6 +94,7 @@ const operations: Operations = {
       (row) => ({
         ...row,
         leaseCounter: row.leaseCounter + 1,
+        latestSince: row.latestSince ?? (beginsAtLatest === true ? Math.floor(table.wallNow()) : undefined),
         throughputKBps: throughputKBps ?? row.throughputKBps,
       }),
     ),
@@ -106,7 +107,7 @@ const operations: Operations = {
       (row) => ({
         ...row,
         leaseCounter: row.leaseCounter + 1,
-        ...(checkpoint !== undefined && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }),
+        ...(checkpoint !== undefined && { checkpoint, ownerSwitchesSinceCheckpoint: 0, latestSince: undefined }),
         pendingCheckpoint,
         // A DynamoDB set can't be empty: no children (the stream is gone) leaves the attribute as it is.
         childShardIds: childShardIds?.length ? childShardIds : row.childShardIds,

@@ -47,6 +47,11 @@ export class Rows {
     this.#clock = clock;
   }
 
+  /** Whole milliseconds since 1970. */
+  get wallNow(): number {
+    return Math.floor(this.#clock.wallNow());
+  }
+
   // --- leases ---
 
   /** False: it was there. */

@@ -39,6 +39,8 @@ export interface PollingSourceOptions {
   readonly hashKeyRange: HashKeyRange | undefined;
   /** What AT_TIMESTAMP stands for; it is not kept in the lease table. */
   readonly timestamp: Date | undefined;
+  /** What LATEST stands for; undefined: now. */
+  readonly latestSince?: Date | undefined;
   /** Kinesis records a read, and user records a batch (a single aggregate may pass it). */
   readonly maxRecordsPerRead: number;
   /** The pause between reads at the shard's tip, ms, at least 200; behind it, reads follow each other every 200 ms. */
@@ -115,7 +117,7 @@ export class PollingSource implements ShardSource {
   #seek(after: ExtendedSequenceNumber): void {
     this.#position = after;
     this.#iterator = undefined;
-    this.#latestSince = undefined;
+    this.#latestSince = this.#options.latestSince;
     this.#children = undefined;
     this.#dropBacklog();
   }

@@ -60,6 +60,8 @@ export interface ShardToRead {
   readonly shardId: string;
   /** Undefined: the row does not say. */
   readonly hashKeyRange: HashKeyRange | undefined;
+  /** Since when LATEST stands for what comes; undefined: for what comes from now on. */
+  readonly latestSince?: Date | undefined;
 }
 
 /** Makes the source of one tenure. */

@@ -120,11 +120,11 @@ export class Streams {
     }
   }
 
-  open({ streamId, shardId, hashKeyRange }: ShardToRead): ShardSource {
+  open({ streamId, shardId, hashKeyRange, latestSince }: ShardToRead): ShardSource {
     const { stream, timestamp } = this.#of(streamId);
     const { client, clock, requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs } = this.#options;
     const pace = { requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs };
-    return new PollingSource({ ...pace, client, clock, stream, shardId, hashKeyRange, timestamp });
+    return new PollingSource({ ...pace, client, clock, stream, shardId, hashKeyRange, timestamp, latestSince });
   }
 
   close(): void {

@@ -10,6 +10,7 @@ import {
   invariant,
   type Logger,
   type MetricsSink,
+  parseSequenceNumber,
   SHARD_END,
   unreachable,
 } from '@shardline/common';
@@ -79,6 +80,9 @@ export class HandlerThrew extends Error {
     this.thrown = thrown;
   }
 }
+
+/** So much may the clocks of two machines that are kept in time be apart, with room to spare. */
+const LATEST_MARGIN_MS = 5_000;
 
 export class Delivery {
   readonly #options: DeliveryOptions;
@@ -165,7 +169,9 @@ export class Delivery {
     const { records, byteCount, last } = batch;
     // A batch without records only moves the position; nobody will ask for it. One of a closed tenure neither.
     if (records.length > 0 && this.#shards.has(tenure)) shard.batches.set(batchId, batch);
-    return { batch: { batchId, recordCount: records.length, byteCount, last }, atShardEnd, childShards };
+    const [record] = records;
+    const first = record && parseSequenceNumber(record.sequenceNumber);
+    return { batch: { batchId, recordCount: records.length, byteCount, first, last }, atShardEnd, childShards };
   }
 
   async #deliver({ tenure, batchId, attempt }: DeliverBatch): Promise<Results['deliverBatch']> {
@@ -231,9 +237,10 @@ export class Delivery {
 
   // --- parts ---
 
-  #admit({ leaseKey, streamId, shardId, hashKeyRange, tenure, checkpoint, pendingCheckpoint }: OpenShard): Shard {
+  #admit(effect: OpenShard): Shard {
+    const { leaseKey, streamId, shardId, hashKeyRange, tenure, checkpoint, pendingCheckpoint } = effect;
     const { openSource, checkpointer } = this.#options;
-    const source = openSource({ streamId, shardId, hashKeyRange });
+    const source = openSource({ streamId, shardId, hashKeyRange, latestSince: sinceThen(effect) });
     const { streamName } = source;
     const logger = this.#options.logger.child({ stream: streamName, shard: shardId });
     const controller = new AbortController();
@@ -374,6 +381,11 @@ export class Delivery {
     const durationMs = clock.now() - startedAt;
     batchHandled.publish({ application, worker, leaseKey: shard.leaseKey, userRecordCount, durationMs, ...end });
   }
+}
+
+/** The clocks of workers and of Kinesis differ: rather a few records from before LATEST than a hole after it. */
+function sinceThen({ latestSince }: OpenShard): Date | undefined {
+  return latestSince === undefined ? undefined : new Date(latestSince - LATEST_MARGIN_MS);
 }
 
 function advance(shard: Shard, position: ExtendedSequenceNumber): void {
