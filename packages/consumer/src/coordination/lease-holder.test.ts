@@ -143,6 +143,23 @@ describe('LeaseHolder', () => {
     expect(next.nextWrite(0)).toMatchObject({ beginsAtLatest: false });
   });
 
+  test('a renewal that is due carries what waits for the checkpoint interval', () => {
+    const holder = new LeaseHolder(1, row, { ...options, checkpointIntervalMs: 500 });
+    let lease: Lease = row;
+    const written: unknown[] = [];
+    for (let now = 0; now <= 1_500; now += 50) {
+      if (now > 0) holder.vouch(at(now));
+      const write = holder.nextWrite(now);
+      if (write === undefined) continue;
+      written.push([now, write.kind]);
+      lease = applied(write, lease);
+      holder.answered(write, { applied: true, lease }, now);
+    }
+    // The first checkpoint at once, then one each 300 ms, which renewals alone would take, and none beside them.
+    const checkpoints = [50, 350, 650, 950, 1_250].map((now) => [now, 'checkpointLease']);
+    expect(written).toEqual([[0, 'renewLease'], ...checkpoints]);
+  });
+
   test('what is prepared is written at once when hurried, counts as a renewal, and leaves the checkpoint alone', () => {
     const holder = claimed();
     const pending = { position: at(8), state: Uint8Array.of(1) };

@@ -185,7 +185,9 @@ export class LeaseHolder {
   #choose(now: number): HolderWrite | undefined {
     const { leaseKey, leaseCounter } = this.#lease;
     const base = { leaseKey, tenure: this.tenure };
-    if (!this.flushed && now >= this.#checkpointDueAt) {
+    const renews = this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs();
+    // Where there is something to write, the write that keeps the lease carries it: a checkpoint costs no more than a renewal.
+    if (!this.flushed && (renews || now >= this.#checkpointDueAt)) {
       const { checkpoint, pendingCheckpoint, childShardIds } = this.#unwritten;
       this.#hurried = false;
       const throughputKBps = this.#measure(now);
@@ -202,7 +204,7 @@ export class LeaseHolder {
         return { ...given, seenOwner: me, seenCheckpointOwner: undefined, newOwner: this.#heir };
       return { kind: 'evictLease', ...base, seenOwner: me, seenCounter: leaseCounter };
     }
-    if (this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs()) {
+    if (renews) {
       const throughputKBps = this.#measure(now);
       const handoffKnown = this.successor !== undefined;
       const { checkpoint, latestSince } = this.#lease;
