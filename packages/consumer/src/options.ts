@@ -171,12 +171,13 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly shutdownGraceMs?: number;
   /**
    * A lease that does not get on for so long (no read answered, no return of the handler, no checkpoint written that is due) is
-   * told of, and again each time that has doubled: from 100, default 60000. Only time in which this process ran counts.
+   * told of, and again each time that has doubled: from 100, at least twice `idleTimeBetweenReadsMs`, default 60000. Only time in
+   * which this process ran counts.
    */
   readonly stallWarningMs?: number;
   /**
    * A lease that does not get on for so long is given up: the handler's signal is aborted, and the lease goes as soon as the
-   * handler has returned. From 100, default for ever, because only the application knows how long a batch may take: one that is
+   * handler has returned. From 100, at least twice `idleTimeBetweenReadsMs`, default for ever, because only the application knows how long a batch may take: one that is
    * aborted begins again from the last checkpoint. A handler that ignores its signal keeps the lease until the process ends.
    */
   readonly stallLimitMs?: number;
@@ -418,8 +419,9 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     maxPendingBatchCount: options.maxPendingBatchCount,
     maxPendingBytes: options.maxPendingBytes,
     shutdownGraceMs: options.shutdownGraceMs,
-    stallWarningMs: options.stallWarningMs,
-    stallLimitMs: options.stallLimitMs,
+    // A read at the tip of a shard is answered after the pause before it.
+    stallWarningMs: Math.max(options.stallWarningMs, 2 * options.idleTimeBetweenReadsMs),
+    stallLimitMs: Math.max(options.stallLimitMs, 2 * options.idleTimeBetweenReadsMs),
     // A lost answer must leave several tries before the lease runs out.
     retryMs: Math.min(1_000, failoverTimeMs / 10),
     handlerBackoff: { baseMs: handlerBackoffBaseMs, maxMs: handlerBackoffMaxMs },

@@ -62,6 +62,7 @@ export class ShardConsumer {
   #stale = false;
   /** Answers so far, of the source and of the handler: what the watchdog goes by. */
   #readCount = 0;
+  #readThrottled = false;
   #callCount = 0;
 
   /** @param out where effects are put, in order. */
@@ -91,7 +92,8 @@ export class ShardConsumer {
 
   /** What the shard waits for. A read that failed and is tried again is still waited for; a handler that threw has returned. */
   waits(now: number): Waits {
-    const reads = this.#phase === 'processing' && (this.#fetching || this.#fetchAttempt > 0);
+    const retries = this.#fetchAttempt > 0 && !this.#readThrottled;
+    const reads = this.#phase === 'processing' && (this.#fetching || retries);
     return {
       read: reads ? this.#readCount : undefined,
       handler: this.#isCalling() ? this.#callCount : undefined,
@@ -216,7 +218,8 @@ export class ShardConsumer {
       case 'fetchBatch': {
         this.#fetching = false;
         // Throttled is an answer: the shard is read by others as well, and that is no stall.
-        if (isShardlineError(error) && error.code === 'THROTTLED') this.#readCount += 1;
+        this.#readThrottled = isShardlineError(error) && error.code === 'THROTTLED';
+        if (this.#readThrottled) this.#readCount += 1;
         if (this.#phase !== 'processing') return;
         this.#fetchAttempt += 1;
         const retryInMs = backoffMs(this.#fetchAttempt, random, this.#options.fetchBackoff);

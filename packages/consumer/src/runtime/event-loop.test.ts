@@ -8,7 +8,7 @@ function scene(calls: readonly HandlerCall[]) {
   const clock = new ManualClock();
   let due = (): void => undefined;
   let dueInMs = 0;
-  let active = 0;
+  let usage = { activeMs: 0, cpuMs: 0 };
   let askedSince = 0;
   const warnings: [object, string | undefined][] = [];
   const logger: Logger = { ...silentLogger, warn: (fields, text) => warnings.push([fields, text]) };
@@ -32,14 +32,15 @@ function scene(calls: readonly HandlerCall[]) {
       askedSince = since;
       return calls;
     },
-    activeMs: () => active,
+    usage: () => usage,
   });
   const told: unknown[] = [];
   onTestFinished(onDiagnostic('shardline:consumer:event-loop-delayed', (message) => told.push(message)));
-  /** The timer comes so late, after the loop was active for a share of the time. */
-  const late = (lateMs: number, share: number): void => {
+  /** The timer comes so late, after the loop was active for a share of the time, and on the CPU for another. */
+  const late = (lateMs: number, share: number, cpuShare = share): void => {
     clock.advance(dueInMs + lateMs);
-    active = (dueInMs + lateMs) * share;
+    const elapsedMs = dueInMs + lateMs;
+    usage = { activeMs: elapsedMs * share, cpuMs: elapsedMs * cpuShare };
     due();
   };
   return { clock, watch, warnings, told, late, askedSince: () => askedSince };
@@ -86,9 +87,19 @@ test('a process that was suspended blames no handler', () => {
   const { watch, warnings, told, late } = scene([call('a', 1)]);
   watch.start();
   late(3_600_000, 0.001);
-  expect(told).toMatchObject([{ cause: 'suspended', handlers: [] }]);
+  // Stopped in the midst of its work.
+  late(3_600_000, 1, 0.001);
+  const suspended = { cause: 'suspended', handlers: [] };
+  expect(told).toMatchObject([suspended, suspended]);
   expect(warnings[0]?.[1]).toMatch(/^this process did not run for 3600000 ms, .* was it suspended\?$/);
   watch.stop();
   late(3_600_000, 1);
-  expect(told).toHaveLength(1);
+  expect(told).toHaveLength(2);
+});
+
+test('a handler that waits in one piece, for a child process say, blocks the loop without using the CPU', () => {
+  const { watch, told, late } = scene([call('a', 2_000)]);
+  watch.start();
+  late(2_000, 1, 0);
+  expect(told).toMatchObject([{ cause: 'blocked', handlers: [{ leaseKey: 'a' }] }]);
 });

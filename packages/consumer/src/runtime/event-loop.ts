@@ -1,6 +1,6 @@
 // Whether this process's one thread gets to work in time. A handler that computes for seconds holds up everything else in the
 // process, the renewal of leases too, where a KCL has threads. One timer that should come every so often shows by how much it
-// comes late; the loop's own count of active time tells a loop that was blocked from a process that was suspended.
+// comes late; the loop's own count of active time, and the CPU's, tell a loop that was blocked from a process that was suspended.
 // It warns and changes nothing: what a late renewal means for a lease is the core's to judge. Owns one timer, between start and stop.
 import { performance } from 'node:perf_hooks';
 import { type Clock, consumerDiagnostics, type Logger } from '@shardline/common';
@@ -13,8 +13,8 @@ export interface EventLoopOptions {
   readonly logger: Logger;
   /** The handler calls that ran at some time from `since` (of the clock) on. */
   readonly callsSince: (since: number) => readonly HandlerCall[];
-  /** Active time of the event loop since the last call, ms. Default: this process's. */
-  readonly activeMs?: (() => number) | undefined;
+  /** What was used since the last call. Default: by this process. */
+  readonly usage?: (() => Usage) | undefined;
 }
 
 /** A call of the user's handler. */
@@ -26,6 +26,12 @@ export interface HandlerCall {
   readonly synchronousMs: number;
 }
 
+/** In ms. Active: all but waiting for something to do. */
+export interface Usage {
+  readonly activeMs: number;
+  readonly cpuMs: number;
+}
+
 const LOOKS_PER_FAILOVER = 20;
 const WARNING_INTERVAL_MS = 60_000;
 /** A renewal is due every third of the failover time; one that is late by as much has one more chance. */
@@ -35,7 +41,7 @@ const MAX_NAMED = 10;
 export class EventLoopWatch {
   readonly #options: EventLoopOptions;
   readonly #lookMs: number;
-  #activeMs: () => number = () => 0;
+  #usage: () => Usage = () => ({ activeMs: 0, cpuMs: 0 });
   #lookedAt = 0;
   #cancel: () => void = () => undefined;
   #warnedAt = Number.NEGATIVE_INFINITY;
@@ -48,8 +54,8 @@ export class EventLoopWatch {
   }
 
   start(): void {
-    this.#activeMs = this.#options.activeMs ?? activeTime();
-    this.#activeMs();
+    this.#usage = this.#options.usage ?? usageOfProcess();
+    this.#usage();
     this.#plan();
   }
 
@@ -67,16 +73,20 @@ export class EventLoopWatch {
     const { clock, failoverTimeMs } = this.#options;
     const elapsedMs = clock.now() - this.#lookedAt;
     const lateMs = elapsedMs - this.#lookMs;
-    const activeMs = this.#activeMs();
-    if (lateMs >= failoverTimeMs / RENEWALS_PER_FAILOVER) this.#late(lateMs, activeMs >= elapsedMs / 2);
+    const usage = this.#usage();
+    if (lateMs >= failoverTimeMs / RENEWALS_PER_FAILOVER) this.#late(lateMs, elapsedMs, usage);
     this.#plan();
   }
 
-  #late(lateMs: number, isBlocked: boolean): void {
+  #late(lateMs: number, elapsedMs: number, { activeMs, cpuMs }: Usage): void {
     const { application, workerId: worker, clock, logger, failoverTimeMs, callsSince } = this.#options;
+    const running = callsSince(this.#lookedAt);
+    // Stopped in the midst of its work, a process is active without using the CPU; so is a handler that waits for a child process.
+    const isBusy = cpuMs >= elapsedMs / 10 || running.some(({ synchronousMs }) => synchronousMs >= lateMs / 2);
+    const isBlocked = activeMs >= elapsedMs / 2 && isBusy;
     const blockedMs = Math.round(lateMs);
     const cause = isBlocked ? 'blocked' : 'suspended';
-    const calls = isBlocked ? [...callsSince(this.#lookedAt)] : [];
+    const calls = isBlocked ? [...running] : [];
     const handlers = calls
       .sort((a, b) => b.synchronousMs - a.synchronousMs)
       .slice(0, MAX_NAMED)
@@ -103,12 +113,15 @@ export class EventLoopWatch {
   }
 }
 
-function activeTime(): () => number {
-  let last = performance.eventLoopUtilization();
+function usageOfProcess(): () => Usage {
+  let lastLoop = performance.eventLoopUtilization();
+  let lastCpu = process.cpuUsage();
   return () => {
-    const now = performance.eventLoopUtilization();
-    const { active } = performance.eventLoopUtilization(now, last);
-    last = now;
-    return active;
+    const loop = performance.eventLoopUtilization();
+    const { active } = performance.eventLoopUtilization(loop, lastLoop);
+    const { user, system } = process.cpuUsage(lastCpu);
+    lastLoop = loop;
+    lastCpu = process.cpuUsage();
+    return { activeMs: active, cpuMs: (user + system) / 1000 };
   };
 }

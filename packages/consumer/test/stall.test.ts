@@ -1,0 +1,169 @@
+// A shard that does not get on, over real sockets: told of with what is waited for, given up where that is asked for, and never
+// given to a second handler while the first one runs.
+import { type OperatingError, onDiagnostic } from '@shardline/common';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { Consumer } from '../src/consumer.ts';
+import type { BatchHandler } from '../src/handler.ts';
+import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await startCloud();
+});
+afterAll(async () => {
+  await cloud.close();
+});
+
+interface Told {
+  readonly state: string;
+  readonly reason: string;
+  readonly worker: string;
+}
+
+function stallsOf(application: string): Told[] {
+  const told: Told[] = [];
+  const forget = onDiagnostic('shardline:consumer:stall', (message) => {
+    if (message.application === application) told.push(message);
+  });
+  onTestFinished(forget);
+  return told;
+}
+
+function run(consumer: Consumer, handler: BatchHandler): void {
+  const running = consumer.run(handler);
+  onTestFinished(async () => {
+    await consumer.stop();
+    await running;
+  });
+}
+
+const limits = { stallWarningMs: 300, stallLimitMs: 600, shutdownGraceMs: 200 };
+
+describe('a handler that does not return', () => {
+  it('is told of with the batch, and the lease is kept, where no limit is set', async () => {
+    const scene = new Scene(cloud, 'slow');
+    await scene.put('a 1', 'a 2');
+    const stalls = stallsOf('slow');
+    let goOn = (): void => undefined;
+    const consumer = scene.consumer({ workerId: 'w', stallWarningMs: 300 });
+    run(
+      consumer,
+      () =>
+        new Promise<void>((resolve) => {
+          goOn = resolve;
+        }),
+    );
+    await until(() => expect(stalls.length).toBeGreaterThan(1));
+    expect(stalls[0]).toMatchObject({
+      worker: 'w',
+      leaseKey: SHARD(0),
+      state: 'stalled',
+      reason: 'handler',
+      recordCount: 2,
+      byteCount: 6,
+      holdsLease: true,
+      since: expect.any(Date),
+    });
+    expect(consumer.health()).toMatchObject({
+      live: true,
+      ready: false,
+      reasons: [expect.stringContaining(`${SHARD(0)}: the handler has not returned for`)],
+      shards: [{ leaseKey: SHARD(0), phase: 'processing', stalled: { reason: 'handler' } }],
+    });
+    goOn();
+    await until(() => expect(stalls.at(-1)).toMatchObject({ state: 'over' }));
+    await until(async () => expect(await scene.checkpointOf(SHARD(0))).toMatch(/^\d{56}:0$/));
+    await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
+  });
+
+  it('but heeds its signal loses the lease past the limit, to another worker and nothing is lost', async () => {
+    const scene = new Scene(cloud, 'heeds');
+    await scene.put('a 1');
+    const stalls = stallsOf('heeds');
+    const reasons: unknown[] = [];
+    let runs = 0;
+    const stuck = scene.consumer({ workerId: 'stuck', ...limits });
+    run(stuck, async (_, { signal }) => {
+      runs += 1;
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+      reasons.push((signal.reason as OperatingError).message);
+    });
+    await until(() => expect(runs).toBe(1));
+    const handled: string[] = [];
+    const heir = scene.consumer({ workerId: 'heir' });
+    run(heir, (batch) => {
+      handled.push(...batch.records.map(textOf));
+    });
+    await until(() => expect(handled).toEqual(['a 1']));
+    expect(stalls.map(({ state }) => state)).toContain('givenUp');
+    expect(reasons[0]).toMatch(/is given up by this worker/);
+  });
+
+  it('and ignores its signal keeps the lease, renewed: no second handler begins, and the process should end', async () => {
+    const scene = new Scene(cloud, 'ignores');
+    await scene.put('a 1');
+    const stalls = stallsOf('ignores');
+    let running = 0;
+    let most = 0;
+    let goOn = (): void => undefined;
+    const stuck = scene.consumer({ workerId: 'stuck', ...limits });
+    run(stuck, async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+      running -= 1;
+    });
+    await until(() => expect(stalls.map(({ state }) => state)).toContain('stuck'));
+    const handled: string[] = [];
+    const heir = scene.consumer({ workerId: 'heir' });
+    run(heir, (batch) => {
+      running += 1;
+      most = Math.max(most, running);
+      handled.push(...batch.records.map(textOf));
+      running -= 1;
+    });
+    expect(stuck.health()).toMatchObject({ live: false, ready: false });
+    // Renewed for two failover times and more.
+    const counterOf = async (): Promise<number> => Number((await scene.row(SHARD(0)))?.['leaseCounter']?.N);
+    const before = await counterOf();
+    await until(async () => expect(await counterOf()).toBeGreaterThan(before + 6));
+    expect((await scene.row(SHARD(0)))?.['leaseOwner']).toEqual({ S: 'stuck' });
+    expect([handled, most]).toEqual([[], 1]);
+    await stuck.stop();
+    goOn();
+    await until(() => expect(handled).toEqual(['a 1']));
+    expect(most).toBe(1);
+  });
+});
+
+it('a shard whose reads are never answered is told of, and given up past the limit', async () => {
+  const scene = new Scene(cloud, 'silent');
+  const stalls = stallsOf('silent');
+  const consumer = scene.consumer({ ...limits });
+  run(consumer, () => undefined);
+  await until(() => expect(consumer.view().shards).toMatchObject([{ phase: 'processing' }]));
+  using _fault = cloud.kinesisServer.faults.add({ kind: 'stall', operation: 'GetRecords', stream: scene.name });
+  await until(() => expect(stalls).toMatchObject([{ state: 'stalled', reason: 'read' }, { state: 'givenUp' }]));
+});
+
+it('a shard at rest, one whose reads are throttled, and a handler that throws are no stalls', async () => {
+  const scene = new Scene(cloud, 'at-rest');
+  const stalls = stallsOf('at-rest');
+  const consumer = scene.consumer({ ...limits });
+  let attempts = 0;
+  run(consumer, () => {
+    attempts += 1;
+    throw new Error('not yet');
+  });
+  using _fault = cloud.kinesisServer.faults.add({
+    kind: 'throttle',
+    operation: 'GetRecords',
+    stream: scene.name,
+    count: 6,
+  });
+  await scene.put('a 1');
+  await until(() => expect(attempts).toBeGreaterThan(15));
+  expect(stalls).toEqual([]);
+});
