@@ -5,9 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { type Lease, NOTHING_MEASURED, type Utilization } from '../../src/coordination/lease.ts';
 import type { WorkerOptions } from '../../src/coordination/worker.ts';
 import { resolveOptions } from '../../src/options.ts';
-import { Fleet, failoverMs, type Member, secondMs, shardOf } from './fleet.ts';
-
-const intervalMs = 2 * failoverMs;
+import { assignmentMs, Fleet, type Member, secondMs, shardOf } from './fleet.ts';
 
 const cpu = (percent: number, limit = 100): Utilization => ({
   stats: { C: [percent] },
@@ -57,22 +55,32 @@ const movedKBps = ({ fleet }: Scene): number =>
   fleet.of('handOffLease').reduce((sum, { effect }) => sum + (fleet.lease(effect.leaseKey).throughputKBps ?? 0), 0);
 
 describe('a run', () => {
-  test('follows the other every leaseAssignmentIntervalMs, twice failoverTimeMs, and at once when leases were made', () => {
-    const { fleet } = leading({ x: mute }, { nobody: [1] });
-    fleet.pass(3 * intervalMs);
+  test('follows the other every leaseAssignmentIntervalMs, 1.2 times failoverTimeMs; KCL: twice', () => {
+    const { fleet } = leading({ x: mute }, { x: [1] });
+    fleet.pass(3 * assignmentMs);
     const runs = fleet.of('readTable').map(({ at }) => at - 1_000_000);
-    expect(runs).toEqual([0, 1, 2, 3].map((n) => n * intervalMs));
+    expect(runs).toEqual([0, 1, 2, 3].map((n) => n * assignmentMs));
+  });
+
+  test('that changed something is followed by the next after an eighth of that, and one that made leases at once; KCL: as ever', () => {
+    const { fleet } = leading({ x: mute }, { x: [1] });
+    fleet.pass(secondMs);
+    fleet.put('free');
+    const assigned = () => fleet.of('assignLease').length > 0;
+    fleet.passUntil(assigned, 2 * assignmentMs);
+    const changedAt = fleet.of('assignLease')[0]?.at ?? 0;
+    fleet.pass(assignmentMs);
+    expect(fleet.of('readTable', changedAt).map(({ at }) => at - changedAt)).toEqual([0, assignmentMs / 8]);
     fleet.shards.push(shardOf('new'));
-    const since = fleet.now;
     fleet.passUntil(() => fleet.table.leases.has('new'), 2 * 60 * secondMs);
-    const after = fleet.of('readTable', since).filter(({ at }) => at === fleet.of('createLease')[0]?.at);
-    expect(after).toHaveLength(2);
+    const madeAt = fleet.of('createLease')[0]?.at;
+    expect(fleet.of('readTable').filter(({ at }) => at === madeAt)).toHaveLength(2);
   });
 
   test('is made by the leader alone', () => {
     const { fleet } = leading({ x: mute }, { nobody: [1] });
     fleet.start('follower');
-    fleet.pass(5 * intervalMs);
+    fleet.pass(5 * assignmentMs);
     const readers = fleet.of('readTable').filter(({ effect }) => effect.for === 'leader');
     expect(new Set(readers.map(({ worker }) => worker))).toEqual(new Set(['x']));
   });
@@ -87,7 +95,7 @@ describe('a run', () => {
   test('gives a lease of nobody or of a silent owner away on condition of its counter, so that an owner who comes back keeps it; KCL: on condition of the owners alone', () => {
     const { fleet, lead } = leading({ x: mute }, { silent: [1] });
     lead.held.add('assignLease');
-    fleet.pass(2 * intervalMs);
+    fleet.pass(2 * assignmentMs);
     const { effect } = fleet.of('assignLease')[0] ?? {};
     expect(effect).toMatchObject({ seenOwner: 'silent', seenCounter: 0, newOwner: 'x' });
     fleet.put('lease-001', { ...fleet.lease('lease-001'), leaseCounter: 1 });
@@ -104,7 +112,7 @@ describe('a run', () => {
     const { fleet } = leading({ x: mute }, {});
     const checkpoint = { sequenceNumber: 'SHARD_END', subSequenceNumber: 0 } as const;
     fleet.put('a', { leaseOwner: 'dead', checkpoint, childShardIds: ['b'] });
-    fleet.pass(3 * intervalMs);
+    fleet.pass(3 * assignmentMs);
     expect(fleet.lease('a').leaseOwner).toBe('dead');
   });
 
@@ -165,7 +173,7 @@ describe('by utilization', () => {
     expect(new Set(handedOff(scene))).toEqual(new Set(['x > y']));
   });
 
-  test('live leases move in the first run and then in every third', () => {
+  test('live leases move in the first run, and then no sooner than after three intervals and two reports of the workers, 60 s; KCL: in every third run', () => {
     const { fleet } = leading({ x: cpu(50), y: cpu(50) }, { x: [10, 10], y: [10, 10] }, utilization);
     fleet.pass(secondMs);
     // From now on x is far too busy, and says so.
@@ -173,9 +181,10 @@ describe('by utilization', () => {
       const row = fleet.table.workers.get('x');
       if (row !== undefined) fleet.table.workers.set('x', { ...row, utilization: cpu(95) });
     });
-    fleet.pass(3 * intervalMs);
-    const runs = fleet.of('handOffLease').map(({ at }) => Math.round((at - 1_000_000) / intervalMs));
-    expect(runs[0]).toBe(3);
+    fleet.pass(2 * 60 * secondMs);
+    const first = (fleet.of('handOffLease')[0]?.at ?? 0) - 1_000_000;
+    expect(first).toBeGreaterThanOrEqual(60 * secondMs);
+    expect(first).toBeLessThanOrEqual(60 * secondMs + assignmentMs);
   });
 
   test.each([
@@ -213,7 +222,7 @@ describe('by utilization', () => {
 
   test('a receiver may pass the average as long as it stays below what the giver had; KCL: may not, and a large lease too many stays where it is', () => {
     const scene = leading({ x: mute, y: mute }, { x: [60, 100], y: [60] }, everyRun);
-    scene.fleet.pass(intervalMs);
+    scene.fleet.pass(assignmentMs);
     // 160 and 60, on average 110: after the move 100 and 120.
     expect(handedOff(scene)).toEqual(['x > y']);
     expect(scene.fleet.lease(scene.fleet.of('handOffLease')[0]?.effect.leaseKey ?? '').throughputKBps).toBe(60);

@@ -3,10 +3,10 @@
 import { parseCheckpoint } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../src/coordination/lease.ts';
-import { Fleet, failoverMs, type Member, ranges, secondMs, shardOf } from './fleet.ts';
+import { assignmentMs, Fleet, type Member, ranges, secondMs, shardOf } from './fleet.ts';
 
 const { low, high } = ranges;
-const runMs = 2 * failoverMs;
+const runMs = assignmentMs;
 const ended = parseCheckpoint('SHARD_END');
 
 const split = [

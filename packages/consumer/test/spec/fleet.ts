@@ -19,6 +19,8 @@ import { leaseOf } from './wire.ts';
 export const secondMs = 1_000;
 /** failoverTimeMs, by default. */
 export const failoverMs: number = 10 * secondMs;
+/** leaseAssignmentIntervalMs, by default. */
+export const assignmentMs: number = 12 * secondMs;
 
 const [whole] = evenRanges(1) as [HashKeyRange];
 const [low, high] = evenRanges(2) as [HashKeyRange, HashKeyRange];

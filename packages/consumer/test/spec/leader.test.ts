@@ -1,7 +1,7 @@
 // The one leader: its row, as it leaves for DynamoDB, and who may take it when (amazon-dynamodb-lock-client, KCL
 // DynamoDBLockBasedLeaderDecider). Times are the consumer's defaults: a row lasts for 30 s and is written anew every 7.5 s.
 import { describe, expect, test } from 'vitest';
-import { Fleet, failoverMs, lone, secondMs, shardOf } from './fleet.ts';
+import { assignmentMs, Fleet, failoverMs, lone, secondMs, shardOf } from './fleet.ts';
 import { wireScene } from './wire.ts';
 
 const durationMs = 3 * failoverMs;
@@ -190,8 +190,8 @@ describe('a leader', () => {
     fleet.pass(secondMs);
     me.failing.add('readTable');
     const took = fleet.passUntil(() => me.view.leader === false, 10 * failoverMs);
-    expect(took).toBeGreaterThan(3 * 2 * failoverMs);
-    expect(took).toBeLessThanOrEqual(4 * 2 * failoverMs + 2 * secondMs);
+    expect(took).toBeGreaterThan(3 * assignmentMs);
+    expect(took).toBeLessThanOrEqual(4 * assignmentMs + 2 * secondMs);
     expect(fleet.passUntil(() => other.view.leader, durationMs)).toBeLessThanOrEqual(durationMs / 4 + secondMs);
     expect(me.notices).toContainEqual({ kind: 'leadershipLost' });
   });
