@@ -3,7 +3,7 @@ import { blindRelease, plantedBugs } from './planted-bugs.ts';
 import { simulateWorld } from './world.ts';
 
 test('a seed replays to the byte', () => {
-  for (const seed of [3, 46, 1313]) {
+  for (const seed of [3, 46, 3097]) {
     const first = simulateWorld(seed, { transcript: true });
     expect(first.transcript.length).toBeGreaterThan(50);
     expect(simulateWorld(seed, { transcript: true })).toEqual(first);
@@ -31,8 +31,8 @@ test('a planted bug is found by the checker that it is for', () => {
   expect(found.some((violation) => /moved back|two handlers|went back/.test(violation))).toBe(true);
 });
 
-test('seed 1313: a release that lingers does not end a later tenure of the same worker', () => {
-  expect(simulateWorld(1_313).violations).toEqual([]);
+test('seed 3097: a release that lingers does not end a later tenure of the same worker', () => {
+  expect(simulateWorld(3_097).violations).toEqual([]);
   // A change of the worlds can make the seed harmless; then another one has to be found for this bug.
-  expect(simulateWorld(1_313, { bug: blindRelease() }).violations[0]).toContain('two handlers');
+  expect(simulateWorld(3_097, { bug: blindRelease() }).violations[0]).toContain('two handlers');
 });
