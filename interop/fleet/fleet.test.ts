@@ -17,18 +17,15 @@ afterAll(async () => {
 });
 
 describe.concurrent('a fleet of Java and Node workers', () => {
-  it.each(played)('$name: $title', async ({ name, play }) => {
-    const { faults, moves, records, handled, skipped, duplicates } = await play(
-      { kinesis, dynamoDBEndpoint: inject('dynamoDBEndpoint') ?? '' },
-      name,
-    );
-    console.log(
-      [`${name}: ${records} records, ${handled} handled, ${duplicates} duplicates`, ...describeMoves(moves)].join(
-        '\n  ',
-      ),
-    );
-    expect(faults).toEqual([]);
-    expect({ skipped, handled }).toEqual({ skipped: 0, handled: records });
-    expect(records).toBeGreaterThan(0);
-  });
+  for (const { name, title, play } of played) {
+    it(`${name}: ${title}`, async () => {
+      const setting = { kinesis, dynamoDBEndpoint: inject('dynamoDBEndpoint') ?? '' };
+      const { faults, moves, records, handled, skipped, duplicates } = await play(setting, name);
+      const counts = `${name}: ${records} records, ${handled} handled, ${duplicates} duplicates`;
+      console.log([counts, ...describeMoves(moves)].join('\n  '));
+      expect(faults).toEqual([]);
+      expect({ skipped, handled }).toEqual({ skipped: 0, handled: records });
+      expect(records).toBeGreaterThan(0);
+    });
+  }
 });

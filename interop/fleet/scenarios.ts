@@ -173,7 +173,7 @@ function leadersKilled(setting: Setting, name: string, program: JavaProgram): Pr
 }
 
 function rolling(setting: Setting, name: string, program: JavaProgram): Promise<Outcome> {
-  return Fleet.play(setting, name, { shardCount: 4, program }, async (fleet) => {
+  return Fleet.play(setting, name, { shardCount: 6, program }, async (fleet) => {
     const java1 = await fleet.startJava('java-1');
     // Two that make the table together trip over each other.
     await fleet.untilReadBy(java1);
