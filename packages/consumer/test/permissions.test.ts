@@ -1,0 +1,189 @@
+// What a consumer may do, and what it does without: whole runs with the policies of docs/permissions.md and nothing else allowed, over
+// real sockets; and what is said when something necessary, or unnecessary, is missing.
+import { type AttributeValue, DeleteItemCommand } from '@aws-sdk/client-dynamodb';
+import { createDynamoDBClient, createKinesisClient, type Logger, silentLogger } from '@shardline/common';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Consumer } from '../src/consumer.ts';
+import type { ConsumerOptions } from '../src/options.ts';
+import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { documentedPolicy, Gate, permissionsOf } from './gate.ts';
+import { javaFleet, javaRows, makeLeaseTable, put } from './java-fleet.ts';
+
+const BASE = 'One stream, one table that is there';
+const MAKES = 'A table that the worker makes';
+const THREE = 'The three tables of the KCL 3.0 to 3.4';
+const SEVERAL = 'Several streams';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await startCloud();
+});
+afterAll(async () => {
+  await cloud.close();
+});
+
+/** A stream and its application, all of whose calls go through a gate. */
+class Gated extends Scene {
+  readonly gate: Gate;
+  readonly warnings: string[] = [];
+  readonly #clients: Required<Pick<ConsumerOptions, 'kinesisClient' | 'dynamoDBClient'>>;
+
+  private constructor(name: string, gate: Gate) {
+    super(cloud, name, 1);
+    this.gate = gate;
+    this.#clients = {
+      kinesisClient: createKinesisClient({ ...gate.clientConfig, maxAttempts: 1 }),
+      dynamoDBClient: createDynamoDBClient(gate.clientConfig),
+    };
+  }
+
+  static async open(name: string, ...headings: string[]): Promise<Gated> {
+    const { kinesisServer, dynamoDBServer } = cloud;
+    const upstream = { kinesis: kinesisServer.endpoint, dynamodb: String(dynamoDBServer.clientConfig.endpoint) };
+    const gated = new Gated(name, await Gate.open(upstream, name));
+    for (const heading of headings) gated.gate.allow(documentedPolicy(heading, name, name));
+    return gated;
+  }
+
+  override consumer(options: Partial<ConsumerOptions> = {}): Consumer {
+    const warn = (_: object, message?: string): void => void this.warnings.push(message ?? '');
+    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    return super.consumer({ ...this.#clients, logger, completedLeaseCleanupIntervalMs: 300, ...options });
+  }
+
+  /** The table and the row that says which protocol its fleet speaks. */
+  async makeTable(): Promise<void> {
+    await makeLeaseTable(cloud.dynamoDB, this.name);
+    await put(cloud.dynamoDB, this.name, { leaseKey: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_3X' } });
+  }
+
+  async close(): Promise<void> {
+    this.#clients.kinesisClient.destroy();
+    this.#clients.dynamoDBClient.destroy();
+    await this.gate.close();
+  }
+}
+
+/** Two workers, a split, a handoff, the clean-up of the parent, and both stop. */
+async function wholeRun(scene: Gated, options: Partial<ConsumerOptions>, prefix = ''): Promise<void> {
+  const seen: string[] = [];
+  const handler = (batch: { records: readonly { data: Uint8Array }[] }): void => {
+    seen.push(...batch.records.map(textOf));
+  };
+  await scene.put('a 1', 'b 2');
+  const one = scene.consumer(options);
+  const ended = one.run(handler);
+  await until(() => expect(seen).toEqual(['a 1', 'b 2']));
+  scene.split(0, 2n ** 127n);
+  const texts = Array.from({ length: 20 }, (_, n) => `k${n} ${n}`);
+  await scene.put(...texts);
+  await until(() => expect(seen.toSorted()).toEqual(['a 1', 'b 2', ...texts].sort()));
+  const other = scene.consumer(options);
+  const otherEnded = other.run(handler);
+  await until(() => expect([one.view().shards.length, other.view().shards.length]).toEqual([1, 1]));
+  await until(async () => expect(await scene.row(`${prefix}${SHARD(0)}`)).toBeUndefined());
+  await one.stop();
+  await ended;
+  await until(() => expect(other.view().leader).toBe(true));
+  await other.stop();
+  await otherEnded;
+}
+
+describe('with the documented policy alone, a whole run works and uses each of its actions', () => {
+  it('on a table that is there', async () => {
+    const scene = await Gated.open('gated', BASE);
+    await scene.makeTable();
+    await wholeRun(scene, {});
+    expect([...scene.gate.denied]).toEqual([]);
+    expect(scene.warnings).toEqual([]);
+    expect([...scene.gate.used].sort()).toEqual(permissionsOf(documentedPolicy(BASE, 'gated', 'gated')));
+    await scene.close();
+  });
+
+  it('on a table that it makes', async () => {
+    const scene = await Gated.open('gated-makes', BASE, MAKES);
+    await wholeRun(scene, {});
+    expect([...scene.gate.denied]).toEqual([]);
+    expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
+    await scene.close();
+  });
+
+  it('on three tables', async () => {
+    const scene = await Gated.open('gated-three', BASE, THREE);
+    await javaFleet(cloud.dynamoDB, 'gated-three');
+    // Its leases are of another stream.
+    for (const { leaseKey } of javaRows[''] ?? []) {
+      const command = new DeleteItemCommand({
+        TableName: 'gated-three',
+        Key: { leaseKey: leaseKey as AttributeValue },
+      });
+      await cloud.dynamoDB.send(command);
+    }
+    await wholeRun(scene, {});
+    expect([...scene.gate.denied]).toEqual([]);
+    expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
+    await scene.close();
+  });
+
+  it('on several streams', async () => {
+    const scene = await Gated.open('gated-several', BASE, SEVERAL);
+    await scene.makeTable();
+    const { createdMs } = scene.model.stream(scene.name, Date.now());
+    const prefix = `000000000000:${scene.name}:${Math.floor(createdMs / 1000)}:`;
+    await wholeRun(scene, { streams: [scene.name] }, prefix);
+    expect([...scene.gate.denied]).toEqual([]);
+    expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
+    await scene.close();
+  });
+});
+
+describe('what is necessary and not allowed ends the start, with action, resource and what it is for', () => {
+  it.each([
+    ['dynamodb:CreateTable', '', /^dynamodb:CreateTable on table no-1 .*There is no such table: it is the lease table/],
+    ['dynamodb:DescribeTable', '', /^dynamodb:DescribeTable on table no-2 /],
+    [
+      'dynamodb:DescribeTable',
+      '-CoordinatorState',
+      /^dynamodb:DescribeTable on table no-3-CoordinatorState .*where the Leader row of the fleet stands/,
+    ],
+  ])('%s, %s', async (action, suffix, message) => {
+    const name = `no-${{ 'dynamodb:CreateTable': 1, 'dynamodb:DescribeTable': suffix === '' ? 2 : 3 }[action]}`;
+    const scene = await Gated.open(name, BASE, MAKES);
+    scene.gate.allowed.delete(`${action} arn:aws:dynamodb:us-east-1:000000000000:table/${name}${suffix}`);
+    await expect(scene.consumer().run(() => undefined)).rejects.toMatchObject({
+      code: 'ACCESS_DENIED',
+      retryable: false,
+      message: expect.stringMatching(message),
+    });
+    await scene.close();
+  });
+});
+
+describe('what is not necessary and not allowed is one warning', () => {
+  it('the owner index: leases are found by scanning', async () => {
+    const scene = await Gated.open('no-index', BASE);
+    await scene.makeTable();
+    const query = permissionsOf(documentedPolicy(BASE, 'no-index', 'no-index')).find((each) => each.includes('Query'));
+    scene.gate.allowed.delete(query ?? '');
+    await scene.put('a 1');
+    const seen: string[] = [];
+    await using consumer = scene.consumer();
+    void consumer.run((batch) => void seen.push(...batch.records.map(textOf)));
+    await until(() => expect(seen).toEqual(['a 1']));
+    await consumer.stop();
+    expect(scene.warnings).toEqual(['the owner index may not be asked; leases are found by scanning']);
+    await scene.close();
+  });
+
+  it('point-in-time recovery', async () => {
+    const scene = await Gated.open('no-recovery', BASE);
+    await scene.makeTable();
+    await using consumer = scene.consumer({ leaseTablePitrEnabled: true });
+    void consumer.run(() => undefined);
+    await until(() => expect(consumer.view()).toMatchObject({ leader: true }));
+    await consumer.stop();
+    expect(scene.warnings).toEqual(['point-in-time recovery could not be turned on for this table']);
+    expect([...scene.gate.denied]).toEqual([expect.stringContaining('dynamodb:UpdateContinuousBackups')]);
+    await scene.close();
+  });
+});
