@@ -38,6 +38,8 @@ export interface Casting {
   readonly shardCount: number;
   /** Of its Java workers. */
   readonly program: JavaProgram;
+  /** Beside those of all fleets, by the names of the workers' environment. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -52,6 +54,8 @@ const TIMES = {
   LEADER_LEASE_MS: String(LEADER_LEASE_MS),
   METRICS_REPORT_INTERVAL_MS: '3000',
 };
+type Row = Record<string, { readonly S?: string | undefined }>;
+
 /** Enough for every shard to have some of either kind. */
 const KEYS_EACH = 24;
 
@@ -59,6 +63,7 @@ export class Fleet extends FedStream {
   readonly workers: WorkerProcess[] = [];
   readonly #setting: Setting;
   readonly #program: JavaProgram;
+  readonly #environment: Readonly<Record<string, string>>;
   readonly #dynamoDB;
   readonly #delivered: Set<string> = new Set();
   readonly #unmet: string[] = [];
@@ -67,10 +72,11 @@ export class Fleet extends FedStream {
   /** By shard, who delivered its last record, and when. */
   readonly #readers: Map<string, { readonly worker: WorkerProcess; readonly at: number }> = new Map();
 
-  private constructor(setting: Setting, name: string, { shardCount, program }: Casting) {
+  private constructor(setting: Setting, name: string, { shardCount, program, environment = {} }: Casting) {
     super(setting.kinesis, name, shardCount, { keysEach: KEYS_EACH });
     this.#setting = setting;
     this.#program = program;
+    this.#environment = { ...TIMES, ...environment };
     const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
     this.#dynamoDB = createDynamoDBClient({ endpoint: setting.dynamoDBEndpoint, region: 'us-east-1', credentials });
   }
@@ -127,9 +133,16 @@ export class Fleet extends FedStream {
   }
 
   /** Until it leads. */
-  untilLeads(worker: WorkerProcess): Promise<void> {
+  untilLeads(worker: WorkerProcess, timeoutMs?: number): Promise<void> {
     const { workerId } = worker;
-    return untilAsked(`${workerId} leads`, this.#alive, async () => (await this.#leader()) === workerId);
+    return untilAsked(`${workerId} leads`, this.#alive, async () => (await this.#leader()) === workerId, timeoutMs);
+  }
+
+  /** Until the fleet says in its row `Migration3.0` that it speaks this, without the prefix CLIENT_VERSION_. */
+  untilSpeaks(version: string, timeoutMs?: number): Promise<void> {
+    const speaks = async (): Promise<boolean> =>
+      (await this.#state('Migration3.0'))?.['cv']?.S === `CLIENT_VERSION_${version}`;
+    return untilAsked(`the fleet speaks ${version}`, this.#alive, speaks, timeoutMs);
   }
 
   /** Until it has delivered records of so many shards that are its own now. */
@@ -156,18 +169,20 @@ export class Fleet extends FedStream {
   }
 
   async #leader(): Promise<string | undefined> {
-    // The three tables of the KCL 3.0 to 3.4, or the one of 3.5.
-    const row =
-      (await this.#row(`${this.stream}-CoordinatorState`, 'key')) ?? (await this.#row(this.stream, 'leaseKey'));
-    return row?.['ownerName']?.S;
+    return (await this.#state('Leader'))?.['ownerName']?.S;
   }
 
-  async #row(
-    TableName: string,
-    keyName: string,
-  ): Promise<Record<string, { readonly S?: string | undefined }> | undefined> {
+  /** A row of the fleet's state: in one of the three tables of the KCL 3.0 to 3.4, or in the one of 3.5. */
+  async #state(key: string): Promise<Row | undefined> {
+    return (
+      (await this.#row(`${this.stream}-CoordinatorState`, 'key', key)) ??
+      (await this.#row(this.stream, 'leaseKey', key))
+    );
+  }
+
+  async #row(TableName: string, keyName: string, key: string): Promise<Row | undefined> {
     try {
-      const Key = { [keyName]: { S: 'Leader' } };
+      const Key = { [keyName]: { S: key } };
       return (await this.#dynamoDB.send(new GetItemCommand({ TableName, Key, ConsistentRead: true }))).Item;
     } catch (error) {
       if (error instanceof ResourceNotFoundException) return undefined;
@@ -190,7 +205,7 @@ export class Fleet extends FedStream {
     const { stream } = this;
     const { kinesis, dynamoDBEndpoint } = this.#setting;
     const endpoints = { kinesisEndpoint: kinesis.endpoint, dynamoDBEndpoint };
-    return { workerId, application: stream, stream, ...endpoints, times: TIMES };
+    return { workerId, application: stream, stream, ...endpoints, times: this.#environment };
   }
 
   #enter(worker: WorkerProcess): WorkerProcess {

@@ -4,6 +4,7 @@
 import type { JavaProgram } from '../java/build.ts';
 import { Fleet, type Outcome, type Setting } from './fleet.ts';
 import { goldenRows } from './golden-rows.ts';
+import { beside2x, upgradedByJava } from './kcl-2x.ts';
 
 export interface Scenario {
   /** Also of its stream and its tables. */
@@ -20,6 +21,8 @@ export interface Scenario {
 /** With one table, and the newest that has three. */
 const KCL_35: JavaProgram = 'kcl';
 const KCL_34: JavaProgram = 'kcl@3.4.2';
+/** Whose workers take leases themselves. */
+const KCL_26: JavaProgram = 'kcl@2.6.1';
 
 export const scenarios: readonly Scenario[] = [
   {
@@ -79,6 +82,21 @@ export const scenarios: readonly Scenario[] = [
     programs: [],
     inTier: true,
     play: (_, name) => goldenRows(name),
+  },
+  {
+    name: 'f-beside-2.6',
+    title:
+      'Node workers join a worker of the KCL 2.6, survive it and are survived, go over to a leader, and back when one returns',
+    programs: [KCL_26],
+    inTier: false,
+    play: (setting, name) => beside2x(setting, name, KCL_26),
+  },
+  {
+    name: 'f-upgrade-3.5',
+    title: 'a Node worker joins a Java fleet on its way from 2.x to 3.x, and both go over',
+    programs: [KCL_35],
+    inTier: false,
+    play: (setting, name) => upgradedByJava(setting, name, KCL_35),
   },
 ];
 

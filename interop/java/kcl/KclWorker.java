@@ -22,6 +22,7 @@ import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
 import software.amazon.kinesis.common.ConfigsBuilder;
 import software.amazon.kinesis.common.InitialPositionInStream;
 import software.amazon.kinesis.common.InitialPositionInStreamExtended;
+import software.amazon.kinesis.coordinator.CoordinatorConfig;
 import software.amazon.kinesis.coordinator.Scheduler;
 import software.amazon.kinesis.exceptions.ShutdownException;
 import software.amazon.kinesis.leases.LeaseManagementConfig;
@@ -68,13 +69,9 @@ public class KclWorker {
         .region(Region.US_EAST_1).credentialsProvider(credentials).build();
 
     var configs = new ConfigsBuilder(stream, application, kinesis, dynamodb, cloudwatch, worker, Processor::new);
-    var leases = configs.leaseManagementConfig().failoverTimeMillis(FAILOVER_MS).shardSyncIntervalMillis(5_000)
-        .leaseAssignmentIntervalMillis(ASSIGNMENT_INTERVAL_MS)
-        .dynamoDbLockBasedLeaderLeaseDurationInMillis(LEADER_LEASE_MS).dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(LEADER_LEASE_MS / 5);
-    assignByCount(leases);
-    leases.workerUtilizationAwareAssignmentConfig().disableWorkerMetrics(true).varianceBalancingFrequency(1)
-        .workerMetricsReporterFreqInMillis(METRICS_REPORT_INTERVAL_MS).inMemoryWorkerMetricsCaptureFrequencyMillis(500);
+    var leases = configs.leaseManagementConfig().failoverTimeMillis(FAILOVER_MS).shardSyncIntervalMillis(5_000);
     var coordinator = configs.coordinatorConfig().parentShardPollIntervalMillis(500).shardConsumerDispatchPollIntervalMillis(100);
+    configure3x(leases, coordinator);
     var retrieval = configs.retrievalConfig()
         .initialPositionInStreamExtended(InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON))
         .retrievalSpecificConfig(fanOut
@@ -97,12 +94,32 @@ public class KclWorker {
     return text == null ? byDefault : Long.parseLong(text);
   }
 
-  /** So that two workers share the shards whatever the machine's load is. The KCL has it since 3.4.3; older ones go by throughput. */
-  static void assignByCount(LeaseManagementConfig leases) throws ReflectiveOperationException {
-    for (var method : LeaseManagementConfig.class.getMethods()) {
-      if (!method.getName().equals("leaseAssignmentStrategy") || method.getParameterCount() != 1) continue;
-      Class<?> strategy = method.getParameterTypes()[0];
-      method.invoke(leases, strategy.getField("LEASE_COUNT_BASED").get(null));
+  /** What the KCL 2.x knows nothing of, so that this program runs on it, too. */
+  static void configure3x(LeaseManagementConfig leases, CoordinatorConfig coordinator) throws ReflectiveOperationException {
+    set(leases, "leaseAssignmentIntervalMillis", ASSIGNMENT_INTERVAL_MS);
+    set(leases, "dynamoDbLockBasedLeaderLeaseDurationInMillis", LEADER_LEASE_MS);
+    set(leases, "dynamoDbLockBasedLeaderHeartbeatPeriodInMillis", LEADER_LEASE_MS / 5);
+    // So that two workers share the shards whatever the machine's load is. Only since 3.4.3; older ones go by throughput.
+    set(leases, "leaseAssignmentStrategy", "LEASE_COUNT_BASED");
+    // How a fleet comes from 2.x to 3.x: CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X, or CLIENT_VERSION_CONFIG_3X, which is the default.
+    set(coordinator, "clientVersionConfig", System.getenv("CLIENT_VERSION_CONFIG"));
+    Object utilization = null;
+    for (var method : leases.getClass().getMethods()) {
+      if (method.getName().equals("workerUtilizationAwareAssignmentConfig") && method.getParameterCount() == 0) utilization = method.invoke(leases);
+    }
+    if (utilization == null) return;
+    set(utilization, "disableWorkerMetrics", true);
+    set(utilization, "varianceBalancingFrequency", 1);
+    set(utilization, "workerMetricsReporterFreqInMillis", METRICS_REPORT_INTERVAL_MS);
+    set(utilization, "inMemoryWorkerMetricsCaptureFrequencyMillis", 500L);
+  }
+
+  /** Sets an option that this version of the KCL may not have; text is the name of an enum's constant, null leaves the default. */
+  static void set(Object config, String option, Object value) throws ReflectiveOperationException {
+    for (var method : config.getClass().getMethods()) {
+      if (value == null || !method.getName().equals(option) || method.getParameterCount() != 1) continue;
+      Class<?> type = method.getParameterTypes()[0];
+      method.invoke(config, type.isEnum() ? type.getField((String) value).get(null) : value);
     }
   }
 
