@@ -59,6 +59,8 @@ export class ConsumerCheckers {
   readonly #confirmed = new Map<TenureRef, number>();
   readonly #running = new Map<string, Map<TenureRef, Running>>();
   readonly #handoffs = new Map<string, number>();
+  /** When a worker last took the lease. */
+  readonly #taken = new Map<string, number>();
   /** The streams whose first set of leases was complete once. */
   readonly #covered = new Set<string | undefined>();
   #balancedSince: number | undefined;
@@ -120,6 +122,9 @@ export class ConsumerCheckers {
       if (other === ref || now >= confirmedAt + failoverTimeMs) continue;
       const handoffAt = this.#handoffs.get(leaseKey);
       if (handoffAt !== undefined && now >= handoffAt + handoffTimeoutMs) continue;
+      // By the protocol of the KCL 2.x whoever loses a lease learns of it by its next write.
+      const known = Math.min(confirmedAt, this.#confirmed.get(ref) ?? Number.NEGATIVE_INFINITY);
+      if ((this.#taken.get(leaseKey) ?? Number.NEGATIVE_INFINITY) >= known) continue;
       this.#fail(
         `two handlers on ${leaseKey} at ${now}: ${nameOf(other)} was confirmed at ${confirmedAt}, ${nameOf(ref)} started`,
       );
@@ -149,6 +154,11 @@ export class ConsumerCheckers {
   }
 
   // --- the table ---
+
+  /** A worker took it, from whomever. */
+  leaseTaken(leaseKey: string, now: number): void {
+    this.#taken.set(leaseKey, now);
+  }
 
   /** A write was applied; `ref` is the tenure that made it, if a holder did. */
   tableChanged(before: Lease | undefined, after: Lease | undefined, ref: TenureRef | undefined, now: number): void {
@@ -212,11 +222,14 @@ export class ConsumerCheckers {
     this.#fail(`not drained at ${now}: ${rest.join(', ')}`);
   }
 
-  /** Whether every unfinished lease has a live owner and no two workers differ by more than one. */
-  balanced(leases: Iterable<Lease>, workers: readonly string[]): boolean {
+  /**
+   * Whether every unfinished lease has a live owner and no two workers differ by more than one.
+   * @param countsEnded finished ones, too, as where workers take leases themselves.
+   */
+  balanced(leases: Iterable<Lease>, workers: readonly string[], countsEnded: boolean): boolean {
     const counts = new Map(workers.map((worker) => [worker, 0]));
     for (const lease of leases) {
-      if (isEnded(lease)) continue;
+      if (isEnded(lease) && !countsEnded) continue;
       const owner = actualOwner(lease);
       if (owner === undefined || lease.checkpointOwner !== undefined || !counts.has(owner)) return false;
       counts.set(owner, (counts.get(owner) as number) + 1);
@@ -224,13 +237,13 @@ export class ConsumerCheckers {
     return Math.max(...counts.values()) - Math.min(...counts.values()) <= 1;
   }
 
-  checkBalanced(leases: Iterable<Lease>, workers: readonly string[], now: number): void {
+  checkBalanced(leases: Iterable<Lease>, workers: readonly string[], countsEnded: boolean, now: number): void {
     const all = [...leases];
-    if (this.balanced(all, workers)) this.#balancedSince = now;
+    if (this.balanced(all, workers, countsEnded)) this.#balancedSince = now;
     else
       this.#fail(
         `not balanced at ${now}: ${all
-          .filter((lease) => !isEnded(lease))
+          .filter((lease) => countsEnded || !isEnded(lease))
           .map((lease) => `${lease.leaseKey}=${actualOwner(lease)}`)
           .join(', ')}`,
       );

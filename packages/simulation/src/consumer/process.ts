@@ -17,6 +17,8 @@ import type {
 import { answers } from '../../../consumer/dist/coordination/effects.js';
 import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import type { Position, TenureRef } from './checkers.ts';
+import { type Core, Kcl2xWorker } from './kcl-2x-worker.ts';
+import type { PlantedBug } from './planted-bugs.ts';
 import { describeNotice } from './transcript.ts';
 import type { World } from './world.ts';
 
@@ -33,11 +35,13 @@ interface Delivery {
 export class SimulatedProcess {
   readonly id: number;
   readonly workerId: string;
+  /** A worker of the KCL 2.x, not ours. */
+  readonly is2x: boolean;
   alive = true;
   stopping = false;
   pausedUntil = 0;
   readonly #world: World;
-  readonly #worker: Worker;
+  readonly #worker: Core;
   readonly #clockAhead: number;
   readonly #clockRate: number;
   /** What it showed last; it never goes back. */
@@ -55,12 +59,13 @@ export class SimulatedProcess {
   /** Closings that wait for a handler, by tenure. */
   readonly #closing = new Map<number, () => void>();
 
-  constructor(world: World, id: number, options: WorkerOptions) {
+  constructor(world: World, id: number, options: WorkerOptions, is2x = false) {
     const { prng, plan } = world;
     this.id = id;
     this.workerId = options.workerId;
     this.#world = world;
-    this.#worker = new Worker(options);
+    this.is2x = is2x;
+    this.#worker = is2x ? new Kcl2xWorker(options.workerId, options.failoverTimeMs) : new Worker(options);
     this.#clockAhead = prng.int(100_000);
     this.#clockRate = 1 + plan.clockDrift * (2 * prng.next() - 1);
   }
@@ -68,9 +73,9 @@ export class SimulatedProcess {
   // --- what befalls it ---
 
   start(streams: readonly TrackedStream[]): void {
-    this.#world.transcript?.does(this, 'starts');
+    this.#world.transcript?.does(this, this.is2x ? 'starts, a worker of the KCL 2.x' : 'starts');
     this.#tell({ kind: 'streams', streams });
-    this.#tell({ kind: 'start' });
+    this.#tell({ kind: 'start', clientVersion: this.#world.table.clientVersion });
   }
 
   stop(): void {
@@ -103,11 +108,16 @@ export class SimulatedProcess {
 
   // --- the core in it ---
 
+  /** What is wrong with ours; the KCL's workers are as they are. */
+  get #bug(): PlantedBug | undefined {
+    return this.is2x ? undefined : this.#world.bug;
+  }
+
   #tell(event: Event): void {
     const world = this.#world;
     this.#showAnswer(event);
     const now = this.#readClock();
-    const seen = world.bug?.event?.(event, this.#worker.view(now)) ?? event;
+    const seen = this.#bug?.event?.(event, this.#worker.view(now)) ?? event;
     world.eventCount += 1;
     for (const effect of this.#worker.step(seen, now, world.prng.next())) {
       if (effect.kind === 'tell') this.#noticed(effect.notice);
@@ -259,7 +269,7 @@ export class SimulatedProcess {
     world.queue.after(this.#latency(), () => {
       const now = world.queue.now;
       const shards = world.streamOf(effect.streamId).listShards(effect.filter, now);
-      this.#done(this.#latency(), effect, { shards: world.bug?.listing?.(shards, now) ?? shards });
+      this.#done(this.#latency(), effect, { shards: this.#bug?.listing?.(shards, now) ?? shards });
     });
   }
 
@@ -277,7 +287,7 @@ export class SimulatedProcess {
       const { leaseKey, shardId, after } = effect;
       const stream = world.streamOf(leaseKey === shardId ? undefined : leaseKey.slice(0, -shardId.length - 1));
       const plain = stream.read(shardId, after, prng.between(1, 6), this.#batchCount, queue.now);
-      const { positions, fetched } = world.bug?.read?.(plain, failedBefore) ?? plain;
+      const { positions, fetched } = this.#bug?.read?.(plain, failedBefore) ?? plain;
       if (fetched.batch !== undefined) this.#batches.set(fetched.batch.batchId, positions);
       const idleMs = fetched.batch === undefined ? prng.between(150, 600) : prng.between(1, 4);
       this.#done(idleMs, effect, fetched);
@@ -356,7 +366,7 @@ export class SimulatedProcess {
 
   /** The handler of a closed shard may take notice of its aborted signal, or not. */
   #close(tenure: number, closed: () => void): void {
-    const { prng, bug } = this.#world;
+    const { prng } = this.#world;
     const delivery = this.#deliveries.get(tenure);
     if (delivery === undefined) {
       closed();
@@ -368,6 +378,6 @@ export class SimulatedProcess {
     };
     this.#closing.set(tenure, finish);
     if (prng.chance(0.5)) this.#later(prng.between(1, 20), () => delivery.end(false));
-    if (bug?.closesEarly === true) finish();
+    if (this.#bug?.closesEarly === true) finish();
   }
 }

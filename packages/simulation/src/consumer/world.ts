@@ -2,13 +2,18 @@
 // clock. Every answer takes its time; requests and answers get lost or come late, processes pause, crash and come back, handlers
 // throw. First a while with faults (safety), then one without (everything must drain and balance), then one in which nothing
 // may move. All of it follows from the seed.
+
+import { TRIM_HORIZON } from '@shardline/common';
+import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
-import type { Lease } from '../../../consumer/dist/coordination/lease.js';
+import { type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
 import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { ConsumerCheckers } from './checkers.ts';
+import { takenBy2x } from './kcl-2x-worker.ts';
+import { MixedFleet } from './mixed-fleet.ts';
 import { asOlderFleet, RowChecker } from './older-rows.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { SimulatedProcess } from './process.ts';
@@ -84,6 +89,8 @@ export class World {
   /** Rows are written as the KCL 1.x writes them. */
   readonly #isOlder: boolean;
   readonly #rows: RowChecker;
+  /** Workers of the KCL 2.x take part. */
+  readonly #mixed: MixedFleet | undefined;
   readonly #processes: SimulatedProcess[] = [];
   #faults = true;
   #moveCount = 0;
@@ -96,6 +103,8 @@ export class World {
     this.#rows = new RowChecker((streamId) => this.streamOf(streamId).listShards('all', queue.now));
     this.bug = bug;
     this.twoPhase = seed % 4 === 3;
+    // Apart from the worlds of older rows and of checkpoints in two phases.
+    const isMixed = seed % 8 === 5 && !this.#isOlder;
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size);
     this.table = new MemoryLeaseTable({ wallNow: () => queue.now });
@@ -104,6 +113,7 @@ export class World {
       handoffTimeoutMs: TIMES.gracefulLeaseHandoffTimeoutMs,
       onViolation: () => queue.stop(),
     });
+    this.#mixed = isMixed ? new MixedFleet(this.prng, this.plan.faultsUntilMs, this.table) : undefined;
     this.transcript = transcript ? new Transcript(queue, this.checkers) : undefined;
     const streamIds = this.plan.streamCount > 1 ? ['1:first:1', '1:second:1'] : [undefined];
     this.streams = new Map(
@@ -114,6 +124,7 @@ export class World {
   run(): WorldResult {
     const { queue, checkers } = this;
     for (const incident of this.plan.incidents) queue.at(incident.at, () => this.#incident(incident));
+    if (this.#mixed !== undefined) this.#begin(this.#mixed);
     queue.runUntil(this.plan.faultsUntilMs);
     if (checkers.violations.length === 0) {
       this.#heal();
@@ -121,8 +132,11 @@ export class World {
     }
     if (checkers.violations.length === 0) {
       checkers.checkDrained(queue.now);
-      checkers.checkBalanced(this.table.leases.values(), this.#liveWorkers(), queue.now);
+      checkers.checkBalanced(this.table.leases.values(), this.#liveWorkers(), this.#countsEnded, queue.now);
       const lacking = this.#rows.lacking(this.table.leases.values());
+      const speaks = this.table.clientVersion;
+      if (!this.#mixedIsSettled)
+        checkers.report(`the fleet speaks ${speaks} at ${queue.now}, and has not settled on it`);
       if (lacking.length > 0) checkers.report(`not filled in at ${queue.now}: ${lacking.join(', ')}`);
       queue.runUntil(queue.now + STILL_MS);
     }
@@ -154,10 +168,21 @@ export class World {
       'leaseKey' in effect ? (effect.kind === 'createLease' ? effect.lease.leaseKey : effect.leaseKey) : undefined;
     const before = key === undefined ? undefined : table.leases.get(key);
     const result =
-      this.bug?.apply === undefined
+      this.bug?.apply === undefined || process.is2x
         ? table.apply(effect)
         : this.bug.apply(effect, this, process.workerId, (toRun) => table.apply(toRun));
-    const after = key === undefined ? undefined : table.leases.get(key);
+    let after = key === undefined ? undefined : table.leases.get(key);
+    if (
+      process.is2x &&
+      effect.kind === 'takeLease' &&
+      before !== undefined &&
+      after !== undefined &&
+      after !== before
+    ) {
+      after = takenBy2x(before, after);
+      table.leases.set(after.leaseKey, after);
+    }
+    this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
     this.transcript?.does(process, describeWrite(effect, result, before, after));
     if (after !== before) this.#changed(process, effect, before, after);
     return result;
@@ -177,6 +202,7 @@ export class World {
 
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
+    if (kind === 'takeLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
     const isHolders = kind === 'renewLease' || kind === 'checkpointLease';
     const ref = isHolders ? process.refOf(effect.tenure) : undefined;
     this.checkers.tableChanged(before, after, ref, this.queue.now);
@@ -195,6 +221,22 @@ export class World {
       this.checkers.checkHashRange(this.#isOlder ? this.#rows.withRanges(leases) : leases);
     }
     this.checkers.report(this.#rows.changed(before, after));
+  }
+
+  /** As workers of the KCL 2.x left it: with leases, and a first worker of ours that joins. */
+  #begin(mixed: MixedFleet): void {
+    for (const [streamId, stream] of this.streams) {
+      for (const shard of stream.listShards('initial', 0)) {
+        const lease = newLease(shard, TRIM_HORIZON, streamId);
+        this.table.leases.set(lease.leaseKey, lease);
+        this.checkers.tableChanged(undefined, lease, undefined, 0);
+      }
+    }
+    this.checkers.checkHashRange(this.table.leases.values());
+    if (!mixed.leave) return;
+    this.queue.at(mixed.turnAt, () => {
+      for (const process of this.#processes) if (process.alive && process.is2x && !process.stopping) process.stop();
+    });
   }
 
   // --- what befalls the world ---
@@ -240,7 +282,7 @@ export class World {
     return streams.length === 1 ? (streams[0] as SimulatedStream) : this.prng.pick(streams);
   }
 
-  #start(): void {
+  #start(is2x = this.#mixed?.startsAs2x(this.queue.now, !this.#faults) ?? false): void {
     const { prng, plan } = this;
     const id = this.#processes.length;
     const living = new Set(this.#processes.filter((process) => process.alive).map((process) => process.workerId));
@@ -268,7 +310,7 @@ export class World {
       fetchBackoff: { baseMs: 20, maxMs: 200 },
       tableBackoff: { baseMs: 20, maxMs: 200 },
     };
-    const process = new SimulatedProcess(this, id, this.bug?.options?.(options) ?? options);
+    const process = new SimulatedProcess(this, id, this.bug?.options?.(options) ?? options, is2x);
     this.#processes.push(process);
     process.start([...this.streams.keys()].map((streamId) => ({ streamId, initialPosition: 'TRIM_HORIZON' })));
   }
@@ -278,7 +320,8 @@ export class World {
   #heal(): void {
     this.transcript?.happens('the faults end');
     this.#faults = false;
-    if (this.#liveWorkers().length === 0) this.#start();
+    if (this.#living().every(({ is2x }) => is2x)) this.#start();
+    if (this.#mixed?.comesLate === true) this.#start(true);
   }
 
   /** Runs until all is drained and balanced, and stays so for longer than a plan of the leader can be under way. */
@@ -289,7 +332,8 @@ export class World {
       queue.runUntil(queue.now + LOOK_MS);
       if (!this.#isSettled()) continue;
       const moves = this.#moveCount;
-      queue.runUntil(queue.now + 2 * TIMES.leaseAssignmentIntervalMs);
+      // Workers of the KCL 2.x look at the table every two failover times.
+      queue.runUntil(queue.now + (this.#mixed ? 2.5 * TIMES.failoverTimeMs : 2 * TIMES.leaseAssignmentIntervalMs));
       if (this.#isSettled() && this.#moveCount === moves) return;
     }
   }
@@ -301,12 +345,26 @@ export class World {
       now > this.lastLateAt &&
       this.#processes.every((process) => process.pausedUntil <= now) &&
       this.checkers.drained() &&
-      this.checkers.balanced(this.table.leases.values(), this.#liveWorkers()) &&
+      this.checkers.balanced(this.table.leases.values(), this.#liveWorkers(), this.#countsEnded) &&
+      this.#mixedIsSettled &&
       (!this.#isOlder || this.#rows.lacking(this.table.leases.values()).length === 0)
     );
   }
 
+  get #mixedIsSettled(): boolean {
+    const leases = [...this.table.leases.values()];
+    return this.#mixed?.isSettled(this.table.clientVersion, leases, this.#processes) ?? true;
+  }
+
+  get #countsEnded(): boolean {
+    return takesLeases(this.table.clientVersion);
+  }
+
   #liveWorkers(): string[] {
-    return this.#processes.filter((process) => process.alive && !process.stopping).map((process) => process.workerId);
+    return this.#living().map(({ workerId }) => workerId);
+  }
+
+  #living(): SimulatedProcess[] {
+    return this.#processes.filter(({ alive, stopping }) => alive && !stopping);
   }
 }
