@@ -1,0 +1,167 @@
+// `npm run bench:leases [-- --leases N --seconds S --idle-ms MS]`: what leases cost one process. A consumer with 1,000 leases reads the
+// local Kinesis and keeps its leases in the DynamoDB beside it, both in a process of their own. Prints how long it takes until every
+// shard's first record was handled, and at rest the processor time, the heap of a lease and the event loop's delay; beside it the
+// pure core alone. The reads of idle shards are most of it, so it is measured with the default pause between them, and with a long
+// one, which leaves the coordination. Last a line of JSON. Needs `node --expose-gc`.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createDynamoDBClient, createKinesisClient } from '@shardline/common';
+import { Consumer } from '@shardline/consumer';
+
+interface Cost {
+  readonly idleTimeBetweenReadsMs: number;
+  /** From `run` to the first record of the last shard. */
+  readonly allDeliveredMs: number;
+  /** Of one core, at rest. */
+  readonly cpuPercent: number;
+  readonly heapBytesPerLease: number;
+  readonly eventLoopDelayP99Ms: number;
+}
+
+const LOCAL = fileURLToPath(new URL('../../packages/local/bin/shardline-local.js', import.meta.url));
+const CORE = fileURLToPath(new URL('../../packages/simulation/dist/scale/core-cost.js', import.meta.url));
+const STREAM = 'leases';
+/** Reads so rare that what is left is the coordination. */
+const RARE_READS_MS = 120_000;
+const START_TIMEOUT_MS = 300_000;
+const SETTLE_MS = 5_000;
+/** Of PutRecords. */
+const RECORDS_A_PUT = 500;
+const WARM_UP_LEASES = 1;
+
+const { values } = parseArgs({
+  options: {
+    leases: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '30' },
+    'idle-ms': { type: 'string', default: '1000' },
+  },
+});
+const leases = Number(values.leases);
+const seconds = Number(values.seconds);
+
+function heapBytes(): number {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed;
+}
+
+async function startServers(shardCount: number): Promise<{ server: ChildProcess; clientConfigs: ClientConfigs }> {
+  const args = ['--port', '0', '--dynamodb-port', '0', '--limits', 'off', '--stream', `${STREAM}:${shardCount}`];
+  const server = spawn(process.execPath, [LOCAL, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: server.stdout as NodeJS.ReadableStream });
+  const [line] = (await once(lines, 'line')) as [string];
+  const { port, dynamodbPort } = JSON.parse(line) as { port: number; dynamodbPort: number };
+  const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+  const clientConfigs = {
+    kinesis: { ...common, endpoint: `http://127.0.0.1:${port}` },
+    dynamodb: { ...common, endpoint: `http://127.0.0.1:${dynamodbPort}` },
+  };
+  return { server, clientConfigs };
+}
+
+interface ClientConfig {
+  readonly region: string;
+  readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  readonly endpoint: string;
+}
+interface ClientConfigs {
+  readonly kinesis: ClientConfig;
+  readonly dynamodb: ClientConfig;
+}
+
+/** One record into the middle of each shard's range. */
+async function putEverywhere({ endpoint }: ClientConfig, shardCount: number): Promise<void> {
+  const width = 2n ** 128n / BigInt(shardCount);
+  const records = Array.from({ length: shardCount }, (_, index) => ({
+    PartitionKey: 'k',
+    ExplicitHashKey: String(BigInt(index) * width + width / 2n),
+    Data: 'eA==',
+  }));
+  for (let from = 0; from < shardCount; from += RECORDS_A_PUT) {
+    const body = JSON.stringify({ StreamName: STREAM, Records: records.slice(from, from + RECORDS_A_PUT) });
+    const headers = {
+      'content-type': 'application/x-amz-json-1.1',
+      'x-amz-target': 'Kinesis_20131202.PutRecords',
+      'x-amz-date': '20260101T000000Z',
+      authorization:
+        'AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0',
+    };
+    const answer = await fetch(endpoint, { method: 'POST', headers, body });
+    if (!answer.ok) throw new Error(`PutRecords: ${await answer.text()}`);
+  }
+}
+
+async function measure(shardCount: number, idleTimeBetweenReadsMs: number, seconds: number): Promise<Cost> {
+  const { server, clientConfigs } = await startServers(shardCount);
+  try {
+    await putEverywhere(clientConfigs.kinesis, shardCount);
+    const kinesisClient = createKinesisClient({ ...clientConfigs.kinesis, maxAttempts: 1 });
+    const dynamoDBClient = createDynamoDBClient(clientConfigs.dynamodb);
+    const before = heapBytes();
+    const delivered = new Set<string>();
+    let allDelivered = (): void => undefined;
+    const all = new Promise<void>((resolve) => {
+      allDelivered = resolve;
+    });
+    const consumer = new Consumer({
+      application: STREAM,
+      stream: STREAM,
+      kinesisClient,
+      dynamoDBClient,
+      idleTimeBetweenReadsMs,
+    });
+    const startedMs = performance.now();
+    const running = consumer.run(({ shardId }) => {
+      if (delivered.add(shardId).size === shardCount) allDelivered();
+    });
+    const inTime = sleep(START_TIMEOUT_MS, 'late', { ref: false });
+    if ((await Promise.race([all, running, inTime])) === 'late')
+      throw new Error(`after ${START_TIMEOUT_MS} ms ${delivered.size} of ${shardCount} shards had been handled`);
+    const allDeliveredMs = Math.round(performance.now() - startedMs);
+    await sleep(SETTLE_MS);
+    const heapBytesPerLease = Math.round((heapBytes() - before) / shardCount);
+    const delay = monitorEventLoopDelay({ resolution: 10 });
+    delay.enable();
+    const cpuBefore = process.cpuUsage();
+    const fromMs = performance.now();
+    await sleep(seconds * 1_000);
+    const { user, system } = process.cpuUsage(cpuBefore);
+    const cpuPercent = Math.round((1_000 * (user + system)) / 1_000 / (performance.now() - fromMs)) / 10;
+    delay.disable();
+    const eventLoopDelayP99Ms = Math.round(delay.percentile(99) / 1e5) / 10;
+    const held = consumer.view().shards.length;
+    await consumer.stop();
+    await running;
+    kinesisClient.destroy();
+    dynamoDBClient.destroy();
+    if (held !== shardCount) throw new Error(`the consumer held ${held} of ${shardCount} leases`);
+    return { idleTimeBetweenReadsMs, allDeliveredMs, cpuPercent, heapBytesPerLease, eventLoopDelayP99Ms };
+  } finally {
+    server.kill('SIGTERM');
+    await once(server, 'exit');
+  }
+}
+
+// Loads the code and fills its caches, which are no lease's.
+await measure(WARM_UP_LEASES, 1_000, 1);
+const costs: Cost[] = [];
+for (const idleMs of [Number(values['idle-ms']), RARE_READS_MS]) costs.push(await measure(leases, idleMs, seconds));
+const core = spawnSync(process.execPath, ['--expose-gc', CORE, '--leases', String(leases)], { encoding: 'utf8' });
+const { heapBytesPerLease, corePercent } = JSON.parse(core.stdout) as {
+  heapBytesPerLease: number;
+  corePercent: number;
+};
+console.log(`one process with ${leases} leases, at rest for ${seconds} s:`);
+for (const cost of costs) {
+  console.log(`  reads of each shard every ${cost.idleTimeBetweenReadsMs} ms:`);
+  console.log(`    first record of every shard handled after  ${cost.allDeliveredMs} ms`);
+  console.log(`    processor                                  ${cost.cpuPercent} % of a core`);
+  console.log(`    heap, whole                                ${cost.heapBytesPerLease} B a lease`);
+  console.log(`    event loop delay, p99                      ${cost.eventLoopDelayP99Ms} ms`);
+}
+console.log(`  the pure core alone: ${corePercent} % of a core, ${heapBytesPerLease} B a lease`);
+console.log(JSON.stringify({ leases, seconds, costs, core: { corePercent, heapBytesPerLease } }));
