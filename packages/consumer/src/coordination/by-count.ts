@@ -13,11 +13,11 @@ export function planByCount(
 ): Assignment[] {
   const plan = new Plan([...workers].sort(), limits);
   const waiting: AssignableLease[] = [];
-  for (const lease of [...leases].sort(byKey)) {
+  for (const lease of leases) {
     if (lease.available) waiting.push(lease);
     else plan.hold(lease);
   }
-  plan.assign(waiting);
+  plan.assign(waiting.sort(byKey));
   if (balances) plan.balance();
   return plan.moves;
 }
@@ -26,8 +26,9 @@ interface Load {
   readonly worker: string;
   leaseCount: number;
   kBps: number;
-  /** Those of its leases that may move. */
+  /** Those of its leases that may move; in the order of their keys once the first one has. */
   readonly movable: AssignableLease[];
+  gives: boolean;
 }
 
 class Plan {
@@ -42,7 +43,7 @@ class Plan {
 
   constructor(workers: readonly string[], limits: AssignmentLimits) {
     this.#limits = limits;
-    this.#loads = workers.map((worker) => ({ worker, leaseCount: 0, kBps: 0, movable: [] }));
+    this.#loads = workers.map((worker) => ({ worker, leaseCount: 0, kBps: 0, movable: [], gives: false }));
     this.#byWorker = new Map(workers.map((worker, index) => [worker, index]));
   }
 
@@ -70,6 +71,8 @@ class Plan {
       const [from, to] = [this.#givers.first, this.#receivers.first];
       if (from === undefined || to === undefined || this.#countOf(from) - this.#countOf(to) < 2) return;
       const giver = this.#loads[from] as Load;
+      if (!giver.gives) giver.movable.sort(byKey);
+      giver.gives = true;
       const lease = giver.movable.pop() as AssignableLease;
       giver.leaseCount -= 1;
       giver.kBps -= lease.throughputKBps ?? 0;

@@ -49,27 +49,24 @@ export function planByUtilization(
   rules: AssignmentRules,
 ): Assignment[] {
   if (workers.length === 0) return [];
-  const perWorker = leases.length / workers.length;
-  const knownKBps = mean(leases.map(({ throughputKBps }) => throughputKBps ?? Number.NaN));
-  const isIdle = knownKBps * perWorker < IDLE_KBPS;
-  const meanKBps = isIdle ? 0 : knownKBps;
-  const weigh = ({ leaseKey, movable, throughputKBps }: AssignableLease): Weighed => ({
-    leaseKey,
-    movable,
-    weight: isIdle ? 0 : (throughputKBps ?? meanKBps),
-  });
-
   const names = [...new Set([...workers.flatMap(({ metrics }) => metrics.map(({ name }) => name)), THROUGHPUT])];
   const fleet = [...workers]
     .sort((a, b) => (a.workerId < b.workerId ? -1 : 1))
     .map((worker) => emptyLoad(worker, names));
   const byWorker = new Map(fleet.map((load) => [load.workerId, load]));
+  // A live lease of a worker that may not receive any stays where it is, and out of the averages: counted as if it were shared among
+  // the others, it made the last lease of theirs go to and fro.
+  const shared = leases.filter(({ available, owner }) => available || (owner !== undefined && byWorker.has(owner)));
+  const perWorker = shared.length / workers.length;
+  const knownKBps = mean(shared.map(({ throughputKBps }) => throughputKBps ?? Number.NaN));
+  const isIdle = knownKBps * perWorker < IDLE_KBPS;
+  const meanKBps = isIdle ? 0 : knownKBps;
   const available: Weighed[] = [];
-  for (const lease of leases) {
-    // A live lease of a worker that may not receive any stays where it is.
-    const load = lease.owner === undefined ? undefined : byWorker.get(lease.owner);
-    if (lease.available) available.push(weigh(lease));
-    else if (load !== undefined) addLease(load, weigh(lease));
+  for (const lease of shared) {
+    const { leaseKey, movable, throughputKBps } = lease;
+    const weighed = { leaseKey, movable, weight: isIdle ? 0 : (throughputKBps ?? meanKBps) };
+    if (lease.available) available.push(weighed);
+    else addLease(byWorker.get(lease.owner as string) as Load, weighed);
   }
   const targetKBps = meanKBps * perWorker;
   for (const load of fleet) {
