@@ -137,7 +137,8 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly maxThroughputPerHostKBps?: number;
   /**
    * What the leader balances by: `count` (the default), the number of leases; `utilization` (the KCL's default), how busy each
-   * worker says it is, or the throughput of its leases where it says nothing.
+   * worker says it is, or the throughput of its leases where it says nothing. Count comes to rest in one plan; utilization evens
+   * uneven shards out, but where the CPU is not the worker's own (a process a core, busy neighbours) it keeps moving leases.
    */
   readonly leaseAssignmentStrategy?: 'count' | 'utilization';
   /** By utilization: how far from the average a worker may be before leases move, percent of it: 1 to 100, default 10. */
