@@ -23,6 +23,8 @@ interface ShardHistory {
   readonly records: Position[];
   /** How many of them, from the front, some handler has finished. */
   handledCount: number;
+  /** Where the first tenure began that began at LATEST. */
+  latestFrom: number | undefined;
   readonly handledBeyond: Set<number>;
   open: boolean;
   /** The furthest checkpoint ever written. */
@@ -76,6 +78,7 @@ export class ConsumerCheckers {
       parents,
       records: [],
       handledCount: 0,
+      latestFrom: undefined,
       handledBeyond: new Set(),
       open: true,
       checkpoint: undefined,
@@ -104,6 +107,24 @@ export class ConsumerCheckers {
     const { records } = this.#of(leaseKey);
     const next = records.findIndex((record) => compareExtended(asExtended(record), checkpoint) > 0);
     this.#expected.set(ref, next === -1 ? records.length : next);
+  }
+
+  /**
+   * A tenure began to read at LATEST, and `first` would be its first record. Where the first one began is what LATEST means: what was
+   * put before that is nobody's, and no later tenure may begin after it.
+   */
+  latestBegan(leaseKey: string, ref: TenureRef, first: Position | undefined): void {
+    const shard = this.#of(leaseKey);
+    const index = first === undefined ? shard.records.length : indexOf(shard.records, first);
+    if (shard.latestFrom === undefined) {
+      shard.latestFrom = index;
+      shard.handledCount = index;
+    } else if (index > Math.max(shard.latestFrom, shard.handledCount)) {
+      this.#fail(
+        `${leaseKey}: ${nameOf(ref)} began at LATEST anew and skipped record ${shard.handledCount} to ${index}`,
+      );
+    }
+    this.#expected.set(ref, index);
   }
 
   deliveryStarted(leaseKey: string, ref: TenureRef, batch: readonly Position[], now: number): void {

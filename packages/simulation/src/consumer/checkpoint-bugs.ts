@@ -3,7 +3,7 @@ import type { Event, LeaseWrite } from '../../../consumer/dist/coordination/effe
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function checkpointBugs(): readonly PlantedBug[] {
-  return [preparedIsDone(), pendingUntold(), renewalForgets(), deafCheckpoint()];
+  return [preparedIsDone(), pendingUntold(), renewalForgets(), deafCheckpoint(), latestAnew()];
 }
 
 function preparedIsDone(): PlantedBug {
@@ -56,5 +56,15 @@ function deafCheckpoint(): PlantedBug {
       const lease = { ...write.lease, leaseOwner: view.workerId, checkpointOwner: undefined };
       return { ...event, result: { applied: true, lease } } as Event;
     },
+  };
+}
+
+/** Was ours once, and is the KCL's. */
+function latestAnew(): PlantedBug {
+  return {
+    name: 'latest-anew',
+    mistake: 'every worker that finds a lease at LATEST begins at LATEST anew',
+    apply: (effect, _world, _workerId, run) =>
+      run(effect.kind === 'renewLease' ? { ...effect, beginsAtLatest: false } : effect),
   };
 }

@@ -19,6 +19,7 @@ import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/
 import type { Position, TenureRef } from './checkers.ts';
 import { type Core, Kcl2xWorker } from './kcl-2x-worker.ts';
 import type { PlantedBug } from './planted-bugs.ts';
+import type { LatestBeginning } from './stream.ts';
 import { describeNotice } from './transcript.ts';
 import type { World } from './world.ts';
 
@@ -53,6 +54,8 @@ export class SimulatedProcess {
   readonly #fetchFailures = new Set<number>();
   /** By tenure. */
   readonly #deliveries = new Map<number, Delivery>();
+  /** Where its tenures read that began at LATEST. */
+  readonly #latest = new Map<number, LatestBeginning>();
   /** Checkpoints by hand that are under way. */
   readonly #requests = new Map<number, (written: boolean) => void>();
   #requestCount = 0;
@@ -206,6 +209,7 @@ export class SimulatedProcess {
         return;
       case 'openShard':
         checkers.shardStarted(effect.leaseKey, this.refOf(effect.tenure), effect.checkpoint);
+        this.#latest.set(effect.tenure, { since: effect.latestSince });
         checkers.twoPhase.opened(effect.leaseKey, this.refOf(effect.tenure), effect.pendingCheckpoint);
         this.#done(prng.int(3), effect, undefined);
         return;
@@ -284,9 +288,12 @@ export class SimulatedProcess {
     queue.after(this.#latency(), () => {
       this.#batchCount += 1;
       const failedBefore = this.#fetchFailures.delete(effect.tenure);
-      const { leaseKey, shardId, after } = effect;
+      const { leaseKey, shardId, after, tenure } = effect;
+      const latest = this.#latest.get(tenure) ?? { since: undefined };
+      const begins = after.sequenceNumber === 'LATEST' && latest.counter === undefined;
       const stream = world.streamOf(leaseKey === shardId ? undefined : leaseKey.slice(0, -shardId.length - 1));
-      const plain = stream.read(shardId, after, prng.between(1, 6), this.#batchCount, queue.now);
+      const plain = stream.read(shardId, after, latest, prng.between(1, 6), this.#batchCount, queue.now);
+      if (begins) world.checkers.latestBegan(leaseKey, this.refOf(tenure), plain.positions[0]);
       const { positions, fetched } = this.#bug?.read?.(plain, failedBefore) ?? plain;
       if (fetched.batch !== undefined) this.#batches.set(fetched.batch.batchId, positions);
       const idleMs = fetched.batch === undefined ? prng.between(150, 600) : prng.between(1, 4);

@@ -1,12 +1,11 @@
 // The stream of a simulated world: the local server's own model of Kinesis, written to and resharded by the schedule, read by
 // the workers. A Kinesis record stands for one to three user records (an aggregate); its one byte says how many.
 import {
-  AT_TIMESTAMP,
   compareExtended,
   type ExtendedSequenceNumber,
   type HashKey,
   MAX_HASH_KEY,
-  TRIM_HORIZON,
+  type SequenceNumber,
 } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
 import type { Fetched } from '../../../consumer/dist/coordination/effects.js';
@@ -20,6 +19,14 @@ const STREAM = 'simulated';
 export interface StreamRead {
   readonly positions: readonly Position[];
   readonly fetched: Fetched;
+}
+
+/** Where a tenure reads that began at LATEST. */
+export interface LatestBeginning {
+  /** When a former tenure began there; undefined: now. */
+  readonly since: number | undefined;
+  /** Set by the first read: the iterator. */
+  counter?: number;
 }
 
 export class SimulatedStream {
@@ -85,23 +92,20 @@ export class SimulatedStream {
   }
 
   /** Up to `limit` Kinesis records after `after`, as user records. */
-  read(shardId: string, after: ExtendedSequenceNumber, limit: number, batchId: number, now: number): StreamRead {
+  read(
+    shardId: string,
+    after: ExtendedSequenceNumber,
+    latest: LatestBeginning,
+    limit: number,
+    batchId: number,
+    now: number,
+  ): StreamRead {
     const { sequenceNumber } = after;
-    const position =
-      typeof sequenceNumber === 'bigint'
-        ? ({ kind: 'AT_SEQUENCE_NUMBER', sequenceNumber } as const)
-        : ({ kind: 'TRIM_HORIZON' } as const);
-    if (
-      compareExtended(after, TRIM_HORIZON) !== 0 &&
-      compareExtended(after, AT_TIMESTAMP) !== 0 &&
-      typeof sequenceNumber !== 'bigint'
-    ) {
-      throw new Error(`simulated worlds read from TRIM_HORIZON on, got ${sequenceNumber}`);
-    }
     const shard = this.#model.stream(STREAM, now).shard(shardId);
     if (shard === undefined) throw new Error(`no shard ${shardId} in this world`);
     // Without GetShardIterator's tokens, whose checksums took half of the time of a world.
-    const answer = readShard(shard, counterAt(shard, position, now, STREAM), limit, limit * 1000, now);
+    const counter = this.#counterOf(shard, sequenceNumber, latest, now);
+    const answer = readShard(shard, counter, limit, limit * 1000, now);
     const positions: Position[] = [];
     for (const record of answer.records) {
       for (let sub = 0; sub < (record.data[0] ?? 1); sub += 1) {
@@ -116,6 +120,7 @@ export class SimulatedStream {
         ? undefined
         : {
             batchId,
+            first: (positions[0] as ExtendedSequenceNumber | undefined)?.sequenceNumber as SequenceNumber | undefined,
             recordCount: positions.length,
             byteCount: positions.length,
             last: { sequenceNumber: last.sequenceNumber, subSequenceNumber: (last.data[0] ?? 1) - 1 },
@@ -132,6 +137,23 @@ export class SimulatedStream {
         })),
       },
     };
+  }
+
+  #counterOf(
+    shard: Parameters<typeof readShard>[0],
+    sequenceNumber: ExtendedSequenceNumber['sequenceNumber'],
+    latest: LatestBeginning,
+    now: number,
+  ): number {
+    if (typeof sequenceNumber === 'bigint')
+      return counterAt(shard, { kind: 'AT_SEQUENCE_NUMBER', sequenceNumber }, now, STREAM);
+    if (sequenceNumber === 'TRIM_HORIZON') return counterAt(shard, { kind: 'TRIM_HORIZON' }, now, STREAM);
+    if (sequenceNumber !== 'LATEST') throw new Error(`simulated worlds do not begin at ${sequenceNumber}`);
+    const { since } = latest;
+    const position =
+      since === undefined ? ({ kind: 'LATEST' } as const) : ({ kind: 'AT_TIMESTAMP', timestampMs: since } as const);
+    latest.counter ??= counterAt(shard, position, now, STREAM);
+    return latest.counter;
   }
 
   #resharded(closed: readonly string[], now: number): void {

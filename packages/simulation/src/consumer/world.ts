@@ -86,6 +86,7 @@ export class World {
   /** When the last late request lands; what it does is no unrest of the healed world. */
   lastLateAt = 0;
   readonly #seed: number;
+  readonly #initialPosition: 'LATEST' | 'TRIM_HORIZON';
   /** Rows are written as the KCL 1.x writes them. */
   readonly #isOlder: boolean;
   readonly #rows: RowChecker;
@@ -105,6 +106,7 @@ export class World {
     this.twoPhase = seed % 4 === 3;
     // Apart from the worlds of older rows and of checkpoints in two phases.
     const isMixed = seed % 8 === 5 && !this.#isOlder;
+    this.#initialPosition = seed % 8 === 4 && !this.#isOlder ? 'LATEST' : 'TRIM_HORIZON';
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size);
     this.table = new MemoryLeaseTable({ wallNow: () => queue.now });
@@ -245,6 +247,8 @@ export class World {
     const { queue, prng } = this;
     const alive = this.#processes.filter((process) => process.alive && !process.stopping);
     const victim = alive[target % Math.max(1, alive.length)];
+    // What was resharded before the first lease was made is nobody's to read where an application begins at LATEST.
+    if (this.#initialPosition === 'LATEST' && (kind === 'split' || kind === 'merge')) return;
     switch (kind) {
       case 'start':
         this.#start();
@@ -312,7 +316,7 @@ export class World {
     };
     const process = new SimulatedProcess(this, id, this.bug?.options?.(options) ?? options, is2x);
     this.#processes.push(process);
-    process.start([...this.streams.keys()].map((streamId) => ({ streamId, initialPosition: 'TRIM_HORIZON' })));
+    process.start([...this.streams.keys()].map((streamId) => ({ streamId, initialPosition: this.#initialPosition })));
   }
 
   // --- the world without faults ---
