@@ -245,7 +245,7 @@ describe('checkpoint', () => {
     });
   const pending = ['pendingCheckpoint', 'pendingCheckpointSubSequenceNumber', 'pendingCheckpointState'];
 
-  test('sets number, sub-sequence number, counter + 1 and owner switches 0, and removes what was pending, on condition of the counter alone', async () => {
+  test('sets number, sub-sequence number, counter + 1 and owner switches 0, and removes what was pending, on condition of the counter alone; ours: and since when LATEST was', async () => {
     await wire.put({ ...row, pendingCheckpoint: { S: '18' }, pendingCheckpointState: { B: Buffer.from('x') } });
     await checkpoint();
     expect(wire.writes()).toEqual([
@@ -259,7 +259,7 @@ describe('checkpoint', () => {
           checkpointSubSequenceNumber: '7',
           ownerSwitchesSinceCheckpoint: '0',
         },
-        remove: new Set(pending),
+        remove: new Set([...pending, 'shardlineLatestSince']),
       },
     ]);
     expect(Object.keys((await wire.get(key)) ?? {}).filter((name) => pending.includes(name))).toEqual([]);
