@@ -297,7 +297,8 @@ export class World {
       ...TIMES,
       leaseDiscoveryIntervalMs: plan.leaseDiscoveryIntervalMs,
       workerId,
-      incarnation: `00000000-0000-4000-8000-${id.toString(16).padStart(12, '0')}`,
+      // Its first half is that of the versions that it writes.
+      incarnation: `${id.toString(16).padStart(8, '0')}-0000-4000-8000-${id.toString(16).padStart(12, '0')}`,
       formerStreamsWaitMs: Number.POSITIVE_INFINITY,
       maxLeasesForWorker: 1000,
       maxLeasesToStealAtOneTime: 1,
