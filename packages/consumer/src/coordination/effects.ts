@@ -331,7 +331,11 @@ export type Notice =
   | { readonly kind: 'workersOf2x'; readonly workerIds: readonly string[]; readonly goesBack: boolean }
   | { readonly kind: 'hole'; readonly text: string }
   /** These leases are of an earlier stream of the same name. */
-  | { readonly kind: 'streamReplaced'; readonly leaseKeys: readonly string[] }
+  | {
+      readonly kind: 'streamReplaced';
+      readonly streamId: string | undefined;
+      readonly leaseKeys: readonly string[];
+    }
   | { readonly kind: 'stopped'; readonly abandoned: readonly string[] };
 
 export type TableEffect =

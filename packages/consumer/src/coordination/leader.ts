@@ -359,7 +359,7 @@ export class Leader {
     if (hole !== undefined) this.#hole(hole);
     if (replaced.length > 0) {
       const leaseKeys = replaced.map((lease) => lease.leaseKey);
-      this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', leaseKeys } });
+      this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', streamId: listing.streamId, leaseKeys } });
     }
     this.#listAnswered(now);
   }

@@ -115,7 +115,7 @@ export class Streams {
       return await this.#of(streamId).shards.list(filter);
     } catch (error) {
       // It may come back under the same name, as another stream.
-      if (isStreamNotFound(error)) this.#forget(streamId);
+      if (isStreamNotFound(error)) this.forget(streamId);
       throw error;
     }
   }
@@ -170,7 +170,8 @@ export class Streams {
     throw new UsageError(field, `an ARN of the Kinesis client's region, ${this.#region}`, describe(streamArn));
   }
 
-  #forget(streamId: string | undefined): void {
+  /** What the application calls so may be another stream by now: it is asked for anew at the next `refresh`. */
+  forget(streamId: string | undefined): void {
     for (const [named, id] of this.#identified) if (id === streamId && named !== id) this.#identified.delete(named);
   }
 

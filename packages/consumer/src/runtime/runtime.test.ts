@@ -171,6 +171,7 @@ function stage(
     streams: {
       tracked: [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }],
       former: 'none',
+      forget: () => undefined,
       mayChange: false,
       refresh: async () => undefined,
       list: async () => shards,

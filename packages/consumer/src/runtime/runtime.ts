@@ -42,7 +42,7 @@ export interface RuntimeOptions {
   readonly failoverTimeMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
-  readonly streams: Pick<Streams, 'tracked' | 'former' | 'mayChange' | 'refresh' | 'list' | 'open'>;
+  readonly streams: Pick<Streams, 'tracked' | 'former' | 'mayChange' | 'refresh' | 'forget' | 'list' | 'open'>;
   /** How often the streams are asked for anew. */
   readonly streamsIntervalMs: number;
   readonly handler: ShardHandler;
@@ -154,6 +154,7 @@ export class Runtime {
 
   #carryOut(asked: Effect | Tell): void {
     if (asked.kind === 'tell') {
+      if (asked.notice.kind === 'streamReplaced') this.#options.streams.forget(asked.notice.streamId);
       this.#tell(asked.notice);
       return;
     }
