@@ -46,8 +46,8 @@ export interface Casting {
  * Of all workers of a fleet, by the names of their environment. The lease must outlast the time for which a busy machine forgets
  * about a process; what only waits is short.
  */
-export const FAILOVER_MS = 6_000;
-export const LEADER_LEASE_MS = 6_000;
+const FAILOVER_MS = 6_000;
+const LEADER_LEASE_MS = 6_000;
 const TIMES = {
   FAILOVER_MS: String(FAILOVER_MS),
   ASSIGNMENT_INTERVAL_MS: '2000',
@@ -241,7 +241,7 @@ export class Fleet extends FedStream {
     const handled = [...new Set(deliveries)].filter((name) => names.has(name)).length;
     const tenures = tenuresOf(this.workers);
     // A scene that was broken off has lost everything, which says nothing.
-    const told = [...this.#unmet, ...faultsOf(put, this.workers, this.shards), ...tenureFaults(tenures)];
+    const told = [...this.#unmet, ...faultsOf(put, this.workers, this.shards), ...tenureFaults(tenures, FAILOVER_MS)];
     const faults = troubles.length > 0 ? troubles : told;
     return {
       name: this.stream,

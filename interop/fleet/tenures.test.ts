@@ -4,6 +4,7 @@ import type { RecordEvent, WorkerEvent } from '../kcl/worker-process.ts';
 import { type Told, tenureFaults, tenuresOf } from './tenures.ts';
 
 const shard = 'shard';
+const FAILOVER_MS = 100;
 
 const init = (at: number, from: string, fromSub = 0): WorkerEvent => ({ at, event: 'init', shard, from, fromSub });
 const record = (at: number, sequence: string, sub = 0): RecordEvent => {
@@ -18,7 +19,7 @@ const ofShard = (at: number, event: 'shutdownRequested' | 'leaseLost' | 'shardEn
 const told = (workerId: string, said: readonly WorkerEvent[], killedAt?: number): Told => {
   return { workerId, kind: workerId.startsWith('j') ? 'java' : 'node', killedAt, stoppedAt: undefined, said };
 };
-const faults = (...workers: Told[]): string[] => tenureFaults(tenuresOf(workers));
+const faults = (...workers: Told[]): string[] => tenureFaults(tenuresOf(workers), FAILOVER_MS);
 
 /** 9 is an aggregated record of two. */
 const first: readonly WorkerEvent[] = [init(1, 'TRIM_HORIZON'), record(2, '9'), record(2, '9', 1), record(3, '10')];
@@ -40,6 +41,12 @@ describe('no fault is', () => {
     const paused = [...first, checkpoint(4, '9', 1), record(9, '11'), ofShard(10, 'leaseLost')];
     const second = [init(7, '9', 1), record(8, '10'), record(8, '11')];
     expect(faults(told('j1', paused), told('n1', second))).toEqual([]);
+  });
+
+  it('a worker that was told to go, and could write nothing for as long as its lease lasts', () => {
+    const stalled = [...first, checkpoint(4, '9', 1), ofShard(5, 'shutdownRequested'), ofShard(105, 'leaseLost')];
+    const second = [init(106, '9', 1), record(107, '10')];
+    expect(faults(told('n1', stalled), told('n2', second))).toEqual([]);
   });
 
   it('leaseLost of a shard that was never begun', () => {

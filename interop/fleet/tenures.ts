@@ -30,6 +30,7 @@ export interface Tenure {
   /** When the worker was told that it goes to another. */
   readonly requestedAt: number | undefined;
   readonly end: 'leaseLost' | 'shardEnded' | 'killed' | undefined;
+  readonly endedAt: number | undefined;
 }
 
 /** All tenures, by the time they began. */
@@ -37,15 +38,18 @@ export function tenuresOf(workers: readonly Told[]): Tenure[] {
   return workers.flatMap(ofWorker).sort((a, b) => a.beganAt - b.beganAt);
 }
 
-/** What is wrong with them. */
-export function tenureFaults(tenures: readonly Tenure[]): string[] {
+/**
+ * What is wrong with them.
+ * @param failoverMs how long a lease lasts.
+ */
+export function tenureFaults(tenures: readonly Tenure[], failoverMs: number): string[] {
   const shards = new Set(tenures.map(({ shard }) => shard));
   const byShard = [...shards].map((id) => tenures.filter(({ shard }) => shard === id));
   return byShard.flatMap((ofShard) => [
     ...ofShard.flatMap(outOfOrder),
     ...ofShard.flatMap((tenure, index) => badBegin(tenure, ofShard.slice(0, index))),
     ...movedBack(ofShard),
-    ...ofShard.flatMap(left),
+    ...ofShard.flatMap((tenure) => left(tenure, failoverMs)),
     ...ofShard.flatMap((tenure, index) => lateRecords(tenure, ofShard[index + 1])),
   ]);
 }
@@ -56,6 +60,7 @@ function ofWorker({ workerId, kind, killedAt, said }: Told): Tenure[] {
     readonly checkpoints: (OtherEvent & { readonly event: 'checkpoint' })[];
     requestedAt: number | undefined;
     end: Tenure['end'];
+    endedAt: number | undefined;
   }
   const tenures: Open[] = [];
   const open = new Map<string, Open>();
@@ -74,6 +79,7 @@ function ofWorker({ workerId, kind, killedAt, said }: Told): Tenure[] {
         ...lists,
         requestedAt: undefined,
         end: undefined,
+        endedAt: undefined,
       };
       tenures.push(tenure);
       open.set(shard, tenure);
@@ -85,7 +91,8 @@ function ofWorker({ workerId, kind, killedAt, said }: Told): Tenure[] {
     if (event.event === 'record') tenure.records.push(event);
     else if (event.event === 'checkpoint') tenure.checkpoints.push(event);
     else if (event.event === 'shutdownRequested') tenure.requestedAt ??= event.at;
-    else if (event.event === 'leaseLost' || event.event === 'shardEnded') tenure.end = event.event;
+    else if (event.event === 'leaseLost' || event.event === 'shardEnded')
+      Object.assign(tenure, { end: event.event, endedAt: event.at });
   }
   if (killedAt !== undefined) for (const tenure of open.values()) tenure.end ??= 'killed';
   return tenures;
@@ -129,9 +136,13 @@ function movedBack(ofShard: readonly Tenure[]): string[] {
   });
 }
 
-/** Who was told to go, and had the time for it, has checkpointed all that it was given. */
-function left(tenure: Tenure): string[] {
-  const { requestedAt, end, records, checkpoints } = tenure;
+/**
+ * Who was told to go has checkpointed all that it was given. One that could write nothing for as long as a lease lasts may not: it
+ * has to take its lease for lost, and a live one writes its checkpoints every second.
+ */
+function left(tenure: Tenure, failoverMs: number): string[] {
+  const { beganAt, requestedAt, end, endedAt = beganAt, records, checkpoints } = tenure;
+  if (endedAt - (checkpoints.at(-1)?.at ?? beganAt) > failoverMs) return [];
   const last = records.at(-1);
   if (requestedAt === undefined || end !== 'leaseLost' || last === undefined) return [];
   if (checkpoints.some((checkpoint) => compare(checkpoint, last) >= 0)) return [];
