@@ -407,8 +407,10 @@ export class ShardConsumer {
     }
     if (this.#endStep === 'children' && this.#end?.childShards.length === 0) this.#endStep = 'callback';
     if (this.#asking || now < this.#retryAt) return;
+    // A holder that slept may have lost the lease long ago: its family is complete then, or was, and is cleaned up.
+    if (!this.#mayCallHandler(now)) return;
     if (this.#endStep === 'children') this.#askFamily();
-    else if (this.#endStep === 'callback' && this.#mayCallHandler(now)) this.#ask({ kind: 'endShard', ...this.#base });
+    else if (this.#endStep === 'callback') this.#ask({ kind: 'endShard', ...this.#base });
   }
 
   /** The children and, of a merge, the other parent: which of their leases exist decides what may be created. */
@@ -433,6 +435,8 @@ export class ShardConsumer {
       this.#retryAt = now + this.#options.parentShardPollIntervalMs;
       return;
     }
+    // Asleep since the family was read, this worker would make a child anew that others have finished and cleaned up.
+    if (!this.#mayCallHandler(now)) return;
     // KCL: children begin at TRIM_HORIZON whatever the application's initial position, so that nothing is skipped.
     const lease = newLease(next, TRIM_HORIZON, this.#holder.lease.streamId);
     this.#ask({ kind: 'createLease', ...this.#base, lease });

@@ -158,6 +158,12 @@ export class ConsumerCheckers {
     if (handled) this.handled(leaseKey, batch);
   }
 
+  /** Its holder gave the lease away: nothing of the tenure may run any more. */
+  released(leaseKey: string, ref: TenureRef, now: number): void {
+    if (this.#runningOn(leaseKey).has(ref))
+      this.#fail(`${leaseKey} was released at ${now} by ${nameOf(ref)}, whose handler still runs`);
+  }
+
   /** A handler has finished these, and may say so before it returns. */
   handled(leaseKey: string, batch: readonly Position[]): void {
     const shard = this.#of(leaseKey);
@@ -185,6 +191,10 @@ export class ConsumerCheckers {
   tableChanged(before: Lease | undefined, after: Lease | undefined, ref: TenureRef | undefined, now: number): void {
     const lease = after ?? before;
     if (lease === undefined) return;
+    if (!this.#shards.has(lease.leaseKey)) {
+      this.#fail(`there is a lease ${lease.leaseKey} and no such shard`);
+      return;
+    }
     const shard = this.#of(lease.leaseKey);
     if (ref !== undefined) {
       this.#confirmed.set(ref, now);

@@ -50,7 +50,34 @@ export function plantedBugs(): readonly PlantedBug[] {
     leavesRowsBare(),
     ...checkpointBugs(),
     ...mixedBugs(),
+    releasedWhileRunning(),
+    sleepingWatchdog(),
+    hastyWatchdog(),
   ];
+}
+
+function releasedWhileRunning(): PlantedBug {
+  return {
+    name: 'released-while-running',
+    mistake: 'a lease that is given up or handed off is released while its handler runs',
+    closesEarly: true,
+  };
+}
+
+function sleepingWatchdog(): PlantedBug {
+  return {
+    name: 'sleeping-watchdog',
+    mistake: 'a lease whose handler never returns is held for ever, and nobody is told',
+    options: (options) => ({ ...options, stallWarningMs: Infinity, stallLimitMs: Infinity }),
+  };
+}
+
+function hastyWatchdog(): PlantedBug {
+  return {
+    name: 'hasty-watchdog',
+    mistake: 'the watchdog tells of handlers that have not run for long yet',
+    options: (options) => ({ ...options, stallWarningMs: options.stallWarningMs / 2 }),
+  };
 }
 
 function noFence(): PlantedBug {

@@ -16,6 +16,7 @@ import type {
 } from '../../../consumer/dist/coordination/effects.js';
 import { answers } from '../../../consumer/dist/coordination/effects.js';
 import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
+import { type Hang, judgeStall, type WatchedCall } from './bad-days.ts';
 import type { Position, TenureRef } from './checkers.ts';
 import { type Core, Kcl2xWorker } from './kcl-2x-worker.ts';
 import type { PlantedBug } from './planted-bugs.ts';
@@ -31,6 +32,8 @@ const LATEST_MS = 3000;
 interface Delivery {
   /** Ends the handler; a failed one handled nothing. */
   readonly end: (handled: boolean) => void;
+  readonly hang: Hang | undefined;
+  readonly call: WatchedCall;
 }
 
 export class SimulatedProcess {
@@ -41,6 +44,9 @@ export class SimulatedProcess {
   alive = true;
   stopping = false;
   pausedUntil = 0;
+  #awayMs = 0;
+  #awayCount = 0;
+  #refusedUntil = 0;
   readonly #world: World;
   readonly #worker: Core;
   readonly #clockAhead: number;
@@ -89,7 +95,16 @@ export class SimulatedProcess {
 
   pause(durationMs: number): void {
     this.#world.transcript?.fault(this, `pauses for ${durationMs} ms`);
-    this.pausedUntil = this.#world.queue.now + durationMs;
+    const { now } = this.#world.queue;
+    this.#awayMs += durationMs - Math.max(0, this.pausedUntil - now);
+    this.#awayCount += 1;
+    this.pausedUntil = now + durationMs;
+  }
+
+  /** Every call of its own to AWS is refused for so long. */
+  loseCredentials(durationMs: number): void {
+    this.#world.transcript?.fault(this, `has no valid credentials for ${durationMs} ms`);
+    this.#refusedUntil = this.#world.queue.now + durationMs;
   }
 
   crash(): void {
@@ -107,6 +122,11 @@ export class SimulatedProcess {
       this.#refs.set(tenure, ref);
     }
     return ref;
+  }
+
+  /** A handler hangs in it, for its watchdog to see to. */
+  get hangs(): boolean {
+    return this.alive && [...this.#deliveries.values()].some(({ hang }) => hang !== undefined);
   }
 
   // --- the core in it ---
@@ -170,9 +190,35 @@ export class SimulatedProcess {
         this.#requests.delete(notice.requestId);
       });
     }
+    if (notice.kind === 'stall') this.#stalled(notice);
     if (notice.kind !== 'stopped') return;
     this.alive = false;
     this.#world.ended(this, 10, 500);
+  }
+
+  /** Who runs the process ends it when it is not live any more. */
+  #stalled(notice: Extract<Notice, { kind: 'stall' }>): void {
+    const call = this.#deliveries.get(notice.tenure)?.call;
+    const wrong = judgeStall(notice, call, this.#callNow());
+    if (wrong !== undefined) this.#world.checkers.report(wrong);
+    if (notice.state !== 'stuck') return;
+    this.#later(0, () => {
+      this.#world.transcript?.fault(this, 'is ended: its handler is stuck');
+      this.alive = false;
+      this.#deliveries.clear();
+      this.#world.ended(this, 50, 500, true);
+    });
+  }
+
+  #callNow(): WatchedCall {
+    return { startedAt: this.#world.queue.now, awayMs: this.#awayMs, awayCount: this.#awayCount };
+  }
+
+  /** Whether a call was refused, and answered so. */
+  #refused(effect: Effect): boolean {
+    if (this.#world.queue.now >= this.#refusedUntil) return false;
+    this.#fail(5, effect, 'the credentials have expired');
+    return true;
   }
 
   #isPaused(): boolean {
@@ -241,6 +287,7 @@ export class SimulatedProcess {
     const world = this.#world;
     const { queue, prng } = world;
     const { rates } = world.plan;
+    if (this.#refused(effect)) return;
     if (world.mishap(rates.lostRequest)) {
       this.#fail(TIMEOUT_MS, effect, 'the request is lost');
       return;
@@ -266,6 +313,7 @@ export class SimulatedProcess {
 
   #listShards(effect: ListShards): void {
     const world = this.#world;
+    if (this.#refused(effect)) return;
     if (world.mishap(world.plan.rates.lostRequest)) {
       this.#fail(TIMEOUT_MS, effect, 'the request is lost');
       return;
@@ -280,6 +328,7 @@ export class SimulatedProcess {
   #fetch(effect: FetchBatch): void {
     const world = this.#world;
     const { prng, queue } = world;
+    if (this.#refused(effect)) return;
     if (world.mishap(world.plan.rates.fetchFails)) {
       this.#fetchFailures.add(effect.tenure);
       this.#fail(prng.between(5, TIMEOUT_MS), effect, 'the read fails');
@@ -313,7 +362,10 @@ export class SimulatedProcess {
     world.transcript?.handles(this, leaseKey, batch, durationMs);
     const last = batch.at(-1) as ExtendedSequenceNumber;
     const byHand = world.twoPhase && prng.chance(0.5);
+    const hang = world.hang();
     const delivery: Delivery = {
+      hang,
+      call: this.#callNow(),
       end: (handled) => {
         if (this.#deliveries.get(tenure) !== delivery) return;
         this.#deliveries.delete(tenure);
@@ -329,6 +381,11 @@ export class SimulatedProcess {
       },
     };
     this.#deliveries.set(tenure, delivery);
+    if (hang === 'blocks') this.pause(world.badDays?.blockMs() ?? 0);
+    else if (hang !== undefined) {
+      world.transcript?.fault(this, `the handler of ${leaseKey} ${hang}`);
+      return;
+    }
     if (byHand) this.#handleByHand(effect, batch, throws ? undefined : durationMs, delivery);
     else this.#later(durationMs, () => delivery.end(!throws));
   }
@@ -384,7 +441,9 @@ export class SimulatedProcess {
       closed();
     };
     this.#closing.set(tenure, finish);
-    if (prng.chance(0.5)) this.#later(prng.between(1, 20), () => delivery.end(false));
+    const heeds =
+      delivery.hang === undefined || delivery.hang === 'blocks' ? prng.chance(0.5) : delivery.hang === 'hangsHeeding';
+    if (heeds) this.#later(prng.between(1, 20), () => delivery.end(false));
     if (this.#bug?.closesEarly === true) finish();
   }
 }

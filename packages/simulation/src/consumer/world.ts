@@ -11,6 +11,7 @@ import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.j
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
+import { type BadDay, BadDays, STALL_TIMES } from './bad-days.ts';
 import { ConsumerCheckers } from './checkers.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
 import { MixedFleet } from './mixed-fleet.ts';
@@ -79,6 +80,7 @@ export class World {
   readonly bug: PlantedBug | undefined;
   /** Some handlers checkpoint by hand, in two phases. Not drawn, so that the other worlds stay as they are. */
   readonly twoPhase: boolean;
+  readonly badDays: BadDays | undefined;
   readonly transcript: Transcript | undefined;
   /** One without an identifier, or two of an application that reads several. */
   readonly streams: ReadonlyMap<string | undefined, SimulatedStream>;
@@ -107,6 +109,8 @@ export class World {
     // Apart from the worlds of older rows and of checkpoints in two phases.
     const isMixed = seed % 8 === 5 && !this.#isOlder;
     this.#initialPosition = seed % 8 === 4 && !this.#isOlder ? 'LATEST' : 'TRIM_HORIZON';
+    // Workers of the KCL 2.x have no watchdog.
+    this.badDays = isMixed ? undefined : BadDays.of(seed);
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size);
     this.table = new MemoryLeaseTable({ wallNow: () => queue.now });
@@ -127,6 +131,7 @@ export class World {
     const { queue, checkers } = this;
     for (const incident of this.plan.incidents) queue.at(incident.at, () => this.#incident(incident));
     if (this.#mixed !== undefined) this.#begin(this.#mixed);
+    for (const day of this.badDays?.plan(this.plan.faultsUntilMs) ?? []) queue.at(day.at, () => this.#badDay(day));
     queue.runUntil(this.plan.faultsUntilMs);
     if (checkers.violations.length === 0) {
       this.#heal();
@@ -154,6 +159,11 @@ export class World {
   /** Whether a fault of this rate strikes now. */
   mishap(rate: number): boolean {
     return this.#faults && rate > 0 && this.prng.chance(rate);
+  }
+
+  /** What a handler does in place of its work, if anything. */
+  hang(): ReturnType<BadDays['hang']> {
+    return this.#faults ? this.badDays?.hang() : undefined;
   }
 
   streamOf(streamId: string | undefined): SimulatedStream {
@@ -191,10 +201,10 @@ export class World {
   }
 
   /** A process has stopped in good order, or crashed: another one comes in its place. */
-  ended(process: SimulatedProcess, from: number, to: number): void {
+  ended(process: SimulatedProcess, from: number, to: number, always = false): void {
     this.checkers.processDied(process.id);
     const delayMs = this.prng.between(from, to);
-    if (!this.#faults) return;
+    if (!this.#faults && !always) return;
     this.#startsToCome += 1;
     this.queue.after(delayMs, () => {
       this.#startsToCome -= 1;
@@ -207,6 +217,8 @@ export class World {
     if (kind === 'takeLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
     const isHolders = kind === 'renewLease' || kind === 'checkpointLease';
     const ref = isHolders ? process.refOf(effect.tenure) : undefined;
+    if ((kind === 'assignLease' || kind === 'evictLease') && effect.tenure !== undefined)
+      this.checkers.released(effect.leaseKey, process.refOf(effect.tenure), this.queue.now);
     this.checkers.tableChanged(before, after, ref, this.queue.now);
     if (after !== undefined) this.checkers.twoPhase.rowChanged(kind, before, after, ref);
     if (
@@ -281,6 +293,13 @@ export class World {
     }
   }
 
+  #badDay({ kind, target, durationMs }: BadDay): void {
+    const alive = this.#processes.filter((process) => process.alive && !process.stopping);
+    const victim = alive[target % Math.max(1, alive.length)];
+    if (kind === 'sleep') victim?.pause(durationMs);
+    else victim?.loseCredentials(durationMs);
+  }
+
   #someStream(): SimulatedStream {
     const streams = [...this.streams.values()];
     return streams.length === 1 ? (streams[0] as SimulatedStream) : this.prng.pick(streams);
@@ -295,6 +314,7 @@ export class World {
     const workerId = dead.length > 0 && prng.chance(plan.stableIds) ? prng.pick(dead).workerId : `worker-${id}`;
     const options: WorkerOptions = {
       ...TIMES,
+      ...(this.badDays === undefined ? {} : STALL_TIMES),
       leaseDiscoveryIntervalMs: plan.leaseDiscoveryIntervalMs,
       workerId,
       // Its first half is that of the versions that it writes.
@@ -348,7 +368,7 @@ export class World {
     return (
       this.#startsToCome === 0 &&
       now > this.lastLateAt &&
-      this.#processes.every((process) => process.pausedUntil <= now) &&
+      this.#processes.every((process) => process.pausedUntil <= now && !process.hangs) &&
       this.checkers.drained() &&
       this.checkers.balanced(this.table.leases.values(), this.#liveWorkers(), this.#countsEnded) &&
       this.#mixedIsSettled &&
