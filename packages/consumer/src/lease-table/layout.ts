@@ -97,11 +97,16 @@ export class Layout {
   /** The same, with the table that it stands in. */
   async findState(key: string): Promise<{ readonly table: Table; readonly item: Item } | undefined> {
     const { leases, states } = this.#tables;
-    for (const table of this.#isSpread ? [states, leases] : [leases]) {
-      const item = await table.get(key);
-      if (item !== undefined) return { table, item };
+    if (this.#isSpread) {
+      const item = await states.get(key).catch(async (error: unknown) => {
+        if (!isNotFound(error)) throw error;
+        await this.abandon(states);
+        return undefined;
+      });
+      if (item !== undefined) return { table: states, item };
     }
-    return undefined;
+    const item = await leases.get(key);
+    return item && { table: leases, item };
   }
 
   /** Whether nothing but leases stands in the lease table, and what we write does not change that. */
