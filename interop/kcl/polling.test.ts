@@ -2,6 +2,7 @@
 import { startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, inject, it } from 'vitest';
 import { buildJava } from '../java/build.ts';
+import { afterOursAtLatest } from './latest.ts';
 import { freshOnResharded, oneOfTwoStops, rescaleUnderLoad, reshardUnderLoad, storm } from './scenarios.ts';
 import type { Setting } from './scene.ts';
 
@@ -35,5 +36,9 @@ describe.concurrent('the Java KCL, polling', () => {
 
   it('loses nothing while requests fail, are throttled, and break off half answered', async () => {
     await storm({ ...setting, wire: 'CBOR', over: 'clear text' });
+  });
+
+  it('goes on, from LATEST, with the first record that a Node worker was given and did not finish', async () => {
+    await afterOursAtLatest({ ...setting, wire: 'CBOR', over: 'clear text' });
   });
 });
