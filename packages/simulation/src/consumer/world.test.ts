@@ -31,8 +31,8 @@ test('a planted bug is found by the checker that it is for', () => {
   expect(found.some((violation) => /moved back|two handlers|went back/.test(violation))).toBe(true);
 });
 
-test('seed 303652: a release that lingers does not end a later tenure of the same worker', () => {
-  expect(simulateWorld(303_652).violations).toEqual([]);
+test('seed 9216: a release that lingers does not end a later tenure of the same worker', () => {
+  expect(simulateWorld(9_216).violations).toEqual([]);
   // A change of the worlds can make the seed harmless; then another one has to be found for this bug.
-  expect(simulateWorld(303_652, { bug: blindRelease() }).violations[0]).toContain('two handlers');
+  expect(simulateWorld(9_216, { bug: blindRelease() }).violations[0]).toContain('two handlers');
 });
