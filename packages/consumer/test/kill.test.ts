@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { type Cloud, keyOf, quick, Scene, startCloud, until } from './cloud.ts';
+import { type Cloud, keyOf, quick, Scene, SHARD, startCloud, until } from './cloud.ts';
 
 interface Handled {
   readonly worker: string;
@@ -84,6 +84,25 @@ describe('a worker killed with SIGKILL', () => {
     // The heir stops in good order and its process ends by itself: no timer, no socket is left.
     const exited = once(heir, 'exit');
     heir.send('stop');
+    expect(await exited).toEqual([0, null]);
+  });
+
+  it('is not taken for a rival when it comes back at once under its id, and goes on', async () => {
+    const scene = new Scene(cloud, 'came-back', 2);
+    const handled: Handled[] = [];
+    const first = startWorker(scene, 'stable', handled);
+    await scene.put(...texts('first'));
+    await until(() => expect(handled.length).toBeGreaterThan(30));
+    first.kill('SIGKILL');
+    const second = startWorker(scene, 'stable', handled);
+    await scene.put(...texts('second'));
+    await until(() => expect(new Set(handled.map(({ text }) => text)).size).toBe(240));
+    // Long enough for several reports of its own, which would show it the rival.
+    const counterOf = async (): Promise<number> => Number((await scene.row(SHARD(0)))?.['leaseCounter']?.N);
+    const before = await counterOf();
+    await until(async () => expect(await counterOf()).toBeGreaterThan(before + 5));
+    const exited = once(second, 'exit');
+    second.send('stop');
     expect(await exited).toEqual([0, null]);
   });
 
