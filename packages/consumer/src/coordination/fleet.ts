@@ -76,7 +76,8 @@ export class Fleet {
 
   /** Whether there is a worker that would move the fleet's rows into one table if it led. */
   canBeMoved(): boolean {
-    return [...this.#workers].some(([workerId, { movesRows }]) => movesRows && this.#isActive(workerId));
+    for (const [workerId, { movesRows }] of this.#workers) if (movesRows && this.#isActive(workerId)) return true;
+    return false;
   }
 
   /** The unfinished leases of the last reading, judged. */
@@ -138,12 +139,12 @@ export class Fleet {
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
     const { lastUpdateSeconds, utilization, movesRows = false } = worker;
-    const said = { lastUpdateSeconds, utilization, movesRows };
     const last = this.#workers.get(worker.workerId);
-    if (last === undefined) return { ...said, since: now - Math.max(0, worker.ageMs) };
-    if (last.lastUpdateSeconds === lastUpdateSeconds) return { ...said, since: last.since };
-    this.#suspects.delete(worker.workerId);
-    return { ...said, since: now };
+    let since = now;
+    if (last === undefined) since = now - Math.max(0, worker.ageMs);
+    else if (last.lastUpdateSeconds === lastUpdateSeconds) since = last.since;
+    else this.#suspects.delete(worker.workerId);
+    return { lastUpdateSeconds, utilization, movesRows, since };
   }
 
   #isExpired(lease: Lease): boolean {

@@ -184,32 +184,40 @@ export class LeaseHolder {
 
   #choose(now: number): HolderWrite | undefined {
     const { leaseKey, leaseCounter } = this.#lease;
-    const base = { leaseKey, tenure: this.tenure };
+    const { tenure } = this;
     const renews = this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs();
     // Where there is something to write, the write that keeps the lease carries it: a checkpoint costs no more than a renewal.
     if (!this.flushed && (renews || now >= this.#checkpointDueAt)) {
       const { checkpoint, pendingCheckpoint, childShardIds } = this.#unwritten;
       this.#hurried = false;
       const throughputKBps = this.#measure(now);
-      const what = { checkpoint, pendingCheckpoint, childShardIds, throughputKBps };
-      return { kind: 'checkpointLease', ...base, leaseCounter, ...what };
+      return {
+        kind: 'checkpointLease',
+        leaseKey,
+        tenure,
+        leaseCounter,
+        checkpoint,
+        pendingCheckpoint,
+        childShardIds,
+        throughputKBps,
+      };
     }
     if (this.#releasing) {
       const me = this.#options.workerId;
-      const given = { kind: 'assignLease', ...base, seenCounter: leaseCounter } as const;
+      const given = { kind: 'assignLease', leaseKey, tenure, seenCounter: leaseCounter } as const;
       const { successor } = this;
       if (successor !== undefined)
         return { ...given, seenOwner: successor, seenCheckpointOwner: me, newOwner: successor };
       if (this.#heir !== undefined)
         return { ...given, seenOwner: me, seenCheckpointOwner: undefined, newOwner: this.#heir };
-      return { kind: 'evictLease', ...base, seenOwner: me, seenCounter: leaseCounter };
+      return { kind: 'evictLease', leaseKey, tenure, seenOwner: me, seenCounter: leaseCounter };
     }
     if (renews) {
       const throughputKBps = this.#measure(now);
       const handoffKnown = this.successor !== undefined;
       const { checkpoint, latestSince } = this.#lease;
       const beginsAtLatest = checkpoint.sequenceNumber === 'LATEST' && latestSince === undefined;
-      return { kind: 'renewLease', ...base, leaseCounter, handoffKnown, beginsAtLatest, throughputKBps };
+      return { kind: 'renewLease', leaseKey, tenure, leaseCounter, handoffKnown, beginsAtLatest, throughputKBps };
     }
     return undefined;
   }

@@ -334,16 +334,15 @@ export class ShardConsumer {
       this.#delivering = true;
       this.#deliverAttempt += 1;
       if (compareExtended(batch.last, this.#givenTo) > 0) this.#givenTo = batch.last;
-      this.#out.push({ kind: 'deliverBatch', ...this.#base, batchId: batch.batchId, attempt: this.#deliverAttempt });
+      const { leaseKey, tenure } = this.#base;
+      const { batchId } = batch;
+      this.#out.push({ kind: 'deliverBatch', leaseKey, tenure, batchId, attempt: this.#deliverAttempt });
     }
     if (this.#wantsFetch() && now >= this.#fetchRetryAt) {
       this.#fetching = true;
-      this.#out.push({
-        kind: 'fetchBatch',
-        ...this.#base,
-        shardId: this.#holder.lease.shardId,
-        after: this.#fetchedTo,
-      });
+      const { leaseKey, shardId } = this.#holder.lease;
+      const { tenure } = this.#holder;
+      this.#out.push({ kind: 'fetchBatch', leaseKey, tenure, shardId, after: this.#fetchedTo });
     }
     if (this.#end !== undefined && this.#queue.length === 0) this.#phase = 'ending';
   }

@@ -4,6 +4,7 @@
 // Invariants: at most one tenure of a lease at a time in this worker, and the next one begins only after the handler of the
 // last has returned; an answer of another tenure than the present one changes nothing.
 import type { ExtendedSequenceNumber } from '@shardline/common';
+import { Agenda, type Scheduled } from './agenda.ts';
 import { type ClientVersionOptions, FleetVersion } from './client-version.ts';
 import type {
   CheckpointLease,
@@ -72,7 +73,7 @@ const FOREIGN_REPORTS = 3;
 /** A worker that leaves does not wait longer than this to learn who else is there. */
 const LONGEST_LOOK_MS = 1_000;
 
-interface Slot {
+interface Slot extends Scheduled {
   readonly holder: LeaseHolder;
   consumer: ShardConsumer | undefined;
   /** The consumer has begun; there is one for each tenure at most. */
@@ -87,6 +88,8 @@ export class Worker {
   readonly #leader: Leader;
   readonly #taker: Taker;
   readonly #slots = new Map<string, Slot>();
+  /** Each slot by its own deadline. */
+  readonly #agenda = new Agenda<Slot>();
   readonly #watchdog: Watchdog;
   #out: (Effect | Tell)[] = [];
   #tenureCount = 0;
@@ -140,7 +143,7 @@ export class Worker {
         this.#reportAt = now;
         break;
       case 'tick':
-        for (const slot of this.#slots.values()) if (this.#slotDeadline(slot) <= now) this.#advanceSlot(slot, now);
+        for (const slot of this.#agenda.due(now)) this.#advanceSlot(slot, now);
         break;
       case 'streams':
         this.#leader.track(event.streams, now, event.former);
@@ -182,8 +185,7 @@ export class Worker {
         this.#stop.heirs === undefined ? this.#stop.heirsBy : Number.POSITIVE_INFINITY,
       );
     if (this.#slots.size > 0) deadline = Math.min(deadline, this.#watchdog.deadline());
-    for (const slot of this.#slots.values()) deadline = Math.min(deadline, this.#slotDeadline(slot));
-    return deadline;
+    return Math.min(deadline, this.#agenda.earliest);
   }
 
   view(now: number): WorkerView {
@@ -365,18 +367,14 @@ export class Worker {
     if (this.#stop !== undefined || this.#slots.has(lease.leaseKey) || !mayClaim(lease, this.#options.workerId)) return;
     this.#tenureCount += 1;
     const holder = new LeaseHolder(this.#tenureCount, lease, this.#options);
-    const slot: Slot = { holder, consumer: undefined, begun: false, waiters: [] };
+    const slot: Slot = { holder, consumer: undefined, begun: false, waiters: [], dueAt: now, place: -1 };
     this.#slots.set(lease.leaseKey, slot);
     this.#advanceSlot(slot, now);
   }
 
   // --- one lease ---
 
-  #slotDeadline({ holder, consumer }: Slot): number {
-    return Math.min(holder.deadline(), consumer?.deadline() ?? Number.POSITIVE_INFINITY);
-  }
-
-  /** Brings one lease on as far as it goes without another answer. */
+  /** Brings one lease on as far as it goes without another answer. Whatever changes a lease ends with this. */
   #advanceSlot(slot: Slot, now: number): void {
     const { holder } = slot;
     if (this.#mayBegin(slot)) this.#begin(slot);
@@ -391,8 +389,11 @@ export class Worker {
     this.#settleWaiters(slot);
     if (slot.consumer === undefined && (holder.gone !== undefined || this.#isPastHelp(slot, now))) {
       this.#slots.delete(holder.lease.leaseKey);
+      this.#agenda.remove(slot);
       this.#watchdog.forget(holder.tenure);
       for (const { requestId } of slot.waiters) this.#settle(requestId, 'leaseLost');
+    } else {
+      this.#agenda.set(slot, Math.min(holder.deadline(), slot.consumer?.deadline() ?? Number.POSITIVE_INFINITY));
     }
   }
 
