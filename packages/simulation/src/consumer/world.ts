@@ -7,7 +7,6 @@ import { TRIM_HORIZON } from '@shardline/common';
 import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
-import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
@@ -21,6 +20,7 @@ import { SimulatedProcess } from './process.ts';
 import { SimulatedStream } from './stream.ts';
 import { type Incident, MAX_CLOCK_DRIFT, type Plan, planWorld, type WorldSize } from './swarm.ts';
 import { describeWrite, Transcript } from './transcript.ts';
+import { TIMES, workerOptions } from './worker-options.ts';
 
 export interface WorldOptions {
   /** Default: small. */
@@ -36,28 +36,6 @@ export interface WorldResult {
   readonly transcript: readonly string[];
   readonly eventCount: number;
 }
-
-const TIMES = {
-  failoverTimeMs: 1000,
-  leaseAssignmentIntervalMs: 600,
-  leaderLeaseDurationMs: 2400,
-  shardSyncIntervalMs: 2000,
-  // Longer than the latest of late requests (process.ts).
-  completedLeaseCleanupIntervalMs: 4000,
-  gracefulLeaseHandoffTimeoutMs: 2000,
-  workerMetricsReportIntervalMs: 900,
-  workerStaleMs: 2000,
-  flipTo3xStabilizerTimeMs: 2500,
-  rollForwardMs: 2000,
-  // Longer than a worker that stops may take.
-  strangerMs: 7000,
-  checkpointIntervalMs: 200,
-  parentShardPollIntervalMs: 300,
-  shutdownGraceMs: 3000,
-  stallWarningMs: Number.POSITIVE_INFINITY,
-  stallLimitMs: Number.POSITIVE_INFINITY,
-  retryMs: 100,
-} as const;
 
 /** From the last fault to the end of all work: a leader's lease, an expiry, a reshard's generations, with room to spare. */
 const DRAIN_MS = 60_000;
@@ -312,29 +290,8 @@ export class World {
     const dead = this.#processes.filter((process) => !living.has(process.workerId));
     // A worker id is usually fresh; a restarted process with a stable one adopts what it left.
     const workerId = dead.length > 0 && prng.chance(plan.stableIds) ? prng.pick(dead).workerId : `worker-${id}`;
-    const options: WorkerOptions = {
-      ...TIMES,
-      ...(this.badDays === undefined ? {} : STALL_TIMES),
-      leaseDiscoveryIntervalMs: plan.leaseDiscoveryIntervalMs,
-      workerId,
-      // Its first half is that of the versions that it writes.
-      incarnation: `${id.toString(16).padStart(8, '0')}-0000-4000-8000-${id.toString(16).padStart(12, '0')}`,
-      formerStreamsWaitMs: Number.POSITIVE_INFINITY,
-      maxLeasesForWorker: 1000,
-      maxLeasesToStealAtOneTime: 1,
-      maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
-      assignmentStrategy: plan.strategy,
-      reBalanceThresholdPercentage: 10,
-      dampeningPercentage: 60,
-      allowThroughputOvershoot: true,
-      varianceBalancingFrequency: 3,
-      workerMetricsEMAAlpha: 0.5,
-      maxPendingBatchCount: prng.between(1, 3),
-      maxPendingBytes: 1000,
-      handlerBackoff: { baseMs: 20, maxMs: 200 },
-      fetchBackoff: { baseMs: 20, maxMs: 200 },
-      tableBackoff: { baseMs: 20, maxMs: 200 },
-    };
+    const usual = workerOptions(plan, workerId, id, prng.between(1, 3));
+    const options = this.badDays === undefined ? usual : { ...usual, ...STALL_TIMES };
     const process = new SimulatedProcess(this, id, this.bug?.options?.(options) ?? options, is2x);
     this.#processes.push(process);
     process.start([...this.streams.keys()].map((streamId) => ({ streamId, initialPosition: this.#initialPosition })));
