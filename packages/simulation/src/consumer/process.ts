@@ -345,7 +345,7 @@ export class SimulatedProcess {
       if (begins) world.checkers.latestBegan(leaseKey, this.refOf(tenure), plain.positions[0]);
       const { positions, fetched } = this.#bug?.read?.(plain, failedBefore) ?? plain;
       if (fetched.batch !== undefined) this.#batches.set(fetched.batch.batchId, positions);
-      const idleMs = fetched.batch === undefined ? prng.between(150, 600) : prng.between(1, 4);
+      const idleMs = fetched.batch === undefined ? prng.between(200, 700) : prng.between(1, 4);
       this.#done(idleMs, effect, fetched);
     });
   }

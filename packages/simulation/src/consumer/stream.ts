@@ -4,8 +4,8 @@ import {
   compareExtended,
   type ExtendedSequenceNumber,
   type HashKey,
-  MAX_HASH_KEY,
   type SequenceNumber,
+  TRIM_HORIZON,
 } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
 import type { Fetched } from '../../../consumer/dist/coordination/effects.js';
@@ -172,5 +172,5 @@ export class SimulatedStream {
 }
 
 function randomHashKey(prng: Prng): HashKey {
-  return ((MAX_HASH_KEY * BigInt(prng.int(1 << 20))) / BigInt(1 << 20)) as HashKey;
+  return (BigInt(prng.int(1 << 20)) << 108n) as HashKey;
 }

@@ -63,7 +63,7 @@ interface Bounds {
 
 const bounds: Readonly<Record<WorldSize, Bounds>> = {
   small: {
-    faultsMs: [2000, 6000],
+    faultsMs: [1500, 5000],
     shards: [1, 3],
     workers: [0, 2],
     puts: [8, 30],

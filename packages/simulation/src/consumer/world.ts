@@ -40,7 +40,7 @@ export interface WorldResult {
 /** From the last fault to the end of all work: a leader's lease, an expiry, a reshard's generations, with room to spare. */
 const DRAIN_MS = 60_000;
 /** How long nothing may move once all is balanced. */
-const STILL_MS = 3_000;
+const STILL_MS = 2_000;
 /** How often the healed world is asked whether it has settled. */
 const LOOK_MS = 50;
 
