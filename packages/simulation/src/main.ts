@@ -1,19 +1,16 @@
-// `npm run simulate -- --schedules N [--seed S] [--transcript]`: the worlds of seed S on, then every planted bug. The last line is
-// JSON: schedules, violations, schedulesPerSecond, plantedBugs. Exit code 1 on a violation or a bug that was not found.
-import { parseArgs } from 'node:util';
-import { simulateWorld } from './consumer/world.ts';
-import { findPlantedBugs, simulateMany } from './simulate.ts';
+// `npm run simulate`: the schedules of seed S on, then every planted bug. What it prints comes in the order of seeds, however many
+// threads ran them. The last line is JSON: schedules, violations, schedulesPerSecond, plantedBugs, and the figures of each world.
+// Exit code 1 on a violation or a bug that was not found.
+import { type Arguments, readArguments, USAGE } from './arguments.ts';
+import { describeFailure, perCpuSecond, Tally } from './report.ts';
+import { type Piece, PLANTED_BUG_COUNT, simulate, type WorldChoice, worldOf } from './simulate.ts';
+import { perform } from './threads.ts';
 
-const USAGE = 'usage: npm run simulate -- --schedules N [--seed S] [--bug-seeds N] [--transcript]';
+/** A piece of work: short enough to keep all threads busy to the end. */
+const PIECE_SEEDS = 50;
+const MOST_SHOWN = 3;
 
-interface Arguments {
-  readonly schedules: number;
-  readonly seed: number;
-  readonly bugSeeds: number;
-  readonly transcript: boolean;
-}
-
-function main(): number {
+async function main(): Promise<number> {
   let args: Arguments;
   try {
     args = readArguments();
@@ -21,63 +18,58 @@ function main(): number {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
     return 2;
   }
-  if (args.transcript) return printTranscript(args.seed);
+  if (args.transcript) return printTranscript(args.world, args.seed ?? 1);
 
+  const { seed = 1, jobs } = args;
+  const tally = new Tally();
   const startedAt = performance.now();
-  const result = simulateMany(args.seed, args.schedules);
+  const cpuAtStart = process.cpuUsage();
+  for await (const done of perform(inPieces(args.world, seed, args.schedules), jobs)) tally.add(done);
   const seconds = (performance.now() - startedAt) / 1000;
-  for (const { world, seed, violations } of result.failures.slice(0, 10)) {
-    console.log(`${world} seed ${seed}: ${violations[0]}`);
-  }
-  if (result.failures.some((failure) => failure.world === 'consumer')) {
-    console.log('Read one with: npm run simulate -- --transcript --seed SEED');
+  const { failures, schedules, worlds } = tally;
+  const schedulesPerCpuSecond = perCpuSecond(schedules, cpuAtStart);
+  for (const failure of failures.slice(0, MOST_SHOWN)) for (const line of describeFailure(failure)) console.log(line);
+  for (const { world, seed: failed, violations } of failures.slice(MOST_SHOWN)) {
+    console.log(`${world} world, seed ${failed}: ${violations[0]}`);
   }
 
-  const bugs = findPlantedBugs(args.seed, args.bugSeeds);
-  for (const { world, name, mistake, seeds } of bugs) {
-    const outcome = seeds === undefined ? 'NOT FOUND' : `found after ${seeds} seeds`;
-    console.log(`${outcome}: ${world} ${name} (${mistake})`);
+  let found = 0;
+  for await (const { world, name, mistake, seeds } of perform(plantedBugSearches(seed, args.bugSeeds), jobs)) {
+    if (seeds !== undefined) found += 1;
+    const outcome = seeds === undefined ? `NOT FOUND in ${args.bugSeeds} seeds` : `found after ${seeds} seeds`;
+    console.log(`${outcome}: ${world} world, ${name} (${mistake})`);
   }
-  const found = bugs.filter((bug) => bug.seeds !== undefined).length;
   const summary = {
-    schedules: result.schedules,
-    violations: result.failures.length,
-    schedulesPerSecond: Math.round(result.schedules / seconds),
-    plantedBugs: { found, total: bugs.length },
-    firstSeed: args.seed,
+    schedules,
+    violations: failures.length,
+    schedulesPerSecond: Math.round(schedules / seconds),
+    schedulesPerCpuSecond,
+    plantedBugs: { found, total: PLANTED_BUG_COUNT },
+    firstSeed: seed,
+    world: args.world,
+    jobs,
+    worlds,
   };
   console.log(JSON.stringify(summary));
-  return result.failures.length === 0 && found === bugs.length ? 0 : 1;
+  return failures.length === 0 && found === PLANTED_BUG_COUNT ? 0 : 1;
 }
 
-function readArguments(): Arguments {
-  const { values } = parseArgs({
-    options: {
-      schedules: { type: 'string', default: '2000' },
-      seed: { type: 'string', default: '1' },
-      'bug-seeds': { type: 'string', default: '2000' },
-      transcript: { type: 'boolean', default: false },
-    },
-  });
-  return {
-    schedules: wholeNumber('--schedules', values.schedules),
-    seed: wholeNumber('--seed', values.seed),
-    bugSeeds: wholeNumber('--bug-seeds', values['bug-seeds']),
-    transcript: values.transcript,
-  };
+function* inPieces(world: WorldChoice, first: number, count: number): Generator<Piece & { kind: 'seeds' }> {
+  for (let done = 0; done < count; done += PIECE_SEEDS) {
+    yield { kind: 'seeds', world, first: first + done, count: Math.min(PIECE_SEEDS, count - done) };
+  }
 }
 
-function wholeNumber(option: string, text: string): number {
-  if (!/^\d{1,9}$/.test(text))
-    throw new Error(`${option}: expected a whole number up to 999999999, got ${JSON.stringify(text)}`);
-  return Number(text);
+function* plantedBugSearches(first: number, most: number): Generator<Piece & { kind: 'bug' }> {
+  for (let bug = 0; bug < PLANTED_BUG_COUNT; bug += 1) yield { kind: 'bug', bug, first, most };
 }
 
-function printTranscript(seed: number): number {
-  const { transcript, violations } = simulateWorld(seed, { transcript: true });
+function printTranscript(choice: WorldChoice, seed: number): number {
+  const world = worldOf(choice, seed);
+  const { transcript, violations } = simulate(world, seed, true);
+  console.log(`${world} world, seed ${seed}`);
   for (const line of transcript) console.log(line);
-  for (const violation of violations) console.log(`VIOLATION: ${violation}`);
   return violations.length === 0 ? 0 : 1;
 }
 
-process.exitCode = main();
+process.exitCode = await main();

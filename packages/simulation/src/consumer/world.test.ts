@@ -3,7 +3,7 @@ import { blindRelease, plantedBugs } from './planted-bugs.ts';
 import { simulateWorld } from './world.ts';
 
 test('a seed replays to the byte', () => {
-  for (const seed of [3, 46, 3097]) {
+  for (const seed of [3, 46, 27435]) {
     const first = simulateWorld(seed, { transcript: true });
     expect(first.transcript.length).toBeGreaterThan(50);
     expect(simulateWorld(seed, { transcript: true })).toEqual(first);
@@ -31,8 +31,8 @@ test('a planted bug is found by the checker that it is for', () => {
   expect(found.some((violation) => /moved back|two handlers|went back/.test(violation))).toBe(true);
 });
 
-test('seed 9216: a release that lingers does not end a later tenure of the same worker', () => {
-  expect(simulateWorld(9_216).violations).toEqual([]);
+test('seed 27435: a release that lingers does not end a later tenure of the same worker', () => {
+  expect(simulateWorld(27_435).violations).toEqual([]);
   // A change of the worlds can make the seed harmless; then another one has to be found for this bug.
-  expect(simulateWorld(9_216, { bug: blindRelease() }).violations[0]).toContain('two handlers');
+  expect(simulateWorld(27_435, { bug: blindRelease() }).violations[0]).toContain('two handlers');
 });

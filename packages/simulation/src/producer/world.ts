@@ -36,13 +36,16 @@ const NO_FAULTS: FaultRates = {
 /** Runs the world of a seed, with one of `producerPlantedBugs` in it if asked. The same seed gives the same result, to the byte. */
 export function simulateProducer(
   seed: number,
-  options: { readonly plantedBug?: string } = {},
-): { readonly violations: string[] } {
-  return { violations: new ProducerWorld(seed, options.plantedBug).run() };
+  options: { readonly plantedBug?: string; readonly transcript?: boolean } = {},
+): { readonly violations: string[]; readonly transcript: readonly string[] } {
+  const transcript: string[] | undefined = options.transcript === true ? [] : undefined;
+  const violations = new ProducerWorld(seed, options.plantedBug, transcript).run();
+  return { violations, transcript: transcript ?? [] };
 }
 
 class ProducerWorld {
   readonly #prng: Prng;
+  readonly #transcript: string[] | undefined;
   readonly #plan: Plan;
   readonly #queue = new EventQueue();
   readonly #model: KinesisModel;
@@ -59,7 +62,8 @@ class ProducerWorld {
   readonly #waiting: Request[] = [];
   #runningCount = 0;
 
-  constructor(seed: number, plantedBug: string | undefined) {
+  constructor(seed: number, plantedBug: string | undefined, transcript: string[] | undefined) {
+    this.#transcript = transcript;
     this.#prng = createPrng(seed);
     this.#plan = planWorld(this.#prng);
     const { options, reshardMs, shardCount, strategy, recordTtlMs } = this.#plan;
@@ -78,7 +82,13 @@ class ProducerWorld {
       if (!(error instanceof InvariantError)) throw error;
       this.#checkers.violate(`invariant broken: ${error.message}`);
     }
+    for (const violation of this.#checkers.violations) this.#log('X', `VIOLATION ${violation}`);
     return this.#checkers.violations;
+  }
+
+  /** A line for people, with a mark where it is a fault. */
+  #log(mark: ' ' | '!' | 'X', what: string): void {
+    this.#transcript?.push(`${this.#queue.now.toFixed(0).padStart(7)} ${mark} ${what}`);
   }
 
   #live(): void {
@@ -89,6 +99,7 @@ class ProducerWorld {
     for (const { atMs, kind } of incidents) queue.at(atMs, () => this.#incident(kind));
     if (abandonAtMs !== undefined) queue.at(abandonAtMs, () => this.#abandon());
     queue.runUntil(faultsUntilMs);
+    this.#log(' ', 'the faults end');
     this.#faults = NO_FAULTS;
     this.#pipeline.pressed = false;
     // One of each key more, which nothing may keep from being delivered.
@@ -112,15 +123,23 @@ class ProducerWorld {
     const { recordTtlMs, bufferedTimeMs } = this.#plan;
     record.admit(number, now, { recordTtlMs, bufferedTimeMs: Math.min(bufferedTimeMs, recordTtlMs / 2) });
     record.settle = {
-      onSuccess: (result) => this.#checkers.succeeded(number, result, this.#queue.now),
-      onFailure: (error) => this.#checkers.failed(number, error, this.#queue.now),
+      onSuccess: (result) => {
+        this.#log(' ', `record ${number} is delivered: ${result.shardId}, attempts ${result.attempts.length}`);
+        this.#checkers.succeeded(number, result, this.#queue.now);
+      },
+      onFailure: (error) => {
+        this.#log(' ', `record ${number} fails: ${error.code}`);
+        this.#checkers.failed(number, error, this.#queue.now);
+      },
     };
+    this.#log(' ', `put of record ${number}, partition key ${partitionKey}, ${dataBytes} bytes`);
     this.#checkers.recordPut({ number, partitionKey, explicitHashKey, data, putAtMs: now });
     this.#drive(() => this.#pipeline.put(record, now));
   }
 
   #incident(kind: Incident): void {
     const now = this.#queue.now;
+    this.#log(kind === 'pause' ? '!' : ' ', `incident: ${kind}`);
     switch (kind) {
       case 'strategy':
         this.#changeStrategy();
@@ -283,8 +302,10 @@ class ProducerWorld {
     const endAfter = (delayMs: number, answer: () => Answer): void =>
       this.#queue.after(delayMs, () => {
         const answered = answer();
+        this.#log(answered.kind === 'failed' ? '!' : ' ', `a request ends: ${describeAnswer(answered)}`);
         this.#awake(() => end(answered));
       });
+    this.#log(' ', `a request of ${entries.length} Kinesis records begins`);
     if (prng.chance(throttledRequest)) {
       endAfter(latencyMs, () => failed('ProvisionedThroughputExceededException', 'no', { throttled: true }));
     } else if (prng.chance(refusedRequest)) {
@@ -378,6 +399,12 @@ function failed(
   more: { readonly throttled?: boolean; readonly permanent?: 'REQUEST_FAILED' } = {},
 ): Answer {
   return { kind: 'failed', errorCode, errorMessage: 'simulated', throttled: false, written, ...more };
+}
+
+function describeAnswer(answer: Answer): string {
+  if (answer.kind === 'failed') return answer.errorCode;
+  const refusedCount = answer.entries.filter((entry) => entry.kind === 'refused').length;
+  return `${answer.entries.length - refusedCount} written, ${refusedCount} refused`;
 }
 
 function refused(errorCode: string): EntryAnswer {

@@ -1,0 +1,70 @@
+// What the commands of the simulator can be told, read and checked once.
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { WORLDS, type WorldChoice } from './simulate.ts';
+
+export interface Arguments {
+  readonly schedules: number;
+  /** Undefined: not given. */
+  readonly seed: number | undefined;
+  readonly world: WorldChoice;
+  readonly jobs: number;
+  readonly bugSeeds: number;
+  readonly transcript: boolean;
+  readonly hours: number;
+  readonly violations: number;
+  readonly failures: string;
+}
+
+export const USAGE = `usage: npm run simulate -- [--schedules N] [--world small|large|producer|mix] [--seed S] [--jobs J] [--bug-seeds N]
+       npm run simulate -- --transcript --seed S [--world small|large|producer]
+       npm run simulate:nightly -- [--hours H] [--world W] [--seed S] [--jobs J] [--violations N] [--failures FILE]`;
+
+/** A generator's state is 32 bits wide. */
+const HIGHEST_SEED = 2 ** 32 - 1;
+
+/** @throws Error that names the option, what was expected and what was got */
+export function readArguments(): Arguments {
+  const { values } = parseArgs({
+    options: {
+      schedules: { type: 'string', default: '2000' },
+      seed: { type: 'string' },
+      world: { type: 'string', default: 'mix' },
+      jobs: { type: 'string', default: String(availableParallelism()) },
+      'bug-seeds': { type: 'string', default: '2000' },
+      transcript: { type: 'boolean', default: false },
+      hours: { type: 'string', default: '8' },
+      violations: { type: 'string', default: '10' },
+      failures: { type: 'string', default: 'simulation-failures.txt' },
+    },
+  });
+  return {
+    schedules: wholeNumber('--schedules', values.schedules),
+    seed: values.seed === undefined ? undefined : wholeNumber('--seed', values.seed),
+    world: worldNamed(values.world),
+    jobs: Math.max(1, wholeNumber('--jobs', values.jobs)),
+    bugSeeds: wholeNumber('--bug-seeds', values['bug-seeds']),
+    transcript: values.transcript,
+    hours: positiveNumber('--hours', values.hours),
+    violations: Math.max(1, wholeNumber('--violations', values.violations)),
+    failures: values.failures,
+  };
+}
+
+function wholeNumber(option: string, text: string): number {
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
+  if (number <= HIGHEST_SEED) return number;
+  throw new Error(`${option}: expected a whole number up to ${HIGHEST_SEED}, got ${JSON.stringify(text)}`);
+}
+
+function positiveNumber(option: string, text: string): number {
+  const number = Number(text);
+  if (text !== '' && number > 0 && number < Number.POSITIVE_INFINITY) return number;
+  throw new Error(`${option}: expected a number above 0, got ${JSON.stringify(text)}`);
+}
+
+function worldNamed(text: string): WorldChoice {
+  const choice = [...WORLDS, 'mix' as const].find((world) => world === text);
+  if (choice !== undefined) return choice;
+  throw new Error(`--world: expected ${WORLDS.join(', ')} or mix, got ${JSON.stringify(text)}`);
+}
