@@ -1,12 +1,6 @@
 // The stream of a simulated world: the local server's own model of Kinesis, written to and resharded by the schedule, read by
 // the workers. A Kinesis record stands for one to three user records (an aggregate); its one byte says how many.
-import {
-  compareExtended,
-  type ExtendedSequenceNumber,
-  type HashKey,
-  type SequenceNumber,
-  TRIM_HORIZON,
-} from '@shardline/common';
+import { compareExtended, type ExtendedSequenceNumber, type HashKey, type SequenceNumber } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
 import type { Fetched } from '../../../consumer/dist/coordination/effects.js';
 import { leaseKeyOf, type Shard } from '../../../consumer/dist/coordination/lease.js';
