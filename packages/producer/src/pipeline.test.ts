@@ -529,6 +529,25 @@ describe('the strategy of the stream', () => {
     expect(bench.describingCount).toBe(2);
   });
 
+  test('what was written to an unknown shard is sent again when the stream turns out to be AUTO, for its shards are listed no more', () => {
+    for (const isAnsweredBefore of [true, false]) {
+      const bench = new Bench(asking, 2);
+      bench.do(bench.pipeline.described(byKeys, 0));
+      for (const key of ['a', 'b']) bench.put({ key, explicitHashKey: '0', nowMs: 0 });
+      bench.put({ key: 'c', nowMs: 0, data: new Uint8Array(60_000) });
+      bench.do(bench.pipeline.expire(200));
+      const { requestId, entries } = bench.begin(200);
+      expect(entries).toHaveLength(2);
+      const answer: Answer = { kind: 'answered', entries: entries.map(() => bench.written('shard-9')) };
+      // Makes the list be read again, and so lets the aggregated record wait for it.
+      if (isAnsweredBefore) bench.answer(requestId, answer, 210);
+      bench.do(bench.pipeline.described(auto, 220));
+      if (!isAnsweredBefore) bench.answer(requestId, answer, 230);
+      bench.do(bench.pipeline.expire(400));
+      expect(bench.begin(400).entries.map(({ partitionKey }) => partitionKey)).toEqual(['a', 'b']);
+    }
+  });
+
   test('a stream that is UPDATING has its shards listed again, and is predicted from the old list meanwhile', () => {
     const bench = new Bench(asking);
     bench.do(bench.pipeline.described({ strategy: undefined, isUpdating: true }, 500));

@@ -471,7 +471,7 @@ export class Pipeline {
         const place = { shardId, sequenceNumber, beganAtMs: kinesisRecord.beganAtMs, endedAtMs: nowMs };
         this.#checkPrediction(kinesisRecord, shardId, nowMs);
         if (verdict.kind === 'delivered') this.#deliver(kinesisRecord, place, nowMs);
-        else if (verdict.kind === 'undecided' && this.#shardMap.state === 'loading') {
+        else if (verdict.kind === 'undecided' && this.#shardMap.state === 'loading' && this.#goesByKeys) {
           kinesisRecord.phase = 'undecided';
           this.#undecided.push({ kinesisRecord, place });
         } else this.#resendAll(kinesisRecord, place, nowMs);
@@ -521,6 +521,8 @@ export class Pipeline {
     const keyless = this.#keyless;
     this.#keyless = [];
     for (const record of keyless) if (!record.settled) this.#place(record, nowMs);
+    // The shards of an AUTO stream are not listed any more: what waits for the list would wait for ever.
+    if (!this.#goesByKeys) this.#decide(nowMs);
   }
 
   /** The shard map was read, or could not be: judges what was written to shards it did not know. */

@@ -6,7 +6,7 @@ const SEEDS = 200;
 
 test(`nothing is violated in ${SEEDS} worlds`, () => {
   for (let seed = 1; seed <= SEEDS; seed++)
-    expect({ seed, ...simulateProducer(seed) }).toEqual({ seed, violations: [] });
+    expect({ seed, violations: simulateProducer(seed).violations }).toEqual({ seed, violations: [] });
 });
 
 test('a seed replays to the byte, broken or not', () => {
