@@ -1,7 +1,6 @@
-// The one leader of a fleet: holds the `Leader` row (dynamodb-lock-client) and, while it does, looks after the table: first
-// leases, missing leases, assignment, clean-up. Pure.
-// Invariant: nothing is written for the fleet later than the row's lease duration, less a margin, after the START of the last
-// good heartbeat; others judge expiry by seeing the same version for that long, and they saw it later than that.
+// The one leader of a fleet: while it holds the `Leader` row (leader-lock.ts) it looks after the table: first leases, missing
+// leases, assignment, clean-up, one run at a time. Pure.
+// Invariant: nothing is written for the fleet but while the lock says that we lead.
 // While workers take leases themselves, as those of the KCL 2.x do, it assigns none.
 // A fleet whose rows Java workers are moving from three tables to one is theirs to lead: ours does one run and stands back.
 import { type AssignmentRules, planAssignment } from './assignment.ts';
@@ -14,31 +13,25 @@ import {
   type ListShards,
   type Tell,
   type TrackedStream,
-  type WriteLeader,
 } from './effects.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
-import type { LeaderRow, Lease, Shard } from './lease.ts';
+import { LeaderLock, type LeaderLockOptions } from './leader-lock.ts';
+import type { Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
 import type { Repair } from './lease-repair.ts';
 import { type FormerStreams, StreamSync } from './stream-sync.ts';
 
-export interface LeaderOptions extends FleetOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
-  /** A UUID of this process: versions are derived from it and never repeat. */
-  readonly incarnation: string;
+export interface LeaderOptions extends FleetOptions, LeaderLockOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
   /** How long the leases of a stream are kept that is no longer read; infinite: for ever. */
   readonly formerStreamsWaitMs: number;
-  readonly leaderLeaseDurationMs: number;
   readonly leaseAssignmentIntervalMs: number;
   readonly shardSyncIntervalMs: number;
   readonly assignmentStrategy: AssignmentRules['strategy'];
   /** By utilization, live leases move once in so many intervals only; by count, in each run. */
   readonly varianceBalancingFrequency: number;
   readonly workerMetricsReportIntervalMs: number;
-  readonly retryMs: number;
 }
 
-/** Part of the lease duration that a leader leaves unused. */
-const MARGIN = 0.1;
 /** For so long the row is left to a worker that moves tables; a Java worker looks for it every 30 to 50 s by its defaults. */
 const STAND_BACK_MS = 120_000;
 /** A leader that could not read the table for so many intervals of assignment lets another one try (KCL: 3 failed runs). */
@@ -52,28 +45,12 @@ const CONCURRENT_WRITES = 16;
 const SETTLING = 1 / 8;
 /** Live leases move by utilization only once the figures have followed the last such moves: so many reports of the workers. */
 const REPORTS_BETWEEN_MOVES = 2;
-/** Heartbeats in one lease duration (KCL: 30 s of 120 s). */
-const HEARTBEATS = 4;
 
 export class Leader {
   readonly #options: LeaderOptions;
   readonly #out: (Effect | Tell)[];
   readonly #version: FleetVersion;
-  #asking = false;
-  #askedAt = 0;
-  #nextAt = 0;
-  /** The row of another, and since when this version was seen. */
-  #seen: { readonly row: LeaderRow; readonly since: number } | undefined;
-  /** Our row, while we lead. */
-  #row: LeaderRow | undefined;
-  #confirmedAt = 0;
-  /** Versions that we tried to write and never heard of, with the start of each try. */
-  #attempts = new Map<string, number>();
-  #versionCount = 0;
-  #resigning = false;
-  /** The row is being given up, for a while. */
-  #standingBack = false;
-  #standBackMs = STAND_BACK_MS;
+  readonly #lock: LeaderLock;
   /** Since when the table could not be read. */
   #failingSince: number | undefined;
   #fleet: Fleet;
@@ -99,6 +76,10 @@ export class Leader {
     this.#options = options;
     this.#out = out;
     this.#version = version;
+    this.#lock = new LeaderLock(options, out, {
+      gained: (now) => this.#begin(now),
+      lost: () => version.forget(),
+    });
     this.#fleet = new Fleet(options);
     this.#streams = new StreamSync(options);
     this.#pauseMs = options.leaseAssignmentIntervalMs;
@@ -112,55 +93,39 @@ export class Leader {
 
   /** Whether a write for the fleet may begin now. */
   isLeader(now: number): boolean {
-    return (
-      this.#row !== undefined &&
-      !this.#resigning &&
-      !this.#standingBack &&
-      now < this.#confirmedAt + this.#options.leaderLeaseDurationMs * (1 - MARGIN)
-    );
-  }
-
-  get holdsRow(): boolean {
-    return this.#row !== undefined;
+    return this.#lock.isLeader(now);
   }
 
   /** Give the row up; nothing is done for the fleet from now on. */
   resign(): void {
-    this.#resigning = true;
-    this.#nextAt = 0;
+    this.#lock.resign();
   }
 
   /** Whether the row is given up, or was never ours. */
   get resigned(): boolean {
-    return this.#resigning && this.#row === undefined && !this.#asking;
+    return this.#lock.resigned;
   }
 
   deadline(): number {
-    const lock = this.#asking || this.resigned ? Number.POSITIVE_INFINITY : this.#nextAt;
-    const run =
-      this.#row === undefined || this.#run !== undefined || this.#resigning ? Number.POSITIVE_INFINITY : this.#runAt;
-    return Math.min(lock, run);
+    const mayRun = this.#lock.holdsRow && this.#run === undefined && !this.#lock.resigning;
+    return Math.min(this.#lock.deadline(), mayRun ? this.#runAt : Number.POSITIVE_INFINITY);
   }
 
   advance(now: number): void {
-    if (!this.#asking && now >= this.#nextAt) this.#advanceLock(now);
+    this.#lock.advance(now);
     if (this.#run === undefined && now >= this.#runAt && this.isLeader(now)) {
       this.#run = 'reading';
       this.#runStartedAt = now;
       this.#out.push({ kind: 'readTable', for: 'leader' });
-    } else if (this.#run === undefined && this.#row !== undefined && now >= this.#runAt) {
+    } else if (this.#run === undefined && this.#lock.holdsRow && now >= this.#runAt) {
       // Ours but not surely so: look again when the next heartbeat has been answered.
       this.#runAt = now + this.#options.retryMs;
     }
   }
 
   done(event: Done, now: number): void {
-    if (answers(event, 'readLeader')) this.#rowRead(event.result.leader, now);
-    else if (answers(event, 'writeLeader')) {
-      if (event.result.applied) this.#rowWritten(event.effect, now);
-      else this.#rowRefused(event.result.leader, now);
-    } else if (answers(event, 'deleteLeader')) this.#rowDeleted(now);
-    else if (answers(event, 'readTable')) {
+    if (this.#lock.done(event, now)) return;
+    if (answers(event, 'readTable')) {
       this.#failingSince = undefined;
       this.#table = this.#streams.ours(event.result.leases);
       this.#fleet.observe(this.#table, event.result.workers, this.#runStartedAt, now);
@@ -187,16 +152,8 @@ export class Leader {
         error,
       },
     });
+    if (this.#lock.failed(event, now)) return;
     switch (effect.kind) {
-      case 'readLeader':
-      case 'writeLeader':
-        this.#asking = false;
-        this.#nextAt = now + retryInMs;
-        return;
-      case 'deleteLeader':
-        // Its lease runs out by itself.
-        this.#rowDeleted(now);
-        return;
       case 'readTable':
         this.#run = undefined;
         this.#runAt = now + retryInMs;
@@ -204,7 +161,7 @@ export class Leader {
         if (now - this.#failingSince >= FAILING_INTERVALS * this.#options.leaseAssignmentIntervalMs) {
           this.#failingSince = undefined;
           // Long enough for every worker of ours to look at the row.
-          this.#standBack(this.#options.leaderLeaseDurationMs, now);
+          this.#lock.standBack(this.#options.leaderLeaseDurationMs, now);
         }
         return;
       case 'listShards':
@@ -215,123 +172,16 @@ export class Leader {
     }
   }
 
-  // --- the lock ---
+  // --- one run at a time: read the table, list the shards when due, write what is planned ---
 
-  #advanceLock(now: number): void {
-    if (this.#resigning || this.#standingBack) {
-      if (this.#row !== undefined) this.#ask({ kind: 'deleteLeader', leader: this.#row }, now);
-      else if (this.#standingBack) this.#stoodBack(now);
-    } else if (this.#row !== undefined) this.#writeRow(this.#row.version, now);
-    else this.#ask({ kind: 'readLeader' }, now);
-  }
-
-  #ask(effect: Effect, now: number): void {
-    this.#asking = true;
-    this.#askedAt = now;
-    this.#out.push(effect);
-  }
-
-  #writeRow(expectedVersion: string | undefined, now: number): void {
-    this.#versionCount += 1;
-    const version = `${this.#options.incarnation.slice(0, 24)}${this.#versionCount.toString(16).padStart(12, '0')}`;
-    this.#attempts.set(version, now);
-    const { workerId, leaderLeaseDurationMs } = this.#options;
-    const leader = { owner: workerId, version, leaseDurationMs: leaderLeaseDurationMs };
-    this.#ask({ kind: 'writeLeader', leader, expectedVersion }, now);
-  }
-
-  #rowRead(row: LeaderRow | undefined, now: number): void {
-    this.#asking = false;
-    if (this.#resigning) {
-      if (row !== undefined && this.#attempts.has(row.version)) this.#row = row;
-      this.#nextAt = now;
-      return;
-    }
-    if (row === undefined) {
-      this.#writeRow(undefined, now);
-      return;
-    }
-    const attemptedAt = this.#attempts.get(row.version);
-    if (attemptedAt !== undefined) {
-      this.#gain(row, attemptedAt, now);
-      return;
-    }
-    if (this.#seen?.row.version !== row.version) this.#seen = { row, since: now };
-    if (row.released === true || this.#askedAt - this.#seen.since > row.leaseDurationMs) {
-      this.#writeRow(row.version, now);
-      return;
-    }
-    const expiresAt = this.#seen.since + row.leaseDurationMs;
-    this.#nextAt = Math.min(
-      now + this.#options.leaderLeaseDurationMs / HEARTBEATS,
-      Math.max(now + this.#options.retryMs, expiresAt + 1),
-    );
-  }
-
-  #rowWritten(write: WriteLeader, now: number): void {
-    this.#gain(write.leader, this.#askedAt, now);
-  }
-
-  #rowRefused(row: LeaderRow | undefined, now: number): void {
-    this.#asking = false;
-    const attemptedAt = row === undefined ? undefined : this.#attempts.get(row.version);
-    if (row !== undefined && attemptedAt !== undefined) {
-      // An earlier heartbeat of ours was applied and its answer lost.
-      this.#gain(row, attemptedAt, now);
-      this.#nextAt = now;
-      return;
-    }
-    this.#lose();
-    this.#seen = row === undefined ? undefined : { row, since: now };
-    this.#nextAt = row === undefined ? now : now + this.#options.leaderLeaseDurationMs / HEARTBEATS;
-  }
-
-  #gain(row: LeaderRow, startedAt: number, now: number): void {
-    this.#asking = false;
-    const gained = this.#row === undefined;
-    this.#row = row;
-    this.#confirmedAt = gained ? startedAt : Math.max(this.#confirmedAt, startedAt);
-    this.#attempts = new Map([[row.version, startedAt]]);
-    this.#nextAt = Math.min(
-      now + this.#options.leaderLeaseDurationMs,
-      startedAt + this.#options.leaderLeaseDurationMs / HEARTBEATS,
-    );
-    if (this.#standingBack) this.#nextAt = now;
-    if (!gained) return;
+  /** What a former time as the leader has seen is old by now. */
+  #begin(now: number): void {
     this.#fleet = new Fleet(this.#options);
     this.#failingSince = undefined;
     this.#balancedAt = Number.NEGATIVE_INFINITY;
     this.#streams.forgetListings();
     this.#runAt = now;
-    this.#out.push({ kind: 'tell', notice: { kind: 'leadershipGained' } });
   }
-
-  #lose(): void {
-    if (this.#row === undefined) return;
-    this.#row = undefined;
-    this.#version.forget();
-    this.#out.push({ kind: 'tell', notice: { kind: 'leadershipLost' } });
-  }
-
-  #standBack(standBackMs: number, now: number): void {
-    this.#standingBack = true;
-    this.#standBackMs = standBackMs;
-    if (!this.#asking) this.#nextAt = now;
-  }
-
-  #rowDeleted(now: number): void {
-    this.#asking = false;
-    if (!this.#standingBack) this.#row = undefined;
-    else this.#stoodBack(now);
-  }
-
-  #stoodBack(now: number): void {
-    this.#lose();
-    this.#standingBack = false;
-    this.#nextAt = this.#resigning ? now : now + this.#standBackMs;
-  }
-
-  // --- the duties, one run at a time: read the table, list the shards when due, write what is planned ---
 
   #tableRead(now: number): void {
     if (!this.isLeader(now)) {
@@ -475,7 +325,8 @@ export class Leader {
     const nextAt = Math.max(now, this.#runStartedAt + this.#pauseMs);
     // What was created just now is to be assigned at once.
     this.#runAt = this.#createdCount > 0 ? now : Math.max(now, Math.min(nextAt, this.#streams.retryAt()));
-    if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now)) this.#standBack(STAND_BACK_MS, now);
+    if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now))
+      this.#lock.standBack(STAND_BACK_MS, now);
     this.#createdCount = 0;
   }
 }
