@@ -149,22 +149,22 @@ it('is not missed by a worker that looked for it before another one added it', a
 });
 
 it('is added to the table of a fleet of 2.x that a worker of 3x finds dead, and to none whose workers live', async () => {
-  for (const name of ['dead-2x', 'live-2x']) {
+  for (const name of ['index-dead-2x', 'index-live-2x']) {
     await bareTable(name);
     await createLease(leaseTable(name), 'a', 'java');
   }
-  await leaseTable('dead-2x').open();
-  await untilActive('dead-2x');
-  expect(await ownerKeys(leaseTable('dead-2x'), 'java')).toEqual(['a']);
+  await leaseTable('index-dead-2x').open();
+  await untilActive('index-dead-2x');
+  expect(await ownerKeys(leaseTable('index-dead-2x'), 'java')).toEqual(['a']);
   const renews = {
     ...silentLogger,
     info: (_: object, message?: string) => {
       if (!message?.includes('watching')) return;
-      void createLease(leaseTable('live-2x'), 'b', 'java');
+      void createLease(leaseTable('index-live-2x'), 'b', 'java');
     },
   };
-  await expect(leaseTable('live-2x', 'w1', renews).open()).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
-  expect(await indexes('live-2x')).toEqual([]);
+  await expect(leaseTable('index-live-2x', 'w1', renews).open()).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
+  expect(await indexes('index-live-2x')).toEqual([]);
 });
 
 it('has the throughput of a table that is provisioned', async () => {

@@ -1,7 +1,7 @@
 // Where the rows stand that are not leases, in one table or in three, and how a worker finds out (KCL CoordinatorStateDAO,
 // WorkerMetricStatsDAO, TableMigrationStateMachineImpl, MigrationClientVersionState). More of it, row by row, is in
 // lease-table-layouts.test.ts; here are the rules.
-import { ListTablesCommand } from '@aws-sdk/client-dynamodb';
+import { paginateListTables } from '@aws-sdk/client-dynamodb';
 import { describe, expect, test } from 'vitest';
 import { NOTHING_MEASURED } from '../../src/coordination/lease.ts';
 import type { LeaseTableLayout } from '../../src/lease-table/layout.ts';
@@ -37,8 +37,10 @@ const inThree = { leader: 'CoordinatorState', worker: 'WorkerMetricStats' };
 describe('a new application', () => {
   test('keeps all rows in the lease table, makes no other, and writes no state of a move', async () => {
     expect(await homes('auto')).toEqual(inOne);
-    const { TableNames = [] } = await wire.dynamodb.client.send(new ListTablesCommand({}));
-    expect(TableNames.filter((name) => name.startsWith(wire.tableName))).toEqual([wire.tableName]);
+    const tables: string[] = [];
+    for await (const page of paginateListTables({ client: wire.dynamodb.client }, {}))
+      tables.push(...(page.TableNames ?? []).filter((name) => name.startsWith(`${wire.tableName}-`)));
+    expect(tables).toEqual([]);
     expect(await wire.get('TableMigration3.5')).toBeUndefined();
   });
 
