@@ -22,6 +22,7 @@ describe('resolveOptions', () => {
       shardSyncIntervalMs: 60_000,
       checkpointIntervalMs: 5_000,
       gracefulLeaseHandoffTimeoutMs: 30_000,
+      staleWorkerMetricsEntryCleanupDurationMs: 86_400_000,
       workerMetricsReportIntervalMs: 30_000,
       maxRecordsPerRead: 10_000,
       idleTimeBetweenReadsMs: 1_000,

@@ -156,6 +156,8 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly workerMetricsEMAAlphaPercentage?: number;
   /** How long an old owner may finish after the leader gave the lease to another: from 0, default 30000. */
   readonly gracefulLeaseHandoffTimeoutMs?: number;
+  /** Age of the metric row of a worker that is gone at which the leader deletes it, ms. Default 86400000, a day. */
+  readonly staleWorkerMetricsEntryCleanupDurationMs?: number;
   /** How often a worker shows that it lives; twice that long unchanged, it gets no leases: from 100, default 30000. */
   readonly workerMetricsReportIntervalMs?: number;
   /** Whether the worker's row says nothing of its CPU; then a leader that goes by utilization takes its throughput. Default false. */
@@ -236,6 +238,7 @@ const numbers: Readonly<Record<NumberName, Bounds>> = {
   varianceBalancingFrequency: { byDefault: always(3), min: 1 },
   workerMetricsEMAAlphaPercentage: { byDefault: always(50), min: 1, max: 100 },
   gracefulLeaseHandoffTimeoutMs: { byDefault: always(30_000), min: 0 },
+  staleWorkerMetricsEntryCleanupDurationMs: { byDefault: always(86_400_000), min: 60_000 },
   workerMetricsReportIntervalMs: { byDefault: always(30_000), min: 100 },
   inMemoryWorkerMetricsCaptureFrequencyMs: { byDefault: always(1_000), min: 100 },
   cpuMaxUtilizationPercentage: { byDefault: always(100), min: 1, max: 100 },
@@ -409,6 +412,7 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     varianceBalancingFrequency: options.varianceBalancingFrequency,
     workerMetricsEMAAlpha: options.workerMetricsEMAAlphaPercentage / 100,
     gracefulLeaseHandoffTimeoutMs: options.gracefulLeaseHandoffTimeoutMs,
+    staleWorkerMetricsEntryCleanupDurationMs: options.staleWorkerMetricsEntryCleanupDurationMs,
     maxLeasesToStealAtOneTime: options.maxLeasesToStealAtOneTime,
     flipTo3xStabilizerTimeMs: options.flipTo3xStabilizerTimeMs,
     rollForwardMs: ROLL_FORWARD_MS,

@@ -81,6 +81,22 @@ describe('rows of ours go where a Java worker beside us would write them', () =>
     expect(await keys(name, leaderTable)).not.toContain('Leader');
   });
 
+  it.each(['', METRICS])('and an old metric row is deleted where it stands: in the table %j', async (suffix) => {
+    const name = `old-row-${suffix.length}`;
+    await javaFleet(name, 'PENDING');
+    await put(name + suffix, { [keyNames[suffix] ?? '']: { S: 'dead' }, lut: { N: '1000' } });
+    const table = tableOf(name);
+    await table.open();
+    expect(await table.run({ kind: 'deleteWorker', workerId: 'dead', lastUpdateSeconds: 999 })).toEqual({
+      deleted: false,
+    });
+    expect(await keys(name, suffix)).toContain('dead');
+    expect(await table.run({ kind: 'deleteWorker', workerId: 'dead', lastUpdateSeconds: 1000 })).toEqual({
+      deleted: true,
+    });
+    expect(await keys(name, suffix)).not.toContain('dead');
+  });
+
   it.each<[string | undefined, LeaseTableLayout, RegExp]>([
     [undefined, 'single', /not ready to move \(TableMigration3\.5 NONE\)/],
     ['INIT', 'single', /not ready to move \(TableMigration3\.5 INIT\)/],

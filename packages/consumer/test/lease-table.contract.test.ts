@@ -588,6 +588,23 @@ describe.each([
     expect((await table.run({ kind: 'readTable', for: 'leader' })).workers).toMatchObject([{ workerId: 'w2', ...row }]);
   });
 
+  it('deleteWorker takes a row as it was seen, and neither one that was updated since, nor one that is gone, nor a lease', async () => {
+    const remove = (workerId: string, lastUpdateSeconds = 1_700_000_000) =>
+      table.run({ kind: 'deleteWorker', workerId, lastUpdateSeconds });
+    const present = async () =>
+      (await table.run({ kind: 'readTable', for: 'leader' })).workers.map((row) => row.workerId);
+    for (const workerId of ['w1', 'w2'])
+      await table.run({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId: workerId });
+    await create(lease());
+    expect(await remove('w1', 1_699_999_999)).toEqual({ deleted: false });
+    expect(await remove(key)).toEqual({ deleted: false });
+    expect((await present()).sort()).toEqual(['w1', 'w2']);
+    expect(await remove('w1')).toEqual({ deleted: true });
+    expect(await remove('w1')).toEqual({ deleted: false });
+    expect(await present()).toEqual(['w2']);
+    expect(await read()).toEqual(lease());
+  });
+
   it('reportWorker says which process wrote the row before', async () => {
     const report = (processId: string) =>
       table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId });
@@ -637,7 +654,7 @@ describe.each([
 const outline = fc.record({
   kind: fc.constantFrom(
     ...(['create', 'renew', 'checkpoint', 'assign', 'take', 'handOff', 'evict', 'delete', 'fill'] as const),
-    ...(['readLeases', 'discover', 'readTable', 'leader', 'deleteLeader', 'report', 'forget'] as const),
+    ...(['readLeases', 'discover', 'readTable', 'leader', 'deleteLeader', 'report', 'forget', 'deleteWorker'] as const),
   ),
   leaseKey: fc.constantFrom('a', 'b', 'c'),
   owner: fc.constantFrom('w1', 'w2'),
@@ -735,6 +752,8 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
       return { kind: 'reportWorker', workerId: owner, utilization: NOTHING_MEASURED, processId: `p${number}` };
     case 'forget':
       return { kind: 'forgetWorker', workerId: owner };
+    case 'deleteWorker':
+      return { kind: 'deleteWorker', workerId: owner, lastUpdateSeconds: right ? Math.floor(NOW_MS / 1000) : number };
     default:
       return kind satisfies never;
   }

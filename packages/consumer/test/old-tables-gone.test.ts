@@ -31,6 +31,7 @@ const effects: readonly TableEffect[] = [
   { kind: 'writeLeader', leader, expectedVersion: undefined },
   { kind: 'deleteLeader', leader },
   { kind: 'forgetWorker', workerId: 'node' },
+  { kind: 'deleteWorker', workerId: 'node', lastUpdateSeconds: 0 },
 ];
 
 /** A table that was opened while the fleet's rows were spread over three, and whose worker writes to all of them. */

@@ -19,6 +19,7 @@ const fleetOptions = {
   gracefulLeaseHandoffTimeoutMs: 2000,
   completedLeaseCleanupIntervalMs: 0,
   workerStaleMs: 3000,
+  staleWorkerMetricsEntryCleanupDurationMs: 86_400_000,
   workerMetricsEMAAlpha: 0.5,
 };
 

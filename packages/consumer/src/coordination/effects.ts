@@ -182,6 +182,12 @@ export interface ForgetWorker {
   readonly kind: 'forgetWorker';
   readonly workerId: string;
 }
+/** Deletes another worker's metric row, wherever it stands. Condition: `lut` as it was seen (KCL WorkerMetricStatsDAO, deleteMetrics). */
+export interface DeleteWorker {
+  readonly kind: 'deleteWorker';
+  readonly workerId: string;
+  readonly lastUpdateSeconds: number;
+}
 /** The row that says which protocol the fleet speaks. */
 export interface ReadClientVersion {
   readonly kind: 'readClientVersion';
@@ -356,6 +362,7 @@ export type TableEffect =
   | DeleteLeader
   | ReportWorker
   | ForgetWorker
+  | DeleteWorker
   | ReadClientVersion
   | ChangeClientVersion;
 
@@ -405,6 +412,7 @@ export interface Results {
   /** Who wrote the row before, if there was one, and who has written it now. */
   reportWorker: { readonly before: WorkerProcess | undefined; readonly now: WorkerProcess };
   forgetWorker: undefined;
+  deleteWorker: { readonly deleted: boolean };
   /** Undefined: somebody has deleted it. */
   readClientVersion: { readonly row: ClientVersionRow | undefined };
   /** The row as it is now, whether or not the change was applied. */

@@ -9,6 +9,7 @@ const options = {
   gracefulLeaseHandoffTimeoutMs: 3000,
   completedLeaseCleanupIntervalMs: 5000,
   workerStaleMs: 2000,
+  staleWorkerMetricsEntryCleanupDurationMs: 10_000,
   workerMetricsEMAAlpha: 0.5,
 };
 
@@ -32,6 +33,30 @@ const activeIds = (fleet: Fleet): string[] =>
     .sort();
 
 describe('Fleet', () => {
+  test('a worker is gone when its row is old enough by its own time and has stood still here for workerStaleMs', () => {
+    const fleet = new Fleet(options);
+    const goneAt = (now: number, lastUpdateSeconds = 7): unknown => {
+      fleet.observe([], [row('w1', lastUpdateSeconds, 10_001), row('w2', now), row('me', 7, 10_001)], now, now);
+      return fleet.goneWorkers([]);
+    };
+    // A clock that is hours behind looks so, too.
+    expect(goneAt(0)).toEqual([]);
+    expect(goneAt(1999)).toEqual([]);
+    expect(goneAt(2000)).toEqual([{ workerId: 'w1', lastUpdateSeconds: 7 }]);
+    expect(goneAt(2001, 8)).toEqual([]);
+    expect(goneAt(12_001, 8)).toEqual([]);
+    expect(goneAt(12_002, 8)).toEqual([{ workerId: 'w1', lastUpdateSeconds: 8 }]);
+  });
+
+  test('a worker is not gone while an unfinished lease names it', () => {
+    const fleet = new Fleet(options);
+    for (const now of [0, 2000]) fleet.observe([], [row('w1', 7, 20_000)], now, now);
+    expect(fleet.goneWorkers([lease({ leaseOwner: 'w1' })])).toEqual([]);
+    expect(fleet.goneWorkers([lease({ leaseOwner: 'w2', checkpointOwner: 'w1' })])).toEqual([]);
+    const ended = lease({ leaseOwner: 'w1', checkpoint: SHARD_END });
+    expect(fleet.goneWorkers([ended])).toMatchObject([{ workerId: 'w1' }]);
+  });
+
   test('a lease is expired when its counter stood still for more than failoverTimeMs as seen here', () => {
     const fleet = new Fleet(options);
     fleet.observe([lease({ leaseCounter: 1 })], [], 0, 5);

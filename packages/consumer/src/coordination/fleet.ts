@@ -12,6 +12,8 @@ export interface FleetOptions {
   readonly completedLeaseCleanupIntervalMs: number;
   /** A worker whose metric row has not changed for so long gets no leases. */
   readonly workerStaleMs: number;
+  /** A metric row that has not changed for longer is deleted. */
+  readonly staleWorkerMetricsEntryCleanupDurationMs: number;
   /** Weight of the last value of a worker metric against those before it, 0 to 1. */
   readonly workerMetricsEMAAlpha: number;
 }
@@ -30,7 +32,10 @@ interface LeaseSight {
 
 interface WorkerSight {
   readonly lastUpdateSeconds: number;
+  /** When it was written, by its writer's clock at first sight. */
   readonly since: number;
+  /** When this leader first saw it so. */
+  readonly seenSince: number;
   readonly utilization: Utilization;
   readonly movesRows: boolean;
 }
@@ -116,6 +121,25 @@ export class Fleet {
     return this.#readAt - since < this.#options.workerStaleMs;
   }
 
+  /**
+   * Workers whose metric row is garbage: as old as that, seen to stand still for as long as makes a row stale, since a clock may be
+   * wrong by days but a live worker's row changes, and owner of no unfinished lease.
+   */
+  goneWorkers(leases: readonly Lease[]): Pick<WorkerRow, 'workerId' | 'lastUpdateSeconds'>[] {
+    const { workerId: me, workerStaleMs, staleWorkerMetricsEntryCleanupDurationMs } = this.#options;
+    const gone: Pick<WorkerRow, 'workerId' | 'lastUpdateSeconds'>[] = [];
+    for (const [workerId, { lastUpdateSeconds, since, seenSince }] of this.#workers) {
+      const isOld = this.#readAt - since > staleWorkerMetricsEntryCleanupDurationMs;
+      if (isOld && this.#readAt - seenSince >= workerStaleMs && workerId !== me) {
+        gone.push({ workerId, lastUpdateSeconds });
+      }
+    }
+    if (gone.length === 0) return gone;
+    const unfinished = leases.filter((lease) => !isEnded(lease));
+    const owners = new Set(unfinished.flatMap(({ leaseOwner, checkpointOwner }) => [leaseOwner, checkpointOwner]));
+    return gone.filter(({ workerId }) => !owners.has(workerId));
+  }
+
   #isActive(workerId: string): boolean {
     return this.reports(workerId) && !this.#suspects.has(workerId);
   }
@@ -141,10 +165,11 @@ export class Fleet {
     const { lastUpdateSeconds, utilization, movesRows = false } = worker;
     const last = this.#workers.get(worker.workerId);
     let since = now;
+    let seenSince = now;
     if (last === undefined) since = now - Math.max(0, worker.ageMs);
-    else if (last.lastUpdateSeconds === lastUpdateSeconds) since = last.since;
+    else if (last.lastUpdateSeconds === lastUpdateSeconds) ({ since, seenSince } = last);
     else this.#suspects.delete(worker.workerId);
-    return { lastUpdateSeconds, utilization, movesRows, since };
+    return { lastUpdateSeconds, utilization, movesRows, since, seenSince };
   }
 
   #isExpired(lease: Lease): boolean {

@@ -27,6 +27,7 @@ function optionsOf(workerId: string, index: number): LeaderOptions {
     gracefulLeaseHandoffTimeoutMs: 30_000,
     workerMetricsReportIntervalMs: 30_000,
     workerStaleMs: 60_000,
+    staleWorkerMetricsEntryCleanupDurationMs: 86_400_000,
     maxLeasesForWorker: 1_000,
     maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
     assignmentStrategy: 'count',

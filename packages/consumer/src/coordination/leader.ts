@@ -262,7 +262,8 @@ export class Leader {
     for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: true });
     for (const leaseKey of former) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: false });
 
-    if (writes.length > 0) {
+    const hasChanged = writes.length > 0;
+    if (hasChanged) {
       const handedOff = moves.filter((move) => move.kind === 'handOff').length;
       const notice = {
         kind: 'leasesPlanned',
@@ -273,7 +274,9 @@ export class Leader {
       } as const;
       this.#out.push({ kind: 'tell', notice });
     }
-    this.#hasChanged = writes.length > 0;
+    this.#hasChanged = hasChanged;
+    // Last, and no change that others would follow.
+    for (const worker of this.#fleet.goneWorkers(kept)) writes.push({ kind: 'deleteWorker', ...worker });
     this.#writes = writes.reverse();
     this.#writesOpen = 0;
     this.#beginWrites(now);
@@ -354,6 +357,7 @@ export function isLeaderEffect(effect: Effect): boolean {
     case 'handOffLease':
     case 'deleteLease':
     case 'fillLease':
+    case 'deleteWorker':
       return true;
     case 'readTable':
       return effect.for === 'leader';

@@ -25,6 +25,7 @@ const options: WorkerOptions = {
   gracefulLeaseHandoffTimeoutMs: 3000,
   workerMetricsReportIntervalMs: 1000,
   workerStaleMs: 2000,
+  staleWorkerMetricsEntryCleanupDurationMs: 86_400_000,
   checkpointIntervalMs: 0,
   parentShardPollIntervalMs: 100,
   shutdownGraceMs: 1000,

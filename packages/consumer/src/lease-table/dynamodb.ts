@@ -252,6 +252,10 @@ const operations: {
     return undefined;
   },
 
+  deleteWorker: async (rows, { workerId, lastUpdateSeconds }) => ({
+    deleted: await rows.deleteWorker(workerId, lastUpdateSeconds),
+  }),
+
   readClientVersion: async (rows) => ({ row: await rows.getClientVersion() }),
 
   changeClientVersion: async (rows, change) => ({ row: await rows.changeClientVersion(change) }),

@@ -216,6 +216,10 @@ const operations: Operations = {
     return undefined;
   },
 
+  deleteWorker: (table, { workerId, lastUpdateSeconds }) => ({
+    deleted: table.workers.get(workerId)?.lastUpdateSeconds === lastUpdateSeconds && table.workers.delete(workerId),
+  }),
+
   readClientVersion: (table) => ({ row: table.versionRow }),
 
   changeClientVersion: (table, { from, to, workerId }) => {

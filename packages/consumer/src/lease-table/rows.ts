@@ -186,6 +186,17 @@ export class Rows {
     await this.#layout.on(this.#workerTable, (table) => table.delete(workerId));
   }
 
+  /** It may stand in either table. False: in neither, or it was updated since. */
+  async deleteWorker(workerId: string, lastUpdateSeconds: number): Promise<boolean> {
+    const deleteFrom = (table: Table): Promise<boolean> =>
+      // A lease of that key has no such attribute.
+      table.delete(workerId, 'lut = :seen', { ':seen': { N: String(lastUpdateSeconds) } });
+    const others = this.#layout.otherWorkers;
+    if (others === undefined) return deleteFrom(this.#table);
+    const deleted = await this.#layout.on(() => this.#layout.otherWorkers ?? this.#table, deleteFrom);
+    return deleted || deleteFrom(this.#table);
+  }
+
   getClientVersion(): Promise<ClientVersionRow | undefined> {
     return readVersion(this.#table, this.#layout);
   }

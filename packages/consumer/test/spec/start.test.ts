@@ -83,6 +83,7 @@ describe('by default', () => {
     ['completedLeaseCleanupIntervalMs', 300_000, 'the same'],
     ['gracefulLeaseHandoffTimeoutMs', 30_000, 'the same'],
     ['workerMetricsReportIntervalMs', 30_000, 'the same'],
+    ['staleWorkerMetricsEntryCleanupDurationMs', 86_400_000, 'the same'],
     ['inMemoryWorkerMetricsCaptureFrequencyMs', 1_000, 'the same'],
     ['maxLeasesForWorker', unlimited, 'the same'],
     ['maxThroughputPerHostKBps', unlimited, 'the same'],

@@ -52,6 +52,50 @@ describe('the row', () => {
       properties: { M: { shardlineProcess: { S: 'uuid' } } },
     });
   });
+
+  test('of a worker that is gone is deleted on condition that it is as it was seen', async () => {
+    const table = await wire.open();
+    await wire.put({ leaseKey: { S: 'dead' }, lut: { N: '1000' } });
+    const seen = { kind: 'deleteWorker', workerId: 'dead' } as const;
+    expect(await table.run({ ...seen, lastUpdateSeconds: 999 })).toEqual({ deleted: false });
+    expect(await table.run({ ...seen, lastUpdateSeconds: 1000 })).toEqual({ deleted: true });
+    expect(wire.writes().at(-1)).toEqual({ operation: 'DeleteItem', key: 'dead', conditions: new Set(['lut = 1000']) });
+  });
+});
+
+describe('a leader', () => {
+  const dayMs = 86_400 * secondMs;
+  /** A worker of ours leads and finds the row of another, written so long before. */
+  const found = (ageMs: number) => {
+    const { fleet } = lone();
+    const lastUpdateSeconds = Math.floor((fleet.now - ageMs) / secondMs);
+    fleet.table.workers.set('other', { lastUpdateSeconds, utilization: NOTHING_MEASURED, process: undefined });
+    return fleet;
+  };
+  const isGone = (fleet: Fleet): boolean => !fleet.table.workers.has('other');
+
+  test('deletes a metric row that is older than a day, once it has seen it stand still for 60 s; KCL: at first sight', () => {
+    const fleet = found(dayMs);
+    fleet.pass(59 * secondMs);
+    expect(isGone(fleet)).toBe(false);
+    fleet.pass(30 * secondMs);
+    expect(isGone(fleet)).toBe(true);
+  });
+
+  test('leaves a younger one, and that of a live worker whose clock is a day behind', () => {
+    const younger = found(dayMs - 120 * secondMs);
+    younger.pass(100 * secondMs);
+    expect(isGone(younger)).toBe(false);
+    const behind = found(dayMs);
+    behind.every(30 * secondMs, () => {
+      const row = behind.table.workers.get('other') as { readonly lastUpdateSeconds: number };
+      const lastUpdateSeconds = row.lastUpdateSeconds + 30;
+      behind.table.workers.set('other', { lastUpdateSeconds, utilization: NOTHING_MEASURED, process: undefined });
+    });
+    behind.pass(200 * secondMs);
+    expect(isGone(behind)).toBe(false);
+    expect(behind.of('deleteWorker')).toEqual([]);
+  });
 });
 
 describe('a worker', () => {

@@ -53,6 +53,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     releasedWhileRunning(),
     sleepingWatchdog(),
     hastyWatchdog(),
+    sweepsTheLiving(),
   ];
 }
 
@@ -77,6 +78,14 @@ function hastyWatchdog(): PlantedBug {
     name: 'hasty-watchdog',
     mistake: 'the watchdog tells of handlers that have not run for long yet',
     options: (options) => ({ ...options, stallWarningMs: options.stallWarningMs / 2 }),
+  };
+}
+
+function sweepsTheLiving(): PlantedBug {
+  return {
+    name: 'sweeps-the-living',
+    mistake: 'a worker that paused for two reports has its metric row deleted, as if it were gone',
+    options: (options) => ({ ...options, staleWorkerMetricsEntryCleanupDurationMs: 0 }),
   };
 }
 

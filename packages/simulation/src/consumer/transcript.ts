@@ -81,6 +81,11 @@ export function describeWrite(
       return () => `writes the Leader row${refused}`;
     case 'deleteLeader':
       return () => `deletes the Leader row${refused}`;
+    case 'deleteWorker': {
+      const { workerId } = effect;
+      const refusal = (result as { readonly deleted: boolean }).deleted ? '' : ' — REFUSED';
+      return () => `deletes the old metric row of ${workerId}${refusal}`;
+    }
     case 'forgetWorker':
       return () => 'deletes its worker metric row';
     default:

@@ -12,6 +12,7 @@ export const TIMES = {
   gracefulLeaseHandoffTimeoutMs: 2000,
   workerMetricsReportIntervalMs: 900,
   workerStaleMs: 2000,
+  staleWorkerMetricsEntryCleanupDurationMs: 5000,
   flipTo3xStabilizerTimeMs: 2500,
   rollForwardMs: 2000,
   // Longer than a worker that stops may take.
@@ -38,6 +39,7 @@ export function workerOptions(
     gracefulLeaseHandoffTimeoutMs: TIMES.gracefulLeaseHandoffTimeoutMs,
     workerMetricsReportIntervalMs: TIMES.workerMetricsReportIntervalMs,
     workerStaleMs: TIMES.workerStaleMs,
+    staleWorkerMetricsEntryCleanupDurationMs: TIMES.staleWorkerMetricsEntryCleanupDurationMs,
     flipTo3xStabilizerTimeMs: TIMES.flipTo3xStabilizerTimeMs,
     rollForwardMs: TIMES.rollForwardMs,
     strangerMs: TIMES.strangerMs,

@@ -13,6 +13,7 @@ import { createPrng, type Prng } from '../prng.ts';
 import { type BadDay, BadDays, STALL_TIMES } from './bad-days.ts';
 import { ConsumerCheckers } from './checkers.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
+import { MetricRowChecker } from './metric-rows.ts';
 import { MixedFleet } from './mixed-fleet.ts';
 import { asOlderFleet, RowChecker } from './older-rows.ts';
 import type { PlantedBug } from './planted-bugs.ts';
@@ -70,6 +71,7 @@ export class World {
   /** Rows are written as the KCL 1.x writes them. */
   readonly #isOlder: boolean;
   readonly #rows: RowChecker;
+  readonly #metricRows = new MetricRowChecker();
   /** Workers of the KCL 2.x take part. */
   readonly #mixed: MixedFleet | undefined;
   readonly #processes: SimulatedProcess[] = [];
@@ -172,6 +174,7 @@ export class World {
       after = takenBy2x(before, after);
       table.leases.set(after.leaseKey, after);
     }
+    this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now));
     this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
     this.transcript?.does(process, describeWrite(effect, result, before, after));
     if (after !== before) this.#changed(process, effect, before, after);
