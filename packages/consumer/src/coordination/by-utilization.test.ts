@@ -190,6 +190,14 @@ describe('planByUtilization', () => {
     expect(planByUtilization(leases, limited, { ...rules, reBalanceThresholdPercentage: 20 })).toHaveLength(1);
   });
 
+  test('a worker exactly at the threshold is within it: 11 leases of an average of 10 stay, 12 do not', () => {
+    const workers = [worker('w1'), worker('w2')];
+    const leases = (most: number): AssignableLease[] =>
+      Array.from({ length: 20 }, (_, index) => held(`s${index}`, index < most ? 'w1' : 'w2', undefined));
+    expect(planByUtilization(leases(11), workers, rules)).toEqual([]);
+    expect(planByUtilization(leases(12), workers, rules)).toHaveLength(1);
+  });
+
   test('a single lease larger than the excess moves only if overshooting is allowed', () => {
     const leases = [held('a', 'w1', 300), held('b', 'w1', 300), held('c', 'w2', 10)];
     const workers = [worker('w1', 70), worker('w2', 10)];

@@ -15,7 +15,10 @@ const THROUGHPUT = 'T';
  * who read last, not who is busy.
  */
 const IDLE_KBPS = 1;
-/** Percent; by less than this two figures don't differ: 6/7 and 6/7 of an average are not the same sum in every order. */
+/**
+ * Percent; by less than this two figures don't differ: 6/7 and 6/7 of an average are not the same sum in every order, and 11 of an
+ * average of 10 are a little more than 110 of 100.
+ */
 const ROUNDING = 1e-6;
 
 interface Load {
@@ -171,8 +174,8 @@ class Plan {
     let isUneven = false;
     for (const [index, { percents, limitPercents }] of this.#fleet.entries()) {
       const percent = percents[metric] as number;
-      if (percent > average + margin || percent > (limitPercents[metric] as number)) above.push(index);
-      else if (percent < average - margin) isUneven = true;
+      if (percent > average + margin + ROUNDING || percent > (limitPercents[metric] as number)) above.push(index);
+      else if (percent < average - margin - ROUNDING) isUneven = true;
       if (percent > most) {
         busiest = index;
         most = percent;
