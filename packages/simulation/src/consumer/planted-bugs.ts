@@ -373,15 +373,3 @@ function handsOverEarly(): PlantedBug {
     },
   };
 }
-
-/** Was ours once, and is the KCL's; few seeds show it: too rare for the list, so seed 27435 is pinned. */
-export function blindRelease(): PlantedBug {
-  return {
-    name: 'blind-release',
-    mistake: 'a release that lingers ends a later tenure of the same worker',
-    apply: (effect, _world, _workerId, run) => {
-      const release = effect.kind === 'evictLease' || (effect.kind === 'assignLease' && effect.tenure !== undefined);
-      return run(release ? { ...effect, seenCounter: undefined } : effect);
-    },
-  };
-}
