@@ -51,6 +51,14 @@ export interface ConsumerCheckersOptions {
   readonly onViolation: () => void;
 }
 
+/** What a fleet at rest looks like. */
+export interface Balance {
+  /** Finished leases count, too, as where workers take leases themselves. */
+  readonly countsEnded: boolean;
+  /** No worker has to give a lease away that is within so many percent of the average: by utilization. */
+  readonly marginPercent: number;
+}
+
 export class ConsumerCheckers {
   readonly violations: string[] = [];
   readonly twoPhase: TwoPhaseChecker = new TwoPhaseChecker((text) => this.#fail(text));
@@ -60,7 +68,9 @@ export class ConsumerCheckers {
   readonly #expected = new Map<TenureRef, number>();
   readonly #confirmed = new Map<TenureRef, number>();
   readonly #running = new Map<string, Map<TenureRef, Running>>();
-  readonly #handoffs = new Map<string, number>();
+  /** Which tenure wrote a lease last, and since when a tenure has been asked to hand its lease off. */
+  readonly #holders = new Map<string, TenureRef>();
+  readonly #handoffs = new Map<TenureRef, number>();
   /** When a worker last took the lease. */
   readonly #taken = new Map<string, number>();
   /** The streams whose first set of leases was complete once. */
@@ -141,11 +151,12 @@ export class ConsumerCheckers {
     const { failoverTimeMs, handoffTimeoutMs } = this.#options;
     for (const [other, { confirmedAt }] of running) {
       if (other === ref || now >= confirmedAt + failoverTimeMs) continue;
-      const handoffAt = this.#handoffs.get(leaseKey);
+      const handoffAt = this.#handoffs.get(other);
       if (handoffAt !== undefined && now >= handoffAt + handoffTimeoutMs) continue;
       // By the protocol of the KCL 2.x whoever loses a lease learns of it by its next write.
       const known = Math.min(confirmedAt, this.#confirmed.get(ref) ?? Number.NEGATIVE_INFINITY);
-      if ((this.#taken.get(leaseKey) ?? Number.NEGATIVE_INFINITY) >= known) continue;
+      const takenAt = this.#taken.get(leaseKey);
+      if (takenAt !== undefined && takenAt >= known) continue;
       this.#fail(
         `two handlers on ${leaseKey} at ${now}: ${nameOf(other)} was confirmed at ${confirmedAt}, ${nameOf(ref)} started`,
       );
@@ -198,11 +209,16 @@ export class ConsumerCheckers {
     const shard = this.#of(lease.leaseKey);
     if (ref !== undefined) {
       this.#confirmed.set(ref, now);
+      this.#holders.set(lease.leaseKey, ref);
       const running = this.#runningOn(lease.leaseKey).get(ref);
       if (running !== undefined) running.confirmedAt = now;
     }
-    if (after?.checkpointOwner !== undefined && before?.checkpointOwner === undefined)
-      this.#handoffs.set(lease.leaseKey, now);
+    if (before !== undefined && after !== undefined && actualOwner(before) !== actualOwner(after))
+      this.#holders.delete(lease.leaseKey);
+    const holder = this.#holders.get(lease.leaseKey);
+    // Its time runs from the first request: a later one to whoever has the lease next is another tenure's.
+    if (after?.checkpointOwner !== undefined && before?.checkpointOwner === undefined && holder !== undefined)
+      if (!this.#handoffs.has(holder)) this.#handoffs.set(holder, now);
     if (after === undefined) return;
     if (shard.checkpoint !== undefined && compareExtended(after.checkpoint, shard.checkpoint) < 0) {
       this.#fail(
@@ -253,11 +269,8 @@ export class ConsumerCheckers {
     this.#fail(`not drained at ${now}: ${rest.join(', ')}`);
   }
 
-  /**
-   * Whether every unfinished lease has a live owner and no two workers differ by more than one.
-   * @param countsEnded finished ones, too, as where workers take leases themselves.
-   */
-  balanced(leases: Iterable<Lease>, workers: readonly string[], countsEnded: boolean): boolean {
+  /** Whether every unfinished lease has a live owner, and no two workers differ by more than one or all are within the margin. */
+  balanced(leases: Iterable<Lease>, workers: readonly string[], { countsEnded, marginPercent }: Balance): boolean {
     const counts = new Map(workers.map((worker) => [worker, 0]));
     for (const lease of leases) {
       if (isEnded(lease) && !countsEnded) continue;
@@ -265,16 +278,20 @@ export class ConsumerCheckers {
       if (owner === undefined || lease.checkpointOwner !== undefined || !counts.has(owner)) return false;
       counts.set(owner, (counts.get(owner) as number) + 1);
     }
-    return Math.max(...counts.values()) - Math.min(...counts.values()) <= 1;
+    const [most, fewest] = [Math.max(...counts.values()), Math.min(...counts.values())];
+    if (most - fewest <= 1) return true;
+    const average = [...counts.values()].reduce((sum, count) => sum + count, 0) / counts.size;
+    const furthest = Math.max(most - average, average - fewest);
+    return 100 * furthest <= marginPercent * average;
   }
 
-  checkBalanced(leases: Iterable<Lease>, workers: readonly string[], countsEnded: boolean, now: number): void {
+  checkBalanced(leases: Iterable<Lease>, workers: readonly string[], balance: Balance, now: number): void {
     const all = [...leases];
-    if (this.balanced(all, workers, countsEnded)) this.#balancedSince = now;
+    if (this.balanced(all, workers, balance)) this.#balancedSince = now;
     else
       this.#fail(
         `not balanced at ${now}: ${all
-          .filter((lease) => countsEnded || !isEnded(lease))
+          .filter((lease) => balance.countsEnded || !isEnded(lease))
           .map((lease) => `${lease.leaseKey}=${actualOwner(lease)}`)
           .join(', ')}`,
       );

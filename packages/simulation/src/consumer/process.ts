@@ -90,15 +90,18 @@ export class SimulatedProcess {
   stop(): void {
     this.#world.transcript?.does(this, 'is asked to stop');
     this.stopping = true;
-    this.#tell({ kind: 'stop' });
+    this.#awake(() => this.#tell({ kind: 'stop' }));
   }
 
   pause(durationMs: number): void {
     this.#world.transcript?.fault(this, `pauses for ${durationMs} ms`);
     const { now } = this.#world.queue;
-    this.#awayMs += durationMs - Math.max(0, this.pausedUntil - now);
+    const from = Math.max(this.pausedUntil, now);
+    // A pause within a longer one changes nothing: what waits for its end would wait on while the process runs again.
+    const until = Math.max(from, now + durationMs);
+    this.#awayMs += until - from;
     this.#awayCount += 1;
-    this.pausedUntil = now + durationMs;
+    this.pausedUntil = until;
   }
 
   /** Every call of its own to AWS is refused for so long. */
@@ -124,9 +127,15 @@ export class SimulatedProcess {
     return ref;
   }
 
-  /** A handler hangs in it, for its watchdog to see to. */
-  get hangs(): boolean {
-    return this.alive && [...this.#deliveries.values()].some(({ hang }) => hang !== undefined);
+  /**
+   * It is away, its calls are refused, a handler hangs in it for its watchdog to see to, or one of a shard that was closed still
+   * runs: until that has returned a lease that comes back to this worker is not claimed, and may expire.
+   */
+  get isUnwell(): boolean {
+    if (!this.alive) return false;
+    const { now } = this.#world.queue;
+    if (this.pausedUntil > now || this.#refusedUntil > now || this.#closing.size > 0) return true;
+    return [...this.#deliveries.values()].some(({ hang }) => hang !== undefined);
   }
 
   // --- the core in it ---
@@ -151,7 +160,8 @@ export class SimulatedProcess {
 
   /** For the checkers: what a holder's answer shows. */
   #showAnswer(event: Event): void {
-    if (event.kind !== 'done') return;
+    // A worker of the KCL 2.x knows of no handoff.
+    if (event.kind !== 'done' || this.is2x) return;
     if (!answers(event, 'renewLease') && !answers(event, 'checkpointLease')) return;
     this.#world.checkers.twoPhase.answered(this.refOf(event.effect.tenure), event.result.lease);
   }
@@ -287,6 +297,7 @@ export class SimulatedProcess {
     const world = this.#world;
     const { queue, prng } = world;
     const { rates } = world.plan;
+    const sentAt = queue.now;
     if (this.#refused(effect)) return;
     if (world.mishap(rates.lostRequest)) {
       this.#fail(TIMEOUT_MS, effect, 'the request is lost');
@@ -294,19 +305,19 @@ export class SimulatedProcess {
     }
     const requestMs = this.#latency();
     if (world.mishap(rates.lostAnswer)) {
-      queue.after(requestMs, () => world.apply(this, effect));
+      queue.after(requestMs, () => world.apply(this, effect, sentAt));
       this.#fail(TIMEOUT_MS, effect, 'the answer will be lost');
       return;
     }
     if (world.mishap(rates.late)) {
       const lateMs = TIMEOUT_MS + prng.between(1, LATEST_MS);
       world.lastLateAt = Math.max(world.lastLateAt, queue.now + lateMs);
-      queue.after(lateMs, () => world.apply(this, effect));
+      queue.after(lateMs, () => world.apply(this, effect, sentAt));
       this.#fail(TIMEOUT_MS, effect, `given up, but the request will land in ${lateMs} ms`);
       return;
     }
     queue.after(requestMs, () => {
-      const result = world.apply(this, effect);
+      const result = world.apply(this, effect, sentAt);
       this.#done(this.#latency(), effect, result as never);
     });
   }

@@ -22,6 +22,8 @@ export const TIMES = {
   shutdownGraceMs: 3000,
   retryMs: 100,
 } as const;
+export const VARIANCE_BALANCING_FREQUENCY = 3;
+export const REBALANCE_THRESHOLD_PERCENT = 10;
 
 /** Field by field: spreading the times into the rest took 20 µs and more for each process. */
 export function workerOptions(
@@ -58,10 +60,10 @@ export function workerOptions(
     maxLeasesToStealAtOneTime: 1,
     maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
     assignmentStrategy: plan.strategy,
-    reBalanceThresholdPercentage: 10,
+    reBalanceThresholdPercentage: REBALANCE_THRESHOLD_PERCENT,
     dampeningPercentage: 60,
     allowThroughputOvershoot: true,
-    varianceBalancingFrequency: 3,
+    varianceBalancingFrequency: VARIANCE_BALANCING_FREQUENCY,
     workerMetricsEMAAlpha: 0.5,
     maxPendingBatchCount,
     maxPendingBytes: 1000,

@@ -11,7 +11,7 @@ import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { type BadDay, BadDays, STALL_TIMES } from './bad-days.ts';
-import { ConsumerCheckers } from './checkers.ts';
+import { type Balance, ConsumerCheckers } from './checkers.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
 import { MetricRowChecker } from './metric-rows.ts';
 import { MixedFleet } from './mixed-fleet.ts';
@@ -21,7 +21,7 @@ import { SimulatedProcess } from './process.ts';
 import { SimulatedStream } from './stream.ts';
 import { type Incident, MAX_CLOCK_DRIFT, type Plan, planWorld, type WorldSize } from './swarm.ts';
 import { describeWrite, Transcript } from './transcript.ts';
-import { TIMES, workerOptions } from './worker-options.ts';
+import { REBALANCE_THRESHOLD_PERCENT, TIMES, VARIANCE_BALANCING_FREQUENCY, workerOptions } from './worker-options.ts';
 
 export interface WorldOptions {
   /** Default: small. */
@@ -40,7 +40,7 @@ export interface WorldResult {
 
 /** From the last fault to the end of all work: a leader's lease, an expiry, a reshard's generations, with room to spare. */
 const DRAIN_MS = 60_000;
-/** How long nothing may move once all is balanced. */
+/** How long nothing may move once all is balanced; not less than it took to be sure of that. */
 const STILL_MS = 2_000;
 /** How often the healed world is asked whether it has settled. */
 const LOOK_MS = 50;
@@ -78,6 +78,8 @@ export class World {
   #faults = true;
   #moveCount = 0;
   #startsToCome = 0;
+  /** While a metric row is written: it says when its worker wrote it, not when it lands. */
+  #sentAt: number | undefined;
 
   constructor(seed: number, { size = 'small', bug, transcript = false }: WorldOptions) {
     const { queue } = this;
@@ -93,7 +95,7 @@ export class World {
     this.badDays = isMixed ? undefined : BadDays.of(seed);
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size);
-    this.table = new MemoryLeaseTable({ wallNow: () => queue.now });
+    this.table = new MemoryLeaseTable({ wallNow: () => this.#sentAt ?? queue.now });
     this.checkers = new ConsumerCheckers({
       failoverTimeMs: TIMES.failoverTimeMs * (1 - 2 * MAX_CLOCK_DRIFT),
       handoffTimeoutMs: TIMES.gracefulLeaseHandoffTimeoutMs,
@@ -119,13 +121,13 @@ export class World {
     }
     if (checkers.violations.length === 0) {
       checkers.checkDrained(queue.now);
-      checkers.checkBalanced(this.table.leases.values(), this.#liveWorkers(), this.#countsEnded, queue.now);
+      checkers.checkBalanced(this.table.leases.values(), this.#liveWorkers(), this.#balance, queue.now);
       const lacking = this.#rows.lacking(this.table.leases.values());
       const speaks = this.table.clientVersion;
       if (!this.#mixedIsSettled)
         checkers.report(`the fleet speaks ${speaks} at ${queue.now}, and has not settled on it`);
       if (lacking.length > 0) checkers.report(`not filled in at ${queue.now}: ${lacking.join(', ')}`);
-      queue.runUntil(queue.now + STILL_MS);
+      queue.runUntil(queue.now + Math.max(STILL_MS, this.#restMs));
     }
     for (const violation of checkers.violations) this.transcript?.violation(violation);
     return {
@@ -153,8 +155,9 @@ export class World {
   }
 
   /** Runs one effect on the table and shows the checkers what changed. */
-  apply(process: SimulatedProcess, asked: TableEffect): unknown {
+  apply(process: SimulatedProcess, asked: TableEffect, sentAt: number): unknown {
     const { table } = this;
+    this.#sentAt = asked.kind === 'reportWorker' ? sentAt : undefined;
     const effect = this.#isOlder ? asOlderFleet(asked) : asked;
     const key =
       'leaseKey' in effect ? (effect.kind === 'createLease' ? effect.lease.leaseKey : effect.leaseKey) : undefined;
@@ -317,10 +320,20 @@ export class World {
       queue.runUntil(queue.now + LOOK_MS);
       if (!this.#isSettled()) continue;
       const moves = this.#moveCount;
-      // Workers of the KCL 2.x look at the table every two failover times.
-      queue.runUntil(queue.now + (this.#mixed ? 2.5 * TIMES.failoverTimeMs : 2 * TIMES.leaseAssignmentIntervalMs));
+      queue.runUntil(queue.now + this.#restMs);
       if (this.#isSettled() && this.#moveCount === moves) return;
     }
+  }
+
+  /**
+   * How long a balanced fleet must be at rest to be called settled. Workers of the KCL 2.x look at the table every two failover
+   * times; by utilization live leases are looked at once in some runs only: a metric row that landed late and keeps a worker that
+   * has left among the living for a while can move a lease no sooner than in that run.
+   */
+  get #restMs(): number {
+    const { leaseAssignmentIntervalMs, failoverTimeMs } = TIMES;
+    const runs = this.plan.strategy === 'utilization' ? VARIANCE_BALANCING_FREQUENCY + 2 : 2;
+    return Math.max(runs * leaseAssignmentIntervalMs, this.#mixed ? 2.5 * failoverTimeMs : 0);
   }
 
   #isSettled(): boolean {
@@ -328,9 +341,9 @@ export class World {
     return (
       this.#startsToCome === 0 &&
       now > this.lastLateAt &&
-      this.#processes.every((process) => process.pausedUntil <= now && !process.hangs) &&
+      this.#processes.every((process) => !process.isUnwell) &&
       this.checkers.drained() &&
-      this.checkers.balanced(this.table.leases.values(), this.#liveWorkers(), this.#countsEnded) &&
+      this.checkers.balanced(this.table.leases.values(), this.#liveWorkers(), this.#balance) &&
       this.#mixedIsSettled &&
       (!this.#isOlder || this.#rows.lacking(this.table.leases.values()).length === 0)
     );
@@ -341,8 +354,10 @@ export class World {
     return this.#mixed?.isSettled(this.table.clientVersion, leases, this.#processes) ?? true;
   }
 
-  get #countsEnded(): boolean {
-    return takesLeases(this.table.clientVersion);
+  get #balance(): Balance {
+    const countsEnded = takesLeases(this.table.clientVersion);
+    const byUtilization = !countsEnded && this.plan.strategy === 'utilization';
+    return { countsEnded, marginPercent: byUtilization ? REBALANCE_THRESHOLD_PERCENT : 0 };
   }
 
   #liveWorkers(): string[] {
