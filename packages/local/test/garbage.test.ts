@@ -98,6 +98,13 @@ test('a half body is answered with 408 before the hang-up', async () => {
   expect(answer).toMatch(/^HTTP\/1.1 408 /);
 });
 
+test('an HTTP/2 client that does not begin with its settings is hung up on', async () => {
+  const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  for (const frame of ['', '71892504d8bc0bf8ac04', '000006040000000000']) {
+    expect(await sendRaw(Buffer.concat([preface, Buffer.from(frame, 'hex')]))).not.toContain('200');
+  }
+});
+
 test('random bytes, whole or cut off, harm nobody', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.boolean(), async (bytes, asHttp2) => {

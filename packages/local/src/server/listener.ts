@@ -111,7 +111,7 @@ function http1Server({ handle, requestTimeoutMs }: ListenOptions): ReturnType<ty
   return server;
 }
 
-function http2Server({ handle }: ListenOptions): ReturnType<typeof createHttp2Server> {
+function http2Server({ handle, requestTimeoutMs }: ListenOptions): ReturnType<typeof createHttp2Server> {
   const server = createHttp2Server(
     {
       settings: { initialWindowSize: STREAM_WINDOW_BYTES, maxConcurrentStreams: 1_000 },
@@ -123,6 +123,10 @@ function http2Server({ handle }: ListenOptions): ReturnType<typeof createHttp2Se
   server.on('session', (session: ServerHttp2Session) => {
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     session.setTimeout(IDLE_SESSION_MS, () => session.destroy());
+    // A client begins with its settings. Of some that are none, such as a frame that is too long, nothing is told here.
+    const unsettled = setTimeout(() => session.destroy(), requestTimeoutMs);
+    session.once('remoteSettings', () => clearTimeout(unsettled));
+    session.once('close', () => clearTimeout(unsettled));
   });
   return server;
 }
