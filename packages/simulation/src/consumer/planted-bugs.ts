@@ -6,12 +6,15 @@ import type { WorkerOptions, WorkerView } from '../../../consumer/dist/coordinat
 import { checkpointBugs } from './checkpoint-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';
 import type { StreamRead } from './stream.ts';
+import type { Theme } from './swarm.ts';
 import type { World } from './world.ts';
 
 export interface PlantedBug {
   readonly name: string;
   /** What a programmer would have done wrong. */
   readonly mistake: string;
+  /** What the worlds are about in which it is looked for; without one it would be met too rarely. */
+  readonly theme?: Theme;
   readonly options?: (options: WorkerOptions) => WorkerOptions;
   readonly event?: (event: Event, view: WorkerView) => Event;
   readonly apply?: (
@@ -302,6 +305,7 @@ function blindAssignment(): PlantedBug {
   return {
     name: 'blind-assignment',
     mistake: 'the leader takes a silent lease without looking whether it is still silent',
+    theme: 'silence',
     apply: (effect, _world, _workerId, run) =>
       run(
         effect.kind === 'assignLease' && effect.tenure === undefined ? { ...effect, seenCounter: undefined } : effect,

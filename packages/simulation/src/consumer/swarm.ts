@@ -6,6 +6,13 @@ import type { Prng } from '../prng.ts';
 
 export type WorldSize = 'small' | 'large';
 
+/**
+ * What a world is about. Silence: owners pause for about as long as a leader waits, and come back to slow handlers, while the
+ * leader's writes linger. Lateness: everything works, but requests land long after they were given up. Restarts: workers stop in
+ * good order and come back under their old names at once, while what they last wrote lingers.
+ */
+export type Theme = 'silence' | 'lateness' | 'restarts' | 'everything';
+
 export type IncidentKind = 'start' | 'put' | 'split' | 'merge' | 'crash' | 'pause' | 'fallSilent' | 'stop';
 
 export interface Incident {
@@ -101,7 +108,8 @@ const calm: FaultRates = {
   slowHandler: 0,
 };
 
-export function planWorld(prng: Prng, size: WorldSize): Plan {
+/** @param asked its theme; undefined: drawn. */
+export function planWorld(prng: Prng, size: WorldSize, asked?: Theme): Plan {
   const { faultsMs, shards, workers, puts, reshards, crashes, pauses, stops, twoStreams, deploy } = bounds[size];
   const faultsUntilMs = prng.between(...faultsMs);
   const shardCount = prng.between(...shards);
@@ -128,24 +136,22 @@ export function planWorld(prng: Prng, size: WorldSize): Plan {
     incidents,
   } as const;
 
-  // Some worlds are about one thing alone. Silence: owners pause for about as long as a leader waits, and come back to slow
-  // handlers, while the leader's writes linger. Lateness: everything works, but requests land long after they were given up.
-  // Restarts: workers stop in good order and come back under their old names at once, while what they last wrote lingers.
-  const theme = prng.next();
-  if (theme < 0.2) {
+  const drawn = themeAt(prng.next());
+  const theme = asked ?? drawn;
+  if (theme === 'silence') {
     add('start', workers[1]);
     add('put', 2 * puts[1]);
     addEvery('fallSilent', 1500);
     return { ...common, rates: { ...calm, late: 0.2, slow: 0.3, slowHandler: 0.6 }, stableIds: 0.25 };
   }
-  if (theme < 0.35) {
+  if (theme === 'lateness') {
     add('start', Math.max(1, workers[0]));
     add('put', puts[1]);
     add('split', reshards, 200);
     add('merge', Math.ceil(reshards / 2), 200);
     return { ...common, rates: { ...calm, late: 0.3 }, stableIds: 0.25 };
   }
-  if (theme < 0.5) {
+  if (theme === 'restarts') {
     add('start', workers[1]);
     add('put', 2 * puts[1]);
     addEvery('stop', 1000);
@@ -170,4 +176,10 @@ export function planWorld(prng: Prng, size: WorldSize): Plan {
     slowHandler: rate(0.5),
   };
   return { ...common, rates, stableIds: 0.25 };
+}
+
+function themeAt(drawn: number): Theme {
+  if (drawn < 0.2) return 'silence';
+  if (drawn < 0.35) return 'lateness';
+  return drawn < 0.5 ? 'restarts' : 'everything';
 }

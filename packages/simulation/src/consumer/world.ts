@@ -94,7 +94,7 @@ export class World {
     // Workers of the KCL 2.x have no watchdog.
     this.badDays = isMixed ? undefined : BadDays.of(seed);
     this.prng = createPrng(seed);
-    this.plan = planWorld(this.prng, size);
+    this.plan = planWorld(this.prng, size, bug?.theme);
     this.table = new MemoryLeaseTable({ wallNow: () => this.#sentAt ?? queue.now });
     this.checkers = new ConsumerCheckers({
       failoverTimeMs: TIMES.failoverTimeMs * (1 - 2 * MAX_CLOCK_DRIFT),
