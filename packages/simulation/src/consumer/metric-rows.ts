@@ -10,9 +10,9 @@ const YOUNGEST_MS = (TIMES.staleWorkerMetricsEntryCleanupDurationMs - 1000) * (1
 export class MetricRowChecker {
   readonly #reportedAt = new Map<string, number>();
 
-  /** What is wrong with an effect that was run just now. */
-  judge(effect: TableEffect, result: unknown, now: number): string | undefined {
-    if (effect.kind === 'reportWorker') this.#reportedAt.set(effect.workerId, now);
+  /** What is wrong with an effect that was sent at `sentAt` and run just now. A report says when it was sent, and one that lingers takes the place of a newer one. */
+  judge(effect: TableEffect, result: unknown, now: number, sentAt: number): string | undefined {
+    if (effect.kind === 'reportWorker') this.#reportedAt.set(effect.workerId, sentAt);
     if (effect.kind !== 'deleteWorker' || !(result as Results['deleteWorker']).deleted) return undefined;
     const reportedAt = this.#reportedAt.get(effect.workerId);
     if (reportedAt === undefined || now - reportedAt >= YOUNGEST_MS) return undefined;

@@ -177,7 +177,7 @@ export class World {
       after = takenBy2x(before, after);
       table.leases.set(after.leaseKey, after);
     }
-    this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now));
+    this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now, sentAt));
     this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
     this.transcript?.does(process, describeWrite(effect, result, before, after));
     if (after !== before) this.#changed(process, effect, before, after);
