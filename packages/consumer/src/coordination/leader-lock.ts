@@ -1,5 +1,6 @@
 // The lock of the leader: the `Leader` row (dynamodb-lock-client), asked for, kept by heartbeats, followed when its holder is silent,
 // given up for a while or for good. It knows nothing of what a leader does. Pure.
+// Others look when the next heartbeat is due: a version that is seen late is waited for as much longer when its writer dies.
 // Invariant: `isLeader` holds no longer than the row's lease duration, less a margin, after the START of the last good heartbeat;
 // others judge expiry by seeing the same version for that long, and they saw it later than that.
 import { answers, type Done, type Effect, type Failed, type Tell, type WriteLeader } from './effects.ts';
@@ -24,6 +25,17 @@ const MARGIN = 0.1;
 /** Heartbeats in one lease duration (KCL: 30 s of 120 s). */
 const HEARTBEATS = 4;
 
+/** What is known of another's row. */
+interface Sight {
+  readonly row: LeaderRow;
+  /** When this version was seen first. */
+  readonly since: number;
+  /** The last look. */
+  readonly lookedAt: number;
+  /** When the next version should show; undefined until one was seen soon after it was written. */
+  readonly dueAt: number | undefined;
+}
+
 export class LeaderLock {
   readonly #options: LeaderLockOptions;
   readonly #out: (Effect | Tell)[];
@@ -31,8 +43,7 @@ export class LeaderLock {
   #asking = false;
   #askedAt = 0;
   #nextAt = 0;
-  /** The row of another, and since when this version was seen. */
-  #seen: { readonly row: LeaderRow; readonly since: number } | undefined;
+  #seen: Sight | undefined;
   /** Our row, while we lead. */
   #row: LeaderRow | undefined;
   #confirmedAt = 0;
@@ -159,16 +170,36 @@ export class LeaderLock {
       this.#gain(row, attemptedAt, now);
       return;
     }
-    if (this.#seen?.row.version !== row.version) this.#seen = { row, since: now };
-    if (row.released === true || this.#askedAt - this.#seen.since > row.leaseDurationMs) {
-      this.#writeRow(row.version, now);
-      return;
-    }
-    const expiresAt = this.#seen.since + row.leaseDurationMs;
+    const { since } = this.#see(row, now);
+    if (row.released === true || this.#askedAt - since > row.leaseDurationMs) this.#writeRow(row.version, now);
+  }
+
+  /** Takes in another's row, and plans the next look: when a version is due or this one runs out, and not too late for a row given up. */
+  #see(row: LeaderRow, now: number): Sight {
+    const { retryMs, leaderLeaseDurationMs } = this.#options;
+    const last = this.#seen;
+    const isNew = last?.row.version !== row.version;
+    const since = isNew ? now : last.since;
+    const dueAt = isNew ? this.#nextVersionAt(row) : last.dueAt;
+    this.#seen = { row, since, lookedAt: this.#askedAt, dueAt };
     this.#nextAt = Math.min(
-      now + this.#options.leaderLeaseDurationMs / HEARTBEATS,
-      Math.max(now + this.#options.retryMs, expiresAt + 1),
+      dueAt === undefined || now >= dueAt ? now + retryMs : dueAt,
+      since + row.leaseDurationMs + 1,
+      now + leaderLeaseDurationMs / HEARTBEATS,
     );
+    return this.#seen;
+  }
+
+  /** When a version should follow the one that shows now for the first time; undefined if this one may have stood there for long. */
+  #nextVersionAt({ owner, leaseDurationMs }: LeaderRow): number | undefined {
+    const { retryMs } = this.#options;
+    if (this.#seen === undefined) return undefined;
+    const { row, lookedAt, dueAt } = this.#seen;
+    const periodMs = leaseDurationMs / HEARTBEATS;
+    if (this.#askedAt - lookedAt <= 2 * retryMs) return this.#askedAt + periodMs;
+    const isOnTime = dueAt !== undefined && this.#askedAt >= dueAt && this.#askedAt <= dueAt + retryMs;
+    // A little sooner each time, so that a look meets the old version again before clocks have drifted apart.
+    return isOnTime && row.owner === owner ? dueAt + periodMs - retryMs / 10 : undefined;
   }
 
   #rowWritten(write: WriteLeader, now: number): void {
@@ -185,8 +216,9 @@ export class LeaderLock {
       return;
     }
     this.#lose();
-    this.#seen = row === undefined ? undefined : { row, since: now };
-    this.#nextAt = row === undefined ? now : now + this.#options.leaderLeaseDurationMs / HEARTBEATS;
+    this.#seen = undefined;
+    this.#nextAt = now;
+    if (row !== undefined) this.#see(row, now);
   }
 
   #gain(row: LeaderRow, startedAt: number, now: number): void {
