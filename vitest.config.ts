@@ -8,9 +8,13 @@ const project = (name: string, include: string[], more: object = {}) => ({
 });
 /** What only AWS's own DynamoDB Local does, and what only dynalite does not. */
 const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
+/** The tests in which it matters what DynamoDB answers. */
+const onAnyDynamoDB = [
+  'checkpoints,consumer,dynamodb-lease-table,java-tables,lease-table.contract,lease-table-layouts,multi-stream,old-tables-gone,permissions',
+  'spec/layouts,spec/lease-lifecycle,spec/rows,spec/table,spec/worker-metrics,spec/writes',
+].map((names) => `packages/consumer/test/{${names}}.test.ts`);
 /** What only moto keeps: tags, point-in-time recovery. */
 const onMoto = 'packages/consumer/test/moto/*.test.ts';
-const onDynalite = 'packages/consumer/test/no-owner-index.test.ts';
 const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
 /** A Java KCL needs up to 50 s to its first record, on a busy machine two minutes, and Maven a minute on a new one. */
 const patient = { testTimeout: 600_000, hookTimeout: 300_000 };
@@ -27,10 +31,7 @@ const config: ViteUserConfig = defineConfig({
         exclude: [onDynamoDBLocal, onMoto],
       }),
       project('tidy', ['tools/**/*.test.ts']),
-      project('dynamodb-local', ['packages/consumer/test/**/*.test.ts'], {
-        ...withDynamoDBLocal,
-        exclude: [onDynalite, onMoto],
-      }),
+      project('dynamodb-local', [...onAnyDynamoDB, onDynamoDBLocal], withDynamoDBLocal),
       project('moto', [onMoto], { globalSetup: ['interop/moto/setup.ts'] }),
       project('java-kcl-polling', ['interop/kcl/polling.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], { ...withDynamoDBLocal, ...patient }),

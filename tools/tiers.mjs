@@ -195,7 +195,7 @@ export const tiers = [
   {
     name: 'dynamodb-local',
     group: 'more',
-    what: "the consumer's tests once more, its leases in AWS's DynamoDB Local",
+    what: "the consumer's tests that ask DynamoDB, once more, of AWS's DynamoDB Local",
     command: [...vitest, '--project', 'dynamodb-local'],
     counts: 'vitest',
     needs: ['build'],
