@@ -60,7 +60,7 @@ export class DynamoDBLeaseTable implements LeaseTable {
 
   constructor(options: DynamoDBLeaseTableOptions) {
     const { client, tableName, logger, clock = systemClock } = options;
-    const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS } = options;
+    const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS, failoverTimeMs = DEFAULT_FAILOVER_TIME_MS } = options;
     const { coordinatorStateTableName = `${tableName}-CoordinatorState` } = options;
     const { workerMetricsTableName = `${tableName}-WorkerMetricStats` } = options;
     const table = (name: string, keyName: string): Table =>
@@ -73,7 +73,7 @@ export class DynamoDBLeaseTable implements LeaseTable {
       metrics: table(workerMetricsTableName, 'wid'),
     };
     this.#layout = new Layout(this.#tables, logger);
-    this.#rows = new Rows(this.#tables.leases, this.#layout, { logger, clock });
+    this.#rows = new Rows(this.#tables.leases, this.#layout, { logger, clock, failoverTimeMs });
   }
 
   get clientVersion(): ClientVersion {

@@ -20,18 +20,27 @@ import type { Layout } from './layout.ts';
 import { badFormat, isDenied, unavailable } from './opening.ts';
 import { isNotFound, OWNER_INDEX, type Table, type Values } from './table.ts';
 
-/** Between two looks for leases of ours while there is no index: half the KCL's default of leaseAssignmentIntervalMillis. */
+/** Between two looks for leases of ours while there is no index, unless that is too late: half of the KCL's default of leaseAssignmentIntervalMillis. */
 const SCAN_INTERVAL_MS = 10_000;
+/** A lease that was given to us expires after `failoverTimeMs`; so many looks fall into that time. */
+const SCANS_BEFORE_EXPIRY = 3;
 /** Rows read at once within one effect. */
 const CONCURRENT_READS = 16;
 /** Bad rows that are remembered as reported. */
 const MOST_REPORTS = 1_000;
+
+export interface RowsOptions {
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly failoverTimeMs: number;
+}
 
 export class Rows {
   readonly #table: Table;
   readonly #layout: Layout;
   readonly #logger: Logger;
   readonly #clock: Clock;
+  readonly #scanIntervalMs: number;
   /** Reports made, so that a row that stays bad is not reported at every look. */
   readonly #reported = new Set<string>();
   #scannedAt = Number.NEGATIVE_INFINITY;
@@ -40,7 +49,8 @@ export class Rows {
   /** When each process first reported; one, outside of tests. */
   readonly #since = new Map<string, number>();
 
-  constructor(table: Table, layout: Layout, { logger, clock }: { readonly logger: Logger; readonly clock: Clock }) {
+  constructor(table: Table, layout: Layout, { logger, clock, failoverTimeMs }: RowsOptions) {
+    this.#scanIntervalMs = Math.min(SCAN_INTERVAL_MS, failoverTimeMs / SCANS_BEFORE_EXPIRY);
     this.#table = table;
     this.#layout = layout;
     this.#logger = logger;
@@ -100,7 +110,7 @@ export class Rows {
   /** The owner's leases without the help of an index, but not at every call: a scan pays for the whole table. */
   async scanNow(owner: string): Promise<Lease[]> {
     const now = this.#clock.now();
-    if (now - this.#scannedAt < SCAN_INTERVAL_MS) return [];
+    if (now - this.#scannedAt < this.#scanIntervalMs) return [];
     this.#scannedAt = now;
     return (await this.scan(owner)).leases;
   }
