@@ -74,7 +74,12 @@ export function unavailable(table: Table, text: string): OperatingError {
 /** The same refusal, with what it was needed for; any other error as it is. */
 export function deniedFor(error: unknown, purpose: string): unknown {
   if (!isDenied(error)) return error;
-  return new OperatingError('ACCESS_DENIED', `${error.message}. ${purpose}`, { retryable: false, cause: error.cause });
+  const { action, resource } = error as OperatingError & { action?: string; resource?: string };
+  const told = new OperatingError('ACCESS_DENIED', `${error.message}. ${purpose}`, {
+    retryable: false,
+    cause: error.cause,
+  });
+  return Object.assign(told, { action, resource });
 }
 
 /** A permission is missing, as opposed to credentials that have expired. */
