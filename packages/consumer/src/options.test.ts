@@ -73,6 +73,13 @@ describe('resolveOptions', () => {
     ['both', { stream: 'a', streams: ['b'] }, 'streams: expected either stream or streams, got both'],
     ['no array', { streams: 'a' }, 'streams: expected an array, or a function that gives one, got "a"'],
     ['no stream', { streams: ['a', 5] }, 'streams[1]: expected a stream, or { stream, initialPosition }, got 5'],
+    ['none', { streams: [] }, 'streams: expected at least one stream, got none'],
+    ['one twice', { streams: ['a', { stream: 'a' }] }, 'streams[1]: expected each stream once, got "a"'],
+    [
+      'a misspelt option',
+      { streams: [{ stream: 'a', initialPositon: 'LATEST' }] },
+      'streams[0].initialPositon: expected a known option, got an unknown one; known are stream, initialPosition',
+    ],
     ['a bad name', { streams: ['a b'] }, 'streams[0]: expected a stream name'],
     ['a bad identifier', { streams: ['1:b:x'] }, 'streams[0]: expected account:name:epoch'],
   ])('says what is wrong with the streams: %s', (_what, given, message) => {
@@ -113,6 +120,9 @@ describe('resolveOptions', () => {
     ['a bad stream', { stream: 'a/b' }, 'stream', 'got "a/b"'],
     ['no stream', { stream: undefined }, 'stream', 'got undefined'],
     ['an empty worker id', { workerId: '' }, 'workerId', 'got ""'],
+    ['the key of a lease as worker id', { workerId: 'shardId-000000000000' }, 'workerId', 'no row of the lease table'],
+    ['that of a lease of several streams', { workerId: '1:a:2:shardId-000000000000' }, 'workerId', 'no row'],
+    ['that of the Leader row', { workerId: 'Leader' }, 'workerId', 'got "Leader"'],
     ['another initial position', { initialPosition: 'EARLIEST' }, 'initialPosition', 'got "EARLIEST"'],
     ['a time that is none', { initialPosition: { timestamp: new Date('x') } }, 'initialPosition', 'timestamp: Date'],
     ['a time as text', { initialPosition: { timestamp: '2026' } }, 'initialPosition', 'timestamp: Date'],

@@ -25,6 +25,7 @@ import type { WorkerOptions } from './coordination/worker.ts';
 import { type FormerStreamsOptions, readFormerStreams } from './former-streams.ts';
 import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { TableSettings } from './lease-table/control.ts';
+import { CLIENT_VERSION_KEY, LEADER_KEY, TABLE_MIGRATION_KEY } from './lease-table/item.ts';
 import type { LeaseTableLayout } from './lease-table/layout.ts';
 import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
 import { type LeaseTableOptions, readTableSettings, tableOptionNames } from './table-options.ts';
@@ -331,7 +332,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   }
   const application = text('application', options.application);
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
-  const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : text('workerId', options.workerId);
+  const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : readWorkerId(options.workerId);
   const from = readStreams(options);
   const { checkpointing = 'auto' } = options;
   if (checkpointing !== 'auto' && checkpointing !== 'manual') {
@@ -456,6 +457,12 @@ function readStreams({ stream, streams, initialPosition }: ConsumerOptions): Str
   const read = (listed: unknown): ListedStream[] => readListed(listed, position);
   if (typeof streams === 'function') return async () => read(await streams());
   const listed = read(streams);
+  if (listed.length === 0) throw new UsageError('streams', 'at least one stream', 'none');
+  const names = new Set<string>();
+  for (const [index, { stream: name }] of listed.entries()) {
+    if (names.has(name)) throw new UsageError(`streams[${index}]`, 'each stream once', describe(name));
+    names.add(name);
+  }
   return async () => listed;
 }
 
@@ -465,6 +472,11 @@ function readListed(listed: unknown, otherwise: StartOfStream): ListedStream[] {
   return listed.map((each: unknown, index): ListedStream => {
     const { stream, initialPosition } = typeof each === 'string' ? { stream: each } : ((each ?? {}) as Listed);
     const field = `streams[${index}]`;
+    for (const name of typeof each === 'string' ? [] : Object.keys(each ?? {})) {
+      if (!listedNames.includes(name)) {
+        throw new UsageError(`${field}.${name}`, 'a known option', `an unknown one${nearestName(name, listedNames)}`);
+      }
+    }
     if (typeof stream !== 'string')
       throw new UsageError(field, 'a stream, or { stream, initialPosition }', describe(each));
     if (stream.split(':').length === 3) parseMultiStream(stream, field);
@@ -472,6 +484,8 @@ function readListed(listed: unknown, otherwise: StartOfStream): ListedStream[] {
     return { stream, ...(initialPosition === undefined ? otherwise : readPosition(initialPosition)) };
   });
 }
+
+const listedNames = ['stream', 'initialPosition'];
 
 interface Listed {
   readonly stream?: unknown;
@@ -485,6 +499,15 @@ function readPosition(position: InitialPosition = 'TRIM_HORIZON'): StartOfStream
     return { initialPosition: 'AT_TIMESTAMP', timestamp };
   }
   throw new UsageError('initialPosition', "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
+}
+
+/** Its metric row stands among the leases under this key, so it must not be the key of another row. */
+function readWorkerId(given: unknown): string {
+  const workerId = text('workerId', given);
+  const isTaken =
+    /^(.*:)?shardId-\d{12}$/.test(workerId) || [LEADER_KEY, CLIENT_VERSION_KEY, TABLE_MIGRATION_KEY].includes(workerId);
+  if (!isTaken) return workerId;
+  throw new UsageError('workerId', 'a name that no row of the lease table has', describe(workerId));
 }
 
 /** API_CreateTable, TableName: as given, or the application's name and a suffix. */
