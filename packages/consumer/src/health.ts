@@ -45,6 +45,7 @@ export function healthOf({ state, view, troubles, millisBehindLatest, wallTimeOf
     ...(state === 'running' ? [] : [`the consumer is ${state}`]),
     ...troubles.map(({ text }) => text),
     ...leases.flatMap(stallOf),
+    ...leases.flatMap(throwing),
   ];
   return {
     state,
@@ -60,6 +61,14 @@ export function healthOf({ state, view, troubles, millisBehindLatest, wallTimeOf
       stalled: stall && { reason: stall.reason, forMs: Math.round(stall.forMs) },
     })),
   };
+}
+
+/** Of one batch, before it is said that the shard does not get on: a handler may well fail now and then. */
+const ATTEMPTS_UNTOLD = 3;
+
+function throwing({ leaseKey, handlerAttempt }: LeaseView): string[] {
+  if (handlerAttempt <= ATTEMPTS_UNTOLD) return [];
+  return [`${leaseKey}: the handler throws for the same batch again and again; it is at attempt ${handlerAttempt}`];
 }
 
 function stallOf({ leaseKey, stall }: LeaseView): string[] {

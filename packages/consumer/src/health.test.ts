@@ -1,0 +1,47 @@
+import { parseCheckpoint } from '@shardline/common';
+import { expect, test } from 'vitest';
+import type { LeaseView } from './coordination/worker.ts';
+import { type ConsumerHealth, healthOf } from './health.ts';
+
+const held: LeaseView = {
+  leaseKey: 'shardId-000000000007',
+  tenure: 1,
+  leaseCounter: 3,
+  checkpoint: parseCheckpoint('TRIM_HORIZON'),
+  phase: 'processing',
+  fresh: true,
+  pendingBatchCount: 0,
+  handlerAttempt: 1,
+  handingOffTo: undefined,
+  progressAt: 5_000,
+  stall: undefined,
+};
+
+function health(lease: Partial<LeaseView>): ConsumerHealth {
+  return healthOf({
+    state: 'running',
+    view: { workerId: 'w1', leader: false, stopping: false, leases: [{ ...held, ...lease }] },
+    troubles: [],
+    millisBehindLatest: () => 12,
+    wallTimeOf: (now) => new Date(now),
+  });
+}
+
+test('a shard that gets on makes no reason', () => {
+  expect(health({})).toMatchObject({ live: true, ready: true, reasons: [] });
+});
+
+test('a handler that throws for one batch again and again makes the consumer unready; one that throws now and then does not', () => {
+  expect(health({ handlerAttempt: 3 }).ready).toBe(true);
+  const { live, ready, reasons } = health({ handlerAttempt: 4 });
+  expect([live, ready]).toEqual([true, false]);
+  expect(reasons).toEqual([expect.stringMatching(/^shardId-000000000007: the handler throws .* attempt 4$/)]);
+});
+
+test('a handler that ignores its aborted signal makes it not live', () => {
+  const stall = { state: 'stuck', reason: 'handler', since: 0, forMs: 61_000 } as const;
+  const { live, reasons, shards } = health({ stall });
+  expect(live).toBe(false);
+  expect(reasons).toEqual([expect.stringContaining('61 s after its signal was aborted; end this process')]);
+  expect(shards[0]).toMatchObject({ stalled: { reason: 'handler', forMs: 61_000 }, lastProgressAt: new Date(5_000) });
+});
