@@ -10,7 +10,7 @@ import { faultsOf, placeOf } from '../kcl/history.ts';
 import { startKclWorker } from '../kcl/kcl-worker.ts';
 import { until, untilAsked, type WorkerEvent, type WorkerProcess } from '../kcl/worker-process.ts';
 import { type Move, movesOf } from './moves.ts';
-import { startNodeWorker } from './node-worker.ts';
+import { type NodeWorkerOptions, startNodeWorker } from './node-worker.ts';
 import { tenureFaults, tenuresOf } from './tenures.ts';
 
 /** What a scenario plays on. */
@@ -194,14 +194,7 @@ export class Fleet extends FedStream {
     return this.workers.filter(({ hasEnded }) => !hasEnded);
   }
 
-  #place(workerId: string): {
-    readonly workerId: string;
-    readonly application: string;
-    readonly stream: string;
-    readonly kinesisEndpoint: string;
-    readonly dynamoDBEndpoint: string;
-    readonly times: Readonly<Record<string, string>>;
-  } {
+  #place(workerId: string): NodeWorkerOptions {
     const { stream } = this;
     const { kinesis, dynamoDBEndpoint } = this.#setting;
     const endpoints = { kinesisEndpoint: kinesis.endpoint, dynamoDBEndpoint };

@@ -72,7 +72,7 @@ export class OperatingError extends ShardlineError {
   constructor(
     code: OperatingCode,
     message: string,
-    options: { retryable: boolean; cause?: unknown; action?: string; resource?: string },
+    options: { retryable: boolean; cause?: unknown; action?: string | undefined; resource?: string | undefined },
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;

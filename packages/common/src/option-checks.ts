@@ -18,6 +18,22 @@ export function checkPort<Port extends object>(
   return port;
 }
 
+/** @throws UsageError naming the option. */
+export function checkFlag(name: string, value: unknown, byDefault: boolean): boolean {
+  if (value === undefined) return byDefault;
+  if (typeof value === 'boolean') return value;
+  throw new UsageError(name, 'true or false', describe(value));
+}
+
+/** One of some words, or undefined. @throws UsageError naming the option and the words. */
+export function checkWord<Word extends string>(name: string, value: unknown, words: readonly Word[]): Word | undefined {
+  if (value === undefined) return undefined;
+  const word = words.find((each) => each === value);
+  if (word !== undefined) return word;
+  const quoted = words.map((each) => `'${each}'`);
+  throw new UsageError(name, `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`, describe(value));
+}
+
 /** Helps with a name of the KPL or the KCL, or a slip of the unit: `recordTtl` and `recordTtlMillis` mean `recordTtlMs`. */
 export function nearestName(name: string, knownNames: readonly string[]): string {
   const plain = name.toLowerCase().replace(/(in)?millis$/, '');

@@ -5,7 +5,9 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
+  checkFlag,
   checkPort,
+  checkWord,
   describe,
   type Logger,
   MAX_RECORDS_PER_GET_RECORDS,
@@ -334,22 +336,6 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : readWorkerId(options.workerId);
   const from = readStreams(options);
-  const { checkpointing = 'auto' } = options;
-  if (checkpointing !== 'auto' && checkpointing !== 'manual') {
-    throw new UsageError('checkpointing', "'auto' or 'manual'", describe(checkpointing));
-  }
-  const { leaseAssignmentStrategy = 'count' } = options;
-  if (leaseAssignmentStrategy !== 'count' && leaseAssignmentStrategy !== 'utilization') {
-    throw new UsageError('leaseAssignmentStrategy', "'count' or 'utilization'", describe(leaseAssignmentStrategy));
-  }
-  const { leaseTableLayout = 'auto' } = options;
-  if (!['auto', 'single', 'three'].includes(leaseTableLayout)) {
-    throw new UsageError('leaseTableLayout', "'auto', 'single' or 'three'", describe(leaseTableLayout));
-  }
-  const { clientVersionConfig = 'auto' } = options;
-  if (!['auto', 'compatible-with-2x', '3x'].includes(clientVersionConfig)) {
-    throw new UsageError('clientVersionConfig', "'auto', 'compatible-with-2x' or '3x'", describe(clientVersionConfig));
-  }
   const numbersRead = readNumbers(options);
   return {
     ...numbersRead,
@@ -357,12 +343,13 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     from,
     former: readFormerStreams(options),
     tableName: readTableName('tableName', options.tableName, application),
-    leaseTableLayout,
+    leaseTableLayout: checkWord('leaseTableLayout', options.leaseTableLayout, ['auto', 'single', 'three']) ?? 'auto',
     tableSettings: readTableSettings(options, {
       readCapacity: numbersRead.initialLeaseTableReadCapacity,
       writeCapacity: numbersRead.initialLeaseTableWriteCapacity,
     }),
-    clientVersionConfig,
+    clientVersionConfig:
+      checkWord('clientVersionConfig', options.clientVersionConfig, ['auto', 'compatible-with-2x', '3x']) ?? 'auto',
     coordinatorStateTableName: readTableName(
       'coordinatorStateTableName',
       options.coordinatorStateTableName,
@@ -376,10 +363,11 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
       '-WorkerMetricStats',
     ),
     workerId,
-    checkpointing,
-    leaseAssignmentStrategy,
-    allowThroughputOvershoot: flag('allowThroughputOvershoot', options.allowThroughputOvershoot, true),
-    disableWorkerMetrics: flag('disableWorkerMetrics', options.disableWorkerMetrics, false),
+    checkpointing: checkWord('checkpointing', options.checkpointing, ['auto', 'manual']) ?? 'auto',
+    leaseAssignmentStrategy:
+      checkWord('leaseAssignmentStrategy', options.leaseAssignmentStrategy, ['count', 'utilization']) ?? 'count',
+    allowThroughputOvershoot: checkFlag('allowThroughputOvershoot', options.allowThroughputOvershoot, true),
+    disableWorkerMetrics: checkFlag('disableWorkerMetrics', options.disableWorkerMetrics, false),
     kinesisClient: checkPort('kinesisClient', options.kinesisClient, ['send', 'destroy']),
     dynamoDBClient: checkPort('dynamoDBClient', options.dynamoDBClient, ['send', 'destroy']),
     logger: resolveLogger(options.logger, { application, worker: workerId }),
@@ -517,12 +505,6 @@ function readTableName(field: string, given: string | undefined, application: st
   const culprit = given === undefined ? 'application' : field;
   const expected = `a DynamoDB table name (3 to 255 of a-z A-Z 0-9 _ . -)`;
   throw new UsageError(culprit, expected, describe(name));
-}
-
-function flag(name: string, value: unknown, byDefault: boolean): boolean {
-  if (value === undefined) return byDefault;
-  if (typeof value === 'boolean') return value;
-  throw new UsageError(name, 'true or false', describe(value));
 }
 
 function text(name: string, value: unknown): string {

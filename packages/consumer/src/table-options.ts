@@ -2,7 +2,7 @@
 // for the lease table and for the two tables beside it in a fleet of the KCL 3.0 to 3.4; a table that is there stays as it is, but
 // for point-in-time recovery, which the KCL turns on at every start.
 // Invariant: what is read here DynamoDB accepts (API_CreateTable, API_Tag).
-import { describe, UsageError } from '@shardline/common';
+import { checkFlag, checkWord, describe, UsageError } from '@shardline/common';
 import type { TableSettings } from './lease-table/control.ts';
 
 export interface LeaseTableOptions {
@@ -39,24 +39,17 @@ export function readTableSettings(
   options: LeaseTableOptions,
   capacity: { readonly readCapacity: number; readonly writeCapacity: number },
 ): TableSettings {
-  const { billingMode = 'PAY_PER_REQUEST' } = options;
-  if (billingMode !== 'PAY_PER_REQUEST' && billingMode !== 'PROVISIONED') {
-    throw new UsageError('billingMode', "'PAY_PER_REQUEST' or 'PROVISIONED'", describe(billingMode));
-  }
+  const billingMode = checkWord('billingMode', options.billingMode, ['PAY_PER_REQUEST', 'PROVISIONED']);
   return {
     throughput: billingMode === 'PROVISIONED' ? capacity : undefined,
-    deletionProtection: readFlag('leaseTableDeletionProtectionEnabled', options),
-    pointInTimeRecovery: readFlag('leaseTablePitrEnabled', options),
+    deletionProtection: checkFlag(
+      'leaseTableDeletionProtectionEnabled',
+      options.leaseTableDeletionProtectionEnabled,
+      false,
+    ),
+    pointInTimeRecovery: checkFlag('leaseTablePitrEnabled', options.leaseTablePitrEnabled, false),
     tags: readTags(options.tags),
   };
-}
-
-function readFlag(
-  name: 'leaseTableDeletionProtectionEnabled' | 'leaseTablePitrEnabled',
-  { [name]: value = false }: LeaseTableOptions,
-): boolean {
-  if (typeof value === 'boolean') return value;
-  throw new UsageError(name, 'true or false', describe(value));
 }
 
 function readTags(tags: unknown): Readonly<Record<string, string>> {

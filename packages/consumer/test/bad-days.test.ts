@@ -3,8 +3,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { createDynamoDBClient, type Logger } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { Consumer } from '../src/consumer.ts';
-import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { type Cloud, handleInTest, Scene, SHARD, startCloud, until } from './cloud.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
 
 let cloud: Cloud;
@@ -48,19 +47,6 @@ async function proxied(
   return { proxy, dynamoDBClient };
 }
 
-/** Runs a consumer for the length of the test. */
-function run(consumer: Consumer): string[] {
-  const handled: string[] = [];
-  const running = consumer.run((batch) => {
-    handled.push(...batch.records.map(textOf));
-  });
-  onTestFinished(async () => {
-    await consumer.stop();
-    await running;
-  });
-  return handled;
-}
-
 const temporary = (accessKeyId: string): Identity => ({ accessKeyId, secretAccessKey: 's', sessionToken: 't' });
 
 describe('credentials that expire', () => {
@@ -73,7 +59,7 @@ describe('credentials that expire', () => {
     const { proxy, dynamoDBClient } = await proxied(async () => temporary(key));
     const { logger, lines } = listen();
     const consumer = scene.consumer({ dynamoDBClient, logger });
-    const handled = run(consumer);
+    const handled = handleInTest(consumer);
     await scene.put('a 1');
     await until(() => expect(handled).toEqual(['a 1']));
     expect(consumer.health()).toMatchObject({ live: true, ready: true, reasons: [] });
@@ -105,7 +91,7 @@ describe('credentials that expire', () => {
     const { proxy, dynamoDBClient } = await proxied(async () => temporary('ANY'));
     proxy.fault = () => ({ type: 'ExpiredTokenException', message: 'expired' });
     const consumer = scene.consumer({ dynamoDBClient });
-    const handled = run(consumer);
+    const handled = handleInTest(consumer);
     await scene.put('a 1');
     await until(() => expect(consumer.health().reasons.join()).toContain('the AWS credentials have expired'));
     expect(consumer.health()).toMatchObject({ state: 'starting', live: true, ready: false });
@@ -121,7 +107,7 @@ describe('credentials that expire', () => {
       throw Object.assign(new Error('the metadata service did not answer'), { name: 'CredentialsProviderError' });
     });
     const consumer = scene.consumer({ dynamoDBClient });
-    const handled = run(consumer);
+    const handled = handleInTest(consumer);
     await scene.put('a 1');
     await until(() => expect(consumer.health().reasons.join()).toContain('credentials'));
     works = true;
@@ -164,7 +150,7 @@ describe('a missing permission', () => {
     const scene = new Scene(cloud, 'vanished');
     const { logger, lines } = listen();
     const consumer = scene.consumer({ logger });
-    const handled = run(consumer);
+    const handled = handleInTest(consumer);
     await scene.put('a 1');
     await until(() => expect(handled).toEqual(['a 1']));
     const { faults } = cloud.kinesisServer;
@@ -202,7 +188,7 @@ describe('what is not a missing permission', () => {
       operation: 'GetRecords',
       stream: scene.name,
     });
-    const handled = run(consumer);
+    const handled = handleInTest(consumer);
     await scene.put('a 1');
     await until(() => expect(consumer.health().reasons.join()).toContain('the KMS key of'));
     rule.remove();
@@ -214,7 +200,7 @@ describe('what is not a missing permission', () => {
     const { proxy, dynamoDBClient } = await proxied();
     const { logger, lines } = listen();
     const consumer = scene.consumer({ dynamoDBClient, logger, failoverTimeMs: 6_000 });
-    const handled = run(consumer);
+    const handled = handleInTest(consumer);
     await scene.put('a 1');
     await until(() => expect(handled).toEqual(['a 1']));
     let throttled = 0;

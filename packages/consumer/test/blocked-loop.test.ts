@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
-import { type Cloud, quick, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { type Cloud, handleInTest, quick, Scene, SHARD, startCloud, until } from './cloud.ts';
 
 interface Told {
   readonly kind: string;
@@ -55,16 +55,7 @@ function startWorker(scene: Scene, blockMs: number): { readonly child: ChildProc
 
 /** Another worker, in this process, which takes what the first one loses. */
 function startHeir(scene: Scene): string[] {
-  const handled: string[] = [];
-  const heir = scene.consumer({ workerId: 'heir', failoverTimeMs, leaderLeaseDurationMs: 1_500 });
-  const running = heir.run((batch) => {
-    handled.push(...batch.records.map(textOf));
-  });
-  onTestFinished(async () => {
-    await heir.stop();
-    await running;
-  });
-  return handled;
+  return handleInTest(scene.consumer({ workerId: 'heir', failoverTimeMs, leaderLeaseDurationMs: 1_500 }));
 }
 
 const kinds = (told: readonly Told[]): string[] => told.map(({ kind }) => kind);

@@ -11,8 +11,9 @@ import {
 import { type KinesisClient, PutRecordCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis';
 import { createKinesisClient, encodeAggregatedRecord, toHashKey } from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
-import { vi } from 'vitest';
+import { onTestFinished, vi } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
+import type { BatchHandler } from '../src/handler.ts';
 import type { ConsumerOptions } from '../src/options.ts';
 import { startTestDynamoDB, type TestDynamoDB } from './local-dynamodb.ts';
 
@@ -128,6 +129,24 @@ export class Scene {
     const Key = { leaseKey: { S: leaseKey } };
     await this.cloud.dynamoDB.send(new UpdateItemCommand({ TableName: this.name, Key, ...input }));
   }
+}
+
+/** Runs a consumer for the length of the test. */
+export function runInTest(consumer: Consumer, handler: BatchHandler): void {
+  const running = consumer.run(handler);
+  onTestFinished(async () => {
+    await consumer.stop();
+    await running;
+  });
+}
+
+/** The same; @returns the texts that it handles. */
+export function handleInTest(consumer: Consumer): string[] {
+  const handled: string[] = [];
+  runInTest(consumer, (batch) => {
+    handled.push(...batch.records.map(textOf));
+  });
+  return handled;
 }
 
 export function keyOf(text: string): string {

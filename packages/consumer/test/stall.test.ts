@@ -2,9 +2,7 @@
 // given to a second handler while the first one runs.
 import { type OperatingError, onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { Consumer } from '../src/consumer.ts';
-import type { BatchHandler } from '../src/handler.ts';
-import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { type Cloud, runInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -29,14 +27,6 @@ function stallsOf(application: string): Told[] {
   return told;
 }
 
-function run(consumer: Consumer, handler: BatchHandler): void {
-  const running = consumer.run(handler);
-  onTestFinished(async () => {
-    await consumer.stop();
-    await running;
-  });
-}
-
 const limits = { stallWarningMs: 300, stallLimitMs: 600, shutdownGraceMs: 200 };
 
 describe('a handler that does not return', () => {
@@ -46,7 +36,7 @@ describe('a handler that does not return', () => {
     const stalls = stallsOf('slow');
     let goOn = (): void => undefined;
     const consumer = scene.consumer({ workerId: 'w', stallWarningMs: 300 });
-    run(
+    runInTest(
       consumer,
       () =>
         new Promise<void>((resolve) => {
@@ -83,7 +73,7 @@ describe('a handler that does not return', () => {
     const reasons: unknown[] = [];
     let runs = 0;
     const stuck = scene.consumer({ workerId: 'stuck', ...limits });
-    run(stuck, async (_, { signal }) => {
+    runInTest(stuck, async (_, { signal }) => {
       runs += 1;
       await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
       reasons.push((signal.reason as OperatingError).message);
@@ -91,7 +81,7 @@ describe('a handler that does not return', () => {
     await until(() => expect(runs).toBe(1));
     const handled: string[] = [];
     const heir = scene.consumer({ workerId: 'heir' });
-    run(heir, (batch) => {
+    runInTest(heir, (batch) => {
       handled.push(...batch.records.map(textOf));
     });
     await until(() => expect(handled).toEqual(['a 1']));
@@ -107,7 +97,7 @@ describe('a handler that does not return', () => {
     let most = 0;
     let goOn = (): void => undefined;
     const stuck = scene.consumer({ workerId: 'stuck', ...limits });
-    run(stuck, async () => {
+    runInTest(stuck, async () => {
       running += 1;
       most = Math.max(most, running);
       await new Promise<void>((resolve) => {
@@ -118,7 +108,7 @@ describe('a handler that does not return', () => {
     await until(() => expect(stalls.map(({ state }) => state)).toContain('stuck'));
     const handled: string[] = [];
     const heir = scene.consumer({ workerId: 'heir' });
-    run(heir, (batch) => {
+    runInTest(heir, (batch) => {
       running += 1;
       most = Math.max(most, running);
       handled.push(...batch.records.map(textOf));
@@ -142,7 +132,7 @@ it('a shard whose reads are never answered is told of, and given up past the lim
   const scene = new Scene(cloud, 'silent');
   const stalls = stallsOf('silent');
   const consumer = scene.consumer({ ...limits });
-  run(consumer, () => undefined);
+  runInTest(consumer, () => undefined);
   await until(() => expect(consumer.view().shards).toMatchObject([{ phase: 'processing' }]));
   using _fault = cloud.kinesisServer.faults.add({ kind: 'stall', operation: 'GetRecords', stream: scene.name });
   await until(() => expect(stalls).toMatchObject([{ state: 'stalled', reason: 'read' }, { state: 'givenUp' }]));
@@ -153,7 +143,7 @@ it('a shard at rest, one whose reads are throttled, and a handler that throws ar
   const stalls = stallsOf('at-rest');
   const consumer = scene.consumer({ ...limits });
   let attempts = 0;
-  run(consumer, () => {
+  runInTest(consumer, () => {
     attempts += 1;
     throw new Error('not yet');
   });

@@ -5,6 +5,7 @@ import { randomInt } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import {
   type Clock,
+  checkFlag,
   DEFAULT_MAX_ON_DEMAND_STREAMS,
   describe,
   type Logger,
@@ -172,8 +173,8 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
     tlsCertificate: tlsCertificate(options),
     verifySignatures: secrets('verifySignatures', options.verifySignatures),
     streams: streams(options.streams, shardLimit),
-    limits: flag('limits', options.limits, true),
-    controlLimits: flag('controlLimits', options.controlLimits, false),
+    limits: checkFlag('limits', options.limits, true),
+    controlLimits: checkFlag('controlLimits', options.controlLimits, false),
     clock: clock(options.clock),
     createStreamMs: durationMs('createStreamMs', options.createStreamMs),
     deleteStreamMs: durationMs('deleteStreamMs', options.deleteStreamMs),
@@ -197,7 +198,7 @@ export function resolveKinesisOptions(options: LocalKinesisOptions): ResolvedKin
     dataFolder: options.dataFolder === undefined ? undefined : text('dataFolder', options.dataFolder, ''),
     fsync: fsync(options),
     logger: resolveLogger(options.logger, { component: 'local-kinesis' }),
-    admin: flag('admin', options.admin, true),
+    admin: checkFlag('admin', options.admin, true),
     faults: faults(options.faults),
     faultSeed: wholeNumber('faultSeed', options.faultSeed, randomInt(2 ** 32), 0, 2 ** 32 - 1),
   };
@@ -243,12 +244,6 @@ function text(field: string, given: string | undefined, absent: string): string 
   if (given === undefined) return absent;
   if (typeof given !== 'string' || given === '')
     throw new UsageError(field, 'a text that is not empty', describe(given));
-  return given;
-}
-
-function flag(field: string, given: boolean | undefined, absent: boolean): boolean {
-  if (given === undefined) return absent;
-  if (typeof given !== 'boolean') throw new UsageError(field, 'true or false', describe(given));
   return given;
 }
 

@@ -3,7 +3,7 @@
 // Invariants: no failure is lost: it goes to `onFailure`, or it is what the whole ends with, the first one first; neither ends
 // before everything it has put has settled.
 import { Writable } from 'node:stream';
-import { describe, isShardlineError, UsageError } from '@shardline/common';
+import { describe, UsageError } from '@shardline/common';
 import type { OnSettled, PutError, Settle, UserRecordInput } from './user-record.ts';
 
 export interface PutAllOptions {
@@ -112,7 +112,7 @@ class Tally {
   get error(): Error | null {
     if (this.failure === undefined) return null;
     const { reason } = this.failure;
-    return reason instanceof Error || isShardlineError(reason) ? (reason as Error) : new Error(String(reason));
+    return reason instanceof Error ? reason : new Error(String(reason));
   }
 
   put(producer: Puts, input: UserRecordInput): void {

@@ -5,7 +5,9 @@
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
+  checkFlag,
   checkPort,
+  checkWord,
   DEFAULT_MAX_RECORD_BYTES,
   describe,
   type Logger,
@@ -22,9 +24,6 @@ import {
   UsageError,
 } from '@shardline/common';
 import type { RecordDistributionStrategy } from './stream-strategy.ts';
-
-const orderings = ['per-key', 'none'] as const;
-const strategies: readonly RecordDistributionStrategy[] = ['AUTO', 'USER_PARTITION_KEY'];
 
 /** What `new Producer` takes; only `stream` is required. */
 export interface ProducerOptions {
@@ -151,10 +150,14 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     logger: resolveLogger(options.logger, { stream: stream.streamName }),
     clock: checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
     random: checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom,
-    ordering: readWord(options, 'ordering', orderings) ?? 'per-key',
-    recordDistributionStrategyDefault: readWord(options, 'recordDistributionStrategyDefault', strategies),
+    ordering: checkWord('ordering', options.ordering, ['per-key', 'none']) ?? 'per-key',
+    recordDistributionStrategyDefault: checkWord(
+      'recordDistributionStrategyDefault',
+      options.recordDistributionStrategyDefault,
+      ['AUTO', 'USER_PARTITION_KEY'],
+    ),
     describeStreamSummaryIntervalMs: readNumber(options, 'describeStreamSummaryIntervalMs'),
-    aggregationEnabled: readBoolean(options, 'aggregationEnabled', true),
+    aggregationEnabled: checkFlag('aggregationEnabled', options.aggregationEnabled, true),
     aggregationMaxCount: readNumber(options, 'aggregationMaxCount'),
     aggregationMaxSizeBytes: readNumber(options, 'aggregationMaxSizeBytes'),
     collectionMaxCount: readNumber(options, 'collectionMaxCount'),
@@ -162,7 +165,7 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     recordMaxBufferedTimeMs: readNumber(options, 'recordMaxBufferedTimeMs'),
     recordTtlMs: readNumber(options, 'recordTtlMs'),
     rateLimitPercent: readNumber(options, 'rateLimitPercent'),
-    failIfThrottled: readBoolean(options, 'failIfThrottled', false),
+    failIfThrottled: checkFlag('failIfThrottled', options.failIfThrottled, false),
     maxUserRecordSizeBytes,
     requestTimeoutMs: readNumber(options, 'requestTimeoutMs'),
     maxRequestsInFlight: readNumber(options, 'maxRequestsInFlight'),
@@ -178,28 +181,5 @@ function readNumber(options: ProducerOptions, name: NumberName): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
     throw new UsageError(name, `a whole number from ${min} to ${max}`, describe(value));
   }
-  return value;
-}
-
-function readWord<Word extends string>(
-  options: ProducerOptions,
-  name: 'ordering' | 'recordDistributionStrategyDefault',
-  words: readonly Word[],
-): Word | undefined {
-  const value: unknown = options[name];
-  if (value === undefined) return undefined;
-  const word = words.find((each) => each === value);
-  if (word === undefined) throw new UsageError(name, words.join(' or '), describe(value));
-  return word;
-}
-
-function readBoolean(
-  options: ProducerOptions,
-  name: 'aggregationEnabled' | 'failIfThrottled',
-  byDefault: boolean,
-): boolean {
-  const value: unknown = options[name];
-  if (value === undefined) return byDefault;
-  if (typeof value !== 'boolean') throw new UsageError(name, 'true or false', describe(value));
   return value;
 }

@@ -369,16 +369,12 @@ export class Pipeline {
     const live = kinesisRecords.filter(({ phase }) => phase !== 'done');
     if (live.length < 2) return false;
     const attempt = { errorCode, errorMessage, written };
-    const expired: UserRecord[] = [];
     for (const { records, beganAtMs } of live) {
-      for (const record of records) {
-        noteAttempt(record, beganAtMs, nowMs, attempt);
-        if (record.expiresAtMs <= nowMs) expired.push(record);
-      }
+      for (const record of records) noteAttempt(record, beganAtMs, nowMs, attempt);
     }
     const half = live.length >>> 1;
     this.#send([live.slice(0, half), live.slice(half)].map(collectionOf), refusals);
-    this.#failAllExpired(expired, nowMs);
+    this.#failOverdue(live, nowMs);
     return true;
   }
 
@@ -422,6 +418,15 @@ export class Pipeline {
 
   #failAllExpired(records: readonly UserRecord[], nowMs: number): void {
     for (const record of records) this.#fail([record], expiredFailure(record), nowMs);
+  }
+
+  /** What was under way when its time was over has been awaited; now nothing begins for it any more. */
+  #failOverdue(kinesisRecords: readonly KinesisRecord[], nowMs: number): void {
+    const records = kinesisRecords.flatMap((kinesisRecord) => kinesisRecord.records);
+    this.#failAllExpired(
+      records.filter((record) => record.expiresAtMs <= nowMs),
+      nowMs,
+    );
   }
 
   #tryAgain(kinesisRecord: KinesisRecord, nowMs: number): void {
@@ -483,10 +488,7 @@ export class Pipeline {
           record.lastCause = verdict.cause;
         }
         kinesisRecord.phase = 'backing-off';
-        this.#failAllExpired(
-          kinesisRecord.records.filter((record) => record.expiresAtMs <= nowMs),
-          nowMs,
-        );
+        this.#failOverdue([kinesisRecord], nowMs);
         return kinesisRecord.liveCount > 0;
       }
       case 'failed':
@@ -549,10 +551,7 @@ export class Pipeline {
       noteAttempt(record, place.beganAtMs, place.endedAtMs, { errorCode: 'Wrong Shard', errorMessage, written: 'yes' });
     }
     kinesisRecord.phase = 'backing-off';
-    this.#failAllExpired(
-      kinesisRecord.records.filter((record) => record.expiresAtMs <= nowMs),
-      nowMs,
-    );
+    this.#failOverdue([kinesisRecord], nowMs);
     if (kinesisRecord.liveCount > 0) this.#placeAnew([kinesisRecord], nowMs);
   }
 

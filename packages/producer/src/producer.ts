@@ -54,6 +54,14 @@ const READY_SHARE = 0.5;
 const TOGETHER_MS = 50;
 const TOGETHER_SHARE = 0.2;
 
+/** What is asked about the stream, and what it means that there is no answer. */
+const failedQuestions = {
+  ListShards: 'ListShards failed: records travel alone until it succeeds',
+  DescribeStreamSummary:
+    "DescribeStreamSummary failed: until it succeeds nothing is aggregated, unless it has succeeded before. If kinesis:DescribeStreamSummary is not to be allowed, say how the stream spreads its records: recordDistributionStrategyDefault: 'USER_PARTITION_KEY'",
+} as const;
+type Question = keyof typeof failedQuestions;
+
 let madeCount = 0;
 
 /**
@@ -81,10 +89,8 @@ export class Producer implements AsyncDisposable {
   #ready: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #closed: Promise<void> | undefined;
   #broken: unknown;
-  /** What the last ListShards threw, until one succeeds. */
-  #listingError: unknown;
-  /** What the last DescribeStreamSummary threw, until one succeeds. */
-  #describingError: unknown;
+  /** What a question about the stream threw last, until it is answered. */
+  readonly #askingErrors = new Map<Question, unknown>();
   /** Nothing drives the pipeline any more. */
   #stopped = false;
 
@@ -211,7 +217,13 @@ export class Producer implements AsyncDisposable {
     this.#outstandingCount++;
     this.#outstandingBytes += record.sizeBytes;
     publishPut(this.#name, record);
-    this.#drive(() => this.#pipeline.put(record, nowMs));
+    try {
+      this.#pipeline.pressed = this.#isPressed();
+      this.#perform(this.#pipeline.put(record, nowMs));
+      this.#setTimer();
+    } catch (error) {
+      this.#break(error);
+    }
   }
 
   async #close(timeoutMs: number | undefined): Promise<void> {
@@ -298,7 +310,11 @@ export class Producer implements AsyncDisposable {
           for (const record of effect.records) this.#fail(record, effect.failure);
           break;
         case 'shard-map-changed':
-          publishShardMap(this.#name, effect, effect.state === 'failed' ? this.#listingError : undefined);
+          publishShardMap(
+            this.#name,
+            effect,
+            effect.state === 'failed' ? this.#askingErrors.get('ListShards') : undefined,
+          );
           break;
         case 'strategy-changed':
           this.#strategyChanged(effect.state);
@@ -332,36 +348,41 @@ export class Producer implements AsyncDisposable {
     this.#drive(() => this.#pipeline.answered(request.requestId, answer, endedAtMs, random.next()));
   }
 
-  async #listShards(): Promise<void> {
-    const { clock } = this.#options;
-    try {
-      const shards = await this.#reader.listShards();
-      this.#listingError = undefined;
-      this.#drive(() => this.#pipeline.shardsListed(shards, clock.now()));
-    } catch (error) {
-      if (this.#stopped) return;
-      // One warning, not one for every try: a missing permission is no news the second time.
-      const log = this.#listingError === undefined ? 'warn' : 'debug';
-      this.#log[log]({ err: error }, 'ListShards failed: records travel alone until it succeeds');
-      this.#listingError = error;
-      this.#drive(() => this.#pipeline.listingFailed(clock.now()));
-    }
+  #listShards(): Promise<void> {
+    return this.#ask(
+      'ListShards',
+      () => this.#reader.listShards(),
+      (shards, nowMs) => this.#pipeline.shardsListed(shards, nowMs),
+      (nowMs) => this.#pipeline.listingFailed(nowMs),
+    );
   }
 
-  async #describeStream(): Promise<void> {
+  #describeStream(): Promise<void> {
+    return this.#ask(
+      'DescribeStreamSummary',
+      () => this.#reader.describe(),
+      (summary, nowMs) => this.#pipeline.described(summary, nowMs),
+      (nowMs) => this.#pipeline.describingFailed(nowMs),
+    );
+  }
+
+  /** One warning until the question is answered, not one for every try: a missing permission is no news the second time. */
+  async #ask<Answer>(
+    question: Question,
+    read: () => Promise<Answer>,
+    answered: (answer: Answer, nowMs: number) => readonly Effect[],
+    failed: (nowMs: number) => readonly Effect[],
+  ): Promise<void> {
     const { clock } = this.#options;
     try {
-      const summary = await this.#reader.describe();
-      this.#describingError = undefined;
-      this.#drive(() => this.#pipeline.described(summary, clock.now()));
+      const answer = await read();
+      this.#askingErrors.delete(question);
+      this.#drive(() => answered(answer, clock.now()));
     } catch (error) {
       if (this.#stopped) return;
-      const log = this.#describingError === undefined ? 'warn' : 'debug';
-      const message =
-        "DescribeStreamSummary failed: until it succeeds nothing is aggregated, unless it has succeeded before. If kinesis:DescribeStreamSummary is not to be allowed, say how the stream spreads its records: recordDistributionStrategyDefault: 'USER_PARTITION_KEY'";
-      this.#log[log]({ err: error }, message);
-      this.#describingError = error;
-      this.#drive(() => this.#pipeline.describingFailed(clock.now()));
+      this.#log[this.#askingErrors.has(question) ? 'debug' : 'warn']({ err: error }, failedQuestions[question]);
+      this.#askingErrors.set(question, error);
+      this.#drive(() => failed(clock.now()));
     }
   }
 

@@ -145,16 +145,12 @@ export class ShardMap {
   /** The list could not be read; one that was read before stays good. False if nothing has changed by it. */
   failed(nowMs: number): boolean {
     this.#isUnderWay = false;
-    if (this.#state === 'ready') {
-      this.#loadAtMs = nowMs + this.#backoffMs;
-      this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * BACKOFF_GROWTH);
-      return false;
-    }
+    this.#loadAtMs = nowMs + this.#backoffMs;
+    this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * BACKOFF_GROWTH);
+    if (this.#state === 'ready') return false;
     if (this.#state !== 'failed') this.#version++;
     this.#state = 'failed';
     this.#loadingSinceMs = Number.POSITIVE_INFINITY;
-    this.#loadAtMs = nowMs + this.#backoffMs;
-    this.#backoffMs = Math.min(MAX_BACKOFF_MS, this.#backoffMs * BACKOFF_GROWTH);
     return true;
   }
 

@@ -1,4 +1,4 @@
-// What the commands of the simulator can be told, read and checked once.
+// What the commands of the simulator can be told, read and checked once; and how they begin and end.
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { WORLDS, type WorldChoice } from './simulate.ts';
@@ -22,6 +22,23 @@ export const USAGE = `usage: npm run simulate -- [--schedules N] [--world small|
 
 /** A generator's state is 32 bits wide. */
 const HIGHEST_SEED = 2 ** 32 - 1;
+
+/** Runs a command: its result is the exit code; what its arguments say wrong goes to stderr with the usage, exit code 2. */
+export async function runCommand<Given>(
+  read: () => Given,
+  usage: string,
+  main: (given: Given) => number | Promise<number>,
+): Promise<void> {
+  let given: Given;
+  try {
+    given = read();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${usage}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  process.exitCode = await main(given);
+}
 
 /** @throws Error that names the option, what was expected and what was got */
 export function readArguments(): Arguments {

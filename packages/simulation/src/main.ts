@@ -1,7 +1,7 @@
 // `npm run simulate`: the schedules of seed S on, then every planted bug. What it prints comes in the order of seeds, however many
 // threads ran them. The last line is JSON: schedules, violations, schedulesPerSecond, plantedBugs, and the figures of each world.
 // Exit code 1 on a violation or a bug that was not found.
-import { type Arguments, readArguments, USAGE } from './arguments.ts';
+import { type Arguments, readArguments, runCommand, USAGE } from './arguments.ts';
 import { describeFailure, perCpuSecond, Tally } from './report.ts';
 import { type Piece, PLANTED_BUG_COUNT, simulate, type WorldChoice, worldOf } from './simulate.ts';
 import { perform } from './threads.ts';
@@ -10,14 +10,7 @@ import { perform } from './threads.ts';
 const PIECE_SEEDS = 50;
 const MOST_SHOWN = 3;
 
-async function main(): Promise<number> {
-  let args: Arguments;
-  try {
-    args = readArguments();
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    return 2;
-  }
+async function main(args: Arguments): Promise<number> {
   if (args.transcript) return printTranscript(args.world, args.seed ?? 1);
 
   const { seed = 1, jobs } = args;
@@ -72,4 +65,4 @@ function printTranscript(choice: WorldChoice, seed: number): number {
   return violations.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+await runCommand(readArguments, USAGE, main);

@@ -2,6 +2,7 @@
 import { MAX_HASH_KEY, MIN_HASH_KEY, TRIM_HORIZON } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { leaderOptions } from '../../test/core-options.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import { FleetVersion } from './client-version.ts';
 import type { Done, Effect, Failed, TableEffect } from './effects.ts';
@@ -16,26 +17,11 @@ const JAVA = { leaseDurationMs: 120_000, heartbeatMs: 30_000 } as const;
 
 function optionsOf(workerId: string, index: number): LeaderOptions {
   return {
+    ...leaderOptions,
     workerId,
     incarnation: `0000000${index}-0000-4000-8000-000000000000`,
-    formerStreamsWaitMs: Number.POSITIVE_INFINITY,
-    failoverTimeMs: 10_000,
     leaseAssignmentIntervalMs: 2_000,
     leaderLeaseDurationMs: DURATION_MS,
-    shardSyncIntervalMs: 60_000,
-    completedLeaseCleanupIntervalMs: 300_000,
-    gracefulLeaseHandoffTimeoutMs: 30_000,
-    workerMetricsReportIntervalMs: 30_000,
-    workerStaleMs: 60_000,
-    staleWorkerMetricsEntryCleanupDurationMs: 86_400_000,
-    maxLeasesForWorker: 1_000,
-    maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
-    assignmentStrategy: 'count',
-    reBalanceThresholdPercentage: 10,
-    dampeningPercentage: 60,
-    allowThroughputOvershoot: true,
-    varianceBalancingFrequency: 3,
-    workerMetricsEMAAlpha: 0.5,
     retryMs: RETRY_MS,
   };
 }

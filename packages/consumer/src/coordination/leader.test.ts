@@ -1,34 +1,11 @@
 import { MAX_HASH_KEY, MIN_HASH_KEY, TRIM_HORIZON } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
+import { leaderOptions } from '../../test/core-options.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import { FleetVersion } from './client-version.ts';
 import type { Done, Effect, TableEffect } from './effects.ts';
 import { Leader, type LeaderOptions } from './leader.ts';
 import { NOTHING_MEASURED, newLease } from './lease.ts';
-
-const options: LeaderOptions = {
-  workerId: 'me',
-  incarnation: '00000000-0000-4000-8000-000000000001',
-  formerStreamsWaitMs: Number.POSITIVE_INFINITY,
-  failoverTimeMs: 10_000,
-  leaseAssignmentIntervalMs: 12_000,
-  leaderLeaseDurationMs: 30_000,
-  shardSyncIntervalMs: 60_000,
-  completedLeaseCleanupIntervalMs: 300_000,
-  gracefulLeaseHandoffTimeoutMs: 30_000,
-  workerMetricsReportIntervalMs: 30_000,
-  workerStaleMs: 60_000,
-  staleWorkerMetricsEntryCleanupDurationMs: 86_400_000,
-  maxLeasesForWorker: 1_000,
-  maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
-  assignmentStrategy: 'count',
-  reBalanceThresholdPercentage: 10,
-  dampeningPercentage: 60,
-  allowThroughputOvershoot: true,
-  varianceBalancingFrequency: 3,
-  workerMetricsEMAAlpha: 0.5,
-  retryMs: 100,
-};
 
 /** A leader on a memory table: effects wait until the script answers them. */
 class Script {
@@ -40,7 +17,7 @@ class Script {
   #open: TableEffect[] = [];
 
   constructor(leaseCount: number, changes: Partial<LeaderOptions> = {}) {
-    const own = { ...options, ...changes };
+    const own = { ...leaderOptions, ...changes };
     const version = new FleetVersion({ ...own, flipTo3xStabilizerTimeMs: 0, rollForwardMs: 0, strangerMs: 0 }, []);
     this.#leader = new Leader(own, this.#out as Effect[], version);
     this.#leader.track([{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }], this.now);

@@ -7,12 +7,14 @@ import {
   TRIM_HORIZON,
 } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
+import { assignmentRules } from '../../test/core-options.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import type { Done, Effect, Notice, Tell } from './effects.ts';
 import { NOTHING_MEASURED, newLease, type WorkerRow } from './lease.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 const options: WorkerOptions = {
+  ...assignmentRules,
   workerId: 'me',
   incarnation: '00000000-0000-4000-8000-000000000001',
   formerStreamsWaitMs: Number.POSITIVE_INFINITY,
@@ -36,13 +38,6 @@ const options: WorkerOptions = {
   flipTo3xStabilizerTimeMs: 2000,
   rollForwardMs: 2000,
   strangerMs: 3000,
-  maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
-  assignmentStrategy: 'count',
-  reBalanceThresholdPercentage: 10,
-  dampeningPercentage: 60,
-  allowThroughputOvershoot: true,
-  varianceBalancingFrequency: 3,
-  workerMetricsEMAAlpha: 0.5,
   maxPendingBatchCount: 2,
   maxPendingBytes: 1000,
   retryMs: 10,

@@ -123,13 +123,7 @@ const operations: Operations = {
         row.leaseOwner === seenOwner &&
         row.checkpointOwner === seenCheckpointOwner &&
         (seenCounter === undefined || row.leaseCounter === seenCounter),
-      (row) => ({
-        ...row,
-        leaseOwner: newOwner,
-        checkpointOwner: undefined,
-        leaseCounter: row.leaseCounter + 1,
-        ownerSwitchesSinceCheckpoint: row.ownerSwitchesSinceCheckpoint + ownerSwitches(row, newOwner),
-      }),
+      (row) => givenTo(row, newOwner),
     ),
 
   takeLease: (table, { leaseKey, leaseCounter, newOwner }) =>
@@ -137,13 +131,7 @@ const operations: Operations = {
       table,
       leaseKey,
       (row) => row.leaseCounter === leaseCounter,
-      (row) => ({
-        ...row,
-        leaseOwner: newOwner,
-        checkpointOwner: undefined,
-        leaseCounter: row.leaseCounter + 1,
-        ownerSwitchesSinceCheckpoint: row.ownerSwitchesSinceCheckpoint + ownerSwitches(row, newOwner),
-      }),
+      (row) => givenTo(row, newOwner),
     ),
 
   handOffLease: (table, { leaseKey, from, to }) =>
@@ -227,6 +215,17 @@ const operations: Operations = {
     return { row: table.versionRow };
   },
 };
+
+/** Assigned or taken: the row is the same. */
+function givenTo(row: Lease, newOwner: string): Lease {
+  return {
+    ...row,
+    leaseOwner: newOwner,
+    checkpointOwner: undefined,
+    leaseCounter: row.leaseCounter + 1,
+    ownerSwitchesSinceCheckpoint: row.ownerSwitchesSinceCheckpoint + ownerSwitches(row, newOwner),
+  };
+}
 
 function write(
   table: MemoryLeaseTable,

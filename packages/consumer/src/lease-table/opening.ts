@@ -74,12 +74,8 @@ export function unavailable(table: Table, text: string): OperatingError {
 /** The same refusal, with what it was needed for; any other error as it is. */
 export function deniedFor(error: unknown, purpose: string): unknown {
   if (!isDenied(error)) return error;
-  const { action, resource } = error as OperatingError & { action?: string; resource?: string };
-  const told = new OperatingError('ACCESS_DENIED', `${error.message}. ${purpose}`, {
-    retryable: false,
-    cause: error.cause,
-  });
-  return Object.assign(told, { action, resource });
+  const { message, cause, action, resource } = error;
+  return new OperatingError('ACCESS_DENIED', `${message}. ${purpose}`, { retryable: false, cause, action, resource });
 }
 
 /** A permission is missing, as opposed to credentials that have expired. */

@@ -1,7 +1,7 @@
 // What of this worker's doings fails and is tried again: remembered by what it is and why, so that a trouble that lasts is one line
 // now and then, not one a try. What somebody has to see to is told at once; what may pass, only if it does not. It retries nothing.
 // Invariant: bounded by the number of leases; a trouble is over when everything that failed has worked again or is gone.
-import { type Clock, isShardlineError, type Logger } from '@shardline/common';
+import { type Clock, isShardlineError, type Logger, type OperatingError } from '@shardline/common';
 
 export interface FailuresOptions {
   readonly clock: Clock;
@@ -144,16 +144,11 @@ export class Failures {
 }
 
 function troubleOf({ step, code, error, firstWallAt, failureCount, failing }: Entry): Trouble {
-  const { action, resource } = isShardlineError(error) && 'action' in error ? (error as CallError) : {};
+  const { action, resource } = isShardlineError(error) && 'action' in error ? (error as OperatingError) : {};
   const since = new Date(firstWallAt);
   const leaseCount = failing.size - (failing.has('') ? 1 : 0);
   const text = `${step} fails since ${since.toISOString()}: ${advice(error, action, resource)}`;
   return { step, code, action, resource, since, failureCount, leaseCount, text };
-}
-
-interface CallError {
-  readonly action?: string;
-  readonly resource?: string;
 }
 
 function advice(error: unknown, action = 'it', resource = 'its resource'): string {

@@ -1,7 +1,7 @@
 // `npm run simulate:nightly`: schedules without end, other seeds each day. Stops after --hours or at --violations, adds each failing
 // seed to a file, and ends with the same line of figures as `npm run simulate`, without the planted bugs.
 import { appendFileSync } from 'node:fs';
-import { type Arguments, readArguments, USAGE } from '../arguments.ts';
+import { type Arguments, readArguments, runCommand, USAGE } from '../arguments.ts';
 import { describeFailure, perCpuSecond, Tally } from '../report.ts';
 import type { Piece, WorldChoice } from '../simulate.ts';
 import { perform } from '../threads.ts';
@@ -12,14 +12,7 @@ const SEEDS_A_DAY = 40_000_000;
 const PIECE_SEEDS = 200;
 const REPORT_MS = 60_000;
 
-async function main(): Promise<number> {
-  let args: Arguments;
-  try {
-    args = readArguments();
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    return 2;
-  }
+async function main(args: Arguments): Promise<number> {
   const firstSeed = args.seed ?? seedOfDay(Date.now());
   console.log(`${args.hours} hours, world ${args.world}, from seed ${firstSeed}, ${args.jobs} threads`);
   const tally = new Tally();
@@ -56,4 +49,4 @@ function seedOfDay(now: number): number {
   return (Math.floor(now / DAY_MS) % 100) * SEEDS_A_DAY + 1;
 }
 
-process.exitCode = await main();
+await runCommand(readArguments, USAGE, main);

@@ -357,38 +357,42 @@ class ProducerWorld {
   }
 
   #describeStream(): void {
-    const { maxLatencyMs, requestTimeoutMs } = this.#plan;
-    if (this.#prng.chance(this.#faults.failedDescribing)) {
-      const delayMs = this.#prng.int(requestTimeoutMs);
-      const run = (): void => this.#drive(() => this.#pipeline.describingFailed(this.#queue.now));
-      this.#queue.after(delayMs, () => this.#awake(run));
-      return;
-    }
-    this.#queue.after(this.#prng.int(maxLatencyMs), () => {
-      const { status, capacity } = this.#model.stream(STREAM, this.#queue.now);
-      const summary = { strategy: capacity.recordDistributionStrategy, isUpdating: status === 'UPDATING' };
-      const run = (): void => {
+    this.#answer(
+      this.#faults.failedDescribing,
+      () => {
+        const { status, capacity } = this.#model.stream(STREAM, this.#queue.now);
+        return { strategy: capacity.recordDistributionStrategy, isUpdating: status === 'UPDATING' };
+      },
+      (summary) => {
         this.#checkers.strategyTold(summary.strategy);
         this.#drive(() => this.#pipeline.described(summary, this.#queue.now));
-      };
-      this.#queue.after(this.#prng.int(maxLatencyMs), () => this.#awake(run));
-    });
+      },
+      () => this.#drive(() => this.#pipeline.describingFailed(this.#queue.now)),
+    );
   }
 
   #listShards(): void {
+    this.#answer(
+      this.#faults.failedListing,
+      (): Shard[] =>
+        this.#model
+          .stream(STREAM, this.#queue.now)
+          .openShards.map(({ id, origin }) => ({ shardId: id, range: origin.range })),
+      (shards) => this.#drive(() => this.#pipeline.shardsListed(shards, this.#queue.now)),
+      () => this.#drive(() => this.#pipeline.listingFailed(this.#queue.now)),
+    );
+  }
+
+  /** What becomes of a question about the stream: it fails, or the answer is read on the way there and told on the way back. */
+  #answer<Answered>(failure: number, read: () => Answered, told: (answer: Answered) => void, failed: () => void): void {
     const { maxLatencyMs, requestTimeoutMs } = this.#plan;
-    if (this.#prng.chance(this.#faults.failedListing)) {
-      const delayMs = this.#prng.int(requestTimeoutMs);
-      const run = (): void => this.#drive(() => this.#pipeline.listingFailed(this.#queue.now));
-      this.#queue.after(delayMs, () => this.#awake(run));
+    if (this.#prng.chance(failure)) {
+      this.#queue.after(this.#prng.int(requestTimeoutMs), () => this.#awake(failed));
       return;
     }
     this.#queue.after(this.#prng.int(maxLatencyMs), () => {
-      const shards: Shard[] = this.#model
-        .stream(STREAM, this.#queue.now)
-        .openShards.map(({ id, origin }) => ({ shardId: id, range: origin.range }));
-      const run = (): void => this.#drive(() => this.#pipeline.shardsListed(shards, this.#queue.now));
-      this.#queue.after(this.#prng.int(maxLatencyMs), () => this.#awake(run));
+      const answer = read();
+      this.#queue.after(this.#prng.int(maxLatencyMs), () => this.#awake(() => told(answer)));
     });
   }
 }

@@ -2,19 +2,20 @@
 // Prints what each phase took, what a minute at rest asks of the lease table beside what the KCL's rules would, and last a line of
 // JSON. Exit code 1 when a fleet did not come to rest, moved too much, or gave a worker more than its limit.
 import { parseArgs } from 'node:util';
+import { runCommand } from '../arguments.ts';
 import { type PhaseResult, type ScaleResult, simulateScale } from './scale.ts';
 import type { TableUse } from './table.ts';
 
 const USAGE = 'usage: npm run simulate:scale -- [--shards N] [--workers N] [--seed S] [--noise PERCENT]';
 
-function main(): number {
-  let given: { shards: number; workers: number; seed: number; cpuNoisePercent: number };
-  try {
-    given = readArguments();
-  } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
-    return 2;
-  }
+interface Given {
+  readonly shards: number;
+  readonly workers: number;
+  readonly seed: number;
+  readonly cpuNoisePercent: number;
+}
+
+function main(given: Given): number {
   const results: ScaleResult[] = [];
   for (const strategy of ['count', 'utilization'] as const) {
     const startedAt = performance.now();
@@ -44,7 +45,7 @@ function main(): number {
   return failures.length === 0 ? 0 : 1;
 }
 
-function readArguments(): { shards: number; workers: number; seed: number; cpuNoisePercent: number } {
+function readArguments(): Given {
   const { values } = parseArgs({
     options: {
       shards: { type: 'string', default: '10000' },
@@ -110,4 +111,4 @@ function printTable(head: readonly string[], rows: readonly (readonly string[])[
   }
 }
 
-process.exitCode = main();
+await runCommand(readArguments, USAGE, main);
