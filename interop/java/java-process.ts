@@ -6,16 +6,18 @@ export interface JavaStart extends Omit<ChildStart, 'name'> {
   readonly program: JavaProgram;
   readonly mainClass: string;
   readonly systemProperties?: Readonly<Record<string, string>>;
+  /** Of the JVM. Default: those below. */
+  readonly flags?: readonly string[];
 }
 
 /** Two cores are shared by servers, clients and tests: compile fast rather than well, and collect garbage without threads. */
 const FRUGAL = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xmx384m'];
 
 export async function startJava(options: JavaStart): Promise<ChildProgram> {
-  const { program, mainClass, systemProperties = {} } = options;
+  const { program, mainClass, systemProperties = {}, flags = FRUGAL } = options;
   const classPath = await buildJava(program);
   const properties = Object.entries(systemProperties).map(([name, value]) => `-D${name}=${value}`);
-  return new ChildProgram('java', [...FRUGAL, ...properties, '-cp', classPath, mainClass], {
+  return new ChildProgram('java', [...flags, ...properties, '-cp', classPath, mainClass], {
     ...options,
     name: mainClass,
   });
