@@ -27,6 +27,10 @@ export const PRODUCER_SHELL: readonly string[] = [
 export const PRODUCER_STAGES: readonly string[] = [
   'user-record.ts',
   'pipeline.ts',
+  'placing.ts',
+  'prediction.ts',
+  'answering.ts',
+  'settling.ts',
   'stream-strategy.ts',
   'shard-map.ts',
   'aggregator.ts',

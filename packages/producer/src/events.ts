@@ -2,7 +2,7 @@
 // changes nothing, and builds no message for a channel without a listener.
 import { producerDiagnostics } from '@shardline/common';
 import type { Answer, KinesisRecord, Request } from './batch.ts';
-import type { Effect } from './pipeline.ts';
+import type { Effect } from './effects.ts';
 import type { PutError, PutResult, UserRecord } from './user-record.ts';
 
 /** The fields that every message has. */

@@ -3,8 +3,10 @@ import { evenRanges } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import { type RecordOptions, userRecord } from '../test/records.ts';
 import type { Answer, Entry, EntryAnswer, Request } from './batch.ts';
-import { type Effect, Pipeline, type PipelineOptions } from './pipeline.ts';
+import type { Effect } from './effects.ts';
+import { Pipeline } from './pipeline.ts';
 import type { Shard } from './shard-map.ts';
+import type { PipelineOptions } from './stages.ts';
 import type { UserRecord } from './user-record.ts';
 
 const DEFAULTS: PipelineOptions = {

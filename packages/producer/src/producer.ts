@@ -7,6 +7,7 @@ import type { Writable } from 'node:stream';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import { createKinesisClient, describe, invariant, type Logger, UsageError, unreachable } from '@shardline/common';
 import type { Entry, Request } from './batch.ts';
+import type { Effect, Place } from './effects.ts';
 import {
   type ProducerName,
   publishAttempt,
@@ -18,7 +19,7 @@ import {
 } from './events.ts';
 import { createPutStream, type PutAllOptions, type PutAllResult, putAll, settleBy } from './faces.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
-import { type Effect, Pipeline, type Place } from './pipeline.ts';
+import { Pipeline } from './pipeline.ts';
 import { Sender } from './sender.ts';
 import { StreamReader } from './stream-reader.ts';
 import type { StrategyState } from './stream-strategy.ts';

@@ -5,9 +5,9 @@ import type { Answer, EntryAnswer, KinesisRecord } from '../../../producer/dist/
 import { Collector } from '../../../producer/dist/collector.js';
 import { Expiry } from '../../../producer/dist/expiry.js';
 import { KeyOrder } from '../../../producer/dist/order.js';
-import type { PipelineOptions, Stages } from '../../../producer/dist/pipeline.js';
 import { Retrier, type Verdict } from '../../../producer/dist/retrier.js';
 import { ShardMap } from '../../../producer/dist/shard-map.js';
+import type { PipelineOptions, Stages } from '../../../producer/dist/stages.js';
 import { type StrategyState, StreamStrategy } from '../../../producer/dist/stream-strategy.js';
 import type { UserRecord } from '../../../producer/dist/user-record.js';
 

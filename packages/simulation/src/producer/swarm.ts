@@ -1,6 +1,6 @@
 // What a producer's world of one seed is like: its options, its puts, its faults and incidents. Swarm testing: each seed draws
 // which faults exist at all and how strong they are, so that rare ones are not drowned by common ones.
-import type { PipelineOptions } from '../../../producer/dist/pipeline.js';
+import type { PipelineOptions } from '../../../producer/dist/stages.js';
 import type { RecordDistributionStrategy } from '../../../producer/dist/stream-strategy.js';
 import type { Prng } from '../prng.ts';
 

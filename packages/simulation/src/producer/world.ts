@@ -5,7 +5,8 @@
 import { type HashKey, InvariantError } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
-import { type Effect, Pipeline } from '../../../producer/dist/pipeline.js';
+import type { Effect } from '../../../producer/dist/effects.js';
+import { Pipeline } from '../../../producer/dist/pipeline.js';
 import type { Shard } from '../../../producer/dist/shard-map.js';
 import { checkUserRecord, inputOf, putError, putResult } from '../../../producer/dist/user-record.js';
 import { EventQueue } from '../event-queue.ts';

@@ -1,0 +1,172 @@
+// The way of a user record from its put into a request: it joins a Kinesis record or is held back behind its key's (order), and the
+// Kinesis record goes through aggregator, limiter and collector. Here, too, all that is taken apart is placed again, when the
+// shard map or the stream's strategy has changed. Pure.
+// Invariants: a key's records are placed in put order; a record is in exactly one place until it settles.
+import type { Aggregator } from './aggregator.ts';
+import type { KinesisRecord } from './batch.ts';
+import type { Collector } from './collector.ts';
+import type { Limiter } from './limiter.ts';
+import type { KeyOrder } from './order.ts';
+import type { Predictor } from './prediction.ts';
+import type { Requests } from './requests.ts';
+import type { Settling } from './settling.ts';
+import type { Stages } from './stages.ts';
+import type { StrategyState, StreamStrategy } from './stream-strategy.ts';
+import type { Failure, UserRecord } from './user-record.ts';
+
+export interface PlacingParts {
+  readonly stages: Stages;
+  readonly predictor: Predictor;
+  readonly settling: Settling;
+  readonly requests: Requests;
+  /** Whether the records of one key keep their order. */
+  readonly keepsOrder: boolean;
+}
+
+export class Placing {
+  readonly #order: KeyOrder;
+  readonly #strategy: StreamStrategy;
+  readonly #predictor: Predictor;
+  readonly #aggregator: Aggregator;
+  readonly #limiter: Limiter;
+  readonly #collector: Collector;
+  readonly #requests: Requests;
+  readonly #settling: Settling;
+  readonly #keepsOrder: boolean;
+  /** User records without a key, until it is known whether the stream takes them. */
+  #keyless: UserRecord[] = [];
+  #lastSequence = 0;
+  #flushedSequence = 0;
+
+  constructor({ stages, predictor, settling, requests, keepsOrder }: PlacingParts) {
+    this.#order = stages.order;
+    this.#strategy = stages.strategy;
+    this.#predictor = predictor;
+    this.#aggregator = stages.aggregator;
+    this.#limiter = stages.limiter;
+    this.#collector = stages.collector;
+    this.#requests = requests;
+    this.#settling = settling;
+    this.#keepsOrder = keepsOrder;
+  }
+
+  put(record: UserRecord, nowMs: number): void {
+    this.#lastSequence = record.sequence;
+    this.#place(record, nowMs);
+  }
+
+  /** Everything put so far is to leave without waiting for company. */
+  flush(nowMs: number): void {
+    this.#flushedSequence = this.#lastSequence;
+    for (const sealed of this.#aggregator.flush()) this.limit(sealed, nowMs);
+    this.#collector.hasten(nowMs);
+  }
+
+  limit(kinesisRecord: KinesisRecord, nowMs: number): void {
+    for (const passed of this.#limiter.put(kinesisRecord, nowMs)) this.collect(passed, nowMs);
+  }
+
+  collect(kinesisRecord: KinesisRecord, nowMs: number): void {
+    if (kinesisRecord.phase === 'done') return;
+    this.#requests.send(this.#collector.put(kinesisRecord));
+    const flushed = (kinesisRecord.records[0]?.sequence ?? 0) <= this.#flushedSequence;
+    if (kinesisRecord.awaited || flushed) this.#collector.hasten(nowMs);
+  }
+
+  /** A back-off is over. */
+  tryAgain(kinesisRecord: KinesisRecord, nowMs: number): void {
+    if (kinesisRecord.phase === 'done') return;
+    if (kinesisRecord.mapVersion === this.#predictor.version) this.limit(kinesisRecord, nowMs);
+    else this.placeAnew([kinesisRecord], nowMs);
+  }
+
+  /** Takes Kinesis records apart and places their user records again, with all that is held behind their keys, in put order. */
+  placeAnew(kinesisRecords: readonly KinesisRecord[], nowMs: number): void {
+    if (kinesisRecords.length === 0) return;
+    const records: UserRecord[] = [];
+    for (const kinesisRecord of kinesisRecords) {
+      kinesisRecord.release();
+      for (const record of kinesisRecord.carried) {
+        if (this.#order.free(record.orderKey, kinesisRecord)) {
+          for (const held of this.#order.takeAll(record.orderKey)) records.push(held);
+        }
+        record.carrier = undefined;
+        records.push(record);
+      }
+    }
+    records.sort((a, b) => a.sequence - b.sequence);
+    for (const record of records) if (!record.settled) this.#place(record, nowMs);
+  }
+
+  /** What the predictions rest on has changed: what is not sealed yet is placed again. */
+  predictionsChanged(nowMs: number): void {
+    this.placeAnew(this.#aggregator.drain(), nowMs);
+  }
+
+  /** The strategy is known, or not to be known: what waited for that is placed. */
+  strategyChanged(nowMs: number): void {
+    this.predictionsChanged(nowMs);
+    const keyless = this.#keyless;
+    this.#keyless = [];
+    for (const record of keyless) if (!record.settled) this.#place(record, nowMs);
+  }
+
+  /** All user records of a Kinesis record have settled: the records held behind its keys move up. */
+  moveUp(kinesisRecord: KinesisRecord, nowMs: number): void {
+    for (const { orderKey } of kinesisRecord.carried) {
+      if (!this.#order.free(orderKey, kinesisRecord)) continue;
+      for (let next = this.#order.next(orderKey); next !== undefined; next = this.#order.next(orderKey)) {
+        if (!this.#admit(next, nowMs)) break;
+        this.#order.take(orderKey);
+      }
+    }
+  }
+
+  #place(record: UserRecord, nowMs: number): void {
+    if (!record.hasKey && this.#predictor.goesByKeys) this.#placeKeyless(record, nowMs);
+    else if (!this.#admit(record, nowMs)) this.#order.hold(record);
+  }
+
+  /** Sent to a stream that goes by keys it would be refused, and the whole request with it. */
+  #placeKeyless(record: UserRecord, nowMs: number): void {
+    if (this.#strategy.state === 'asking') this.#keyless.push(record);
+    else this.#settling.fail([record], keylessFailure(this.#strategy.state), nowMs);
+  }
+
+  /** Puts the record into a Kinesis record, or says that its key's Kinesis record has to settle first. */
+  #admit(record: UserRecord, nowMs: number): boolean {
+    // An AUTO stream keeps no order, for it spreads a key over its shards.
+    const isOrdered = this.#keepsOrder && this.#predictor.goesByKeys;
+    const carrier = isOrdered ? this.#order.carrierOf(record.orderKey) : undefined;
+    if (carrier !== undefined && !this.#takesMore(carrier, record, nowMs)) return false;
+    if (record.sequence <= this.#flushedSequence) record.dueAtMs = Math.min(record.dueAtMs, nowMs);
+    const sealed = this.#aggregator.put(record, this.#predictor.predict(record, nowMs), nowMs);
+    if (isOrdered && carrier === undefined && record.carrier !== undefined) {
+      this.#order.carry(record.orderKey, record.carrier);
+    }
+    for (const kinesisRecord of sealed) this.limit(kinesisRecord, nowMs);
+    return true;
+  }
+
+  /** Whether the key's Kinesis record is open and has room; if it has none it is sealed. Whoever waits for one hastens it. */
+  #takesMore(carrier: KinesisRecord, record: UserRecord, nowMs: number): boolean {
+    if (carrier.phase === 'open') {
+      const sealed = this.#aggregator.sealUnlessFits(carrier, record);
+      if (sealed === undefined) return true;
+      sealed.awaited = true;
+      this.limit(sealed, nowMs);
+      return false;
+    }
+    if (!carrier.awaited && carrier.phase === 'collected') this.#collector.hasten(nowMs);
+    carrier.awaited = true;
+    return false;
+  }
+}
+
+function keylessFailure(state: StrategyState): Failure {
+  const message =
+    state === 'unknown'
+      ? "a record without a partition key needs a stream that is AUTO, and the stream's strategy could not be read: allow kinesis:DescribeStreamSummary, or set recordDistributionStrategyDefault to 'AUTO'"
+      : 'a record without a partition key needs a stream whose record distribution strategy is AUTO, and this one goes by partition keys';
+  return { code: 'REQUEST_FAILED', message, retryable: false };
+}
