@@ -17,6 +17,8 @@ export type Finding = string;
 export const PRODUCER_SHELL: readonly string[] = [
   'index.ts',
   'producer.ts',
+  'outstanding.ts',
+  'stream-driver.ts',
   'options.ts',
   'faces.ts',
   'sender.ts',

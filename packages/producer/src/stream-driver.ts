@@ -1,0 +1,273 @@
+// Drives the pipeline of one stream, between `put` and the wire: hands it what happens with the clock's time (one timer), carries
+// out its effects, and settles the promises. Decides nothing about delivery.
+// Invariants: every record taken settles exactly once; after `stop` there is no timer, and no answer reaches the pipeline.
+import { type Clock, type Logger, type Random, unreachable } from '@shardline/common';
+import type { Entry, Request } from './batch.ts';
+import type { Effect, Place } from './effects.ts';
+import {
+  type ProducerName,
+  publishAttempt,
+  publishRequest,
+  publishSettle,
+  publishShardMap,
+  publishThrottle,
+} from './events.ts';
+import type { Outstanding } from './outstanding.ts';
+import { Pipeline } from './pipeline.ts';
+import type { Sender } from './sender.ts';
+import type { PipelineOptions } from './stages.ts';
+import type { StreamReader } from './stream-reader.ts';
+import type { StrategyState } from './stream-strategy.ts';
+import { type Failure, inputOf, putError, putResult, type UserRecord } from './user-record.ts';
+
+export interface StreamDriverParts {
+  readonly name: ProducerName;
+  readonly options: PipelineOptions;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly sender: Sender;
+  readonly reader: StreamReader;
+  readonly outstanding: Outstanding;
+  /** Told of a bug of ours; must stop the driver. */
+  readonly onBroken: (error: unknown) => void;
+}
+
+interface Waiter {
+  /** Records put after this one are not waited for. */
+  readonly sequence: number;
+  remainingCount: number;
+  readonly resolve: () => void;
+}
+
+/** What is asked about the stream, and what it means that there is no answer. */
+const failedQuestions = {
+  ListShards: 'ListShards failed: records travel alone until it succeeds',
+  DescribeStreamSummary:
+    "DescribeStreamSummary failed: until it succeeds nothing is aggregated, unless it has succeeded before. If kinesis:DescribeStreamSummary is not to be allowed, say how the stream spreads its records: recordDistributionStrategyDefault: 'USER_PARTITION_KEY'",
+} as const;
+type Question = keyof typeof failedQuestions;
+
+export class StreamDriver {
+  readonly #parts: StreamDriverParts;
+  readonly #pipeline: Pipeline;
+  #lastSequence = 0;
+  #outstandingCount = 0;
+  readonly #waiters = new Set<Waiter>();
+  /** What a question about the stream threw last, until it is answered. */
+  readonly #askingErrors = new Map<Question, unknown>();
+  #stopped = false;
+
+  #stopTimer: (() => void) | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #timerKeepsAlive = false;
+
+  /** Asks about the stream at once. */
+  constructor(parts: StreamDriverParts) {
+    this.#parts = parts;
+    this.#pipeline = new Pipeline(parts.options);
+    this.#onTimer();
+  }
+
+  /** How the stream gives records to shards, as far as it is known. */
+  get strategy(): StrategyState {
+    return this.#pipeline.strategy;
+  }
+
+  /** Takes an admitted record, with rising sequence; its `settle` is told what became of it. */
+  put(record: UserRecord, nowMs: number): void {
+    this.#lastSequence = record.sequence;
+    this.#outstandingCount++;
+    // Not by #drive: this is called for every record, and may do without a closure.
+    try {
+      this.#pipeline.pressed = this.#parts.outstanding.isPressed;
+      this.#perform(this.#pipeline.put(record, nowMs));
+      this.#setTimer();
+    } catch (error) {
+      this.#parts.onBroken(error);
+    }
+  }
+
+  /** Sends what waits for company. Resolves when every record put before has settled, however. */
+  flush(): Promise<void> {
+    if (this.#outstandingCount === 0) return Promise.resolve();
+    const settled = new Promise<void>((resolve) => {
+      this.#waiters.add({ sequence: this.#lastSequence, remainingCount: this.#outstandingCount, resolve });
+    });
+    this.#drive(() => this.#pipeline.flush(this.#parts.clock.now()));
+    return settled;
+  }
+
+  /** Fails what has not settled. */
+  abandon(failure: Failure): void {
+    this.#perform(this.#pipeline.abandon(failure));
+  }
+
+  /** Drives no more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#stopTimer?.();
+    this.#parts.reader.abort();
+  }
+
+  /** The way into the pipeline: tells it whether the application waits, does what it says, sets the timer. */
+  #drive(step: () => readonly Effect[]): void {
+    if (this.#stopped) return;
+    try {
+      this.#pipeline.pressed = this.#parts.outstanding.isPressed;
+      this.#perform(step());
+      this.#setTimer();
+    } catch (error) {
+      this.#parts.onBroken(error);
+    }
+  }
+
+  #perform(effects: readonly Effect[]): void {
+    const { name } = this.#parts;
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'send':
+          void this.#send(effect.request);
+          break;
+        case 'list-shards':
+          void this.#listShards();
+          break;
+        case 'describe-stream':
+          void this.#describeStream();
+          break;
+        case 'delivered':
+          this.#succeed(effect.kinesisRecord.records, effect.place);
+          break;
+        case 'failed':
+          for (const record of effect.records) this.#fail(record, effect.failure);
+          break;
+        case 'shard-map-changed':
+          publishShardMap(name, effect, effect.state === 'failed' ? this.#askingErrors.get('ListShards') : undefined);
+          break;
+        case 'strategy-changed':
+          this.#strategyChanged(effect.state);
+          break;
+        case 'throttled':
+          publishThrottle(name, effect);
+          break;
+        default:
+          unreachable(effect);
+      }
+    }
+  }
+
+  async #send(request: Request): Promise<void> {
+    const { name, clock, random, sender } = this.#parts;
+    let beganAtMs = 0;
+    let entries: readonly Entry[] = [];
+    const answer = await sender.send(() => {
+      beganAtMs = clock.now();
+      this.#drive(() => {
+        const begun = this.#pipeline.begin(request, beganAtMs);
+        entries = begun.entries;
+        return begun.effects;
+      });
+      if (entries.length > 0) publishRequest(name, request);
+      return entries;
+    });
+    if (answer === undefined) return;
+    const endedAtMs = clock.now();
+    publishAttempt(name, request.requestId, entries.length, answer, endedAtMs - beganAtMs);
+    this.#drive(() => this.#pipeline.answered(request.requestId, answer, endedAtMs, random.next()));
+  }
+
+  #listShards(): Promise<void> {
+    return this.#ask(
+      'ListShards',
+      () => this.#parts.reader.listShards(),
+      (shards, nowMs) => this.#pipeline.shardsListed(shards, nowMs),
+      (nowMs) => this.#pipeline.listingFailed(nowMs),
+    );
+  }
+
+  #describeStream(): Promise<void> {
+    return this.#ask(
+      'DescribeStreamSummary',
+      () => this.#parts.reader.describe(),
+      (summary, nowMs) => this.#pipeline.described(summary, nowMs),
+      (nowMs) => this.#pipeline.describingFailed(nowMs),
+    );
+  }
+
+  /** One warning until the question is answered, not one for every try: a missing permission is no news the second time. */
+  async #ask<Answer>(
+    question: Question,
+    read: () => Promise<Answer>,
+    answered: (answer: Answer, nowMs: number) => readonly Effect[],
+    failed: (nowMs: number) => readonly Effect[],
+  ): Promise<void> {
+    const { clock, log } = this.#parts;
+    try {
+      const answer = await read();
+      this.#askingErrors.delete(question);
+      this.#drive(() => answered(answer, clock.now()));
+    } catch (error) {
+      if (this.#stopped) return;
+      log[this.#askingErrors.has(question) ? 'debug' : 'warn']({ err: error }, failedQuestions[question]);
+      this.#askingErrors.set(question, error);
+      this.#drive(() => failed(clock.now()));
+    }
+  }
+
+  #strategyChanged(state: StrategyState): void {
+    const { log } = this.#parts;
+    if (state === 'AUTO') log.info({ strategy: state }, 'the stream is AUTO: nothing is aggregated, no order is kept');
+    else log.debug({ strategy: state }, "the stream's record distribution strategy");
+  }
+
+  #setTimer(): void {
+    const dueAtMs = this.#pipeline.deadline();
+    const keepsAlive = this.#outstandingCount > 0;
+    // A timer that fires early finds nothing due and sets the next; so it is only replaced by an earlier one.
+    if (this.#stopTimer !== undefined && dueAtMs >= this.#timerAtMs && keepsAlive === this.#timerKeepsAlive) return;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+    this.#timerAtMs = Number.POSITIVE_INFINITY;
+    if (dueAtMs === Number.POSITIVE_INFINITY) return;
+    const { clock } = this.#parts;
+    this.#timerAtMs = dueAtMs;
+    this.#timerKeepsAlive = keepsAlive;
+    this.#stopTimer = clock.setTimer(this.#onTimer, Math.max(0, dueAtMs - clock.now()), keepsAlive);
+  }
+
+  readonly #onTimer = (): void => {
+    this.#stopTimer = undefined;
+    this.#drive(() => this.#pipeline.expire(this.#parts.clock.now()));
+  };
+
+  #succeed(records: readonly UserRecord[], place: Place): void {
+    const aggregated = records.length > 1;
+    let subSequenceNumber = 0;
+    for (const record of records) {
+      const result = putResult(record, place, aggregated ? subSequenceNumber++ : undefined);
+      publishSettle(this.#parts.name, record, place.endedAtMs - record.putAtMs, result);
+      // Before the callback, which may put again.
+      this.#forget(record);
+      record.settle.onSuccess(result);
+    }
+  }
+
+  #fail(record: UserRecord, failure: Failure): void {
+    const { name, clock } = this.#parts;
+    const error = putError(failure, inputOf(record), record.attempts, record.mayBeWritten);
+    publishSettle(name, record, clock.now() - record.putAtMs, error);
+    this.#forget(record);
+    record.settle.onFailure(error);
+  }
+
+  /** The record has settled: it counts no more. */
+  #forget(record: UserRecord): void {
+    this.#outstandingCount--;
+    for (const waiter of this.#waiters) {
+      if (record.sequence > waiter.sequence || --waiter.remainingCount > 0) continue;
+      this.#waiters.delete(waiter);
+      waiter.resolve();
+    }
+    this.#parts.outstanding.remove(record.sizeBytes);
+  }
+}
