@@ -9,6 +9,7 @@ export interface Arguments {
   readonly seed: number | undefined;
   readonly world: WorldChoice;
   readonly jobs: number;
+  /** 0: no planted bug is looked for. */
   readonly bugSeeds: number;
   readonly transcript: boolean;
   readonly hours: number;
@@ -16,7 +17,7 @@ export interface Arguments {
   readonly failures: string;
 }
 
-export const USAGE = `usage: npm run simulate -- [--schedules N] [--world small|large|producer|mix] [--seed S] [--jobs J] [--bug-seeds N]
+export const USAGE = `usage: npm run simulate -- [--schedules N] [--world small|large|producer|mix] [--seed S] [--jobs J] [--bug-seeds N, 0: none looked for]
        npm run simulate -- --transcript --seed S [--world small|large|producer]
        npm run simulate:nightly -- [--hours H] [--world W] [--seed S] [--jobs J] [--violations N] [--failures FILE]`;
 
@@ -48,19 +49,21 @@ export function readArguments(): Arguments {
       seed: { type: 'string' },
       world: { type: 'string', default: 'mix' },
       jobs: { type: 'string', default: String(availableParallelism()) },
-      'bug-seeds': { type: 'string', default: '2000' },
+      'bug-seeds': { type: 'string' },
       transcript: { type: 'boolean', default: false },
       hours: { type: 'string', default: '8' },
       violations: { type: 'string', default: '10' },
       failures: { type: 'string', default: 'simulation-failures.txt' },
     },
   });
+  const schedules = wholeNumber('--schedules', values.schedules);
   return {
-    schedules: wholeNumber('--schedules', values.schedules),
+    schedules,
     seed: values.seed === undefined ? undefined : wholeNumber('--seed', values.seed),
     world: worldNamed(values.world),
     jobs: Math.max(1, wholeNumber('--jobs', values.jobs)),
-    bugSeeds: wholeNumber('--bug-seeds', values['bug-seeds']),
+    // Who runs one seed wants to know about that seed.
+    bugSeeds: wholeNumber('--bug-seeds', values['bug-seeds'] ?? (schedules === 1 ? '0' : '2000')),
     transcript: values.transcript,
     hours: positiveNumber('--hours', values.hours),
     violations: Math.max(1, wholeNumber('--violations', values.violations)),
