@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import { UsageError } from './errors.ts';
-import { type MetricsSink, noMetrics, resolveMetrics } from './metrics.ts';
+import { type MetricsSink, noMetrics, resolveMetrics, type Statistics } from './metrics.ts';
 
 test('without a sink nothing is kept and nothing thrown', () => {
   const sink = resolveMetrics(undefined);
   expect(sink).toBe(noMetrics);
   sink.count('UserRecordsPut', 1, { StreamName: 'orders' });
   sink.sample('RequestTime', 12.5, 'Milliseconds');
+  sink.samples('BufferingTime', { sampleCount: 2, sum: 30, min: 10, max: 20 }, 'Milliseconds');
   sink.gauge('UserRecordsPending', 3);
 });
 
@@ -19,6 +20,9 @@ test('a sink is used as it is given, its own `this` kept', () => {
     sample(name: string, value: number): void {
       this.seen.push([name, value]);
     }
+    samples(name: string, { sum }: Statistics): void {
+      this.seen.push([name, sum]);
+    }
     gauge(name: string, value: number): void {
       this.seen.push([name, value]);
     }
@@ -27,10 +31,12 @@ test('a sink is used as it is given, its own `this` kept', () => {
   const sink = resolveMetrics(totals);
   sink.count('a', 1);
   sink.sample('b', 2, 'Bytes');
+  sink.samples('d', { sampleCount: 2, sum: 7, min: 3, max: 4 }, 'Count');
   sink.gauge('c', 3);
   expect(totals.seen).toEqual([
     ['a', 1],
     ['b', 2],
+    ['d', 7],
     ['c', 3],
   ]);
 });
@@ -41,6 +47,6 @@ test('a sink that lacks a method is a usage error', () => {
     expect(() => resolveMetrics(wrong as unknown as MetricsSink)).toThrow(UsageError);
   }
   expect(() => resolveMetrics(7 as unknown as MetricsSink, 'sink')).toThrow(
-    'sink: expected an object with the methods count, sample, gauge, got 7',
+    'sink: expected an object with the methods count, sample, samples, gauge, got 7',
   );
 });

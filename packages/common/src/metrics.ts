@@ -9,12 +9,23 @@ export type MetricUnit = 'Count' | 'Bytes' | 'Milliseconds';
 /** Names a time series further: `{ StreamName, ShardId, ErrorCode }`, in the KPL's and KCL's spelling. Few values each. */
 export type MetricDimensions = Readonly<Record<string, string>>;
 
+/** Many samples in four numbers, as CloudWatch's StatisticSet; the mean is `sum / sampleCount`. */
+export interface Statistics {
+  /** More than 0. */
+  readonly sampleCount: number;
+  readonly sum: number;
+  readonly min: number;
+  readonly max: number;
+}
+
 /** Where numbers go. Names are the KPL's and the KCL's where they have one (`UserRecordsPut`, `MillisBehindLatest`). */
 export interface MetricsSink {
   /** Adds to a counter; 0 counts too (it keeps an average honest). */
   count(name: string, value: number, dimensions?: MetricDimensions): void;
   /** One sample of a distribution: a latency, a size, a batch's length. */
   sample(name: string, value: number, unit: MetricUnit, dimensions?: MetricDimensions): void;
+  /** Many samples of a distribution at once, of which the single ones are not known any more. */
+  samples(name: string, statistics: Statistics, unit: MetricUnit, dimensions?: MetricDimensions): void;
   /** The present value of something that goes up and down: records pending, leases held. */
   gauge(name: string, value: number, dimensions?: MetricDimensions): void;
 }
@@ -23,6 +34,7 @@ export interface MetricsSink {
 export const noMetrics: MetricsSink = {
   count: () => undefined,
   sample: () => undefined,
+  samples: () => undefined,
   gauge: () => undefined,
 };
 
@@ -34,7 +46,9 @@ export function resolveMetrics(given: MetricsSink | undefined, field = 'metrics'
     given !== null &&
     typeof given.count === 'function' &&
     typeof given.sample === 'function' &&
+    typeof given.samples === 'function' &&
     typeof given.gauge === 'function';
-  if (!complete) throw new UsageError(field, 'an object with the methods count, sample, gauge', describe(given));
+  if (!complete)
+    throw new UsageError(field, 'an object with the methods count, sample, samples, gauge', describe(given));
   return given;
 }

@@ -391,6 +391,7 @@ it('what is handled is counted', async () => {
   const metrics: MetricsSink = {
     count: (name, value) => counts.push([name, value]),
     sample: () => undefined,
+    samples: () => undefined,
     gauge: (name, value) => counts.push([name, value]),
   };
   const { source, until } = stage({ processRecords: () => undefined }, { metrics });
