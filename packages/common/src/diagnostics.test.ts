@@ -1,4 +1,5 @@
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { consumerDiagnostics, type DiagnosticName, onDiagnostic, producerDiagnostics } from './diagnostics.ts';
 
@@ -7,11 +8,10 @@ afterEach(() => {
   for (const stop of stops.splice(0)) stop();
 });
 
+const all = [...Object.values(producerDiagnostics), ...Object.values(consumerDiagnostics)];
 const putMessage = { producer: 'p1', stream: 'orders', partitionKey: 'k', dataBytes: 3 };
 
 describe('the channels', () => {
-  const all = [...Object.values(producerDiagnostics), ...Object.values(consumerDiagnostics)];
-
   test('have one name each, in one scheme', () => {
     const names = all.map((each) => String(each.name));
     expect(new Set(names).size).toBe(names.length);
@@ -76,4 +76,27 @@ describe('onDiagnostic', () => {
     producerDiagnostics.put.publish(putMessage);
     expect(count).toBe(3);
   });
+});
+
+test('docs/diagnostics.md has a row for each channel, with the fields of its message', () => {
+  const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8');
+  const types = read('./diagnostics.ts').replace(/\/\*\*[\s\S]*?\*\//g, '');
+  const everywhere = new Set(['producer', 'stream', 'application', 'worker', 'leaseKey']);
+  const declared = Array.from(
+    types.matchAll(/'(shardline:[\w:-]+)': (\{[\s\S]*?\n? {0,2}\});\n/g),
+    ([, name = '', body = '']) => {
+      const plain = body.slice(1, -1).replace(/\{[^}]*\}/g, '');
+      const fields = Array.from(plain.matchAll(/(\w+\??): /g), ([, field = '']) => field);
+      return { name, fields: fields.filter((field) => !everywhere.has(field)) };
+    },
+  );
+  const rows = Array.from(
+    read('../../../docs/diagnostics.md').matchAll(/^\| `(shardline:[^`]+)` \| [^|]+ \| (.*) \|$/gm),
+  );
+  const documented = rows.map(([, name = '', payload = '']) => {
+    const parts = payload.split('; ').flatMap((part) => part.replace(/: .*/, '').split(', '));
+    return { name, fields: parts.map((part) => part.replaceAll('`', '')) };
+  });
+  expect(documented).toEqual(declared);
+  expect(declared).toHaveLength(all.length);
 });

@@ -8,7 +8,13 @@ export interface ProducerDiagnostics {
   /** A user record was admitted. */
   'shardline:producer:put': { producer: string; stream: string; partitionKey?: string; dataBytes: number };
   /** User records were closed into one Kinesis record. */
-  'shardline:producer:aggregate': { producer: string; shardId?: string; userRecordCount: number; sizeBytes: number };
+  'shardline:producer:aggregate': {
+    producer: string;
+    stream: string;
+    shardId?: string;
+    userRecordCount: number;
+    sizeBytes: number;
+  };
   /** A PutRecords request leaves. */
   'shardline:producer:request': {
     producer: string;
@@ -37,6 +43,12 @@ export interface ProducerDiagnostics {
     state: 'updating' | 'ready' | 'failed';
     openShardCount: number;
     cause?: unknown;
+  };
+  /** How the stream gives records to shards has become known, or another way; `unknown`: it could not be asked. */
+  'shardline:producer:strategy': {
+    producer: string;
+    stream: string;
+    strategy: 'AUTO' | 'USER_PARTITION_KEY' | 'unknown';
   };
   /** A user record's promise settled. */
   'shardline:producer:settle': {
@@ -164,6 +176,7 @@ export const producerDiagnostics: {
   readonly attempt: DiagnosticChannel<'shardline:producer:attempt'>;
   readonly throttle: DiagnosticChannel<'shardline:producer:throttle'>;
   readonly shardMap: DiagnosticChannel<'shardline:producer:shard-map'>;
+  readonly strategy: DiagnosticChannel<'shardline:producer:strategy'>;
   readonly settle: DiagnosticChannel<'shardline:producer:settle'>;
 } = {
   put: open('shardline:producer:put'),
@@ -172,6 +185,7 @@ export const producerDiagnostics: {
   attempt: open('shardline:producer:attempt'),
   throttle: open('shardline:producer:throttle'),
   shardMap: open('shardline:producer:shard-map'),
+  strategy: open('shardline:producer:strategy'),
   settle: open('shardline:producer:settle'),
 };
 

@@ -1,8 +1,9 @@
 // Tells whoever listens what the producer does, on the diagnostics channels of common. Beside the records' way: it reads, it
 // changes nothing, and builds no message for a channel without a listener.
 import { producerDiagnostics } from '@shardline/common';
-import type { Answer, KinesisRecord, Request } from './batch.ts';
+import type { Answer, KinesisRecord } from './batch.ts';
 import type { Effect } from './effects.ts';
+import type { StrategyState } from './stream-strategy.ts';
 import type { PutError, PutResult, UserRecord } from './user-record.ts';
 
 /** The fields that every message has. */
@@ -18,14 +19,12 @@ export function publishPut(name: ProducerName, record: UserRecord): void {
 }
 
 /** A request leaves, and with it, for the first time, some aggregated records. */
-export function publishRequest(name: ProducerName, request: Request): void {
-  const { requestId } = request;
-  const sent = request.kinesisRecords.filter((kinesisRecord) => kinesisRecord.phase === 'in-flight');
+export function publishRequest(name: ProducerName, requestId: number, sent: readonly KinesisRecord[]): void {
   if (producerDiagnostics.aggregate.hasSubscribers) {
     for (const { aggregated, attemptCount, records, shardId, sizeBytes } of sent) {
       if (!aggregated || attemptCount > 1) continue;
       producerDiagnostics.aggregate.publish({
-        producer: name.producer,
+        ...name,
         userRecordCount: records.length,
         sizeBytes,
         ...(shardId === undefined ? {} : { shardId }),
@@ -77,6 +76,13 @@ export function publishShardMap(
   if (!channel.hasSubscribers) return;
   const known = state === 'loading' ? 'updating' : state;
   channel.publish({ ...name, state: known, openShardCount, ...(cause === undefined ? {} : { cause }) });
+}
+
+export function publishStrategy(name: ProducerName, strategy: StrategyState): void {
+  const channel = producerDiagnostics.strategy;
+  // `asking` is where every producer begins; nothing ever changes to it.
+  if (!channel.hasSubscribers || strategy === 'asking') return;
+  channel.publish({ ...name, strategy });
 }
 
 export function publishSettle(

@@ -1,4 +1,6 @@
 export type { PutAllOptions, PutAllResult } from './faces.ts';
+export type { MetricsGranularity, MetricsLevel, ProducerMetricName } from './metrics.ts';
+export type { MetricsQuery, ProducerMetric } from './metrics-report.ts';
 export type { ProducerOptions } from './options.ts';
 export { type CloseOptions, Producer } from './producer.ts';
 export type { RecordDistributionStrategy } from './stream-strategy.ts';

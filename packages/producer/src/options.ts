@@ -14,15 +14,18 @@ import {
   MAX_PUT_RECORDS_BYTES,
   MAX_RECORD_BYTES,
   MAX_RECORDS_PER_PUT_RECORDS,
+  type MetricsSink,
   nearestName,
   parseStream,
   type Random,
   resolveLogger,
+  resolveMetrics,
   type StreamIdentifier,
   systemClock,
   systemRandom,
   UsageError,
 } from '@shardline/common';
+import type { MetricsGranularity, MetricsLevel } from './metrics.ts';
 import type { RecordDistributionStrategy } from './stream-strategy.ts';
 
 /** What `new Producer` takes; only `stream` is required. */
@@ -79,6 +82,14 @@ export interface ProducerOptions {
   readonly requestTimeoutMs?: number;
   /** Requests open at once: 1 to 256, default 24 (the KPL's MaxConnections). */
   readonly maxRequestsInFlight?: number;
+  /** Which of the KPL's metrics are counted, for `metrics()` and the sink. Default detailed: all of them. */
+  readonly metricsLevel?: MetricsLevel;
+  /** How far they are told apart: `global`, by `stream`, or by stream and `shard`. Default shard. */
+  readonly metricsGranularity?: MetricsGranularity;
+  /** Is given the metrics every `metricsUploadDelayMs`, as sums (`samples`), and a last time by `close`. Default: none. */
+  readonly metrics?: MetricsSink;
+  /** How often: from 1 to 60000, default 60000. */
+  readonly metricsUploadDelayMs?: number;
   /** User records put and not settled; beyond it `put` rejects, from half of it on `ready` waits: from 1, default 100000. */
   readonly maxOutstandingRecordCount?: number;
   /** The same in bytes, data and partition keys: from `maxUserRecordSizeBytes`, default 67108864. */
@@ -87,10 +98,11 @@ export interface ProducerOptions {
 
 /** The options with every value filled in. */
 export interface ResolvedOptions
-  extends Required<Omit<ProducerOptions, 'stream' | 'client' | 'recordDistributionStrategyDefault'>> {
+  extends Required<Omit<ProducerOptions, 'stream' | 'client' | 'metrics' | 'recordDistributionStrategyDefault'>> {
   readonly stream: StreamIdentifier;
   readonly recordDistributionStrategyDefault: RecordDistributionStrategy | undefined;
   readonly client: KinesisClient | undefined;
+  readonly metrics: MetricsSink | undefined;
 }
 
 const DEFAULT_MAX_OUTSTANDING_BYTES: number = 64 * 1024 * 1024;
@@ -112,6 +124,7 @@ const numbers = {
   maxUserRecordSizeBytes: { byDefault: DEFAULT_MAX_RECORD_BYTES, min: 64, max: MAX_RECORD_BYTES },
   requestTimeoutMs: { byDefault: 6_000, min: 100, max: 600_000 },
   maxRequestsInFlight: { byDefault: 24, min: 1, max: 256 },
+  metricsUploadDelayMs: { byDefault: 60_000, min: 1, max: 60_000 },
   describeStreamSummaryIntervalMs: { byDefault: 300_000, min: 1, max: Number.MAX_SAFE_INTEGER },
   maxOutstandingRecordCount: { byDefault: 100_000, min: 1, max: Number.MAX_SAFE_INTEGER },
   maxOutstandingBytes: { byDefault: DEFAULT_MAX_OUTSTANDING_BYTES, min: 1, max: Number.MAX_SAFE_INTEGER },
@@ -121,7 +134,7 @@ type NumberName = keyof typeof numbers;
 
 const otherNames = [
   ...['stream', 'client', 'logger', 'clock', 'random', 'aggregationEnabled', 'failIfThrottled'],
-  ...['ordering', 'recordDistributionStrategyDefault'],
+  ...['ordering', 'recordDistributionStrategyDefault', 'metricsLevel', 'metricsGranularity', 'metrics'],
 ];
 const knownNames: readonly string[] = [...otherNames, ...Object.keys(numbers)];
 
@@ -156,6 +169,11 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
       options.recordDistributionStrategyDefault,
       ['AUTO', 'USER_PARTITION_KEY'],
     ),
+    metricsLevel: checkWord('metricsLevel', options.metricsLevel, ['none', 'summary', 'detailed']) ?? 'detailed',
+    metricsGranularity:
+      checkWord('metricsGranularity', options.metricsGranularity, ['global', 'stream', 'shard']) ?? 'shard',
+    metrics: options.metrics === undefined ? undefined : resolveMetrics(options.metrics),
+    metricsUploadDelayMs: readNumber(options, 'metricsUploadDelayMs'),
     describeStreamSummaryIntervalMs: readNumber(options, 'describeStreamSummaryIntervalMs'),
     aggregationEnabled: checkFlag('aggregationEnabled', options.aggregationEnabled, true),
     aggregationMaxCount: readNumber(options, 'aggregationMaxCount'),

@@ -4,9 +4,11 @@
 // no request and, if it made the client itself, no socket is left.
 import type { Writable } from 'node:stream';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
-import { createKinesisClient, describe, type Logger, UsageError } from '@shardline/common';
+import { createKinesisClient, describe, type Logger, type MetricsSink, UsageError } from '@shardline/common';
 import { type ProducerName, publishPut } from './events.ts';
 import { createPutStream, type PutAllOptions, type PutAllResult, putAll, settleBy } from './faces.ts';
+import { type MetricsQuery, MetricsReport, type ProducerMetric } from './metrics-report.ts';
+import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { deferred, Outstanding } from './outstanding.ts';
 import { Sender } from './sender.ts';
@@ -52,6 +54,8 @@ export class Producer implements AsyncDisposable {
   readonly #sender: Sender;
   readonly #outstanding: Outstanding;
   readonly #driver: StreamDriver;
+  readonly #metrics: MetricsReport;
+  readonly #upload: MetricsUpload | undefined;
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
   #lastSequence = 0;
   #closed: Promise<void> | undefined;
@@ -70,6 +74,8 @@ export class Producer implements AsyncDisposable {
     this.#sender = new Sender({ client: this.#client, stream, clock, maxRequestsInFlight, requestTimeoutMs });
     const bufferedTimeMs = Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2);
     this.#times = { bufferedTimeMs, recordTtlMs };
+    this.#metrics = new MetricsReport(resolved, clock.now());
+    this.#upload = resolved.metrics && makeUpload(this.#metrics, resolved.metrics, resolved);
     const togetherMs = Math.min(TOGETHER_MS, bufferedTimeMs * TOGETHER_SHARE);
     this.#driver = new StreamDriver({
       name: this.#name,
@@ -80,6 +86,7 @@ export class Producer implements AsyncDisposable {
       sender: this.#sender,
       reader: new StreamReader({ client: this.#client, stream, clock, requestTimeoutMs }),
       outstanding: this.#outstanding,
+      metrics: this.#metrics.stream(stream.streamName),
       onBroken: (error) => this.#break(error),
     });
   }
@@ -134,6 +141,16 @@ export class Producer implements AsyncDisposable {
   /** A Writable of user records, in object mode: it takes no more while there is no room, and its end waits until all has settled. */
   createWriteStream(options?: PutAllOptions): Writable {
     return createPutStream(this, options);
+  }
+
+  /**
+   * What has been counted (the KPL's getMetrics), since the start or in the last seconds: `metrics({ windowSeconds: 5 })`; one
+   * metric by `{ name }`. @throws UsageError naming the member of the query.
+   */
+  metrics(query: MetricsQuery = {}): ProducerMetric[] {
+    const nowMs = this.#options.clock.now();
+    this.#driver.look(nowMs);
+    return this.#metrics.read(query, nowMs);
   }
 
   /** Sends what waits for company. Resolves when every record put before the call has settled, however. Never rejects. */
@@ -206,8 +223,10 @@ export class Producer implements AsyncDisposable {
   }
 
   #stop(): void {
+    this.#driver.look(this.#options.clock.now());
     this.#driver.stop();
     this.#sender.abort();
+    this.#upload?.stop();
   }
 
   /** A bug of ours: stop, and let nobody wait for ever. */
@@ -217,6 +236,11 @@ export class Producer implements AsyncDisposable {
     this.#stop();
     this.#driver.abandon(brokenFailure(error));
   }
+}
+
+function makeUpload(report: MetricsReport, sink: MetricsSink, options: ResolvedOptions): MetricsUpload {
+  const { metricsUploadDelayMs: delayMs, clock, logger: log } = options;
+  return new MetricsUpload({ report, sink, delayMs, clock, log });
 }
 
 function makeClient({ stream, maxRequestsInFlight, requestTimeoutMs }: ResolvedOptions): KinesisClient {

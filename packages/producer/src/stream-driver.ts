@@ -2,7 +2,7 @@
 // out its effects, and settles the promises. Decides nothing about delivery.
 // Invariants: every record taken settles exactly once; after `stop` there is no timer, and no answer reaches the pipeline.
 import { type Clock, type Logger, type Random, unreachable } from '@shardline/common';
-import type { Entry, Request } from './batch.ts';
+import type { Entry, KinesisRecord, Request } from './batch.ts';
 import type { Effect, Place } from './effects.ts';
 import {
   type ProducerName,
@@ -10,8 +10,10 @@ import {
   publishRequest,
   publishSettle,
   publishShardMap,
+  publishStrategy,
   publishThrottle,
 } from './events.ts';
+import type { StreamMetrics } from './metrics.ts';
 import type { Outstanding } from './outstanding.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Sender } from './sender.ts';
@@ -29,6 +31,7 @@ export interface StreamDriverParts {
   readonly sender: Sender;
   readonly reader: StreamReader;
   readonly outstanding: Outstanding;
+  readonly metrics: StreamMetrics;
   /** Told of a bug of ours; must stop the driver. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -52,6 +55,7 @@ export class StreamDriver {
   readonly #parts: StreamDriverParts;
   readonly #pipeline: Pipeline;
   #lastSequence = 0;
+  #receivedCount = 0;
   #outstandingCount = 0;
   readonly #waiters = new Set<Waiter>();
   /** What a question about the stream threw last, until it is answered. */
@@ -77,6 +81,7 @@ export class StreamDriver {
   /** Takes an admitted record, with rising sequence; its `settle` is told what became of it. */
   put(record: UserRecord, nowMs: number): void {
     this.#lastSequence = record.sequence;
+    this.#receivedCount++;
     this.#outstandingCount++;
     // Not by #drive: this is called for every record, and may do without a closure.
     try {
@@ -96,6 +101,11 @@ export class StreamDriver {
     });
     this.#drive(() => this.#pipeline.flush(this.#parts.clock.now()));
     return settled;
+  }
+
+  /** For whoever is about to read the metrics: they are told of requests, not of puts. */
+  look(nowMs: number): void {
+    this.#parts.metrics.looked(this.#receivedCount, this.#outstandingCount, nowMs);
   }
 
   /** Fails what has not settled. */
@@ -136,6 +146,7 @@ export class StreamDriver {
           void this.#describeStream();
           break;
         case 'delivered':
+          this.#parts.metrics.delivered(effect.kinesisRecord.records, effect.place);
           this.#succeed(effect.kinesisRecord.records, effect.place);
           break;
         case 'failed':
@@ -157,9 +168,10 @@ export class StreamDriver {
   }
 
   async #send(request: Request): Promise<void> {
-    const { name, clock, random, sender } = this.#parts;
+    const { name, clock, random, sender, metrics } = this.#parts;
     let beganAtMs = 0;
     let entries: readonly Entry[] = [];
+    let sent: readonly KinesisRecord[] = [];
     const answer = await sender.send(() => {
       beganAtMs = clock.now();
       this.#drive(() => {
@@ -167,12 +179,16 @@ export class StreamDriver {
         entries = begun.entries;
         return begun.effects;
       });
-      if (entries.length > 0) publishRequest(name, request);
+      if (entries.length === 0) return entries;
+      sent = request.kinesisRecords.filter(({ phase }) => phase === 'in-flight');
+      this.look(beganAtMs);
+      publishRequest(name, request.requestId, sent);
       return entries;
     });
     if (answer === undefined) return;
     const endedAtMs = clock.now();
     publishAttempt(name, request.requestId, entries.length, answer, endedAtMs - beganAtMs);
+    if (!this.#stopped) metrics.answered(sent, answer, endedAtMs - beganAtMs, endedAtMs);
     this.#drive(() => this.#pipeline.answered(request.requestId, answer, endedAtMs, random.next()));
   }
 
@@ -215,7 +231,8 @@ export class StreamDriver {
   }
 
   #strategyChanged(state: StrategyState): void {
-    const { log } = this.#parts;
+    const { log, name } = this.#parts;
+    publishStrategy(name, state);
     if (state === 'AUTO') log.info({ strategy: state }, 'the stream is AUTO: nothing is aggregated, no order is kept');
     else log.debug({ strategy: state }, "the stream's record distribution strategy");
   }
@@ -253,9 +270,11 @@ export class StreamDriver {
   }
 
   #fail(record: UserRecord, failure: Failure): void {
-    const { name, clock } = this.#parts;
+    const { name, clock, metrics } = this.#parts;
+    const nowMs = clock.now();
+    metrics.failed(record, failure.code === 'EXPIRED', nowMs);
     const error = putError(failure, inputOf(record), record.attempts, record.mayBeWritten);
-    publishSettle(name, record, clock.now() - record.putAtMs, error);
+    publishSettle(name, record, nowMs - record.putAtMs, error);
     this.#forget(record);
     record.settle.onFailure(error);
   }
