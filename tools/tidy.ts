@@ -57,6 +57,7 @@ export const AWS_FILES: readonly string[] = [
 export const AWS_TYPE_FILES: readonly string[] = [
   'packages/producer/src/options.ts',
   'packages/producer/src/producer.ts',
+  'packages/consumer/src/consumer-options.ts',
   'packages/consumer/src/options.ts',
   'packages/consumer/src/retrieval/answer.ts',
   'packages/consumer/src/lease-table/dynamodb.ts',

@@ -14,15 +14,17 @@ import {
   OperatingError,
   UsageError,
 } from '@shardline/common';
+import type { ConsumerOptions } from './consumer-options.ts';
 import { type LeaseView, Worker } from './coordination/worker.ts';
 import type { Handler, ShardHandler } from './handler.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
 import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';
-import { type ConsumerOptions, type ResolvedOptions, resolveOptions, workerOptions } from './options.ts';
+import { type ResolvedOptions, resolveOptions } from './options.ts';
 import { Streams } from './retrieval/streams.ts';
 import { Failures } from './runtime/failures.ts';
 import { Runtime } from './runtime/runtime.ts';
 import { WorkerMetrics } from './runtime/worker-metrics.ts';
+import { workerOptions } from './worker-options.ts';
 
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
 

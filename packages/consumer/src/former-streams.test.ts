@@ -1,7 +1,8 @@
 // Whose leases go when their stream is read no longer: the KCL's names, and a default that deletes nothing.
 import { UsageError } from '@shardline/common';
 import { expect, test } from 'vitest';
-import { type ConsumerOptions, resolveOptions } from './options.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { resolveOptions } from './options.ts';
 
 const resolve = (options: object = {}) =>
   resolveOptions({ application: 'billing', streams: ['orders'], ...options } as ConsumerOptions, 'host').former;

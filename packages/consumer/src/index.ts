@@ -1,4 +1,5 @@
 export { Consumer, type ConsumerState, type ConsumerView, type ShardView } from './consumer.ts';
+export type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
 export type {
   Batch,
   BatchHandler,
@@ -11,4 +12,3 @@ export type {
   UserRecord,
 } from './handler.ts';
 export type { ConsumerHealth, ShardHealth } from './health.ts';
-export type { ConsumerOptions, InitialPosition } from './options.ts';

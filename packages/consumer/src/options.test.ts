@@ -1,7 +1,9 @@
 // Options are read once; what is wrong is named with what was expected and what was got.
 import { createDynamoDBClient, silentLogger, UsageError } from '@shardline/common';
 import { describe, expect, it } from 'vitest';
-import { type ConsumerOptions, resolveOptions, workerOptions } from './options.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { resolveOptions } from './options.ts';
+import { workerOptions } from './worker-options.ts';
 
 const required: ConsumerOptions = { application: 'billing', stream: 'orders' };
 const resolve = (options: Partial<ConsumerOptions> = {}) => resolveOptions({ ...required, ...options }, 'host');

@@ -1,7 +1,8 @@
 // How tables are made: the KCL's names and defaults, and what DynamoDB would refuse refused at once.
 import { UsageError } from '@shardline/common';
 import { describe, expect, it } from 'vitest';
-import { type ConsumerOptions, resolveOptions } from './options.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { resolveOptions } from './options.ts';
 
 const resolve = (options: object = {}) =>
   resolveOptions({ application: 'billing', stream: 'orders', ...options } as ConsumerOptions, 'host').tableSettings;

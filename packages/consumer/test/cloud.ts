@@ -13,8 +13,8 @@ import { createKinesisClient, encodeAggregatedRecord, toHashKey } from '@shardli
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { onTestFinished, vi } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
+import type { ConsumerOptions } from '../src/consumer-options.ts';
 import type { BatchHandler } from '../src/handler.ts';
-import type { ConsumerOptions } from '../src/options.ts';
 import { startTestDynamoDB, type TestDynamoDB } from './local-dynamodb.ts';
 
 export interface Cloud {

@@ -2,8 +2,8 @@
 // id in each of them.
 import { deepStrictEqual } from 'node:assert';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { StreamConfig } from '../src/consumer-options.ts';
 import type { Batch } from '../src/handler.ts';
-import type { StreamConfig } from '../src/options.ts';
 import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 
 let cloud: Cloud;

@@ -4,7 +4,7 @@ import { type AttributeValue, DeleteItemCommand } from '@aws-sdk/client-dynamodb
 import { createDynamoDBClient, createKinesisClient, type Logger, silentLogger } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Consumer } from '../src/consumer.ts';
-import type { ConsumerOptions } from '../src/options.ts';
+import type { ConsumerOptions } from '../src/consumer-options.ts';
 import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 import { documentedPolicy, Gate, permissionsOf } from './gate.ts';
 import { javaFleet, javaRows, makeLeaseTable, put } from './java-fleet.ts';

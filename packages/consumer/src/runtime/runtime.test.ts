@@ -14,14 +14,16 @@ import {
 } from '@shardline/common';
 import { ManualClock } from '@shardline/local';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ConsumerOptions } from '../consumer-options.ts';
 import type { ResultOf, TableEffect } from '../coordination/effects.ts';
 import type { Shard } from '../coordination/lease.ts';
 import { Worker } from '../coordination/worker.ts';
 import type { ShardHandler, UserRecord } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
-import { type ConsumerOptions, resolveOptions, workerOptions } from '../options.ts';
+import { resolveOptions } from '../options.ts';
 import type { ShardSource, SourceBatch, SourceRead } from '../retrieval/source.ts';
+import { workerOptions } from '../worker-options.ts';
 import { Failures } from './failures.ts';
 import { Runtime } from './runtime.ts';
 

@@ -13,7 +13,8 @@ import {
 import type { InitialPosition } from '../../src/coordination/shard-sync.ts';
 import { Worker, type WorkerOptions, type WorkerView } from '../../src/coordination/worker.ts';
 import { MemoryLeaseTable } from '../../src/lease-table/memory.ts';
-import { resolveOptions, workerOptions } from '../../src/options.ts';
+import { resolveOptions } from '../../src/options.ts';
+import { workerOptions } from '../../src/worker-options.ts';
 import { leaseOf } from './wire.ts';
 
 export const secondMs = 1_000;

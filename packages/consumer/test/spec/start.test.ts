@@ -1,7 +1,9 @@
 // From the start of a worker to its first shard, and the periods that it lives by (KCL Scheduler, DynamoDBLeaseCoordinator,
 // LeaseManagementConfig, CoordinatorConfig).
 import { describe, expect, test } from 'vitest';
-import { type ConsumerOptions, resolveOptions, workerOptions } from '../../src/options.ts';
+import type { ConsumerOptions } from '../../src/consumer-options.ts';
+import { resolveOptions } from '../../src/options.ts';
+import { workerOptions } from '../../src/worker-options.ts';
 import { Fleet, failoverMs, ranges, secondMs, shardOf } from './fleet.ts';
 import { wireScene } from './wire.ts';
 

@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util';
 import type { Done, Effect, Event } from '../../../consumer/dist/coordination/effects.js';
 import { type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
 import { Worker } from '../../../consumer/dist/coordination/worker.js';
-import { resolveOptions, workerOptions } from '../../../consumer/dist/options.js';
+import { resolveOptions } from '../../../consumer/dist/options.js';
+import { workerOptions } from '../../../consumer/dist/worker-options.js';
 import { EventQueue } from '../event-queue.ts';
 
 const READ_EVERY_MS = 1_000;

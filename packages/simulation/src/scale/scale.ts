@@ -3,7 +3,8 @@
 // metered. What a run must keep is checked here, and said in words when it is not kept.
 
 import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
-import { resolveOptions, workerOptions } from '../../../consumer/dist/options.js';
+import { resolveOptions } from '../../../consumer/dist/options.js';
+import { workerOptions } from '../../../consumer/dist/worker-options.js';
 import { SimulatedFleet } from './fleet.ts';
 import { type CostRule, kclCost, total } from './kcl-cost.ts';
 import type { TableUse } from './table.ts';

@@ -1,0 +1,57 @@
+// Which streams an application reads, and where it begins on them: part of `options.ts`. A list is read when it is given; one that a
+// function gives, each time it was asked.
+import { describe, nearestName, parseMultiStream, parseStream, UsageError } from '@shardline/common';
+import type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
+import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
+
+/** @throws UsageError naming the option, what it must be and what it is. */
+export function readStreams({ stream, streams, initialPosition }: ConsumerOptions): StreamsOptions['from'] {
+  const position = readPosition(initialPosition);
+  if (streams === undefined) return { stream: parseStream(stream as string), ...position };
+  if (stream !== undefined) throw new UsageError('streams', 'either stream or streams', 'both');
+  const read = (listed: unknown): ListedStream[] => readListed(listed, position);
+  if (typeof streams === 'function') return async () => read(await streams());
+  const listed = read(streams);
+  if (listed.length === 0) throw new UsageError('streams', 'at least one stream', 'none');
+  const names = new Set<string>();
+  for (const [index, { stream: name }] of listed.entries()) {
+    if (names.has(name)) throw new UsageError(`streams[${index}]`, 'each stream once', describe(name));
+    names.add(name);
+  }
+  return async () => listed;
+}
+
+function readListed(listed: unknown, otherwise: StartOfStream): ListedStream[] {
+  if (!Array.isArray(listed))
+    throw new UsageError('streams', 'an array, or a function that gives one', describe(listed));
+  return listed.map((each: unknown, index): ListedStream => {
+    const { stream, initialPosition } = typeof each === 'string' ? { stream: each } : ((each ?? {}) as Listed);
+    const field = `streams[${index}]`;
+    for (const name of typeof each === 'string' ? [] : Object.keys(each ?? {})) {
+      if (!listedNames.includes(name)) {
+        throw new UsageError(`${field}.${name}`, 'a known option', `an unknown one${nearestName(name, listedNames)}`);
+      }
+    }
+    if (typeof stream !== 'string')
+      throw new UsageError(field, 'a stream, or { stream, initialPosition }', describe(each));
+    if (stream.split(':').length === 3) parseMultiStream(stream, field);
+    else parseStream(stream, field);
+    return { stream, ...(initialPosition === undefined ? otherwise : readPosition(initialPosition)) };
+  });
+}
+
+const listedNames = ['stream', 'initialPosition'];
+
+interface Listed {
+  readonly stream?: unknown;
+  readonly initialPosition?: InitialPosition;
+}
+
+function readPosition(position: InitialPosition = 'TRIM_HORIZON'): StartOfStream {
+  if (position === 'TRIM_HORIZON' || position === 'LATEST') return { initialPosition: position, timestamp: undefined };
+  const timestamp = typeof position === 'object' && position !== null ? position.timestamp : undefined;
+  if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) {
+    return { initialPosition: 'AT_TIMESTAMP', timestamp };
+  }
+  throw new UsageError('initialPosition', "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
+}

@@ -1,0 +1,57 @@
+// What of the options is the core's, and the times that follow from them. Nothing is checked here; `options.ts` did.
+import { JAVA_SEES_VERSION_MS } from './coordination/client-version.ts';
+import type { WorkerOptions } from './coordination/worker.ts';
+import type { ResolvedOptions } from './options.ts';
+
+/** A fleet that was rolled back has been seen as such by every Java worker after so long. */
+const ROLL_FORWARD_MS = 2 * JAVA_SEES_VERSION_MS;
+/** Waits after a call to Kinesis that failed, and between looks at the table that did. */
+const FETCH_BACKOFF = { baseMs: 200, maxMs: 10_000 };
+const TABLE_BACKOFF = { baseMs: 100, maxMs: 5_000 };
+
+/** What of the options is the core's. */
+export function workerOptions(options: ResolvedOptions): WorkerOptions {
+  const { failoverTimeMs, handlerBackoffBaseMs, handlerBackoffMaxMs } = options;
+  return {
+    workerId: options.workerId,
+    incarnation: options.random.uuid(),
+    failoverTimeMs,
+    leaseAssignmentIntervalMs: options.leaseAssignmentIntervalMs,
+    leaseDiscoveryIntervalMs: options.leaseDiscoveryIntervalMs,
+    leaderLeaseDurationMs: options.leaderLeaseDurationMs,
+    shardSyncIntervalMs: options.shardSyncIntervalMs,
+    formerStreamsWaitMs: options.formerStreamsWaitMs,
+    parentShardPollIntervalMs: options.parentShardPollIntervalMs,
+    checkpointIntervalMs: options.checkpointIntervalMs,
+    completedLeaseCleanupIntervalMs: options.completedLeaseCleanupIntervalMs,
+    maxLeasesForWorker: options.maxLeasesForWorker,
+    maxThroughputPerHostKBps: options.maxThroughputPerHostKBps,
+    assignmentStrategy: options.leaseAssignmentStrategy,
+    reBalanceThresholdPercentage: options.reBalanceThresholdPercentage,
+    dampeningPercentage: options.dampeningPercentage,
+    allowThroughputOvershoot: options.allowThroughputOvershoot,
+    varianceBalancingFrequency: options.varianceBalancingFrequency,
+    workerMetricsEMAAlpha: options.workerMetricsEMAAlphaPercentage / 100,
+    gracefulLeaseHandoffTimeoutMs: options.gracefulLeaseHandoffTimeoutMs,
+    staleWorkerMetricsEntryCleanupDurationMs: options.staleWorkerMetricsEntryCleanupDurationMs,
+    maxLeasesToStealAtOneTime: options.maxLeasesToStealAtOneTime,
+    flipTo3xStabilizerTimeMs: options.flipTo3xStabilizerTimeMs,
+    rollForwardMs: ROLL_FORWARD_MS,
+    // A worker that leaves has no row any more, and holds leases for so long at most.
+    strangerMs: 2 * (options.workerMetricsReportIntervalMs + options.shutdownGraceMs),
+    workerMetricsReportIntervalMs: options.workerMetricsReportIntervalMs,
+    // KCL: a metric row twice as old as the reporting interval is stale.
+    workerStaleMs: 2 * options.workerMetricsReportIntervalMs,
+    maxPendingBatchCount: options.maxPendingBatchCount,
+    maxPendingBytes: options.maxPendingBytes,
+    shutdownGraceMs: options.shutdownGraceMs,
+    // A read at the tip of a shard is answered after the pause before it.
+    stallWarningMs: Math.max(options.stallWarningMs, 2 * options.idleTimeBetweenReadsMs),
+    stallLimitMs: Math.max(options.stallLimitMs, 2 * options.idleTimeBetweenReadsMs),
+    // A lost answer must leave several tries before the lease runs out.
+    retryMs: Math.min(1_000, failoverTimeMs / 10),
+    handlerBackoff: { baseMs: handlerBackoffBaseMs, maxMs: handlerBackoffMaxMs },
+    fetchBackoff: FETCH_BACKOFF,
+    tableBackoff: TABLE_BACKOFF,
+  };
+}
