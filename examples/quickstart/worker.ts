@@ -39,8 +39,8 @@ const consumer = new Consumer({
   failoverTimeMs: 2_000,
   leaseAssignmentIntervalMs: 1_000,
   leaderLeaseDurationMs: 2_000,
-  // On a machine with too much to do, a slow answer is better than none (default: half of failoverTimeMs).
-  dynamoDBRequestTimeoutMs: 10_000,
+  // On a machine with too much to do, a slow answer is better than none (default: half of failoverTimeMs, and that is the most).
+  dynamoDBRequestTimeoutMs: 2_000,
   workerMetricsReportIntervalMs: 500,
   // A child shard begins when its parent is finished.
   parentShardPollIntervalMs: 250,

@@ -94,7 +94,7 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
    * many rows as the worker has leases. It bounds how long a shard rests while a worker hands it to another.
    */
   readonly leaseDiscoveryIntervalMs?: number;
-  /** How long the leader's row lasts without a heartbeat: from 100, default three times `failoverTimeMs`. */
+  /** How long the leader's row lasts without a heartbeat: from `failoverTimeMs`, default three times that. */
   readonly leaderLeaseDurationMs?: number;
   /** How often the leader looks for shards without lease: from 100, default 60000. */
   readonly shardSyncIntervalMs?: number;
@@ -154,13 +154,13 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly shutdownGraceMs?: number;
   /**
    * A lease that does not get on for so long (no read answered, no return of the handler, no checkpoint written that is due) is
-   * told of, and again each time that has doubled: from 100, at least twice `idleTimeBetweenReadsMs`, default 60000. Only time in
-   * which this process ran counts.
+   * told of, and again each time that has doubled: from 100, at least twice `idleTimeBetweenReadsMs`, default 60000 or
+   * `stallLimitMs` if that is less. Only time in which this process ran counts.
    */
   readonly stallWarningMs?: number;
   /**
    * A lease that does not get on for so long is given up: the handler's signal is aborted, and the lease goes as soon as the
-   * handler has returned. From 100, at least twice `idleTimeBetweenReadsMs`, default for ever, because only the application knows how long a batch may take: one that is
+   * handler has returned. From 100 and `stallWarningMs`, at least twice `idleTimeBetweenReadsMs`, default for ever, because only the application knows how long a batch may take: one that is
    * aborted begins again from the last checkpoint. A handler that ignores its signal keeps the lease until the process ends.
    */
   readonly stallLimitMs?: number;
@@ -174,7 +174,7 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly idleTimeBetweenReadsMs?: number;
   /** One call to Kinesis: from 10, default 30000. */
   readonly kinesisRequestTimeoutMs?: number;
-  /** One call to DynamoDB: from 10, default half of `failoverTimeMs` but 1000 to 10000 (KCL: 60000). */
+  /** One call to DynamoDB: from 10 to `failoverTimeMs`, default half of `failoverTimeMs` but 1000 to 10000 (KCL: 60000). */
   readonly dynamoDBRequestTimeoutMs?: number;
   /** Until a table that is being made is ACTIVE: from 100, default 600000. */
   readonly tableTimeoutMs?: number;

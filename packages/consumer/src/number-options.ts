@@ -4,8 +4,8 @@ import { describe, MAX_RECORDS_PER_GET_RECORDS, UsageError } from '@shardline/co
 import type { ConsumerOptions } from './consumer-options.ts';
 
 interface Bounds {
-  /** By default, given the failover time. */
-  readonly byDefault: (failoverTimeMs: number) => number;
+  /** By default, given the failover time and what else was said. */
+  readonly byDefault: (failoverTimeMs: number, given: ConsumerOptions) => number;
   readonly min: number;
   readonly max?: number;
 }
@@ -49,7 +49,11 @@ export const numberOptions: Readonly<Record<NumberName, Bounds>> = {
   maxPendingBatchCount: { byDefault: always(4), min: 1 },
   maxPendingBytes: { byDefault: always(8 * 1024 * 1024), min: 1 },
   shutdownGraceMs: { byDefault: always(30_000), min: 0 },
-  stallWarningMs: { byDefault: always(60_000), min: 100 },
+  stallWarningMs: {
+    // Nobody who gives a lease up sooner wants to be warned of it later.
+    byDefault: (_, { stallLimitMs = 60_000 }) => Math.min(60_000, stallLimitMs),
+    min: 100,
+  },
   stallLimitMs: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 100 },
   handlerBackoffBaseMs: { byDefault: always(500), min: 1 },
   handlerBackoffMaxMs: { byDefault: always(30_000), min: 1 },
@@ -71,7 +75,7 @@ export function readNumbers(options: ConsumerOptions): Record<NumberName, number
   const read = (name: NumberName, failoverTimeMs: number): number => {
     const { byDefault, min, max = Number.MAX_SAFE_INTEGER }: Bounds = numberOptions[name];
     const given = options[name];
-    const value = given === undefined ? byDefault(failoverTimeMs) : given;
+    const value = given === undefined ? byDefault(failoverTimeMs, options) : given;
     if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
     const upTo = max === Number.MAX_SAFE_INTEGER ? 'on' : `to ${max}`;
     throw new UsageError(name, `a whole number from ${min} ${upTo}`, describe(value));

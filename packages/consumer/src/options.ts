@@ -20,6 +20,7 @@ import {
   UsageError,
 } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
+import { refuseContradictions } from './contradictions.ts';
 import { readFormerStreams } from './former-streams.ts';
 import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { TableSettings } from './lease-table/control.ts';
@@ -96,12 +97,18 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : readWorkerId(options.workerId);
   const from = readStreams(options);
   const numbersRead = readNumbers(options);
+  const tables = {
+    tableName: readTableName('tableName', options, ''),
+    coordinatorStateTableName: readTableName('coordinatorStateTableName', options, '-CoordinatorState'),
+    workerMetricsTableName: readTableName('workerMetricsTableName', options, '-WorkerMetricStats'),
+  };
+  refuseContradictions(options, { ...numbersRead, ...tables });
   return {
     ...numbersRead,
+    ...tables,
     application,
     from,
     former: readFormerStreams(options),
-    tableName: readTableName('tableName', options.tableName, application),
     leaseTableLayout: checkWord('leaseTableLayout', options.leaseTableLayout, ['auto', 'single', 'three']) ?? 'auto',
     tableSettings: readTableSettings(options, {
       readCapacity: numbersRead.initialLeaseTableReadCapacity,
@@ -109,18 +116,6 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     }),
     clientVersionConfig:
       checkWord('clientVersionConfig', options.clientVersionConfig, ['auto', 'compatible-with-2x', '3x']) ?? 'auto',
-    coordinatorStateTableName: readTableName(
-      'coordinatorStateTableName',
-      options.coordinatorStateTableName,
-      application,
-      '-CoordinatorState',
-    ),
-    workerMetricsTableName: readTableName(
-      'workerMetricsTableName',
-      options.workerMetricsTableName,
-      application,
-      '-WorkerMetricStats',
-    ),
     workerId,
     checkpointing: checkWord('checkpointing', options.checkpointing, ['auto', 'manual']) ?? 'auto',
     leaseAssignmentStrategy:
@@ -145,13 +140,18 @@ function readWorkerId(given: unknown): string {
   throw new UsageError('workerId', 'a name that no row of the lease table has', describe(workerId));
 }
 
-/** API_CreateTable, TableName: as given, or the application's name and a suffix. */
-function readTableName(field: string, given: string | undefined, application: string, suffix = ''): string {
-  const name = given === undefined ? application + suffix : given;
+/** API_CreateTable, TableName: as given, or the application's name and a suffix, which then has to make one. */
+function readTableName(
+  field: 'tableName' | 'coordinatorStateTableName' | 'workerMetricsTableName',
+  options: ConsumerOptions,
+  suffix: string,
+): string {
+  const given = options[field];
+  const name = given === undefined ? options.application + suffix : given;
   if (typeof name === 'string' && /^[a-zA-Z0-9_.-]{3,255}$/.test(name)) return name;
-  const culprit = given === undefined ? 'application' : field;
-  const expected = `a DynamoDB table name (3 to 255 of a-z A-Z 0-9 _ . -)`;
-  throw new UsageError(culprit, expected, describe(name));
+  const expected = 'a DynamoDB table name (3 to 255 of a-z A-Z 0-9 _ . -)';
+  if (given !== undefined) throw new UsageError(field, expected, describe(name));
+  throw new UsageError('application', `${expected}, or one to be given as ${field}`, describe(name));
 }
 
 function text(name: string, value: unknown): string {

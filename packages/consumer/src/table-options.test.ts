@@ -22,7 +22,6 @@ describe('the options about tables', () => {
     expect(resolve({ billingMode }).throughput).toEqual({ readCapacity: 10, writeCapacity: 10 });
     const capacities = { initialLeaseTableReadCapacity: 3, initialLeaseTableWriteCapacity: 4 };
     expect(resolve({ billingMode, ...capacities }).throughput).toEqual({ readCapacity: 3, writeCapacity: 4 });
-    expect(resolve(capacities).throughput).toBeUndefined();
   });
 
   it('take protection, recovery and several tags', () => {

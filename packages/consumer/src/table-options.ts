@@ -8,9 +8,9 @@ import type { TableSettings } from './lease-table/control.ts';
 export interface LeaseTableOptions {
   /** How a table is paid for that is made: on demand (the default), or provisioned with the capacities below. */
   readonly billingMode?: 'PAY_PER_REQUEST' | 'PROVISIONED';
-  /** Read capacity units of a provisioned table, and of its owner index: from 1, default 10. */
+  /** Read capacity units of a provisioned table, and of its owner index: from 1, default 10. With PROVISIONED alone. */
   readonly initialLeaseTableReadCapacity?: number;
-  /** Write capacity units of a provisioned table, and of its owner index: from 1, default 10. */
+  /** Write capacity units of a provisioned table, and of its owner index: from 1, default 10. With PROVISIONED alone. */
   readonly initialLeaseTableWriteCapacity?: number;
   /** Whether a table that is made is protected from being deleted. Default false. */
   readonly leaseTableDeletionProtectionEnabled?: boolean;

@@ -81,7 +81,7 @@ describe('a table that is deleted before the move is complete', () => {
 it('a worker goes on with its leases through the end of the move and of the old tables', async () => {
   const scene = new Scene(cloud, 'through');
   await javaFleet(cloud.dynamoDB, 'through', 'PENDING');
-  await using consumer = scene.consumer({ leaseTableLayout: 'three', leaderLeaseDurationMs: 1_000 });
+  await using consumer = scene.consumer({ leaseTableLayout: 'three', leaderLeaseDurationMs: 1_500 });
   const ended = consumer.run(() => undefined);
   await until(() => expect(consumer.view()).toMatchObject({ leader: true }));
   await moveTo(cloud.dynamoDB, 'through', 'COMPLETE');

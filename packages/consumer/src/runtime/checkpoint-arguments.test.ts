@@ -55,6 +55,21 @@ describe('checkpoint and prepareCheckpoint refuse', () => {
     );
   });
 
+  test.each([
+    ['behind a record', [record, 'state']],
+    ['behind a position', [{ sequenceNumber: '12' }, 'state']],
+    ['behind a sub-sequence number', ['12', 4, 'state']],
+    ['where the record is undefined', [undefined, 'state']],
+  ])('a state that is no bytes, which would be dropped: %s', (_, given) => {
+    expect(() => readPrepare(given)).toThrow(
+      expect.objectContaining({
+        field: 'applicationState',
+        got: '"state"',
+        expected: 'bytes: a Uint8Array or a Buffer',
+      }),
+    );
+  });
+
   test('checkpoint alone: a state', () => {
     expect(() => readCheckpoint([state])).toThrow(expect.objectContaining({ field: 'position' }));
   });

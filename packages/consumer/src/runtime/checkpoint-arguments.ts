@@ -30,7 +30,11 @@ export function readPrepare(given: readonly unknown[]): {
 } {
   const last = given.findLastIndex((each) => each !== undefined);
   const state = given[last];
-  if (!(state instanceof Uint8Array)) return { position: readCheckpoint(given), state: undefined };
+  if (!(state instanceof Uint8Array)) {
+    if (last >= (typeof given[0] === 'string' ? 2 : 1))
+      throw new UsageError('applicationState', 'bytes: a Uint8Array or a Buffer', describe(state));
+    return { position: readCheckpoint(given), state: undefined };
+  }
   if (state.length === 0 || state.length > MOST_STATE_BYTES) {
     throw new UsageError('applicationState', `1 to ${MOST_STATE_BYTES} bytes`, `${state.length} bytes`);
   }

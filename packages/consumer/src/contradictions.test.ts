@@ -1,0 +1,88 @@
+// Options that can't be meant together are refused with both names; what was not given gives way.
+import { UsageError } from '@shardline/common';
+import { describe, expect, it } from 'vitest';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { resolveOptions } from './options.ts';
+
+const resolve = (options: Partial<ConsumerOptions>) =>
+  resolveOptions({ application: 'billing', stream: 'orders', ...options }, 'host');
+
+describe('options that contradict each other are refused', () => {
+  it.each<[string, Partial<ConsumerOptions>, string, string[]]>([
+    [
+      "a leader's row that lasts shorter than a silent lease is watched",
+      { failoverTimeMs: 2_000, leaderLeaseDurationMs: 1_999 },
+      'leaderLeaseDurationMs',
+      ['at least failoverTimeMs, 2000', 'got 1999'],
+    ],
+    [
+      'a call that may take longer than a lease lasts',
+      { dynamoDBRequestTimeoutMs: 10_001 },
+      'dynamoDBRequestTimeoutMs',
+      ['at most failoverTimeMs, 10000', 'got 10001'],
+    ],
+    [
+      'a limit before the warning',
+      { stallWarningMs: 5_000, stallLimitMs: 4_000 },
+      'stallLimitMs',
+      ['at least stallWarningMs, 5000', 'got 4000'],
+    ],
+    [
+      'capacity of a table on demand',
+      { initialLeaseTableWriteCapacity: 5 },
+      'initialLeaseTableWriteCapacity',
+      ["with billingMode 'PROVISIONED' alone", "5 with billingMode 'PAY_PER_REQUEST'"],
+    ],
+    [
+      'rows in the lease table that workers of the KCL 2.x fail on',
+      { clientVersionConfig: 'compatible-with-2x', leaseTableLayout: 'single' },
+      'leaseTableLayout',
+      ["'auto' or 'three' with clientVersionConfig 'compatible-with-2x'", "got 'single'"],
+    ],
+    [
+      'one table for leases and states',
+      { coordinatorStateTableName: 'billing' },
+      'coordinatorStateTableName',
+      ['another table than tableName', 'got "billing" for both'],
+    ],
+    [
+      'one table for states and metrics',
+      { coordinatorStateTableName: 'more', workerMetricsTableName: 'more' },
+      'workerMetricsTableName',
+      ['another table than coordinatorStateTableName', 'got "more" for both'],
+    ],
+  ])('%s', (_, options, field, texts) => {
+    const call = (): unknown => resolve(options);
+    expect(call).toThrow(UsageError);
+    for (const text of texts)
+      expect(call).toThrow(expect.objectContaining({ field, message: expect.stringContaining(text) }));
+  });
+});
+
+describe('what was not given gives way to what was', () => {
+  it('the warning of a stall comes no later than its limit', () => {
+    expect(resolve({ stallLimitMs: 20_000 }).stallWarningMs).toBe(20_000);
+    expect(resolve({ stallLimitMs: 90_000 }).stallWarningMs).toBe(60_000);
+  });
+
+  it('one call to DynamoDB may take a second, however short the failover time', () => {
+    expect(resolve({ failoverTimeMs: 200 }).dynamoDBRequestTimeoutMs).toBe(1_000);
+  });
+});
+
+describe('an application that is no name of a table', () => {
+  it('is good where the tables are named', () => {
+    expect(resolve({ application: 'a1', tableName: 'leases' }).tableName).toBe('leases');
+    const names = { tableName: 'leases', coordinatorStateTableName: 'states', workerMetricsTableName: 'metrics' };
+    expect(resolve({ application: 'my billing', ...names })).toMatchObject({ application: 'my billing', ...names });
+  });
+
+  it.each([
+    ['a1', {}, 'given as tableName, got "a1"'],
+    ['my billing', { tableName: 'leases' }, 'given as coordinatorStateTableName, got "my billing-CoordinatorState"'],
+  ])('%s is refused with what to give in its place', (application, tables, text) => {
+    expect(() => resolve({ application, ...tables })).toThrow(
+      expect.objectContaining({ field: 'application', message: expect.stringContaining(text) }),
+    );
+  });
+});

@@ -1,0 +1,59 @@
+// Options that are good each by itself and cannot be meant together: part of `options.ts`. What an application did not say gives way to
+// what it said, so only what was given is refused.
+// Invariant: past here no option silently undoes another one.
+import { UsageError } from '@shardline/common';
+import type { ConsumerOptions } from './consumer-options.ts';
+
+/** @throws UsageError naming both options. `resolved`: the same options with every value filled in. */
+export function refuseContradictions(
+  given: ConsumerOptions,
+  resolved: {
+    readonly failoverTimeMs: number;
+    readonly stallWarningMs: number;
+    readonly tableName: string;
+    readonly coordinatorStateTableName: string;
+    readonly workerMetricsTableName: string;
+  },
+): void {
+  const { failoverTimeMs, stallWarningMs } = resolved;
+  const { leaderLeaseDurationMs, dynamoDBRequestTimeoutMs, stallLimitMs, billingMode } = given;
+  if (leaderLeaseDurationMs !== undefined && leaderLeaseDurationMs < failoverTimeMs) {
+    const why = `at least failoverTimeMs, ${failoverTimeMs}: a new leader watches for so long before it takes a lease from a silent worker`;
+    throw new UsageError('leaderLeaseDurationMs', why, String(leaderLeaseDurationMs));
+  }
+  if (dynamoDBRequestTimeoutMs !== undefined && dynamoDBRequestTimeoutMs > failoverTimeMs) {
+    const why = `at most failoverTimeMs, ${failoverTimeMs}: a renewal that hangs for longer has cost the lease`;
+    throw new UsageError('dynamoDBRequestTimeoutMs', why, String(dynamoDBRequestTimeoutMs));
+  }
+  if (stallLimitMs !== undefined && stallLimitMs < stallWarningMs) {
+    const why = `at least stallWarningMs, ${stallWarningMs}: a lease would be given up before anybody was warned`;
+    throw new UsageError('stallLimitMs', why, String(stallLimitMs));
+  }
+  for (const name of ['initialLeaseTableReadCapacity', 'initialLeaseTableWriteCapacity'] as const) {
+    if (given[name] === undefined || billingMode === 'PROVISIONED') continue;
+    const why = "to be given with billingMode 'PROVISIONED' alone: a table on demand has no capacity";
+    throw new UsageError(name, why, `${given[name]} with billingMode '${billingMode ?? 'PAY_PER_REQUEST'}'`);
+  }
+  if (given.clientVersionConfig === 'compatible-with-2x' && given.leaseTableLayout === 'single') {
+    const why =
+      "'auto' or 'three' with clientVersionConfig 'compatible-with-2x': a worker of the KCL 2.x fails on rows that are no leases";
+    throw new UsageError('leaseTableLayout', why, "'single'");
+  }
+  refuseSharedTable(resolved);
+}
+
+/** Rows of the three kinds have keys of their own in each table. */
+function refuseSharedTable(
+  names: Readonly<Record<'tableName' | 'coordinatorStateTableName' | 'workerMetricsTableName', string>>,
+): void {
+  const { tableName, coordinatorStateTableName, workerMetricsTableName } = names;
+  const taken = new Map<string, string>();
+  for (const [field, name] of Object.entries({ tableName, coordinatorStateTableName, workerMetricsTableName })) {
+    const other = taken.get(name);
+    if (other !== undefined) {
+      const why = `another table than ${other}: the tables of the KCL 3.0 to 3.4 have different keys`;
+      throw new UsageError(field, why, `"${name}" for both`);
+    }
+    taken.set(name, field);
+  }
+}
