@@ -24,7 +24,7 @@ import { Streams } from './retrieval/streams.ts';
 import { Failures } from './runtime/failures.ts';
 import { Runtime } from './runtime/runtime.ts';
 import { WorkerMetrics } from './runtime/worker-metrics.ts';
-import { workerOptions } from './worker-options.ts';
+import { workerOptions, workerStaleMsOf } from './worker-options.ts';
 
 export type ConsumerState = 'idle' | 'starting' | 'running' | 'stopping' | 'stopped';
 
@@ -201,6 +201,7 @@ export class Consumer implements AsyncDisposable {
     for (let attempt = 1; ; attempt += 1) {
       const outcomes = await Promise.allSettled([table.open(), streams.refresh()]);
       const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+      if (errors.length === 0) await this.#admit(table, streams).catch((error: unknown) => errors.push(error));
       if (errors.length === 0) {
         failures.worked('opening', undefined);
         return;
@@ -211,6 +212,11 @@ export class Consumer implements AsyncDisposable {
       failures.failed('opening', undefined, errors[0], retryInMs);
       await delay(clock, retryInMs, closing);
     }
+  }
+
+  /** Which stream it is, and what the table holds, are known by now. */
+  async #admit(table: DynamoDBLeaseTable, { reads }: Streams): Promise<void> {
+    await table.admit(reads, workerStaleMsOf(this.#options));
   }
 
   #build(handler: ShardHandler): Parts {

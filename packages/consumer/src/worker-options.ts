@@ -9,6 +9,11 @@ const ROLL_FORWARD_MS = 2 * JAVA_SEES_VERSION_MS;
 const FETCH_BACKOFF = { baseMs: 200, maxMs: 10_000 };
 const TABLE_BACKOFF = { baseMs: 100, maxMs: 5_000 };
 
+/** KCL: a metric row twice as old as the reporting interval is stale. */
+export function workerStaleMsOf({ workerMetricsReportIntervalMs }: ResolvedOptions): number {
+  return 2 * workerMetricsReportIntervalMs;
+}
+
 /** What of the options is the core's. */
 export function workerOptions(options: ResolvedOptions): WorkerOptions {
   const { failoverTimeMs, handlerBackoffBaseMs, handlerBackoffMaxMs } = options;
@@ -40,8 +45,7 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     // A worker that leaves has no row any more, and holds leases for so long at most.
     strangerMs: 2 * (options.workerMetricsReportIntervalMs + options.shutdownGraceMs),
     workerMetricsReportIntervalMs: options.workerMetricsReportIntervalMs,
-    // KCL: a metric row twice as old as the reporting interval is stale.
-    workerStaleMs: 2 * options.workerMetricsReportIntervalMs,
+    workerStaleMs: workerStaleMsOf(options),
     maxPendingBatchCount: options.maxPendingBatchCount,
     maxPendingBytes: options.maxPendingBytes,
     shutdownGraceMs: options.shutdownGraceMs,

@@ -159,7 +159,89 @@ describe('what is necessary and not allowed ends the start, with action, resourc
   });
 });
 
+describe('what no work is possible without ends the start, whichever it is', () => {
+  const tableOf = (name: string): string => `arn:aws:dynamodb:us-east-1:000000000000:table/${name}`;
+  const streamOf = (name: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${name}`;
+
+  it.each([
+    ['dynamodb:Scan', tableOf],
+    ['dynamodb:GetItem', tableOf],
+    ['dynamodb:PutItem', tableOf],
+    ['dynamodb:UpdateItem', tableOf],
+    ['kinesis:ListShards', streamOf],
+    ['kinesis:GetShardIterator', streamOf],
+    ['kinesis:GetRecords', streamOf],
+  ])('%s', async (action, resourceOf) => {
+    const name = `without-${action.slice(action.indexOf(':') + 1)}`;
+    const scene = await Gated.open(name, BASE);
+    await scene.makeTable();
+    const resource = resourceOf(name);
+    expect(scene.gate.allowed.delete(`${action} ${resource}`)).toBe(true);
+    await expect(scene.consumer().run(() => undefined)).rejects.toMatchObject({
+      code: 'ACCESS_DENIED',
+      retryable: false,
+      action,
+      resource,
+    });
+    // It asked by writes that change nothing, and left none of its own.
+    expect((await scene.rows()).map(({ leaseKey }) => leaseKey?.S)).toEqual(['Migration3.0']);
+    await scene.close();
+  });
+
+  it('of one table of three, too', async () => {
+    const scene = await Gated.open('without-metrics', BASE, THREE);
+    await javaFleet(cloud.dynamoDB, 'without-metrics');
+    const resource = tableOf('without-metrics-WorkerMetricStats');
+    expect(scene.gate.allowed.delete(`dynamodb:UpdateItem ${resource}`)).toBe(true);
+    const run = scene.consumer().run(() => undefined);
+    await expect(run).rejects.toMatchObject({ code: 'ACCESS_DENIED', action: 'dynamodb:UpdateItem', resource });
+    await scene.close();
+  });
+
+  it('but one that vanishes later is tried again, told of in health, and work goes on when it is back', async () => {
+    const scene = await Gated.open('vanishing', BASE);
+    await scene.makeTable();
+    const seen: string[] = [];
+    await using consumer = scene.consumer();
+    void consumer.run((batch) => void seen.push(...batch.records.map(textOf)));
+    await scene.put('a 1');
+    await until(() => expect(seen).toEqual(['a 1']));
+    const permission = `kinesis:GetRecords ${streamOf('vanishing')}`;
+    scene.gate.allowed.delete(permission);
+    await until(() => expect(consumer.health().reasons.join()).toContain(`allow ${permission.replace(' ', ' on ')}`));
+    await scene.put('a 2');
+    scene.gate.allowed.add(permission);
+    await until(() => expect(seen).toEqual(['a 1', 'a 2']));
+    await consumer.stop();
+    await scene.close();
+  });
+});
+
 describe('what is not necessary and not allowed is one warning', () => {
+  it.each([
+    [
+      'dynamodb:DeleteItem',
+      'rows may not be deleted: finished leases and the rows of workers that have left stay in the table',
+    ],
+    [
+      'kinesis:DescribeStreamSummary',
+      'the stream may not be asked for its age: one that is made again under its name is told by its records alone',
+    ],
+  ])('%s', async (action, warning) => {
+    const name = `less-${action.slice(action.indexOf(':') + 1)}`;
+    const scene = await Gated.open(name, BASE);
+    await scene.makeTable();
+    for (const each of scene.gate.allowed) if (each.startsWith(action)) scene.gate.allowed.delete(each);
+    const seen: string[] = [];
+    await using consumer = scene.consumer();
+    void consumer.run((batch) => void seen.push(...batch.records.map(textOf)));
+    await scene.put('a 1');
+    await until(() => expect(seen).toEqual(['a 1']));
+    expect(scene.warnings).toEqual([warning]);
+    await consumer.stop();
+    await scene.close();
+  });
+
   it('the owner index: leases are found by scanning', async () => {
     const scene = await Gated.open('no-index', BASE);
     await scene.makeTable();

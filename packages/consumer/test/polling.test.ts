@@ -368,7 +368,7 @@ describe('StreamShards', () => {
   });
 
   it('says that a stream is missing', async () => {
-    await expect(shardsOf('absent').check()).rejects.toMatchObject({
+    await expect(shardsOf('absent').check(0)).rejects.toMatchObject({
       code: 'STREAM_NOT_FOUND',
       retryable: false,
       message: expect.stringMatching(/^kinesis:ListShards on stream absent found nothing/),

@@ -84,6 +84,8 @@ export interface WorkerProcess {
   readonly id: string;
   /** Its first report, seconds since 1970 by its own clock. */
   readonly sinceSeconds: number;
+  /** The stream that it reads, or words for several; undefined: it doesn't say. */
+  readonly reads?: string;
 }
 
 /** A worker's metric row. */

@@ -5,6 +5,7 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type Clock, type Logger, OperatingError, systemClock } from '@shardline/common';
 import type { ClientVersion } from '../coordination/client-version.ts';
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
+import { checkBelonging, type Reads } from './belonging.ts';
 import { type ClientVersionConfig, isFor2x, joinFleet } from './client-version.ts';
 import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';
 import {
@@ -18,6 +19,7 @@ import {
 import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 import { openOwnerIndex, openTable } from './opening.ts';
+import { checkPermissions } from './permissions.ts';
 import { assign, Rows } from './rows.ts';
 import { Table, type Values } from './table.ts';
 
@@ -108,6 +110,21 @@ export class DynamoDBLeaseTable implements LeaseTable {
     const joining = { ...opening, workerId, failoverTimeMs, clientVersionConfig };
     this.#clientVersion = await joinFleet(leases, this.#rows, this.#layout, joining);
     await openOwnerIndex(leases, found, logger);
+  }
+
+  /**
+   * Whether this worker may work on the table it has opened, reading that: the table's fleet reads the same, and IAM lets it.
+   * @param workerStaleMs the age at which a metric row no longer shows that its worker lives.
+   * @throws OperatingError LEASE_TABLE_FORMAT, ACCESS_DENIED naming the action
+   */
+  async admit(reads: Reads, workerStaleMs: number): Promise<void> {
+    const { logger, workerId } = this.#options;
+    const { leases } = this.#tables;
+    const { otherWorkers, leader, worker } = this.#layout;
+    const tables = [leases, ...(otherWorkers === undefined ? [] : [otherWorkers])];
+    await checkBelonging(tables, { reads, workerStaleMs, workerId, wallNow: this.#rows.wallNow, logger });
+    await checkPermissions(leases, [leader, worker], logger);
+    this.#rows.belong({ reads, workerStaleMs });
   }
 }
 

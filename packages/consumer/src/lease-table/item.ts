@@ -88,6 +88,7 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
 
 const PROCESS = 'shardlineProcess';
 const PROCESS_SINCE = 'shardlineProcessSince';
+const PROCESS_READS = 'shardlineReads';
 
 /** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. */
 export function readRow(item: Item, wallNow: number): Row {
@@ -175,7 +176,7 @@ export function leaderItem(leader: LeaderRow): WrittenItem {
 export function workerItem(
   lastUpdateSeconds: number,
   { stats, operatingRange }: Utilization,
-  { id, sinceSeconds }: WorkerProcess,
+  { id, sinceSeconds, reads }: WorkerProcess,
 ): WrittenItem {
   return {
     entityType: { S: 'WORKER_METRIC_STATS' },
@@ -183,7 +184,13 @@ export function workerItem(
     sts: numberLists(stats),
     opr: numberLists(operatingRange),
     // For texts of the writer's own choice; Java workers leave it out.
-    properties: { M: { [PROCESS]: { S: id }, [PROCESS_SINCE]: { S: String(sinceSeconds) } } },
+    properties: {
+      M: {
+        [PROCESS]: { S: id },
+        [PROCESS_SINCE]: { S: String(sinceSeconds) },
+        ...(reads !== undefined && { [PROCESS_READS]: { S: reads } }),
+      },
+    },
     sup: { N: '1' },
     slu: { N: String(lastUpdateSeconds) },
   };
@@ -265,7 +272,9 @@ export function readProcess(item: Item): WorkerProcess | undefined {
   const properties = item['properties']?.M as Readonly<Record<string, Value | undefined>> | undefined;
   const id = properties?.[PROCESS]?.S;
   const sinceSeconds = Number(properties?.[PROCESS_SINCE]?.S);
-  return id === undefined || !Number.isFinite(sinceSeconds) ? undefined : { id, sinceSeconds };
+  if (id === undefined || !Number.isFinite(sinceSeconds)) return undefined;
+  const reads = properties?.[PROCESS_READS]?.S;
+  return { id, sinceSeconds, ...(reads !== undefined && { reads }) };
 }
 
 /**

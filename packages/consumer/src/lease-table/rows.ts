@@ -4,6 +4,7 @@ import type { Clock, Logger } from '@shardline/common';
 import type { ClientVersionRow } from '../coordination/client-version.ts';
 import type { ChangeClientVersion, LeaderWrite, LeaseWrite, ReportWorker, Results } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import { anotherApplication, type BelongingOptions, describeReads, readsTheSame } from './belonging.ts';
 import { changeVersion, readVersion } from './client-version.ts';
 import {
   type Item,
@@ -48,6 +49,8 @@ export class Rows {
   #queryAgainAt = Number.NEGATIVE_INFINITY;
   /** When each process first reported; one, outside of tests. */
   readonly #since = new Map<string, number>();
+  /** Undefined: not said yet. */
+  #belonging: Pick<BelongingOptions, 'reads' | 'workerStaleMs'> | undefined;
 
   constructor(table: Table, layout: Layout, { logger, clock, failoverTimeMs }: RowsOptions) {
     this.#scanIntervalMs = Math.min(SCAN_INTERVAL_MS, failoverTimeMs / SCANS_BEFORE_EXPIRY);
@@ -55,6 +58,11 @@ export class Rows {
     this.#layout = layout;
     this.#logger = logger;
     this.#clock = clock;
+  }
+
+  /** This worker reads that, says so in its row, and refuses a table on which a worker of another application lives. */
+  belong(belonging: Pick<BelongingOptions, 'reads' | 'workerStaleMs'>): void {
+    this.#belonging = belonging;
   }
 
   /** Whole milliseconds since 1970. */
@@ -96,7 +104,19 @@ export class Rows {
         await this.#layout.abandon(others);
       });
     }
+    this.#refuseStrangers(workers.values());
     return { leases, workers: [...workers.values()] };
+  }
+
+  /** One that began in the same moment as we did, so that neither saw the other. @throws OperatingError LEASE_TABLE_FORMAT */
+  #refuseStrangers(workers: Iterable<WorkerRow>): void {
+    if (this.#belonging === undefined) return;
+    const { reads, workerStaleMs } = this.#belonging;
+    for (const { workerId, ageMs, process } of workers) {
+      if (process?.reads === undefined || ageMs >= workerStaleMs) continue;
+      if (readsTheSame(process.reads, describeReads(reads))) continue;
+      throw anotherApplication(this.#table, reads, process.reads, workerId, workerStaleMs);
+    }
   }
 
   /** A worker that was started anew in the middle of a move may have left a row in the other table. */
@@ -184,7 +204,11 @@ export class Rows {
 
   async updateWorker({ workerId, utilization, processId }: ReportWorker): Promise<Results['reportWorker']> {
     const nowSeconds = Math.floor(this.#clock.wallNow() / 1000);
-    const now = { id: processId, sinceSeconds: this.#since.get(processId) ?? nowSeconds };
+    const now = {
+      id: processId,
+      sinceSeconds: this.#since.get(processId) ?? nowSeconds,
+      ...(this.#belonging !== undefined && { reads: describeReads(this.#belonging.reads) }),
+    };
     this.#since.set(processId, now.sinceSeconds);
     const { assignments, values } = assign(workerItem(nowSeconds, utilization, now));
     const write = { update: `SET ${assignments}`, values, returns: 'ALL_OLD' } as const;

@@ -76,11 +76,11 @@ export class Table {
   }
 
   /** Puts a row if its key is absent. False: it was there. */
-  async put({ leaseKey, ...attributes }: WrittenItem): Promise<boolean> {
+  async put({ leaseKey, ...attributes }: WrittenItem, condition = 'attribute_not_exists(#key)'): Promise<boolean> {
     const command = new PutItemCommand({
       TableName: this.name,
       Item: { ...attributes, [this.keyName]: leaseKey as WrittenValue },
-      ...this.#condition('attribute_not_exists(#key)'),
+      ...this.#condition(condition),
     });
     return this.#unlessRefused(() =>
       this.calls.call('dynamodb:PutItem', (options) => this.client.send(command, options)),

@@ -4,6 +4,8 @@
 // filter, but without the ARN a stream of another account isn't found.
 import {
   DescribeStreamSummaryCommand,
+  GetRecordsCommand,
+  GetShardIteratorCommand,
   type KinesisClient,
   type Shard as ListedShard,
   ListShardsCommand,
@@ -14,6 +16,7 @@ import {
 import {
   type Clock,
   invariant,
+  isShardlineError,
   type MultiStreamIdentifier,
   OperatingError,
   parseHashKey,
@@ -37,6 +40,9 @@ export interface StreamShardsOptions {
   readonly requestTimeoutMs: number;
   readonly clock: Clock;
 }
+
+/** Shards of the page that is looked at before work begins. */
+const MOST_TO_PICK_FROM = 1_000;
 
 export class StreamShards {
   readonly #options: StreamShardsOptions;
@@ -69,9 +75,33 @@ export class StreamShards {
     return { identifier: { accountId, streamName, creationEpochSeconds }, streamArn: summary.StreamARN };
   }
 
-  /** @throws OperatingError STREAM_NOT_FOUND or ACCESS_DENIED, among others, when the stream can't be listed. */
-  async check(): Promise<void> {
-    await this.#page({ ...streamAddress(this.#options.stream), MaxResults: 1 });
+  /**
+   * Whether the stream can be listed and read, tried on a shard of the first page that chance picks, since all workers of a deploy
+   * try: its reads are limited for all of them together.
+   * @param random 0 ≤ x < 1
+   * @throws OperatingError STREAM_NOT_FOUND or ACCESS_DENIED, among others.
+   */
+  async check(random: number): Promise<void> {
+    const { Shards = [] } = await this.#page({ ...streamAddress(this.#options.stream), MaxResults: MOST_TO_PICK_FROM });
+    const picked = Shards[Math.floor(random * Shards.length)]?.ShardId;
+    if (picked === undefined) return;
+    try {
+      await this.#tryToRead(picked);
+    } catch (error) {
+      // Anything else than a refusal may be the shard's own, as a throttled read is.
+      if (isShardlineError(error) && error.code === 'ACCESS_DENIED') throw error;
+    }
+  }
+
+  async #tryToRead(ShardId: string): Promise<void> {
+    const { client, stream } = this.#options;
+    const from = new GetShardIteratorCommand({ ...streamAddress(stream), ShardId, ShardIteratorType: 'LATEST' });
+    const { ShardIterator } = await this.#calls.call('kinesis:GetShardIterator', (options) =>
+      client.send(from, options),
+    );
+    const { streamArn: StreamARN } = stream;
+    const read = new GetRecordsCommand({ ShardIterator, Limit: 1, ...(StreamARN !== undefined && { StreamARN }) });
+    await this.#calls.call('kinesis:GetRecords', (options) => client.send(read, options));
   }
 
   /** All shards, or those at the initial position (where records can still be read from there on). */

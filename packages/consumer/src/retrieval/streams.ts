@@ -12,6 +12,7 @@ import {
   OperatingError,
   parseMultiStream,
   parseStream,
+  type Random,
   type StreamIdentifier,
   streamArnOf,
   UsageError,
@@ -20,6 +21,7 @@ import type { ListShards, TrackedStream } from '../coordination/effects.ts';
 import type { Shard } from '../coordination/lease.ts';
 import type { InitialPosition } from '../coordination/shard-sync.ts';
 import type { FormerStreams } from '../former-streams.ts';
+import type { Reads } from '../lease-table/belonging.ts';
 import { PollingSource, type PollingSourceOptions } from './polling.ts';
 import { StreamShards, type StreamShardsOptions } from './shards.ts';
 import type { ShardSource, ShardToRead } from './source.ts';
@@ -45,6 +47,7 @@ export interface StreamsOptions
   readonly former: () => Promise<FormerStreams>;
   readonly logger: Logger;
   readonly clock: Clock;
+  readonly random: Random;
 }
 
 interface Known extends StartOfStream {
@@ -62,6 +65,8 @@ export class Streams {
   /** By what the application calls them. */
   readonly #identified = new Map<string, string>();
   #former: FormerStreams = 'none';
+  /** The one stream of the application, as it was at the start. */
+  #recognized: Awaited<ReturnType<StreamShards['identify']>> | undefined;
   /** Of the client; undefined before the first `refresh`. */
   #region: string | undefined;
 
@@ -82,6 +87,13 @@ export class Streams {
     return this.#former;
   }
 
+  /** As the rows of this worker say it. */
+  get reads(): Reads {
+    const { from } = this.#options;
+    if (typeof from === 'function') return { kind: 'several' };
+    return { kind: 'one', stream: this.#recognized?.streamArn ?? from.stream.streamArn ?? from.stream.streamName };
+  }
+
   get mayChange(): boolean {
     return typeof this.#options.from === 'function';
   }
@@ -95,7 +107,9 @@ export class Streams {
     this.#region ??= await client.config.region();
     if (typeof from !== 'function') {
       this.#checkRegion(from.stream, 'stream');
-      await this.#of(undefined).shards.check();
+      const { shards } = this.#of(undefined);
+      await shards.check(this.#options.random.next());
+      await this.#recognize(shards);
       return;
     }
     const listed = await from();
@@ -141,7 +155,8 @@ export class Streams {
     const parsed = isIdentifier ? this.#addressOf(named) : parseStream(named, 'streams');
     this.#checkRegion(parsed, 'streams');
     if (isIdentifier) {
-      this.#learn(named, parsed, start);
+      const { shards } = this.#learn(named, parsed, start);
+      await this.#refuseUnreadable(shards);
       this.#identified.set(named, named);
       return named;
     }
@@ -150,11 +165,31 @@ export class Streams {
       const { identifier, streamArn } = await asking.identify();
       const streamId = formatMultiStream(identifier);
       // By its ARN from now on, as the KCL does: a name is looked for in the account of whoever asks.
-      this.#learn(streamId, parseStream(streamArn, 'StreamARN'), start);
+      const { shards } = this.#learn(streamId, parseStream(streamArn, 'StreamARN'), start);
+      await this.#refuseUnreadable(shards);
       this.#identified.set(named, streamId);
       return streamId;
     } finally {
       asking.close();
+    }
+  }
+
+  /** Of several a stream that is gone, or doesn't answer, is its leases' business. */
+  async #refuseUnreadable(shards: StreamShards): Promise<void> {
+    await shards.check(this.#options.random.next()).catch((error: unknown) => {
+      if (isShardlineError(error) && error.code === 'ACCESS_DENIED') throw error;
+    });
+  }
+
+  /** Which stream of its name it is; who may not ask works without. */
+  async #recognize(shards: StreamShards): Promise<void> {
+    try {
+      this.#recognized = await shards.identify();
+    } catch (error) {
+      if (!isShardlineError(error) || error.code !== 'ACCESS_DENIED') return;
+      const text =
+        'the stream may not be asked for its age: one that is made again under its name is told by its records alone';
+      this.#options.logger.warn({ err: error }, text);
     }
   }
 

@@ -1,0 +1,115 @@
+// Whose lease table it is, over real sockets: an application that goes from one stream to several and back, and two streams under one
+// application name.
+import { type Logger, silentLogger } from '@shardline/common';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ConsumerOptions } from '../src/consumer-options.ts';
+import { type Cloud, handleInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await startCloud();
+});
+afterAll(async () => {
+  await cloud.close();
+});
+
+/** Reads until the text is handled and its checkpoint written, and stops. */
+async function readUntil(scene: Scene, text: string, options: Partial<ConsumerOptions> = {}): Promise<void> {
+  const seen: string[] = [];
+  const consumer = scene.consumer(options);
+  const ended = consumer.run((batch) => void seen.push(...batch.records.map(textOf)));
+  await until(() => expect(seen).toContain(text));
+  await consumer.stop();
+  await ended;
+}
+
+const refusal = (...texts: string[]) =>
+  expect.objectContaining({
+    code: 'LEASE_TABLE_FORMAT',
+    retryable: false,
+    message: expect.toSatisfy((message: string) => texts.every((text) => message.includes(text))),
+  });
+
+describe('who goes from one way of reading to the other on one lease table is told instead of beginning anew', () => {
+  it('from stream to streams', async () => {
+    const scene = new Scene(cloud, 'becomes-several');
+    await scene.put('a 1');
+    await readUntil(scene, 'a 1');
+    const run = scene.consumer({ streams: ['becomes-several'] }).run(() => undefined);
+    await expect(run).rejects.toEqual(
+      refusal('table becomes-several', 'several streams (option streams)', SHARD(0), 'give option stream as before'),
+    );
+    // Nothing was begun: going back goes on.
+    await scene.put('a 2');
+    const seen = handleInTest(scene.consumer());
+    await until(() => expect(seen).toEqual(['a 2']));
+  });
+
+  it('from streams to stream', async () => {
+    const scene = new Scene(cloud, 'becomes-one');
+    await scene.put('a 1');
+    await readUntil(scene, 'a 1', { streams: ['becomes-one'] });
+    const run = scene.consumer().run(() => undefined);
+    await expect(run).rejects.toEqual(
+      refusal('one stream (option stream)', `:becomes-one:`, 'give option streams as before'),
+    );
+  });
+
+  it('where both kinds of leases are there, as an earlier change has left them, a warning names one that is passed over', async () => {
+    const scene = new Scene(cloud, 'was-both');
+    await scene.put('a 1');
+    await readUntil(scene, 'a 1');
+    await scene.meddle(`000000000000:was-both:1700000000:${SHARD(0)}`, {
+      UpdateExpression:
+        'SET entityType = :type, leaseCounter = :zero, checkpoint = :at, streamName = :stream, shardId = :shard',
+      ExpressionAttributeValues: {
+        ':type': { S: 'LEASE' },
+        ':zero': { N: '0' },
+        ':at': { S: 'TRIM_HORIZON' },
+        ':stream': { S: '000000000000:was-both:1700000000' },
+        ':shard': { S: SHARD(0) },
+      },
+    });
+    const warnings: string[] = [];
+    const warn = (_: object, message?: string): void => void warnings.push(message ?? '');
+    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    await scene.put('a 2');
+    await readUntil(scene, 'a 2', { logger });
+    expect(warnings.join()).toContain('also holds leases of an application that reads several streams');
+  });
+});
+
+describe('two streams under one application name', () => {
+  it('made in the same second: the second consumer is refused with both names, and nobody is told to delete anything', async () => {
+    const first = new Scene(cloud, 'shared-name');
+    const second = new Scene(cloud, 'other-stream');
+    await first.put('a 1');
+    const seen = handleInTest(first.consumer());
+    await until(() => expect(seen).toEqual(['a 1']));
+    const late = second.consumer({ application: 'shared-name' });
+    await expect(late.run(() => undefined)).rejects.toEqual(
+      refusal(
+        'stream/other-stream',
+        'which lives and reads',
+        'stream/shared-name',
+        'another application (or tableName)',
+      ),
+    );
+    await expect(second.consumer({ application: 'shared-name' }).run(() => undefined)).rejects.toEqual(
+      expect.objectContaining({ message: expect.not.stringMatching(/delete/) }),
+    );
+    await first.put('a 2');
+    await until(() => expect(seen).toEqual(['a 1', 'a 2']));
+  });
+
+  it('one given by its name and one by its ARN are the same stream', async () => {
+    const scene = new Scene(cloud, 'by-arn');
+    const stream = 'arn:aws:kinesis:us-east-1:000000000000:stream/by-arn';
+    await scene.put('a 1');
+    const seen = handleInTest(scene.consumer());
+    await until(() => expect(seen).toEqual(['a 1']));
+    const other = scene.consumer({ stream });
+    handleInTest(other);
+    await until(() => expect(other.view().state).toBe('running'));
+  });
+});
