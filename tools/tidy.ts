@@ -44,6 +44,7 @@ export const PRODUCER_STAGES: readonly string[] = [
 /** The only sources that import AWS's SDK: those that call AWS, and the one that signs a request again as the SDK does. */
 export const AWS_FILES: readonly string[] = [
   'packages/common/src/aws-client.ts',
+  'packages/common/src/aws-shortcut.ts',
   'packages/producer/src/sender.ts',
   'packages/producer/src/stream-reader.ts',
   'packages/consumer/src/lease-table/control.ts',

@@ -5,7 +5,8 @@
 // unless given: nothing is invented here. Every wait has a timeout.
 import { DynamoDBClient, type DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import { KinesisClient, type KinesisClientConfig } from '@aws-sdk/client-kinesis';
-import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler';
+import { NodeHttp2Handler } from '@smithy/node-http-handler';
+import { ShortcutHandler, shorten } from './aws-shortcut.ts';
 import { describe, UsageError } from './errors.ts';
 import { silentLogger } from './logger.ts';
 
@@ -48,7 +49,8 @@ const httpOptionNames = [...sharedOptionNames, 'maxSockets', 'connectionTimeoutM
  */
 export function createKinesisClient(options: HttpClientOptions = {}): KinesisClient {
   checkOptions(options, httpOptionNames);
-  return new KinesisClient({ ...clientConfig(options), requestHandler: httpHandler(options) });
+  const requestHandler = httpHandler(options);
+  return shorten(new KinesisClient({ ...clientConfig(options), requestHandler }), requestHandler);
 }
 
 /**
@@ -57,8 +59,9 @@ export function createKinesisClient(options: HttpClientOptions = {}): KinesisCli
  */
 export function createDynamoDBClient(options: HttpClientOptions = {}): DynamoDBClient {
   checkOptions(options, httpOptionNames);
-  const config: DynamoDBClientConfig = { ...clientConfig(options), requestHandler: httpHandler(options) };
-  return new DynamoDBClient(config);
+  const requestHandler = httpHandler(options);
+  const config: DynamoDBClientConfig = { ...clientConfig(options), requestHandler };
+  return shorten(new DynamoDBClient(config), requestHandler);
 }
 
 /**
@@ -261,10 +264,10 @@ function clientConfig(
   };
 }
 
-function httpHandler(options: HttpClientOptions): NodeHttpHandler {
+function httpHandler(options: HttpClientOptions): ShortcutHandler {
   const agent = { keepAlive: true, maxSockets: options.maxSockets ?? DEFAULT_MAX_SOCKETS };
   const requestTimeout = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
-  return new NodeHttpHandler({
+  return new ShortcutHandler({
     httpAgent: agent,
     httpsAgent: agent,
     connectionTimeout: options.connectionTimeoutMs ?? DEFAULT_CONNECTION_TIMEOUT_MS,

@@ -1,0 +1,266 @@
+// The short way of frequent calls against a tiny server over real sockets: its requests are read, and signed, as the SDK's are, its
+// answers are the SDK's, and whatever is no plain success is the SDK's business.
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  QueryCommand,
+  UpdateItemCommand,
+  type UpdateItemCommandInput,
+} from '@aws-sdk/client-dynamodb';
+import { GetRecordsCommand } from '@aws-sdk/client-kinesis';
+import { Sha256 } from '@smithy/core/checksum';
+import { SignatureV4 } from '@smithy/signature-v4';
+import { afterEach, expect, test } from 'vitest';
+import { createDynamoDBClient, createKinesisClient, type HttpClientOptions } from '../src/aws-client.ts';
+
+interface Asked {
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+const cleanUps: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
+});
+
+/** Answers request by request; the last answer goes for all that follow. */
+async function serve(
+  ...answers: ((response: ServerResponse) => void)[]
+): Promise<{ endpoint: string; asked: Asked[] }> {
+  const asked: Asked[] = [];
+  const http = createServer(async (request: IncomingMessage, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    asked.push({ headers: request.headers, body });
+    answers[Math.min(asked.length, answers.length) - 1]?.(response);
+  });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  cleanUps.push(async () => {
+    http.closeAllConnections();
+    http.close();
+    await once(http, 'close');
+  });
+  return { endpoint: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, asked };
+}
+
+const json =
+  (status: number, body: object) =>
+  (response: ServerResponse): void => {
+    response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0', 'x-amzn-requestid': 'r1' });
+    response.end(JSON.stringify(body));
+  };
+
+const account = { region: 'eu-central-1', credentials: { accessKeyId: 'test', secretAccessKey: 'secret' } };
+
+function dynamodb(endpoint: string, options: HttpClientOptions = {}): DynamoDBClient {
+  const client = createDynamoDBClient({ endpoint, ...account, ...options });
+  cleanUps.push(() => client.destroy());
+  return client;
+}
+
+const input: UpdateItemCommandInput = {
+  TableName: 'orders',
+  Key: { leaseKey: { S: 'shardId-1' } },
+  UpdateExpression: 'SET a = :a',
+  ExpressionAttributeValues: { ':a': { M: { bytes: { B: Buffer.from('ab') }, more: { BS: [new Uint8Array([1])] } } } },
+  ReturnValues: undefined,
+};
+const update = (): UpdateItemCommand => new UpdateItemCommand(input);
+
+const signedNames = ({ headers }: Asked): string | undefined =>
+  /SignedHeaders=([^,]+)/.exec(headers.authorization ?? '')?.[1];
+/** The SDK signs more headers than it must. */
+const isShort = (asked: Asked): boolean => signedNames(asked)?.split(';').includes('amz-sdk-invocation-id') === false;
+
+test("the first call of an operation is the SDK's, the later ones say the same in the same words, signed as the SDK signs", async () => {
+  const { endpoint, asked } = await serve(json(200, {}));
+  const client = dynamodb(endpoint);
+  await client.send(update());
+  await client.send(update());
+  const [first, second] = asked as [Asked, Asked];
+  expect([isShort(first), isShort(second)]).toEqual([false, true]);
+  expect(JSON.parse(second.body)).toEqual(JSON.parse(first.body));
+  for (const name of ['host', 'user-agent', 'x-amz-user-agent', 'x-amz-target', 'content-type', 'content-length'])
+    expect(second.headers[name]).toBe(first.headers[name]);
+  const { headers, body } = second;
+  const time = headers['x-amz-date'] as string;
+  const signer = new SignatureV4({ ...account, service: 'dynamodb', sha256: Sha256 });
+  const given = Object.fromEntries(
+    (signedNames(second) ?? '').split(';').map((name) => [name, headers[name] as string]),
+  );
+  const { hostname, port } = new URL(endpoint);
+  const request = { method: 'POST', protocol: 'http:', hostname, port: Number(port), path: '/', headers: given, body };
+  const isoTime = time.replace(/(....)(..)(..)T(..)(..)(..)Z/, '$1-$2-$3T$4:$5:$6Z');
+  const signed = await signer.sign(request, { signingDate: new Date(isoTime) });
+  expect(headers.authorization).toBe(signed.headers['authorization']);
+});
+
+test('an item that comes the short way is the one that the SDK reads', async () => {
+  const item = {
+    s: { S: 'x' },
+    n: { N: '1' },
+    ss: { SS: ['a'] },
+    ns: { NS: ['1'] },
+    b: { B: 'AQI=' },
+    bs: { BS: ['AQI=', ''] },
+    bool: { BOOL: true },
+    nothing: { NULL: true },
+    l: { L: [{ B: 'AQI=' }, { M: { b: { B: 'AQ==' } } }] },
+  };
+  const { endpoint, asked } = await serve(
+    json(200, { Attributes: item }),
+    json(200, { Attributes: item }),
+    json(200, { Items: [item], Count: 1, LastEvaluatedKey: { b: { B: 'AQI=' } } }),
+  );
+  const client = dynamodb(endpoint);
+  const answers = [await client.send(update()), await client.send(update())];
+  expect(answers[1]).toEqual(answers[0]);
+  const query = (): QueryCommand => new QueryCommand({ TableName: 'orders' });
+  const pages = [await client.send(query()), await client.send(query())];
+  expect(pages[1]).toEqual(pages[0]);
+  expect(asked.map(isShort)).toEqual([false, true, false, true]);
+});
+
+test("records that come the short way are those that the SDK reads, at the shard's end as well", async () => {
+  const records = [
+    { SequenceNumber: '1', PartitionKey: 'k', Data: 'AQI=', ApproximateArrivalTimestamp: 1_700_000_000.123 },
+  ];
+  const children = [{ ShardId: 's', ParentShards: ['p'], HashKeyRange: { StartingHashKey: '0', EndingHashKey: '1' } }];
+  const answer = json(200, { Records: records, NextShardIterator: 'next', MillisBehindLatest: 7 });
+  const end = json(200, { Records: [], NextShardIterator: null, MillisBehindLatest: 0, ChildShards: children });
+  const { endpoint, asked } = await serve(answer, end, answer, end);
+  const client = createKinesisClient({ endpoint, ...account });
+  cleanUps.push(() => client.destroy());
+  const read = (): GetRecordsCommand => new GetRecordsCommand({ ShardIterator: 'i' });
+  const bySdk = await client.send(read());
+  const endShortly = await client.send(read());
+  const shortly = await client.send(read());
+  expect(shortly).toEqual(bySdk);
+  expect(asked.map(isShort)).toEqual([false, true, true]);
+  client.middlewareStack.add((next) => next, { step: 'initialize' });
+  expect(endShortly).toEqual(await client.send(read()));
+  expect(isShort(asked[3] as Asked)).toBe(false);
+});
+
+test('a refusal is the error that the SDK makes of it, and nothing is asked twice', async () => {
+  const refusal = {
+    __type: 'com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException',
+    message: 'no',
+    Item: { a: { S: 'b' } },
+  };
+  const { endpoint, asked } = await serve(json(200, {}), json(400, refusal));
+  const client = dynamodb(endpoint);
+  await client.send(update());
+  const error = await client.send(update()).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ConditionalCheckFailedException);
+  expect(error).toMatchObject({ Item: { a: { S: 'b' } }, $metadata: { httpStatusCode: 400, attempts: 1 } });
+  expect(asked.map(isShort)).toEqual([false, true]);
+});
+
+test("a failure is the first of the SDK's attempts, be it an answer, a broken connection or a broken answer", async () => {
+  const failure = json(500, { __type: 'InternalServerError' });
+  const reset = (response: ServerResponse): void => void response.destroy();
+  const torn = (response: ServerResponse): void => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('{', () => response.destroy());
+  };
+  const good = json(200, { Attributes: { a: { S: 'b' } } });
+  const { endpoint, asked } = await serve(good, failure, good, reset, good, torn, good);
+  const client = dynamodb(endpoint, { maxAttempts: 2 });
+  await client.send(update());
+  for (let round = 1; round <= 3; round += 1) {
+    const answer = await client.send(update());
+    expect(answer.Attributes).toEqual({ a: { S: 'b' } });
+    expect(answer.$metadata.attempts).toBe(2);
+    expect(asked).toHaveLength(1 + 2 * round);
+  }
+});
+
+test('middleware that is added to a client sees every call from then on', async () => {
+  const { endpoint, asked } = await serve(json(200, {}));
+  const client = dynamodb(endpoint);
+  await client.send(update());
+  await client.send(update());
+  let seen = 0;
+  client.middlewareStack.add(
+    (next) => (args) => {
+      seen += 1;
+      return next(args);
+    },
+    { step: 'initialize' },
+  );
+  for (let call = 0; call < 3; call += 1) await client.send(update());
+  expect(seen).toBe(3);
+  expect(asked.map(isShort)).toEqual([false, true, false, false, false]);
+});
+
+test("a command with middleware of its own goes the SDK's way", async () => {
+  const { endpoint } = await serve(json(200, {}));
+  const client = dynamodb(endpoint);
+  await client.send(update());
+  const command = update();
+  let seen = 0;
+  command.middlewareStack.add(
+    (next) => (args) => {
+      seen += 1;
+      return next(args);
+    },
+    { step: 'initialize' },
+  );
+  await client.send(command);
+  expect(seen).toBe(1);
+});
+
+test('other credentials are learnt of by way of the SDK, and their token is sent', async () => {
+  const { endpoint, asked } = await serve(json(200, {}));
+  let accessKeyId = 'one';
+  const expiration = new Date(0);
+  const credentials = async () => ({
+    accessKeyId,
+    secretAccessKey: 's',
+    sessionToken: `token ${accessKeyId}`,
+    expiration,
+  });
+  const client = dynamodb(endpoint, { credentials });
+  await client.send(update());
+  await client.send(update());
+  accessKeyId = 'two';
+  await client.send(update());
+  await client.send(update());
+  expect(asked.map(({ headers }) => headers['x-amz-security-token'])).toEqual([
+    'token one',
+    'token one',
+    'token two',
+    'token two',
+  ]);
+  const isSigned = (name: string): boolean[] =>
+    asked.map((each) => signedNames(each)?.split(';').includes(name) ?? false);
+  expect(isSigned('x-amz-security-token')).toEqual([true, true, true, true]);
+  expect(isSigned('amz-sdk-invocation-id')).toEqual([true, false, true, false]);
+});
+
+test('each table and each stream is learnt of by itself, since the endpoint may be that of its account', async () => {
+  const { endpoint, asked } = await serve(json(200, {}));
+  const client = dynamodb(endpoint);
+  for (const TableName of ['orders', 'bills', 'orders', 'bills'])
+    await client.send(new UpdateItemCommand({ ...input, TableName }));
+  const kinesis = createKinesisClient({ endpoint, ...account });
+  cleanUps.push(() => kinesis.destroy());
+  const arn = (accountId: string): string => `arn:aws:kinesis:eu-central-1:${accountId}:stream/orders`;
+  for (const accountId of ['111111111111', '222222222222', '111111111111'])
+    await kinesis.send(new GetRecordsCommand({ ShardIterator: 'i', StreamARN: arn(accountId) }));
+  expect(asked.map(isShort)).toEqual([false, false, true, true, false, false, true]);
+});
+
+test('an aborted call ends at once and is not tried again', async () => {
+  const controller = new AbortController();
+  const { endpoint, asked } = await serve(json(200, {}), () => controller.abort());
+  const client = dynamodb(endpoint, { maxAttempts: 3 });
+  await client.send(update());
+  await expect(client.send(update(), { abortSignal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' });
+  expect(asked).toHaveLength(2);
+});
