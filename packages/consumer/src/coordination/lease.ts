@@ -132,6 +132,7 @@ export function newLease(
     checkpointOwner: undefined,
     checkpoint,
     pendingCheckpoint: undefined,
+    latestSince: undefined,
     ownerSwitchesSinceCheckpoint: 0,
     parentShardIds: shard.parentShardIds,
     childShardIds: [],

@@ -3,7 +3,7 @@
 // Invariant: a shard gets a lease here only if no ancestor of it has or gets one; descendants get theirs when a parent ends,
 // so that children never overtake parents. The leases must have been read BEFORE the shards were listed: a parent that was
 // finished and cleaned up in between would otherwise be made again.
-import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
 import { AT_TIMESTAMP, findHoles, LATEST, TRIM_HORIZON } from '@shardline/common';
 import { isEnded, type Lease, newLease, type Shard } from './lease.ts';
 
@@ -108,9 +108,13 @@ export function findReplaced(shards: readonly Shard[], leases: readonly Lease[])
 
 /** Says where the unfinished leases leave a hole in the hash key space, or undefined. Leases without a range can't be judged. */
 export function describeHole(leases: readonly Lease[]): string | undefined {
-  const live = leases.filter((lease) => !isEnded(lease));
-  const ranges = live.flatMap((lease) => (lease.hashKeyRange === undefined ? [] : [lease.hashKeyRange]));
-  if (live.length === 0 || ranges.length < live.length) return undefined;
+  const ranges: HashKeyRange[] = [];
+  for (const lease of leases) {
+    if (isEnded(lease)) continue;
+    if (lease.hashKeyRange === undefined) return undefined;
+    ranges.push(lease.hashKeyRange);
+  }
+  if (ranges.length === 0) return undefined;
   const holes = findHoles(ranges);
   return holes.length === 0 ? undefined : holes.map((hole) => `${hole.start} to ${hole.end}`).join(', ');
 }

@@ -167,7 +167,11 @@ export class Worker {
         event satisfies never;
     }
     this.#advance(now);
-    return this.#out.splice(0);
+    // Most answers ask for nothing.
+    if (this.#out.length === 0) return [];
+    const out = this.#out.slice();
+    this.#out.length = 0;
+    return out;
   }
 
   /** When `step` wants a `tick`, by the clock of its `now`; Infinity if only an answer can bring anything new. */

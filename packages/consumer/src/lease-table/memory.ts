@@ -91,12 +91,18 @@ const operations: Operations = {
       table,
       leaseKey,
       (row) => row.leaseCounter === leaseCounter && (handoffKnown || row.checkpointOwner === undefined),
-      (row) => ({
-        ...row,
-        leaseCounter: row.leaseCounter + 1,
-        latestSince: row.latestSince ?? (beginsAtLatest === true ? Math.floor(table.wallNow()) : undefined),
-        throughputKBps: throughputKBps ?? row.throughputKBps,
-      }),
+      (row) => {
+        const latestSince = row.latestSince ?? (beginsAtLatest === true ? Math.floor(table.wallNow()) : undefined);
+        const { checkpoint, pendingCheckpoint, ownerSwitchesSinceCheckpoint, childShardIds } = row;
+        return held(row, {
+          checkpoint,
+          pendingCheckpoint,
+          latestSince,
+          ownerSwitchesSinceCheckpoint,
+          childShardIds,
+          throughputKBps: throughputKBps ?? row.throughputKBps,
+        });
+      },
     ),
 
   checkpointLease: (table, { leaseKey, leaseCounter, checkpoint, pendingCheckpoint, childShardIds, throughputKBps }) =>
@@ -104,15 +110,16 @@ const operations: Operations = {
       table,
       leaseKey,
       (row) => row.leaseCounter === leaseCounter,
-      (row) => ({
-        ...row,
-        leaseCounter: row.leaseCounter + 1,
-        ...(checkpoint !== undefined && { checkpoint, ownerSwitchesSinceCheckpoint: 0, latestSince: undefined }),
-        pendingCheckpoint,
-        // A DynamoDB set can't be empty: no children (the stream is gone) leaves the attribute as it is.
-        childShardIds: childShardIds?.length ? childShardIds : row.childShardIds,
-        throughputKBps: throughputKBps ?? row.throughputKBps,
-      }),
+      (row) =>
+        held(row, {
+          checkpoint: checkpoint ?? row.checkpoint,
+          pendingCheckpoint,
+          latestSince: checkpoint === undefined ? row.latestSince : undefined,
+          ownerSwitchesSinceCheckpoint: checkpoint === undefined ? row.ownerSwitchesSinceCheckpoint : 0,
+          // A DynamoDB set can't be empty: no children (the stream is gone) leaves the attribute as it is.
+          childShardIds: childShardIds?.length ? childShardIds : row.childShardIds,
+          throughputKBps: throughputKBps ?? row.throughputKBps,
+        }),
     ),
 
   assignLease: (table, { leaseKey, seenOwner, seenCheckpointOwner, seenCounter, newOwner }) =>
@@ -217,6 +224,39 @@ const operations: Operations = {
 };
 
 /** Assigned or taken: the row is the same. */
+/** What a holder's write may change beside the counter. */
+type HoldersChange = Required<
+  Pick<
+    Lease,
+    | 'checkpoint'
+    | 'pendingCheckpoint'
+    | 'latestSince'
+    | 'ownerSwitchesSinceCheckpoint'
+    | 'childShardIds'
+    | 'throughputKBps'
+  >
+>;
+
+/** Field by field: these are most writes of a fleet, and spreading the row took longer than all the rest of one. */
+function held(row: Lease, change: HoldersChange): Lease {
+  return {
+    leaseKey: row.leaseKey,
+    streamId: row.streamId,
+    shardId: row.shardId,
+    leaseOwner: row.leaseOwner,
+    leaseCounter: row.leaseCounter + 1,
+    checkpointOwner: row.checkpointOwner,
+    checkpoint: change.checkpoint,
+    pendingCheckpoint: change.pendingCheckpoint,
+    latestSince: change.latestSince,
+    ownerSwitchesSinceCheckpoint: change.ownerSwitchesSinceCheckpoint,
+    parentShardIds: row.parentShardIds,
+    childShardIds: change.childShardIds,
+    hashKeyRange: row.hashKeyRange,
+    throughputKBps: change.throughputKBps,
+  };
+}
+
 function givenTo(row: Lease, newOwner: string): Lease {
   return {
     ...row,
@@ -244,7 +284,9 @@ function workerRows(table: MemoryLeaseTable): WorkerRow[] {
   const now = table.wallNow();
   const rows: WorkerRow[] = [];
   for (const [workerId, row] of table.workers) {
-    rows.push({ workerId, ...row, ageMs: now - row.lastUpdateSeconds * 1000 });
+    const { lastUpdateSeconds, utilization, process, movesRows } = row;
+    const seen = { workerId, lastUpdateSeconds, utilization, process, ageMs: now - lastUpdateSeconds * 1000 };
+    rows.push(movesRows === true ? { ...seen, movesRows } : seen);
   }
   return rows;
 }

@@ -9,6 +9,8 @@ import type { Prng } from '../prng.ts';
 import type { ConsumerCheckers, Position } from './checkers.ts';
 
 const STREAM = 'simulated';
+/** The data of Kinesis records, by the number of user records in them. */
+const AGGREGATES: readonly Uint8Array[] = [0, 1, 2, 3].map((count) => Uint8Array.of(count));
 
 export interface StreamRead {
   readonly positions: readonly Position[];
@@ -40,7 +42,10 @@ export class SimulatedStream {
     const explicitHashKey = randomHashKey(prng);
     const userRecordCount = prng.between(1, 3);
     const stored = this.#model.putRecord(
-      { streamName: STREAM, record: { partitionKey: 'k', explicitHashKey, data: Uint8Array.of(userRecordCount) } },
+      {
+        streamName: STREAM,
+        record: { partitionKey: 'k', explicitHashKey, data: AGGREGATES[userRecordCount] as Uint8Array },
+      },
       now,
     );
     for (let sub = 0; sub < userRecordCount; sub += 1) {

@@ -6,7 +6,7 @@
 import { TRIM_HORIZON } from '@shardline/common';
 import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
-import { type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
+import { isEnded, type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
@@ -214,7 +214,7 @@ export class World {
       this.#moveCount += 1;
       this.checkers.leaseMoved(after.leaseKey, this.queue.now);
     }
-    if (kind === 'createLease' || kind === 'deleteLease' || kind === 'checkpointLease') {
+    if (before === undefined || after === undefined || isEnded(before) !== isEnded(after)) {
       const leases = this.table.leases.values();
       this.checkers.checkHashRange(this.#isOlder ? this.#rows.withRanges(leases) : leases);
     }
