@@ -19,6 +19,9 @@ export interface HashKeyRange {
 export const MIN_HASH_KEY: HashKey = 0n as HashKey;
 export const MAX_HASH_KEY: HashKey = ((1n << 128n) - 1n) as HashKey;
 
+/** Sorts as unsigned numbers do when both sides are flipped by it. */
+const SIGN_BIT = 0x8000_0000 | 0;
+
 /** In a Unicode regular expression a pair of surrogates is one code point, so this finds only the lone ones. */
 const loneSurrogate = /\p{Surrogate}/u;
 
@@ -29,7 +32,7 @@ const loneSurrogate = /\p{Surrogate}/u;
  */
 export function checkPartitionKey(key: unknown, field = 'partitionKey'): string {
   const fits = typeof key === 'string' && key.length >= 1 && key.length <= MAX_PARTITION_KEY_UNITS;
-  if (!fits || loneSurrogate.test(key)) {
+  if (!fits || (!isAscii(key) && loneSurrogate.test(key))) {
     const got = fits ? `${describe(key)} with a lone surrogate` : describe(key);
     throw new UsageError(field, `a string of 1 to ${MAX_PARTITION_KEY_UNITS} UTF-16 units, well-formed`, got);
   }
@@ -49,6 +52,21 @@ export function hashHexOf(partitionKey: string): string {
 }
 
 /**
+ * The upper 32 bits of the hash key, as a signed number that sorts as the hash keys do. It tells two of them apart nearly
+ * always, and costs a quarter of the whole.
+ */
+export function hashTopOf(partitionKey: string): number {
+  const digest = md5OfShortAscii(partitionKey);
+  const top = digest === undefined ? Number.parseInt(hashHexOf(partitionKey).slice(0, 8), 16) : digest.getInt32(0);
+  return top ^ SIGN_BIT;
+}
+
+/** The same of a hash key that is at hand. */
+export function topOfHashKey(hashKey: HashKey): number {
+  return Number(hashKey >> 96n) ^ SIGN_BIT;
+}
+
+/**
  * Reads a decimal hash key as the Kinesis API writes it; blanks around it and leading zeros are allowed, as in the KPL.
  * @throws UsageError naming `field` when the text isn't a whole number from 0 to 2^128 − 1.
  */
@@ -64,6 +82,12 @@ export function toHashKey(value: bigint, field = 'hashKey'): HashKey {
     throw new UsageError(field, 'a number from 0 to 2^128 - 1', String(value));
   }
   return value as HashKey;
+}
+
+/** Whether the UTF-8 of a text is as long as the text: each unit a byte. */
+export function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) > 0x7f) return false;
+  return true;
 }
 
 /** Whether the range holds the key. */

@@ -1,30 +1,69 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { loneRecord, userRecord } from '../test/records.ts';
-import { KeyOrder } from './order.ts';
+import { KeyOrder, type Line } from './order.ts';
+import type { UserRecord } from './user-record.ts';
 
 test('a key is carried by one Kinesis record until that one frees it; another cannot', () => {
   const order = new KeyOrder();
   const [carrier, other] = [loneRecord('0'), loneRecord('0')];
-  order.carry('key', carrier);
-  expect(order.carrierOf('key')).toBe(carrier);
-  expect(order.free('key', other)).toBe(false);
-  expect(order.free('key', carrier)).toBe(true);
-  expect(order.free('key', carrier)).toBe(false);
-  expect(order.carrierOf('key')).toBeUndefined();
+  const line = order.lineOf(userRecord({ key: 'key' }));
+  order.carry(line, carrier);
+  expect(order.lineOf(userRecord({ key: 'key' }))).toBe(line);
+  expect(order.carrierOf(line)).toBe(carrier);
+  expect(order.free(line, other)).toBe(false);
+  expect(order.free(line, carrier)).toBe(true);
+  expect(order.free(line, carrier)).toBe(false);
+  expect(order.carrierOf(line)).toBeUndefined();
 });
 
 test('held records move up in put order, key by key, expired ones are passed over', () => {
   const order = new KeyOrder();
   const [first, expired, third, other] = ['hot', 'hot', 'hot', 'cold'].map((key) => userRecord({ key }));
   if (first === undefined || expired === undefined || third === undefined || other === undefined) throw new Error();
-  for (const record of [first, expired, other, third]) order.hold(record);
+  const [hot, cold] = [order.lineOf(first), order.lineOf(other)];
+  for (const record of [first, expired, other, third]) order.hold(order.lineOf(record), record);
   expired.settled = true;
-  expect(order.next('hot')).toBe(first);
-  expect(order.next('hot')).toBe(first);
-  order.take('hot');
-  expect(order.next('hot')).toBe(third);
-  order.take('hot');
-  expect(order.next('hot')).toBeUndefined();
-  expect([...order.takeAll('cold')]).toEqual([other]);
-  expect([...order.takeAll('cold')]).toEqual([]);
+  expect(order.next(hot)).toBe(first);
+  expect(order.next(hot)).toBe(first);
+  order.take(hot);
+  expect(order.next(hot)).toBe(third);
+  order.take(hot);
+  expect(order.next(hot)).toBeUndefined();
+  expect([...order.takeAll(cold)]).toEqual([other]);
+  expect([...order.takeAll(cold)]).toEqual([]);
 });
+
+test('a line is one for its key as long as it has a carrier or held records, however many others come and go', () => {
+  const operation = fc.record({
+    key: fc.integer({ min: 0, max: 5 }).map(String),
+    what: fc.constantFrom('carry', 'free', 'hold', 'takeAll', 'next', 'others' as const),
+  });
+  const others = Array.from({ length: 3_000 }, (_, count) => userRecord({ key: `other-${count}` }));
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+      const order = new KeyOrder();
+      const busy = new Map<string, Line>();
+      for (const { key, what } of operations) {
+        const line = order.lineOf(userRecord({ key }));
+        if (busy.has(key)) expect(line).toBe(busy.get(key));
+        if (what === 'carry' && line.carrier === undefined) order.carry(line, loneRecord('0', { key }));
+        if (what === 'free' && line.carrier !== undefined) order.free(line, line.carrier);
+        if (what === 'hold') order.hold(line, userRecord({ key }));
+        if (what === 'takeAll') order.takeAll(line);
+        if (what === 'next' && order.next(line) !== undefined) order.take(line);
+        if (what === 'others') come(order, others);
+        if (line.carrier !== undefined || line.held !== undefined) busy.set(key, line);
+        else busy.delete(key);
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
+/** More than there are buckets for at first; then some of them go. */
+function come(order: KeyOrder, records: readonly UserRecord[]): void {
+  const carrier = loneRecord('0');
+  for (const record of records) order.carry(order.lineOf(record), carrier);
+  for (const record of records.slice(0, -10)) expect(order.free(order.lineOf(record), carrier)).toBe(true);
+}

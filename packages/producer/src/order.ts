@@ -2,67 +2,142 @@
 // one Kinesis record per order key is unsettled at any time: a user record joins its key's open Kinesis record or is held
 // back until the key's sealed one settles. Keys without contention never wait, so any number of Kinesis records of one
 // shard may be in flight; one hot key moves at one Kinesis record a round trip, filled up meanwhile.
-// Invariants: a key has at most one carrier; a key with held records has a carrier that takes no more; held records of a
-// key are in put order.
+// Invariants: a key has one line, and that at most one carrier; a line with held records has a carrier that takes no more; held
+// records of a line are in put order.
+import type { HashKey } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
 import { Fifo } from './fifo.ts';
 import type { UserRecord } from './user-record.ts';
 
-export class KeyOrder {
-  readonly #carriers = new Map<string, KinesisRecord>();
-  readonly #held = new Map<string, Fifo<UserRecord>>();
+const FEWEST_BUCKETS = 1_024;
 
+/** The unsettled user records of one order key. */
+export class Line {
+  readonly partitionKey: string;
+  readonly explicitHashKey: HashKey | undefined;
+  readonly orderHash: number;
   /** The key's unsettled Kinesis record. */
-  carrierOf(orderKey: string): KinesisRecord | undefined {
-    return this.#carriers.get(orderKey);
+  carrier: KinesisRecord | undefined = undefined;
+  held: Fifo<UserRecord> | undefined = undefined;
+  /** Of the same bucket. */
+  next: Line | undefined;
+
+  constructor({ partitionKey, explicitHashKey, orderHash }: UserRecord, next: Line | undefined) {
+    this.partitionKey = partitionKey;
+    this.explicitHashKey = explicitHashKey;
+    this.orderHash = orderHash;
+    this.next = next;
   }
 
-  /** Notes the Kinesis record that a key's user record went into. */
-  carry(orderKey: string, carrier: KinesisRecord): void {
-    this.#carriers.set(orderKey, carrier);
+  isOf({ partitionKey, explicitHashKey, orderHash }: UserRecord): boolean {
+    return (
+      this.orderHash === orderHash && this.partitionKey === partitionKey && this.explicitHashKey === explicitHashKey
+    );
+  }
+}
+
+export class KeyOrder {
+  /**
+   * A hash table, since most keys come and go with a single record: a Map keeps the places of what was deleted until it is
+   * made anew, and took more time than all else that is done for a record.
+   */
+  #buckets: (Line | undefined)[] = new Array(FEWEST_BUCKETS).fill(undefined);
+  #lineCount = 0;
+
+  /** The line of the user record's key, until it is idle again. */
+  lineOf(record: UserRecord): Line {
+    const bucket = this.#bucketOf(record);
+    const first = this.#buckets[bucket];
+    for (let line = first; line !== undefined; line = line.next) if (line.isOf(record)) return line;
+    const line = new Line(record, first);
+    this.#buckets[bucket] = line;
+    if (++this.#lineCount > this.#buckets.length) this.#grow();
+    return line;
   }
 
-  /** Holds a user record back behind its key's carrier. */
-  hold(record: UserRecord): void {
-    const queue = this.#held.get(record.orderKey);
-    if (queue !== undefined) {
-      queue.push(record);
-      return;
-    }
-    const fresh = new Fifo<UserRecord>();
-    fresh.push(record);
-    this.#held.set(record.orderKey, fresh);
+  /** The line's unsettled Kinesis record. */
+  carrierOf(line: Line): KinesisRecord | undefined {
+    return line.carrier;
   }
 
-  /** The carrier holds the key no more. False when it did not hold it. */
-  free(orderKey: string, carrier: KinesisRecord): boolean {
-    if (this.#carriers.get(orderKey) !== carrier) return false;
-    this.#carriers.delete(orderKey);
+  /** Notes the Kinesis record that a line's user record went into. */
+  carry(line: Line, carrier: KinesisRecord): void {
+    line.carrier = carrier;
+  }
+
+  /** Holds a user record back behind its line's carrier. */
+  hold(line: Line, record: UserRecord): void {
+    line.held ??= new Fifo();
+    line.held.push(record);
+  }
+
+  /** The carrier holds the line no more. False when it did not hold it. */
+  free(line: Line, carrier: KinesisRecord): boolean {
+    if (line.carrier !== carrier) return false;
+    line.carrier = undefined;
+    if (line.held === undefined) this.#remove(line);
     return true;
   }
 
-  /** The user record that is next for a key; expired ones are passed over. */
-  next(orderKey: string): UserRecord | undefined {
-    const queue = this.#held.get(orderKey);
-    if (queue === undefined) return undefined;
-    for (let record = queue.peek(); record !== undefined; record = queue.peek()) {
+  /** The user record that is next in a line; expired ones are passed over. */
+  next(line: Line): UserRecord | undefined {
+    const { held } = line;
+    if (held === undefined) return undefined;
+    for (let record = held.peek(); record !== undefined; record = held.peek()) {
       if (!record.settled) return record;
-      queue.shift();
+      held.shift();
     }
-    this.#held.delete(orderKey);
+    this.#emptied(line);
     return undefined;
   }
 
   /** Takes what `next` gave. */
-  take(orderKey: string): void {
-    this.#held.get(orderKey)?.shift();
+  take(line: Line): void {
+    line.held?.shift();
   }
 
-  /** Takes all that is held for a key. */
-  takeAll(orderKey: string): Iterable<UserRecord> {
-    const queue = this.#held.get(orderKey);
-    if (queue === undefined) return [];
-    this.#held.delete(orderKey);
-    return queue;
+  /** Takes all that is held in a line. */
+  takeAll(line: Line): Iterable<UserRecord> {
+    const { held } = line;
+    if (held === undefined) return [];
+    this.#emptied(line);
+    return held;
+  }
+
+  #emptied(line: Line): void {
+    line.held = undefined;
+    if (line.carrier === undefined) this.#remove(line);
+  }
+
+  #bucketOf({ orderHash }: { readonly orderHash: number }): number {
+    return orderHash & (this.#buckets.length - 1);
+  }
+
+  #remove(line: Line): void {
+    const bucket = this.#bucketOf(line);
+    const first = this.#buckets[bucket];
+    this.#lineCount--;
+    if (first === line) {
+      this.#buckets[bucket] = line.next;
+      return;
+    }
+    for (let before = first; before !== undefined; before = before.next) {
+      if (before.next === line) before.next = line.next;
+    }
+  }
+
+  /** Never shrinks: the bound of what is outstanding bounds it. */
+  #grow(): void {
+    const lines = this.#buckets;
+    this.#buckets = new Array(lines.length * 2).fill(undefined);
+    for (const first of lines) {
+      for (let line = first; line !== undefined; ) {
+        const { next } = line;
+        const bucket = this.#bucketOf(line);
+        line.next = this.#buckets[bucket];
+        this.#buckets[bucket] = line;
+        line = next;
+      }
+    }
   }
 }

@@ -87,8 +87,9 @@ export class Placing {
     for (const kinesisRecord of kinesisRecords) {
       kinesisRecord.release();
       for (const record of kinesisRecord.carried) {
-        if (this.#order.free(record.orderKey, kinesisRecord)) {
-          for (const held of this.#order.takeAll(record.orderKey)) records.push(held);
+        const { line } = record;
+        if (line !== undefined && this.#order.free(line, kinesisRecord)) {
+          for (const held of this.#order.takeAll(line)) records.push(held);
         }
         record.carrier = undefined;
         records.push(record);
@@ -113,18 +114,18 @@ export class Placing {
 
   /** All user records of a Kinesis record have settled: the records held behind its keys move up. */
   moveUp(kinesisRecord: KinesisRecord, nowMs: number): void {
-    for (const { orderKey } of kinesisRecord.carried) {
-      if (!this.#order.free(orderKey, kinesisRecord)) continue;
-      for (let next = this.#order.next(orderKey); next !== undefined; next = this.#order.next(orderKey)) {
+    for (const { line } of kinesisRecord.carried) {
+      if (line === undefined || !this.#order.free(line, kinesisRecord)) continue;
+      for (let next = this.#order.next(line); next !== undefined; next = this.#order.next(line)) {
         if (!this.#admit(next, nowMs)) break;
-        this.#order.take(orderKey);
+        this.#order.take(line);
       }
     }
   }
 
   #place(record: UserRecord, nowMs: number): void {
     if (!record.hasKey && this.#predictor.goesByKeys) this.#placeKeyless(record, nowMs);
-    else if (!this.#admit(record, nowMs)) this.#order.hold(record);
+    else if (!this.#admit(record, nowMs) && record.line !== undefined) this.#order.hold(record.line, record);
   }
 
   /** Sent to a stream that goes by keys it would be refused, and the whole request with it. */
@@ -136,13 +137,14 @@ export class Placing {
   /** Puts the record into a Kinesis record, or says that its key's Kinesis record has to settle first. */
   #admit(record: UserRecord, nowMs: number): boolean {
     // An AUTO stream keeps no order, for it spreads a key over its shards.
-    const isOrdered = this.#keepsOrder && this.#predictor.goesByKeys;
-    const carrier = isOrdered ? this.#order.carrierOf(record.orderKey) : undefined;
+    const line = this.#keepsOrder && this.#predictor.goesByKeys ? this.#order.lineOf(record) : undefined;
+    record.line = line;
+    const carrier = line === undefined ? undefined : this.#order.carrierOf(line);
     if (carrier !== undefined && !this.#takesMore(carrier, record, nowMs)) return false;
     if (record.sequence <= this.#flushedSequence) record.dueAtMs = Math.min(record.dueAtMs, nowMs);
     const sealed = this.#aggregator.put(record, this.#predictor.predict(record, nowMs), nowMs);
-    if (isOrdered && carrier === undefined && record.carrier !== undefined) {
-      this.#order.carry(record.orderKey, record.carrier);
+    if (line !== undefined && carrier === undefined && record.carrier !== undefined) {
+      this.#order.carry(line, record.carrier);
     }
     for (const kinesisRecord of sealed) this.limit(kinesisRecord, nowMs);
     return true;

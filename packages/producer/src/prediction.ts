@@ -16,6 +16,9 @@ const PATIENCE_MS = 1_000;
 export class Predictor {
   readonly #strategy: StreamStrategy;
   readonly #shardMap: ShardMap;
+  /** Of the present version, one for all records of a shard. */
+  readonly #byShard = new Map<string, Prediction>();
+  #byShardVersion = -1;
 
   constructor({ strategy, shardMap }: { readonly strategy: StreamStrategy; readonly shardMap: ShardMap }) {
     this.#strategy = strategy;
@@ -33,13 +36,11 @@ export class Predictor {
   }
 
   predict(record: UserRecord, nowMs: number): Prediction {
-    const shardMap = this.#shardMap;
+    const mapVersion = this.version;
     const addressing = this.#addressing;
-    const shardId = addressing === 'hash-key' ? shardMap.predict(record.hashHex) : undefined;
-    let waitUntilMs = Number.NEGATIVE_INFINITY;
-    if (this.#strategy.state === 'asking') waitUntilMs = waitSince(this.#strategy.askedAtMs, nowMs);
-    else if (shardMap.state === 'loading' && this.goesByKeys) waitUntilMs = waitSince(shardMap.loadingSinceMs, nowMs);
-    return { shardId, mapVersion: this.version, addressing, waitUntilMs };
+    const shardId = addressing === 'hash-key' ? this.#shardMap.predict(record) : undefined;
+    if (shardId === undefined) return { shardId, mapVersion, addressing, waitUntilMs: this.#waitUntilMs(nowMs) };
+    return this.#ofShard(shardId, mapVersion, addressing);
   }
 
   /**
@@ -57,13 +58,32 @@ export class Predictor {
     if (addressing !== 'hash-key') return true;
     let shardId: string | undefined;
     for (const record of kinesisRecord.records) {
-      const predicted = this.#shardMap.predict(record.hashHex);
+      const predicted = this.#shardMap.predict(record);
       if (predicted === undefined || (shardId !== undefined && predicted !== shardId)) return true;
       shardId = predicted;
     }
     kinesisRecord.shardId = shardId;
     kinesisRecord.mapVersion = version;
     return false;
+  }
+
+  #ofShard(shardId: string, mapVersion: number, addressing: Addressing): Prediction {
+    if (this.#byShardVersion !== mapVersion) this.#byShard.clear();
+    this.#byShardVersion = mapVersion;
+    let prediction = this.#byShard.get(shardId);
+    if (prediction === undefined) {
+      prediction = { shardId, mapVersion, addressing, waitUntilMs: Number.NEGATIVE_INFINITY };
+      this.#byShard.set(shardId, prediction);
+    }
+    return prediction;
+  }
+
+  /** Without a shard: for the answer to what has been asked, or not at all. */
+  #waitUntilMs(nowMs: number): number {
+    const { state, askedAtMs } = this.#strategy;
+    if (state === 'asking') return waitSince(askedAtMs, nowMs);
+    const isLoading = this.#shardMap.state === 'loading' && this.goesByKeys;
+    return isLoading ? waitSince(this.#shardMap.loadingSinceMs, nowMs) : Number.NEGATIVE_INFINITY;
   }
 
   get #addressing(): Addressing {

@@ -1,7 +1,7 @@
-import { evenRanges, type HashKey, hashKeyOf, MAX_HASH_KEY, rangeContains } from '@shardline/common';
+import { evenRanges, type HashKey, hashKeyOf, MAX_HASH_KEY, rangeContains, topOfHashKey } from '@shardline/common';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Shard, ShardMap } from './shard-map.ts';
+import { type Hashed, type Shard, ShardMap } from './shard-map.ts';
 
 function shards(count: number, firstId = 0): Shard[] {
   return evenRanges(count).map((range, index) => ({ shardId: `shard-${firstId + index}`, range }));
@@ -9,6 +9,10 @@ function shards(count: number, firstId = 0): Shard[] {
 
 function hex(key: bigint): string {
   return key.toString(16).padStart(32, '0');
+}
+
+function hashed(key: bigint): Hashed {
+  return { hashTop: topOfHashKey(key as HashKey), hashHex: hex(key) };
 }
 
 function ready(count: number, nowMs = 0): ShardMap {
@@ -23,7 +27,7 @@ test('predicts the open shard whose range holds the hash key', () => {
     fc.property(fc.integer({ min: 1, max: 50 }), fc.string({ minLength: 1 }), (count, key) => {
       const hashKey = hashKeyOf(key);
       const expected = shards(count).find(({ range }) => rangeContains(range, hashKey));
-      expect(ready(count).predict(hex(hashKey))).toBe(expected?.shardId);
+      expect(ready(count).predict(hashed(hashKey))).toBe(expected?.shardId);
     }),
   );
 });
@@ -31,16 +35,16 @@ test('predicts the open shard whose range holds the hash key', () => {
 test('predicts at the very edges of ranges', () => {
   const map = ready(4);
   for (const { shardId, range } of shards(4)) {
-    expect(map.predict(hex(range.start))).toBe(shardId);
-    expect(map.predict(hex(range.end))).toBe(shardId);
+    expect(map.predict(hashed(range.start))).toBe(shardId);
+    expect(map.predict(hashed(range.end))).toBe(shardId);
   }
 });
 
 test('predicts nothing in a hole of the list', () => {
   const map = new ShardMap();
   map.loaded([{ shardId: 'upper', range: { start: (MAX_HASH_KEY - 9n) as HashKey, end: MAX_HASH_KEY } }], 0);
-  expect(map.predict(hex(5n))).toBeUndefined();
-  expect(map.predict(hex(MAX_HASH_KEY))).toBe('upper');
+  expect(map.predict(hashed(5n))).toBeUndefined();
+  expect(map.predict(hashed(MAX_HASH_KEY))).toBe('upper');
 });
 
 test('asks for the list at once, and once', () => {
@@ -57,13 +61,13 @@ test('predicts nothing from a wrong prediction until the list was read again, an
   const before = map.version;
   expect(map.invalidate(1_050)).toBe(true);
   expect(map.invalidate(1_051)).toBe(false);
-  expect(map.predict(hex(0n))).toBeUndefined();
+  expect(map.predict(hashed(0n))).toBeUndefined();
   expect(map.version).toBeGreaterThan(before);
   expect(map.deadline()).toBe(1_200);
   expect(map.expire(1_199)).toBe(false);
   expect(map.expire(1_200)).toBe(true);
   map.loaded(shards(2, 2), 1_210);
-  expect(map.predict(hex(0n))).toBe('shard-2');
+  expect(map.predict(hashed(0n))).toBe('shard-2');
 });
 
 test('keeps the ranges of closed shards for a minute', () => {

@@ -2,12 +2,18 @@
 // aggregating and after every answer; it never reads anything itself (stream-reader.ts does). Follows KPL shard_map.cc, but keeps
 // the ranges of closed shards with the time they closed, and guards reloads by version instead of by request times.
 // Invariants: it predicts only while it is ready; `version` changes whenever a prediction may change; at most one load runs.
-import type { HashKey, HashKeyRange } from '@shardline/common';
+import { type HashKey, type HashKeyRange, topOfHashKey } from '@shardline/common';
 
 /** A shard as ListShards names it. */
 export interface Shard {
   readonly shardId: string;
   readonly range: HashKeyRange;
+}
+
+/** A hash key to look up: `hashTop`, its upper 32 bits, decides; in the rare case of a tie the 32 digits of `hashHex`. */
+export interface Hashed {
+  readonly hashTop: number;
+  readonly hashHex: string;
 }
 
 /** `loading`: being read, first or again. `failed`: could not be read, will be tried again. */
@@ -18,6 +24,8 @@ interface KnownShard {
   /** 32 hex digits, inclusive. */
   readonly start: string;
   readonly end: string;
+  readonly startTop: number;
+  readonly endTop: number;
   /** When it was first missing from the list of open shards; -1 while open. */
   closedAtMs: number;
 }
@@ -35,6 +43,8 @@ export class ShardMap {
   #state: ShardMapState = 'loading';
   #version = 1;
   #open: KnownShard[] = [];
+  /** Where each open shard ends, to be searched without touching the shards. */
+  #endTops: Int32Array = new Int32Array(0);
   #known = new Map<string, KnownShard>();
   #loadAtMs = Number.NEGATIVE_INFINITY;
   #isUnderWay = false;
@@ -61,17 +71,21 @@ export class ShardMap {
   }
 
   /** The open shard whose range holds the hash key, or undefined when that can't be told. */
-  predict(hashHex: string): string | undefined {
-    const open = this.#open;
+  predict(key: Hashed): string | undefined {
+    const { hashTop } = key;
+    const endTops = this.#endTops;
     let low = 0;
-    let high = open.length;
+    let high = this.#open.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((open[middle] as KnownShard).end < hashHex) low = middle + 1;
-      else high = middle;
+      const endTop = endTops[middle] as number;
+      if (endTop < hashTop || (endTop === hashTop && (this.#open[middle] as KnownShard).end < key.hashHex)) {
+        low = middle + 1;
+      } else high = middle;
     }
-    const shard = open[low];
-    return shard !== undefined && shard.start <= hashHex ? shard.shardId : undefined;
+    const shard = this.#open[low];
+    if (shard === undefined || shard.startTop > hashTop) return undefined;
+    return shard.startTop < hashTop || shard.start <= key.hashHex ? shard.shardId : undefined;
   }
 
   /** Whether the map has seen the shard, open or closed not long ago. */
@@ -129,9 +143,8 @@ export class ShardMap {
     this.#backoffMs = FIRST_BACKOFF_MS;
     if (isSame) return false;
     this.#version++;
-    this.#open = shards
-      .map(({ shardId, range }) => ({ shardId, start: hex(range.start), end: hex(range.end), closedAtMs: -1 }))
-      .sort((a, b) => (a.end < b.end ? -1 : a.end > b.end ? 1 : 0));
+    this.#open = shards.map(knownShard).sort((a, b) => (a.end < b.end ? -1 : a.end > b.end ? 1 : 0));
+    this.#endTops = Int32Array.from(this.#open, ({ endTop }) => endTop);
     const known = new Map(this.#open.map((shard) => [shard.shardId, shard]));
     for (const [shardId, shard] of this.#known) {
       if (known.has(shardId)) continue;
@@ -158,6 +171,11 @@ export class ShardMap {
     if (shards.length !== this.#open.length) return false;
     return shards.every(({ shardId }) => this.#known.get(shardId)?.closedAtMs === -1);
   }
+}
+
+function knownShard({ shardId, range: { start, end } }: Shard): KnownShard {
+  const tops = { startTop: topOfHashKey(start), endTop: topOfHashKey(end) };
+  return { shardId, start: hex(start), end: hex(end), ...tops, closedAtMs: -1 };
 }
 
 function hex(key: HashKey): string {

@@ -2,6 +2,7 @@ import { hashKeyOf, UsageError } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { userRecord } from '../test/records.ts';
+import { KeyOrder } from './order.ts';
 import { checkUserRecord, isPutError, noteAttempt, putError, putResult, type UserRecordInput } from './user-record.ts';
 
 const MIB = 1024 * 1024;
@@ -86,8 +87,10 @@ describe('hash key', () => {
 
   test('makes several lines of order of one partition key', () => {
     const keys = [userRecord({}), userRecord({ explicitHashKey: 1n }), userRecord({ explicitHashKey: 2n })];
-    expect(new Set(keys.map((record) => record.orderKey)).size).toBe(3);
-    expect(userRecord({ explicitHashKey: '01' }).orderKey).toBe(keys[1]?.orderKey);
+    const order = new KeyOrder();
+    const lines = keys.map((record) => order.lineOf(record));
+    expect(new Set(lines).size).toBe(3);
+    expect(order.lineOf(userRecord({ explicitHashKey: '01' }))).toBe(lines[1]);
   });
 });
 

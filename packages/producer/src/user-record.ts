@@ -7,15 +7,19 @@ import {
   describe,
   type HashKey,
   hashHexOf,
+  hashTopOf,
+  isAscii,
   isShardlineError,
   type OperatingCode,
   OperatingError,
   parseHashKey,
   toHashKey,
+  topOfHashKey,
   UsageError,
   type UserRecordParts,
 } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
+import type { Line } from './order.ts';
 
 /** What the application puts. */
 export interface UserRecordInput {
@@ -93,10 +97,6 @@ export class UserRecord implements UserRecordParts {
   readonly data: Uint8Array;
   /** Size as the producer's bounds and Kinesis count it: data and partition key. */
   readonly sizeBytes: number;
-  /** The hash key as 32 lower-case hex digits: compares as the number does, and costs no bigint. Empty without a partition key. */
-  readonly hashHex: string;
-  /** Records with one order key are delivered in put order. */
-  readonly orderKey: string;
 
   sequence = 0;
   putAtMs = 0;
@@ -106,9 +106,12 @@ export class UserRecord implements UserRecordParts {
   expiresAtMs = 0;
   settle: Settle = unheard;
 
+  /** Its key's line of order, while its key has one. */
+  line: Line | undefined = undefined;
   /** The Kinesis record it is in; undefined while it is held back for order. */
   carrier: KinesisRecord | undefined = undefined;
   settled = false;
+  #orderHash: number | undefined = undefined;
   /** The attempts that failed. */
   attempts: readonly Attempt[] = noAttempts;
   lastEndMs = -1;
@@ -120,15 +123,31 @@ export class UserRecord implements UserRecordParts {
     this.partitionKey = partitionKey;
     this.data = data;
     this.sizeBytes = data.length + keyBytes;
-    if (explicitHashKey === undefined) {
-      this.hashHex = partitionKey === '' ? '' : hashHexOf(partitionKey);
-      this.orderKey = partitionKey;
-    } else {
-      this.explicitHashKey = explicitHashKey;
-      this.hashHex = explicitHashKey.toString(16).padStart(32, '0');
-      // A partition key that is spread over several hash keys on purpose is several lines of order, not one.
-      this.orderKey = `${this.hashHex}${partitionKey}`;
+    if (explicitHashKey !== undefined) this.explicitHashKey = explicitHashKey;
+  }
+
+  /** The upper 32 bits of the hash key, as a number that sorts as hash keys do: nearly always enough, and cheap. */
+  get hashTop(): number {
+    return this.explicitHashKey === undefined ? this.orderHash : topOfHashKey(this.explicitHashKey);
+  }
+
+  /** The hash key as 32 lower-case hex digits: compares as the number does. Empty without a partition key. */
+  get hashHex(): string {
+    if (this.explicitHashKey !== undefined) return this.explicitHashKey.toString(16).padStart(32, '0');
+    return this.hasKey ? hashHexOf(this.partitionKey) : '';
+  }
+
+  /**
+   * Spreads order keys. Partition key and explicit hash key together are one: a partition key that is spread over several hash
+   * keys on purpose is several lines of order.
+   */
+  get orderHash(): number {
+    // Computed when it is wanted first: a stream that is AUTO asks for none.
+    if (this.#orderHash === undefined) {
+      const hash = hashTopOf(this.partitionKey);
+      this.#orderHash = this.explicitHashKey === undefined ? hash : hash ^ topOfHashKey(this.explicitHashKey);
     }
+    return this.#orderHash;
   }
 
   get hasKey(): boolean {
@@ -163,7 +182,7 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
     throw new UsageError('partitionKey', 'one beside explicitHashKey', 'none');
   }
   const data = copyData(input.data, maxUserRecordSizeBytes);
-  const keyBytes = Buffer.byteLength(partitionKey);
+  const keyBytes = isAscii(partitionKey) ? partitionKey.length : Buffer.byteLength(partitionKey);
   checkSize(data.length + keyBytes, maxUserRecordSizeBytes);
   return new UserRecord(partitionKey, explicitHashKey, data, keyBytes);
 }

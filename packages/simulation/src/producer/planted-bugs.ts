@@ -4,7 +4,7 @@ import { Aggregator } from '../../../producer/dist/aggregator.js';
 import type { Answer, EntryAnswer, KinesisRecord } from '../../../producer/dist/batch.js';
 import { Collector } from '../../../producer/dist/collector.js';
 import { Expiry } from '../../../producer/dist/expiry.js';
-import { KeyOrder } from '../../../producer/dist/order.js';
+import { KeyOrder, type Line } from '../../../producer/dist/order.js';
 import { Retrier, type Verdict } from '../../../producer/dist/retrier.js';
 import { ShardMap } from '../../../producer/dist/shard-map.js';
 import type { PipelineOptions, Stages } from '../../../producer/dist/stages.js';
@@ -133,8 +133,8 @@ class OvertakingOrder extends KeyOrder {
 }
 
 class ForgetfulOrder extends KeyOrder {
-  override takeAll(orderKey: string): Iterable<UserRecord> {
-    super.takeAll(orderKey);
+  override takeAll(line: Line): Iterable<UserRecord> {
+    super.takeAll(line);
     return [];
   }
 }
