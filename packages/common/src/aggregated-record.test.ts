@@ -4,15 +4,15 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import { describe, expect, test } from 'vitest';
+import { batches, oddKeys, partitionKeys } from '../test/user-records.ts';
 import {
-  AggregateSizer,
   type DecodedRecord,
   decodeAggregatedRecord,
   encodeAggregatedRecord,
   type UserRecordParts,
 } from './aggregated-record.ts';
 import { UsageError } from './errors.ts';
-import { type HashKey, MAX_HASH_KEY, toHashKey } from './hash-key.ts';
+import { type HashKey, toHashKey } from './hash-key.ts';
 
 const schema = (tags: string): protobuf.Type =>
   protobuf
@@ -126,41 +126,6 @@ function decodedRecords(decoded: DecodedRecord): UserRecordParts[] {
   return decoded.records;
 }
 
-const oddKeys = [
-  '10',
-  '9',
-  '007',
-  '-1',
-  '__proto__',
-  'constructor',
-  'hasOwnProperty',
-  '\0',
-  'a\0b',
-  '\uFEFF',
-  '\uFEFFbom',
-  'é',
-  'e\u0301',
-  '😀'.repeat(128),
-  'x'.repeat(256),
-  '\u{10FFFF}',
-];
-const partitionKeys = fc.oneof(
-  fc.constantFrom(...oddKeys),
-  fc.constantFrom('a', 'b', 'c'),
-  fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }),
-);
-const hashKeys = fc
-  .oneof(fc.bigInt({ min: 0n, max: MAX_HASH_KEY }), fc.constantFrom(0n, 7n, MAX_HASH_KEY))
-  .map((value) => toHashKey(value));
-const userRecords: fc.Arbitrary<UserRecordParts> = fc
-  .record({
-    partitionKey: partitionKeys,
-    explicitHashKey: fc.option(hashKeys, { nil: undefined }),
-    data: fc.uint8Array({ maxLength: 200 }),
-  })
-  .map(({ explicitHashKey, ...rest }) => (explicitHashKey === undefined ? rest : { ...rest, explicitHashKey }));
-const batches = fc.array(userRecords, { minLength: 1, maxLength: 30 });
-
 describe('encoding', () => {
   test("equals the twin's bytes", () => {
     fc.assert(
@@ -210,75 +175,6 @@ describe('encoding', () => {
 
   test('refuses no records', () => {
     expect(() => encodeAggregatedRecord([])).toThrow(UsageError);
-  });
-});
-
-describe('AggregateSizer', () => {
-  test('knows the exact size after each record, and before', () => {
-    fc.assert(
-      fc.property(batches, (records) => {
-        const sizer = new AggregateSizer();
-        records.forEach((record, index) => {
-          const announced = sizer.sizeBytesWith(record);
-          sizer.add(record);
-          expect(announced).toBe(sizer.sizeBytes);
-          expect(sizer.sizeBytes).toBe(encodeAggregatedRecord(records.slice(0, index + 1)).length);
-          expect(sizer.count).toBe(index + 1);
-        });
-      }),
-    );
-  });
-
-  test('asking changes nothing, whichever record is added then', () => {
-    fc.assert(
-      fc.property(batches, userRecords, (records, other) => {
-        const sizer = new AggregateSizer();
-        for (const record of records) {
-          sizer.sizeBytesWith(other);
-          sizer.add(record);
-        }
-        expect(sizer.sizeBytes).toBe(encodeAggregatedRecord(records).length);
-        expect(sizer.sizeBytesWith(other)).toBe(encodeAggregatedRecord([...records, other]).length);
-      }),
-    );
-  });
-
-  test('counts one and the same object anew each time', () => {
-    fc.assert(
-      fc.property(userRecords, fc.integer({ min: 1, max: 5 }), (record, times) => {
-        const sizer = new AggregateSizer();
-        for (let i = 1; i <= times; i++) {
-          const size = encodeAggregatedRecord(Array.from({ length: i }, () => record)).length;
-          expect(sizer.sizeBytesWith(record)).toBe(size);
-          sizer.add(record);
-          expect(sizer.sizeBytes).toBe(size);
-        }
-      }),
-    );
-  });
-
-  test('is as new after clear, also for a record it was just asked about', () => {
-    fc.assert(
-      fc.property(batches, batches, (before, after) => {
-        const sizer = new AggregateSizer();
-        for (const record of before) sizer.add(record);
-        const [first] = after;
-        if (first !== undefined) sizer.sizeBytesWith(first);
-        sizer.clear();
-        expect([sizer.count, sizer.sizeBytes]).toEqual([0, 20]);
-        for (const record of after) sizer.add(record);
-        expect(sizer.sizeBytes).toBe(encodeAggregatedRecord(after).length);
-      }),
-    );
-  });
-
-  test('stays exact over every change of varint length', () => {
-    for (const dataBytes of [0, 1, 121, 122, 123, 127, 128, 16_375, 16_380, 16_383, 16_384, 2_097_151, 2_097_152]) {
-      const records = [{ partitionKey: 'k', explicitHashKey: MAX_HASH_KEY, data: new Uint8Array(dataBytes) }];
-      const sizer = new AggregateSizer();
-      sizer.add(records[0] as UserRecordParts);
-      expect(sizer.sizeBytes).toBe(encodeAggregatedRecord(records).length);
-    }
   });
 });
 

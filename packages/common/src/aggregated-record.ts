@@ -1,8 +1,22 @@
 // The KPL's aggregated record, both ways: magic, protobuf message, MD5 of the message (KPL aggregation-format.md). The
-// producer's aggregator sizes and encodes, the consumer's deaggregation decodes. Pure: bytes in, bytes out, no I/O.
-// Invariants: encoding is byte-equal to the native KPL's for the same records in the same order; the sizer's figure is exactly
-// the length of what will be encoded; decoding never throws and never drops a user record, what it can't read it reports.
-import { hash } from 'node:crypto';
+// producer encodes (while records come, aggregate-writer.ts does), the consumer's deaggregation decodes. Pure: bytes in, bytes out, no I/O.
+// Invariants: encoding is byte-equal to the native KPL's for the same records in the same order; decoding never throws and never drops a user record, what it can't read it reports.
+import {
+  DATA,
+  DIGEST_BYTES,
+  digestOf,
+  EXPLICIT_HASH_KEY_INDEX,
+  EXPLICIT_HASH_KEY_TABLE,
+  FRAME_BYTES,
+  fieldBytes,
+  MAGIC_BYTES,
+  PARTITION_KEY_INDEX,
+  PARTITION_KEY_TABLE,
+  RECORDS,
+  recordBytes,
+  writeMagic,
+  writeVarint,
+} from './aggregate-wire.ts';
 import { UsageError } from './errors.ts';
 import { type HashKey, MAX_HASH_KEY } from './hash-key.ts';
 
@@ -24,19 +38,6 @@ export type DecodedRecord =
   | { readonly kind: 'plain' }
   | { readonly kind: 'corrupt'; readonly reason: 'digest' | 'protobuf' | 'table-index' | 'hash-key' }
   | { readonly kind: 'aggregated'; readonly records: UserRecordParts[] };
-
-const MAGIC_BYTES = 4;
-const DIGEST_BYTES = 16;
-/** What surrounds the protobuf message. */
-const FRAME_BYTES: number = MAGIC_BYTES + DIGEST_BYTES;
-
-// Tags, that is field number × 8 + wire type. AggregatedRecord: 1 and 2 string tables, 3 records. Record: 1 and 2 indexes, 3 data.
-const PARTITION_KEY_TABLE = 0x0a;
-const EXPLICIT_HASH_KEY_TABLE = 0x12;
-const RECORDS = 0x1a;
-const PARTITION_KEY_INDEX = 0x08;
-const EXPLICIT_HASH_KEY_INDEX = 0x10;
-const DATA = 0x1a;
 
 /** Groups within groups that are followed, as protobuf's own readers bound it. */
 const DEEPEST_GROUP = 100;
@@ -90,69 +91,6 @@ export function encodeAggregatedRecord(records: readonly UserRecordParts[]): Uin
   return out;
 }
 
-/** Keeps the exact size of an aggregated record while it is being filled. */
-export class AggregateSizer {
-  readonly #partitionKeys = new Map<string, number>();
-  readonly #hashKeys = new Map<HashKey, number>();
-  #count = 0;
-  #sizeBytes: number = FRAME_BYTES;
-  #asked: UserRecordParts | undefined;
-  #askedBytes = 0;
-
-  /** User records added. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** Length of `encodeAggregatedRecord` of what was added; with nothing added, the 20 bytes around the message. */
-  get sizeBytes(): number {
-    return this.#sizeBytes;
-  }
-
-  /** What `sizeBytes` would be after `add(record)`. */
-  sizeBytesWith(record: UserRecordParts): number {
-    if (record !== this.#asked) {
-      this.#askedBytes = this.#bytesOf(record);
-      this.#asked = record;
-    }
-    return this.#sizeBytes + this.#askedBytes;
-  }
-
-  add(record: UserRecordParts): void {
-    this.#sizeBytes = this.sizeBytesWith(record);
-    this.#asked = undefined;
-    this.#count++;
-    const { partitionKey, explicitHashKey } = record;
-    if (!this.#partitionKeys.has(partitionKey)) this.#partitionKeys.set(partitionKey, this.#partitionKeys.size);
-    if (explicitHashKey !== undefined && !this.#hashKeys.has(explicitHashKey)) {
-      this.#hashKeys.set(explicitHashKey, this.#hashKeys.size);
-    }
-  }
-
-  clear(): void {
-    this.#partitionKeys.clear();
-    this.#hashKeys.clear();
-    this.#count = 0;
-    this.#sizeBytes = FRAME_BYTES;
-    this.#asked = undefined;
-  }
-
-  #bytesOf({ partitionKey, explicitHashKey, data }: UserRecordParts): number {
-    let tableBytes = 0;
-    let keyIndex = this.#partitionKeys.get(partitionKey);
-    if (keyIndex === undefined) {
-      keyIndex = this.#partitionKeys.size;
-      tableBytes += fieldBytes(Buffer.byteLength(partitionKey));
-    }
-    let hashIndex = -1;
-    if (explicitHashKey !== undefined) {
-      hashIndex = this.#hashKeys.get(explicitHashKey) ?? this.#hashKeys.size;
-      if (hashIndex === this.#hashKeys.size) tableBytes += fieldBytes(explicitHashKey.toString().length);
-    }
-    return tableBytes + fieldBytes(recordBytes(keyIndex, hashIndex, data.length));
-  }
-}
-
 /**
  * Takes a Kinesis record's data apart. The records' `data` are views into the given bytes, not copies; they are in the order
  * of the message, so a record's place is its sub-sequence number. Unknown fields and a record's tags (field 4) are skipped.
@@ -172,34 +110,6 @@ export function decodeAggregatedRecord(data: Uint8Array): DecodedRecord {
     if (error instanceof Unreadable) return { kind: 'corrupt', reason: error.reason };
     throw error;
   }
-}
-
-/** Tag, length and `length` bytes. */
-function fieldBytes(length: number): number {
-  return 1 + varintBytes(length) + length;
-}
-
-/** `hashIndex` is -1 for a record without an explicit hash key. */
-function recordBytes(keyIndex: number, hashIndex: number, dataBytes: number): number {
-  return 1 + varintBytes(keyIndex) + (hashIndex === -1 ? 0 : 1 + varintBytes(hashIndex)) + fieldBytes(dataBytes);
-}
-
-function varintBytes(value: number): number {
-  if (value < 0x80) return 1;
-  if (value < 0x4000) return 2;
-  if (value < 0x200000) return 3;
-  return value < 0x10000000 ? 4 : 5;
-}
-
-function writeVarint(out: Buffer, at: number, value: number): number {
-  let rest = value;
-  let next = at;
-  while (rest >= 0x80) {
-    out[next++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  out[next++] = rest;
-  return next;
 }
 
 /** A key table while encoding: each distinct key once, in order of first use. */
@@ -234,19 +144,6 @@ class KeyTable {
     }
     return at;
   }
-}
-
-/** As hex, which Node makes twice as fast as a Buffer. */
-function digestOf(message: Buffer): string {
-  return hash('md5', message, 'hex');
-}
-
-function writeMagic(out: Buffer): number {
-  out[0] = 0xf3;
-  out[1] = 0x89;
-  out[2] = 0x9a;
-  out[3] = 0xc2;
-  return MAGIC_BYTES;
 }
 
 function hasMagic(data: Uint8Array): boolean {

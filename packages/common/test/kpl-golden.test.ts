@@ -2,13 +2,10 @@
 // encoder has to make the same bytes of the same user records, and our decoder the same user records of the bytes.
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import {
-  AggregateSizer,
-  decodeAggregatedRecord,
-  encodeAggregatedRecord,
-  type UserRecordParts,
-} from '../src/aggregated-record.ts';
+import { AggregateWriter } from '../src/aggregate-writer.ts';
+import { decodeAggregatedRecord, encodeAggregatedRecord, type UserRecordParts } from '../src/aggregated-record.ts';
 import { checkPartitionKey, hashKeyOf, parseHashKey } from '../src/hash-key.ts';
+import { writable } from './user-records.ts';
 
 interface GoldenCase {
   case: string;
@@ -44,9 +41,10 @@ describe('an aggregate of the KPL', () => {
     const blob = Buffer.from(golden.blob, 'base64');
     expect(Buffer.from(encodeAggregatedRecord(records)).equals(blob)).toBe(true);
     expect(decodeAggregatedRecord(blob)).toEqual({ kind: 'aggregated', records });
-    const sizer = new AggregateSizer();
-    for (const record of records) sizer.add(record);
-    expect(sizer.sizeBytes).toBe(golden.length);
+    const writer = new AggregateWriter();
+    for (const record of records) writer.add(writable(record));
+    expect(writer.finish().bytes.equals(blob)).toBe(true);
+    expect(writer.sizeBytes).toBe(golden.length);
     expect(golden.length).toBeLessThanOrEqual(golden.aggregationMaxSize);
     // The hash that routes the whole is the first user record's.
     const [first] = records as [UserRecordParts];

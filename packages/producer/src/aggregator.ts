@@ -2,7 +2,7 @@
 // the limiter. A record whose shard can't be told travels alone; while the shard map is being read it waits for it, within
 // a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
 // Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateSizer } from '@shardline/common';
+import { AggregateWriter } from '@shardline/common';
 import { type Addressing, KinesisRecord } from './batch.ts';
 import type { UserRecord } from './user-record.ts';
 
@@ -28,15 +28,18 @@ export interface Prediction {
 /** An open Kinesis record of a shard. */
 interface Lane {
   readonly kinesisRecord: KinesisRecord;
-  readonly sizer: AggregateSizer;
+  readonly writer: AggregateWriter;
 }
+
+/** Each keeps the memory of its largest aggregated record. */
+const MOST_SPARE_WRITERS = 64;
 
 const NOTHING: readonly KinesisRecord[] = [];
 
 export class Aggregator {
   readonly #options: AggregatorOptions;
   readonly #lanes = new Map<string, Lane>();
-  readonly #spareSizers: AggregateSizer[] = [];
+  readonly #spareWriters: AggregateWriter[] = [];
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
@@ -65,13 +68,13 @@ export class Aggregator {
     }
     const lane = this.#lanes.get(shardId);
     if (lane === undefined) return this.#open(record, shardId, prediction);
-    const sizeBytes = lane.sizer.sizeBytesWith(record);
+    const sizeBytes = lane.writer.sizeBytesWith(record);
     if (sizeBytes > this.#options.aggregationMaxSizeBytes) {
       return [this.#seal(shardId, lane), ...this.#open(record, shardId, prediction)];
     }
-    lane.sizer.add(record);
-    lane.kinesisRecord.add(record, sizeBytes);
     record.carrier = lane.kinesisRecord;
+    record.noteWritten(lane.writer.add(record));
+    lane.kinesisRecord.add(record, sizeBytes);
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return this.#isFull(lane) ? [this.#seal(shardId, lane)] : NOTHING;
   }
@@ -81,7 +84,7 @@ export class Aggregator {
     const { shardId } = kinesisRecord;
     const lane = shardId === undefined ? undefined : this.#lanes.get(shardId);
     if (shardId === undefined || lane?.kinesisRecord !== kinesisRecord) return undefined;
-    if (lane.sizer.sizeBytesWith(record) <= this.#options.aggregationMaxSizeBytes) return undefined;
+    if (lane.writer.sizeBytesWith(record) <= this.#options.aggregationMaxSizeBytes) return undefined;
     return this.#seal(shardId, lane);
   }
 
@@ -136,23 +139,27 @@ export class Aggregator {
     const kinesisRecord = alone(record, prediction);
     // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    if (record.data.length >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
-    const sizer = this.#spareSizers.pop() ?? new AggregateSizer();
-    sizer.add(record);
-    this.#lanes.set(shardId, { kinesisRecord, sizer });
+    if (record.dataBytes >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
+    const writer = this.#spareWriters.pop() ?? new AggregateWriter();
+    kinesisRecord.open(writer);
+    record.noteWritten(writer.add(record));
+    this.#lanes.set(shardId, { kinesisRecord, writer });
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return NOTHING;
   }
 
-  #isFull({ sizer }: Lane): boolean {
+  #isFull({ writer }: Lane): boolean {
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    return sizer.count >= aggregationMaxCount || sizer.sizeBytes >= aggregationMaxSizeBytes;
+    return writer.count >= aggregationMaxCount || writer.sizeBytes >= aggregationMaxSizeBytes;
   }
 
-  #seal(shardId: string, { kinesisRecord, sizer }: Lane): KinesisRecord {
+  #seal(shardId: string, { kinesisRecord, writer }: Lane): KinesisRecord {
     this.#lanes.delete(shardId);
-    sizer.clear();
-    this.#spareSizers.push(sizer);
+    kinesisRecord.seal();
+    if (this.#spareWriters.length < MOST_SPARE_WRITERS) {
+      writer.clear();
+      this.#spareWriters.push(writer);
+    }
     kinesisRecord.phase = 'limited';
     return kinesisRecord;
   }

@@ -3,7 +3,13 @@
 // Invariants: the user records of a Kinesis record are in put order; its size is exactly what PutRecords will count; what
 // is sent for one user record is the record itself, for more the KPL's aggregated record under the partition key "a"
 // (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does; an AUTO stream gets none.
-import { encodeAggregatedRecord, type OperatingCode } from '@shardline/common';
+import {
+  type AggregateWriter,
+  encodeAggregatedRecord,
+  invariant,
+  type OperatingCode,
+  type WrittenAggregate,
+} from '@shardline/common';
 import type { UserRecord } from './user-record.ts';
 
 /** Where a Kinesis record is. The stages move it on; `done`: nothing will happen to it any more. */
@@ -59,6 +65,10 @@ export class KinesisRecord {
   beganAtMs = -1;
   #addressing: Addressing;
   #entry: Entry | undefined = undefined;
+  /** While it is open: where the data of its user records is. */
+  #writer: AggregateWriter | undefined = undefined;
+  /** From then on: where it is, if there is more than one. */
+  #aggregate: WrittenAggregate | undefined = undefined;
 
   constructor(first: UserRecord, shardId: string | undefined, mapVersion: number, addressing: Addressing = 'hash-key') {
     const records = [first];
@@ -84,10 +94,32 @@ export class KinesisRecord {
     if (record.dueAtMs < this.dueAtMs) this.dueAtMs = record.dueAtMs;
   }
 
+  /** Its user records are written as they come. */
+  open(writer: AggregateWriter): void {
+    this.#writer = writer;
+  }
+
+  /** No more user records come, and the writer is given back. */
+  seal(): void {
+    if (this.aggregated) this.#aggregate = this.#writer?.finish();
+    else this.#ownData();
+    this.#writer = undefined;
+  }
+
+  /** The data of one of its user records, as bytes that stay. */
+  dataAt(place: number, length: number): Uint8Array {
+    if (this.#writer !== undefined) return this.#writer.copyOf(place, length);
+    invariant(this.#aggregate !== undefined, 'the data of a Kinesis record is wanted that has been released');
+    const at = this.#aggregate.recordsAt + place;
+    return this.#aggregate.bytes.subarray(at, at + length);
+  }
+
   /** Leaves out the user records that have settled (expired) meanwhile. */
   prune(): void {
     if (this.liveCount === this.records.length) return;
     this.records = this.records.filter((record) => !record.settled);
+    this.#ownData();
+    this.#aggregate = undefined;
     this.#entry = undefined;
     const { data, partitionKey } = this.entry();
     this.sizeBytes = data.length + Buffer.byteLength(partitionKey ?? '');
@@ -106,23 +138,29 @@ export class KinesisRecord {
     return this.#entry;
   }
 
-  /** Forgets the encoded bytes once nothing will be sent any more. */
+  /** Forgets the bytes once nothing will be sent any more. What has not succeeded by now keeps its data. */
   release(): void {
     this.phase = 'done';
     this.#entry = undefined;
+    this.#writer = undefined;
+    this.#aggregate = undefined;
+  }
+
+  #ownData(): void {
+    for (const record of this.records) if (!record.settled) record.ownData();
   }
 
   #encode(): Entry {
     const first = this.records[0] as UserRecord;
-    const { hasKey, data, partitionKey, explicitHashKey: given } = first;
+    const { hasKey, partitionKey, explicitHashKey: given } = first;
     if (!this.aggregated && (this.#addressing !== 'hash-key' || !hasKey)) {
-      if (!hasKey) return { data };
-      if (this.#addressing === 'service' || given === undefined) return { data, partitionKey };
+      if (!hasKey) return { data: first.data };
+      if (this.#addressing === 'service' || given === undefined) return { data: first.data, partitionKey };
     }
     const explicitHashKey = String(given ?? BigInt(`0x${first.hashHex}`));
-    return this.aggregated
-      ? { data: encodeAggregatedRecord(this.records), partitionKey: AGGREGATE_KEY, explicitHashKey }
-      : { data, partitionKey, explicitHashKey };
+    if (!this.aggregated) return { data: first.data, partitionKey, explicitHashKey };
+    const bytes = this.#aggregate?.bytes ?? encodeAggregatedRecord(this.records);
+    return { data: bytes, partitionKey: AGGREGATE_KEY, explicitHashKey };
   }
 }
 

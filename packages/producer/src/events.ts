@@ -15,7 +15,7 @@ export interface ProducerName {
 export function publishPut(name: ProducerName, record: UserRecord): void {
   const channel = producerDiagnostics.put;
   if (!channel.hasSubscribers) return;
-  channel.publish({ ...name, ...keyOf(record), dataBytes: record.data.length });
+  channel.publish({ ...name, ...keyOf(record), dataBytes: record.dataBytes });
 }
 
 /** A request leaves, and with it, for the first time, some aggregated records. */

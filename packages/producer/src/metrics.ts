@@ -158,7 +158,7 @@ export class StreamMetrics {
     let mostWaited = Number.NEGATIVE_INFINITY;
     let firstTries = 0;
     for (const record of records) {
-      const { length } = record.data;
+      const length = record.dataBytes;
       data += length;
       if (length < leastData) leastData = length;
       if (length > mostData) mostData = length;
@@ -269,7 +269,7 @@ export class StreamMetrics {
 
 /** Without the partition key, which for an aggregated record is one letter. */
 function dataBytesOf({ aggregated, sizeBytes, records }: KinesisRecord): number {
-  return aggregated ? sizeBytes - 1 : (records[0]?.data.length ?? 0);
+  return aggregated ? sizeBytes - 1 : (records[0]?.dataBytes ?? 0);
 }
 
 function secondOf(nowMs: number): number {

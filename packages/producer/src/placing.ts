@@ -53,6 +53,8 @@ export class Placing {
   put(record: UserRecord, nowMs: number): void {
     this.#lastSequence = record.sequence;
     this.#place(record, nowMs);
+    // Unless its data was written into an aggregated record just now.
+    record.keepData();
   }
 
   /** Everything put so far is to leave without waiting for company. */
@@ -85,8 +87,8 @@ export class Placing {
     if (kinesisRecords.length === 0) return;
     const records: UserRecord[] = [];
     for (const kinesisRecord of kinesisRecords) {
-      kinesisRecord.release();
       for (const record of kinesisRecord.carried) {
+        if (!record.settled) record.ownData();
         const { line } = record;
         if (line !== undefined && this.#order.free(line, kinesisRecord)) {
           for (const held of this.#order.takeAll(line)) records.push(held);
@@ -94,6 +96,7 @@ export class Placing {
         record.carrier = undefined;
         records.push(record);
       }
+      kinesisRecord.release();
     }
     records.sort((a, b) => a.sequence - b.sequence);
     for (const record of records) if (!record.settled) this.#place(record, nowMs);
@@ -141,7 +144,7 @@ export class Placing {
     record.line = line;
     const carrier = line === undefined ? undefined : this.#order.carrierOf(line);
     if (carrier !== undefined && !this.#takesMore(carrier, record, nowMs)) return false;
-    if (record.sequence <= this.#flushedSequence) record.dueAtMs = Math.min(record.dueAtMs, nowMs);
+    if (record.sequence <= this.#flushedSequence) record.hasten(nowMs);
     const sealed = this.#aggregator.put(record, this.#predictor.predict(record, nowMs), nowMs);
     if (line !== undefined && carrier === undefined && record.carrier !== undefined) {
       this.#order.carry(line, record.carrier);

@@ -22,6 +22,8 @@ import {
   type PutResult,
   putError,
   type Settle,
+  type Times,
+  timesOf,
   type UserRecord,
   type UserRecordInput,
 } from './user-record.ts';
@@ -35,6 +37,9 @@ export interface CloseOptions {
 /** Kinesis records that are due within this time of one that leaves go with it; at most a fifth of the buffered time (as the KPL's collector). */
 const TOGETHER_MS = 50;
 const TOGETHER_SHARE = 0.2;
+
+/** Records put within this time share theirs, and are of one age. */
+const SAME_TIME_MS = 1;
 
 let madeCount = 0;
 
@@ -58,6 +63,10 @@ export class Producer implements AsyncDisposable {
   readonly #upload: MetricsUpload | undefined;
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
   #lastSequence = 0;
+  #lastTimes: Times;
+  /** Most programs use one callback for all records. */
+  #lastCallback: OnSettled | undefined;
+  #lastSettle: Settle | undefined;
   #closed: Promise<void> | undefined;
   #broken: unknown;
 
@@ -74,6 +83,7 @@ export class Producer implements AsyncDisposable {
     this.#sender = new Sender({ client: this.#client, stream, clock, maxRequestsInFlight, requestTimeoutMs });
     const bufferedTimeMs = Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2);
     this.#times = { bufferedTimeMs, recordTtlMs };
+    this.#lastTimes = timesOf(clock.now(), this.#times);
     this.#metrics = new MetricsReport(resolved, clock.now());
     this.#upload = resolved.metrics && makeUpload(this.#metrics, resolved.metrics, resolved);
     const togetherMs = Math.min(TOGETHER_MS, bufferedTimeMs * TOGETHER_SHARE);
@@ -122,7 +132,7 @@ export class Producer implements AsyncDisposable {
     const record = this.#check(input, onSettled);
     if (onSettled === undefined)
       return new Promise((onSuccess, onFailure) => this.#admit(record, { onSuccess, onFailure }));
-    this.#admit(record, settleBy(onSettled));
+    this.#admit(record, this.#settleBy(onSettled));
     return undefined;
   }
 
@@ -195,10 +205,23 @@ export class Producer implements AsyncDisposable {
     }
     record.settle = settle;
     const nowMs = this.#options.clock.now();
-    record.admit(++this.#lastSequence, nowMs, this.#times);
+    record.admit(++this.#lastSequence, this.#timesAt(nowMs));
     this.#outstanding.add(record.sizeBytes);
     publishPut(this.#name, record);
     this.#driver.put(record, nowMs);
+  }
+
+  #settleBy(onSettled: OnSettled): Settle {
+    if (onSettled === this.#lastCallback && this.#lastSettle !== undefined) return this.#lastSettle;
+    this.#lastCallback = onSettled;
+    this.#lastSettle = settleBy(onSettled);
+    return this.#lastSettle;
+  }
+
+  /** Those of the last record, if it was put less than a millisecond before. */
+  #timesAt(nowMs: number): Times {
+    if (!(Math.abs(nowMs - this.#lastTimes.putAtMs) < SAME_TIME_MS)) this.#lastTimes = timesOf(nowMs, this.#times);
+    return this.#lastTimes;
   }
 
   #refusal(sizeBytes: number): Failure | undefined {

@@ -29,7 +29,10 @@ export class Settling {
   }
 
   fail(records: readonly UserRecord[], failure: Failure, nowMs: number): void {
-    for (const record of records) markSettled(record);
+    for (const record of records) {
+      record.ownData();
+      markSettled(record);
+    }
     this.#outbox.push({ kind: 'failed', records, failure });
     for (const { carrier } of records) {
       if (carrier?.liveCount !== 0 || carrier.phase === 'done') continue;
@@ -55,9 +58,10 @@ export class Settling {
   /** All at once, and nothing moves up into what they leave. */
   abandon(records: readonly UserRecord[], failure: Failure): void {
     for (const record of records) {
+      record.ownData();
       markSettled(record);
-      record.carrier?.release();
     }
+    for (const { carrier } of records) carrier?.release();
     if (records.length > 0) this.#outbox.push({ kind: 'failed', records, failure });
   }
 

@@ -59,6 +59,7 @@ describe('checking', () => {
     for (const data of [bytes, Buffer.from(bytes.buffer), bytes.subarray(0, 4)]) {
       bytes.set([1, 2, 3, 4]);
       const checked = checkUserRecord({ partitionKey: 'k', data }, MIB);
+      checked.keepData();
       bytes.fill(9);
       expect([...checked.data]).toEqual([1, 2, 3, 4]);
     }

@@ -17,6 +17,7 @@ import {
   topOfHashKey,
   UsageError,
   type UserRecordParts,
+  type WritableRecord,
 } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
 import type { Line } from './order.ts';
@@ -90,20 +91,30 @@ export interface Settle {
 /** Called once, with one of the two. */
 export type OnSettled = (error: PutError | undefined, result: PutResult | undefined) => void;
 
-export class UserRecord implements UserRecordParts {
+/** When a user record was put, and what follows from it; one for all that are put at the same time. */
+export interface Times {
+  readonly putAtMs: number;
+  /** When it should leave, in company or not. */
+  readonly dueAtMs: number;
+  /** From then on no attempt begins. */
+  readonly expiresAtMs: number;
+}
+
+const UNKNOWN_TIMES: Times = { putAtMs: 0, dueAtMs: 0, expiresAtMs: 0 };
+/** Of data that is not in its carrier's aggregated record. */
+const NOWHERE = -1;
+
+export class UserRecord implements UserRecordParts, WritableRecord {
   /** Empty when the application gave none: such a record is never aggregated, and only an AUTO stream takes it. */
   readonly partitionKey: string;
   readonly explicitHashKey?: HashKey;
-  readonly data: Uint8Array;
+  /** Length of its data. */
+  readonly dataBytes: number;
   /** Size as the producer's bounds and Kinesis count it: data and partition key. */
   readonly sizeBytes: number;
 
   sequence = 0;
-  putAtMs = 0;
-  /** When it should leave, in company or not. */
-  dueAtMs = 0;
-  /** From then on no attempt begins. */
-  expiresAtMs = 0;
+  #times: Times = UNKNOWN_TIMES;
   settle: Settle = unheard;
 
   /** Its key's line of order, while its key has one. */
@@ -112,6 +123,10 @@ export class UserRecord implements UserRecordParts {
   carrier: KinesisRecord | undefined = undefined;
   settled = false;
   #orderHash: number | undefined = undefined;
+  /** The application's data, until the producer has a copy: the bytes of its own, or those that its carrier has written. */
+  #given: Uint8Array | string | undefined;
+  #own: Uint8Array | undefined = undefined;
+  #writtenAt = NOWHERE;
   /** The attempts that failed. */
   attempts: readonly Attempt[] = noAttempts;
   lastEndMs = -1;
@@ -119,11 +134,69 @@ export class UserRecord implements UserRecordParts {
   /** What the last failed request threw. */
   lastCause: unknown = undefined;
 
-  constructor(partitionKey: string, explicitHashKey: HashKey | undefined, data: Uint8Array, keyBytes: number) {
+  constructor(
+    partitionKey: string,
+    explicitHashKey: HashKey | undefined,
+    data: Uint8Array | string,
+    dataBytes: number,
+    keyBytes: number,
+  ) {
     this.partitionKey = partitionKey;
-    this.data = data;
-    this.sizeBytes = data.length + keyBytes;
+    this.#given = data;
+    this.dataBytes = dataBytes;
+    this.sizeBytes = dataBytes + keyBytes;
     if (explicitHashKey !== undefined) this.explicitHashKey = explicitHashKey;
+  }
+
+  get putAtMs(): number {
+    return this.#times.putAtMs;
+  }
+
+  get dueAtMs(): number {
+    return this.#times.dueAtMs;
+  }
+
+  get expiresAtMs(): number {
+    return this.#times.expiresAtMs;
+  }
+
+  /** It is not to wait for company any more. */
+  hasten(nowMs: number): void {
+    if (nowMs < this.#times.dueAtMs) this.#times = { ...this.#times, dueAtMs: nowMs };
+  }
+
+  /** Its data, as bytes that stay. */
+  get data(): Uint8Array {
+    this.ownData();
+    return this.#own as Uint8Array;
+  }
+
+  /** The application may use its bytes again: what was not written into an aggregated record by now is copied. */
+  keepData(): void {
+    const given = this.#given;
+    if (given === undefined) return;
+    this.#own = typeof given === 'string' ? Buffer.from(given, 'utf8') : Buffer.from(given);
+    this.#given = undefined;
+  }
+
+  /** It leaves its carrier, or the carrier its bytes. */
+  ownData(): void {
+    this.keepData();
+    this.#own ??= this.carrier?.dataAt(this.#writtenAt, this.dataBytes);
+  }
+
+  writeData(target: Buffer, at: number): void {
+    const data = this.#given ?? this.data;
+    if (typeof data !== 'string') target.set(data, at);
+    // Of a text that is as long as its bytes each unit is one.
+    else target.write(data, at, data.length === this.dataBytes ? 'latin1' : 'utf8');
+  }
+
+  /** Its carrier has written its data, at this place. */
+  noteWritten(at: number): void {
+    this.#writtenAt = at;
+    this.#given = undefined;
+    this.#own = undefined;
   }
 
   /** The upper 32 bits of the hash key, as a number that sorts as hash keys do: nearly always enough, and cheap. */
@@ -154,21 +227,23 @@ export class UserRecord implements UserRecordParts {
     return this.partitionKey !== '';
   }
 
-  /** The producer takes it: from here its times count. `bufferedTimeMs` is how long it may wait for company. */
-  admit(
-    sequence: number,
-    nowMs: number,
-    times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number },
-  ): void {
+  /** The producer takes it: from here its times count. */
+  admit(sequence: number, times: Times): void {
     this.sequence = sequence;
-    this.putAtMs = nowMs;
-    this.dueAtMs = nowMs + times.bufferedTimeMs;
-    this.expiresAtMs = nowMs + times.recordTtlMs;
+    this.#times = times;
   }
 }
 
+/** `bufferedTimeMs` is how long a record may wait for company. */
+export function timesOf(
+  nowMs: number,
+  { bufferedTimeMs, recordTtlMs }: { readonly bufferedTimeMs: number; readonly recordTtlMs: number },
+): Times {
+  return { putAtMs: nowMs, dueAtMs: nowMs + bufferedTimeMs, expiresAtMs: nowMs + recordTtlMs };
+}
+
 /**
- * Checks and copies what the application put. The size is that of data and partition key together, as Kinesis counts it
+ * Checks what the application put; it is copied on its way, at the latest when the put returns. The size is that of data and partition key together, as Kinesis counts it
  * (the KPL counts the data alone, and Kinesis then refuses the whole request).
  * @throws UsageError naming `partitionKey`, `explicitHashKey` or `data`.
  */
@@ -181,10 +256,10 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
   if (partitionKey === '' && explicitHashKey !== undefined) {
     throw new UsageError('partitionKey', 'one beside explicitHashKey', 'none');
   }
-  const data = copyData(input.data, maxUserRecordSizeBytes);
+  const dataBytes = bytesOf(input.data);
   const keyBytes = isAscii(partitionKey) ? partitionKey.length : Buffer.byteLength(partitionKey);
-  checkSize(data.length + keyBytes, maxUserRecordSizeBytes);
-  return new UserRecord(partitionKey, explicitHashKey, data, keyBytes);
+  checkSize(dataBytes + keyBytes, maxUserRecordSizeBytes);
+  return new UserRecord(partitionKey, explicitHashKey, input.data, dataBytes, keyBytes);
 }
 
 /** The record's content, as the application may put it again. */
@@ -263,21 +338,17 @@ function readHashKey(given: bigint | string | undefined): HashKey | undefined {
   return typeof given === 'bigint' ? toHashKey(given, 'explicitHashKey') : parseHashKey(given);
 }
 
-const REPLACEMENT = Buffer.from('\ufffd');
-
 /** Text with a lone surrogate has no UTF-8 form: it would arrive as other text, so it is refused. */
-function copyData(data: Uint8Array | string, maxBytes: number): Uint8Array {
+function bytesOf(data: Uint8Array | string): number {
   if (typeof data === 'string') {
-    const bytes = Buffer.from(data, 'utf8');
-    if (bytes.includes(REPLACEMENT) && loneSurrogate.test(data)) {
+    const bytes = Buffer.byteLength(data);
+    if (bytes !== data.length && !data.isWellFormed()) {
       throw new UsageError('data', 'bytes or well-formed text', 'text with a lone surrogate');
     }
     return bytes;
   }
   if (!(data instanceof Uint8Array)) throw new UsageError('data', 'a Uint8Array or a string', describe(data));
-  // Before the copy, so that a huge one costs nothing.
-  checkSize(data.length, maxBytes);
-  return Buffer.from(data);
+  return data.length;
 }
 
 function checkSize(sizeBytes: number, maxBytes: number): void {
@@ -285,5 +356,3 @@ function checkSize(sizeBytes: number, maxBytes: number): void {
   const expected = `data and partition key of at most maxUserRecordSizeBytes, ${maxBytes} bytes`;
   throw new UsageError('data', expected, `${sizeBytes} bytes`);
 }
-
-const loneSurrogate = /\p{Surrogate}/u;

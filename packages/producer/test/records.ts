@@ -1,6 +1,6 @@
 // User records for the stages' tests.
 import { KinesisRecord } from '../src/batch.ts';
-import { checkUserRecord, type UserRecord } from '../src/user-record.ts';
+import { checkUserRecord, timesOf, type UserRecord } from '../src/user-record.ts';
 
 export interface RecordOptions {
   /** Null: none. */
@@ -26,7 +26,7 @@ export function userRecord(options: RecordOptions = {}): UserRecord {
   lastSequence = options.sequence ?? lastSequence + 1;
   const record = checkUserRecord(input, 10 * 1024 * 1024);
   const { nowMs = 0, recordTtlMs = 30_000, bufferedTimeMs = 100 } = options;
-  record.admit(lastSequence, nowMs, { recordTtlMs, bufferedTimeMs });
+  record.admit(lastSequence, timesOf(nowMs, { recordTtlMs, bufferedTimeMs }));
   return record;
 }
 

@@ -8,7 +8,7 @@ import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist
 import type { Effect } from '../../../producer/dist/effects.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
 import type { Shard } from '../../../producer/dist/shard-map.js';
-import { checkUserRecord, inputOf, putError, putResult } from '../../../producer/dist/user-record.js';
+import { checkUserRecord, inputOf, putError, putResult, timesOf } from '../../../producer/dist/user-record.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { numberedData, ProducerCheckers } from './checkers.ts';
@@ -122,7 +122,7 @@ class ProducerWorld {
     };
     const record = checkUserRecord(input, MAX_DATA_BYTES);
     const { recordTtlMs, bufferedTimeMs } = this.#plan;
-    record.admit(number, now, { recordTtlMs, bufferedTimeMs: Math.min(bufferedTimeMs, recordTtlMs / 2) });
+    record.admit(number, timesOf(now, { recordTtlMs, bufferedTimeMs: Math.min(bufferedTimeMs, recordTtlMs / 2) }));
     record.settle = {
       onSuccess: (result) => {
         this.#log(' ', `record ${number} is delivered: ${result.shardId}, attempts ${result.attempts.length}`);

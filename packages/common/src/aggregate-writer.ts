@@ -1,0 +1,237 @@
+// Writes an aggregated record while its user records come: the producer's aggregator has one for each open Kinesis record. Each user
+// record's data is copied once, to where it stays, and the exact size is known before and after every record.
+// Invariants: the bytes are those of `encodeAggregatedRecord` for the same user records; memory is at most about twice what was written.
+import {
+  DATA,
+  digestOf,
+  EXPLICIT_HASH_KEY_INDEX,
+  EXPLICIT_HASH_KEY_TABLE,
+  FRAME_BYTES,
+  fieldBytes,
+  MAGIC_BYTES,
+  PARTITION_KEY_INDEX,
+  PARTITION_KEY_TABLE,
+  RECORDS,
+  recordBytes,
+  writeMagic,
+  writeVarint,
+} from './aggregate-wire.ts';
+import type { HashKey } from './hash-key.ts';
+
+/** A user record that writes its data itself. */
+export interface WritableRecord {
+  readonly partitionKey: string;
+  readonly explicitHashKey?: HashKey;
+  /** Length of its data. */
+  readonly dataBytes: number;
+  /** Writes that many bytes of data. */
+  writeData(target: Buffer, at: number): void;
+}
+
+/** An aggregated record, and where in it the user records begin. */
+export interface WrittenAggregate {
+  readonly bytes: Buffer;
+  readonly recordsAt: number;
+}
+
+const FIRST_BUFFER_BYTES = 1_024;
+/** Tag and length of a user record; tags of its three fields with two indexes and a length. */
+const MOST_RECORD_FRAME_BYTES = 4 + 4 * 5;
+const FIRST_SLOT_COUNT = 64;
+
+export class AggregateWriter {
+  readonly #partitionKeys = new KeyTable<string>(PARTITION_KEY_TABLE);
+  readonly #hashKeys = new KeyTable<HashKey>(EXPLICIT_HASH_KEY_TABLE);
+  /** The user records as they will be in the message, behind the tables. */
+  #records: Buffer = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
+  #recordsBytes = 0;
+  #count = 0;
+  /** The user record that was asked about last, and what was found. */
+  #asked: WritableRecord | undefined;
+  #askedKeyIndex = 0;
+  #askedHashIndex = 0;
+  #askedBytes = 0;
+
+  /** User records added. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Length of what `finish` would give; with nothing added, the 20 bytes around the message. */
+  get sizeBytes(): number {
+    return FRAME_BYTES + this.#partitionKeys.length + this.#hashKeys.length + this.#recordsBytes;
+  }
+
+  /** What `sizeBytes` would be after `add(record)`. */
+  sizeBytesWith(record: WritableRecord): number {
+    this.#ask(record);
+    return this.sizeBytes + this.#askedBytes;
+  }
+
+  /** Writes the user record, and gives where its data is among the records. */
+  add(record: WritableRecord): number {
+    this.#ask(record);
+    this.#asked = undefined;
+    const { partitionKey, explicitHashKey, dataBytes } = record;
+    const keyIndex = this.#askedKeyIndex;
+    const hashIndex = this.#askedHashIndex;
+    if (keyIndex === this.#partitionKeys.count) this.#partitionKeys.add(partitionKey);
+    if (explicitHashKey !== undefined && hashIndex === this.#hashKeys.count) this.#hashKeys.add(explicitHashKey);
+    this.#reserve(dataBytes + MOST_RECORD_FRAME_BYTES);
+    const out = this.#records;
+    let at = this.#recordsBytes;
+    out[at++] = RECORDS;
+    at = writeVarint(out, at, recordBytes(keyIndex, hashIndex, dataBytes));
+    out[at++] = PARTITION_KEY_INDEX;
+    at = writeVarint(out, at, keyIndex);
+    if (hashIndex !== -1) {
+      out[at++] = EXPLICIT_HASH_KEY_INDEX;
+      at = writeVarint(out, at, hashIndex);
+    }
+    out[at++] = DATA;
+    at = writeVarint(out, at, dataBytes);
+    record.writeData(out, at);
+    this.#recordsBytes = at + dataBytes;
+    this.#count++;
+    return at;
+  }
+
+  /** A copy of data that `add` wrote there. */
+  copyOf(at: number, length: number): Buffer {
+    return Buffer.from(this.#records.subarray(at, at + length));
+  }
+
+  /** The aggregated record, in bytes of its own. */
+  finish(): WrittenAggregate {
+    const bytes = Buffer.allocUnsafe(this.sizeBytes);
+    let at = writeMagic(bytes);
+    at += this.#partitionKeys.copyTo(bytes, at);
+    at += this.#hashKeys.copyTo(bytes, at);
+    const recordsAt = at;
+    at += this.#records.copy(bytes, at, 0, this.#recordsBytes);
+    bytes.write(digestOf(bytes.subarray(MAGIC_BYTES, at)), at, 'hex');
+    return { bytes, recordsAt };
+  }
+
+  /** As new, for other records. */
+  clear(): void {
+    this.#partitionKeys.clear();
+    this.#hashKeys.clear();
+    this.#recordsBytes = 0;
+    this.#count = 0;
+    this.#asked = undefined;
+  }
+
+  #ask(record: WritableRecord): void {
+    if (record === this.#asked) return;
+    const { partitionKey, explicitHashKey, dataBytes } = record;
+    this.#asked = record;
+    this.#askedKeyIndex = this.#partitionKeys.indexOf(partitionKey);
+    this.#askedHashIndex = explicitHashKey === undefined ? -1 : this.#hashKeys.indexOf(explicitHashKey);
+    const length = recordBytes(this.#askedKeyIndex, this.#askedHashIndex, dataBytes);
+    const hashKeyBytes = explicitHashKey === undefined ? 0 : this.#hashKeys.askedBytes;
+    this.#askedBytes = this.#partitionKeys.askedBytes + hashKeyBytes + fieldBytes(length);
+  }
+
+  #reserve(length: number): void {
+    const needed = this.#recordsBytes + length;
+    if (needed > this.#records.length) this.#records = grown(this.#records, this.#recordsBytes, needed);
+  }
+}
+
+/**
+ * Each distinct key once, in order of first use, as it is written. Keys are found in a hash table whose slots are cleared at
+ * once: an aggregated record has hundreds of keys and lives for milliseconds.
+ */
+class KeyTable<Key extends string | HashKey> {
+  readonly #tag: number;
+  readonly #keys: Key[] = [];
+  readonly #hashes: number[] = [];
+  /** Index of the key + 1; 0 where there is none. */
+  #slots: Int32Array = new Int32Array(FIRST_SLOT_COUNT);
+  #bytes: Buffer = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
+  /** On the wire, tags and lengths included. */
+  length = 0;
+  #askedHash = 0;
+  #askedLength = 0;
+  /** What the key that was asked about last would add: nothing if it is here. */
+  askedBytes = 0;
+
+  constructor(tag: number) {
+    this.#tag = tag;
+  }
+
+  get count(): number {
+    return this.#keys.length;
+  }
+
+  /** Its index, or the one that it would have. */
+  indexOf(key: Key): number {
+    const hash = spread(key);
+    this.#askedHash = hash;
+    const mask = this.#slots.length - 1;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const index = (this.#slots[slot] as number) - 1;
+      if (index === -1) break;
+      if (this.#hashes[index] === hash && this.#keys[index] === key) {
+        this.askedBytes = 0;
+        return index;
+      }
+    }
+    this.#askedLength = Buffer.byteLength(String(key));
+    this.askedBytes = fieldBytes(this.#askedLength);
+    return this.#keys.length;
+  }
+
+  /** Adds the key that was asked about last, and is not here. */
+  add(key: Key): void {
+    this.#keys.push(key);
+    this.#hashes.push(this.#askedHash);
+    if (this.#keys.length * 2 > this.#slots.length) this.#spreadAnew();
+    else this.#occupy(this.#askedHash, this.#keys.length);
+    const needed = this.length + this.askedBytes;
+    if (needed > this.#bytes.length) this.#bytes = grown(this.#bytes, this.length, needed);
+    this.#bytes[this.length++] = this.#tag;
+    this.length = writeVarint(this.#bytes, this.length, this.#askedLength);
+    const text = String(key);
+    // Of a text that is as long as its bytes each unit is one.
+    this.length += this.#bytes.write(text, this.length, text.length === this.#askedLength ? 'latin1' : 'utf8');
+  }
+
+  copyTo(target: Buffer, at: number): number {
+    return this.#bytes.copy(target, at, 0, this.length);
+  }
+
+  clear(): void {
+    this.#keys.length = 0;
+    this.#hashes.length = 0;
+    this.#slots.fill(0);
+    this.length = 0;
+  }
+
+  #occupy(hash: number, occupant: number): void {
+    const mask = this.#slots.length - 1;
+    let slot = hash & mask;
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
+    this.#slots[slot] = occupant;
+  }
+
+  #spreadAnew(): void {
+    this.#slots = new Int32Array(this.#slots.length * 2);
+    for (const [index, hash] of this.#hashes.entries()) this.#occupy(hash, index + 1);
+  }
+}
+
+/** FNV-1a over the units of a text; over the two halves' ends of a hash key. */
+function spread(key: string | HashKey): number {
+  if (typeof key === 'bigint') return Number((key ^ (key >> 64n)) & 0xffff_ffffn) | 0;
+  let hash = 0x811c_9dc5;
+  for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x0100_0193);
+  return hash ^ (hash >>> 15);
+}
+
+function grown(buffer: Buffer, usedBytes: number, neededBytes: number): Buffer {
+  const larger = Buffer.allocUnsafe(Math.max(2 * buffer.length, neededBytes));
+  buffer.copy(larger, 0, 0, usedBytes);
+  return larger;
+}
