@@ -81,7 +81,7 @@ describe('onDiagnostic', () => {
 test('docs/diagnostics.md has a row for each channel, with the fields of its message', () => {
   const read = (path: string): string => readFileSync(new URL(path, import.meta.url), 'utf8');
   const types = read('./diagnostics.ts').replace(/\/\*\*[\s\S]*?\*\//g, '');
-  const everywhere = new Set(['producer', 'stream', 'application', 'worker', 'leaseKey']);
+  const everywhere = new Set(['producer', 'stream', 'streamArn?', 'application', 'worker', 'leaseKey']);
   const declared = Array.from(
     types.matchAll(/'(shardline:[\w:-]+)': (\{[\s\S]*?\n? {0,2}\});\n/g),
     ([, name = '', body = '']) => {

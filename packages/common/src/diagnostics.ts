@@ -3,14 +3,21 @@
 // `hasSubscribers` before it makes the message. Times are the port's clock in ms, ids are as Kinesis writes them.
 import { channel, subscribe, unsubscribe } from 'node:diagnostics_channel';
 
-/** Messages by channel name: what the producer publishes. `producer` is its id, unique in the process. */
+/** Messages by channel name: what the producer publishes. `producer` is its id, unique in the process; `streamArn` is there when the stream was given by it. */
 export interface ProducerDiagnostics {
   /** A user record was admitted. */
-  'shardline:producer:put': { producer: string; stream: string; partitionKey?: string; dataBytes: number };
+  'shardline:producer:put': {
+    producer: string;
+    stream: string;
+    streamArn?: string;
+    partitionKey?: string;
+    dataBytes: number;
+  };
   /** User records were closed into one Kinesis record. */
   'shardline:producer:aggregate': {
     producer: string;
     stream: string;
+    streamArn?: string;
     shardId?: string;
     userRecordCount: number;
     sizeBytes: number;
@@ -19,6 +26,7 @@ export interface ProducerDiagnostics {
   'shardline:producer:request': {
     producer: string;
     stream: string;
+    streamArn?: string;
     requestId: number;
     kinesisRecordCount: number;
     userRecordCount: number;
@@ -28,6 +36,7 @@ export interface ProducerDiagnostics {
   'shardline:producer:attempt': {
     producer: string;
     stream: string;
+    streamArn?: string;
     requestId: number;
     durationMs: number;
     succeededCount: number;
@@ -35,11 +44,18 @@ export interface ProducerDiagnostics {
     errorCode?: string;
   };
   /** Kinesis refused records for their rate. */
-  'shardline:producer:throttle': { producer: string; stream: string; shardId?: string; kinesisRecordCount: number };
+  'shardline:producer:throttle': {
+    producer: string;
+    stream: string;
+    streamArn?: string;
+    shardId?: string;
+    kinesisRecordCount: number;
+  };
   /** The shard map changed its state. */
   'shardline:producer:shard-map': {
     producer: string;
     stream: string;
+    streamArn?: string;
     state: 'updating' | 'ready' | 'failed';
     openShardCount: number;
     cause?: unknown;
@@ -54,6 +70,7 @@ export interface ProducerDiagnostics {
   'shardline:producer:settle': {
     producer: string;
     stream: string;
+    streamArn?: string;
     /** Absent where the application gave none. */
     partitionKey?: string;
     outcome: 'succeeded' | 'failed';

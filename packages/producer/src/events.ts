@@ -10,6 +10,8 @@ import type { PutError, PutResult, UserRecord } from './user-record.ts';
 export interface ProducerName {
   readonly producer: string;
   readonly stream: string;
+  /** Of a stream that was given by its ARN. */
+  readonly streamArn?: string;
 }
 
 export function publishPut(name: ProducerName, record: UserRecord): void {

@@ -62,6 +62,11 @@ export class MetricsReport {
     return metrics;
   }
 
+  /** The producer has nothing to do with the stream any more: what it counted is gone, from the sums too. */
+  forget(streamName: string): void {
+    this.#streams.delete(streamName);
+  }
+
   /** @throws UsageError naming the member of the query. */
   read(query: MetricsQuery, nowMs: number): ProducerMetric[] {
     const { name, windowSeconds } = checkQuery(query);

@@ -25,19 +25,20 @@ export class MetricsUpload {
   /** Uploads what is left. Idempotent. */
   stop(): void {
     this.#stopTimer();
-    this.#upload();
+    this.upload();
   }
 
   #wait(): void {
     const { clock, delayMs } = this.#parts;
     const onTimer = (): void => {
-      this.#upload();
+      this.upload();
       this.#wait();
     };
     this.#stopTimer = clock.setTimer(onTimer, delayMs, false);
   }
 
-  #upload(): void {
+  /** Gives the sink what has come since the last time. */
+  upload(): void {
     const { report, sink, log } = this.#parts;
     try {
       report.giveTo(sink);

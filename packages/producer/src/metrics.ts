@@ -96,7 +96,6 @@ export class StreamMetrics {
   readonly #byShard: boolean;
   readonly #nowhere: Place = placeOf(true);
   readonly #shards = new Map<string, Place>();
-  #receivedCount = 0;
   #second = 0;
 
   constructor(level: MetricsLevel, granularity: MetricsGranularity) {
@@ -105,14 +104,12 @@ export class StreamMetrics {
     this.#byShard = granularity === 'shard';
   }
 
-  /** How many user records have been taken since the start, and how many of them have not settled. */
+  /** How many user records have been taken since the last look, and how many there are that have not settled. */
   looked(receivedCount: number, pendingCount: number, nowMs: number): void {
     if (!this.#isDetailed) return;
     const second = this.#at(nowMs);
     const { group } = this.#nowhere;
-    const fresh = receivedCount - this.#receivedCount;
-    this.#receivedCount = receivedCount;
-    if (fresh > 0) group.addMany(numberOf.UserRecordsReceived, fresh, fresh, 1, 1, second);
+    if (receivedCount > 0) group.addMany(numberOf.UserRecordsReceived, receivedCount, receivedCount, 1, 1, second);
     group.add(numberOf.UserRecordsPending, pendingCount, second);
   }
 

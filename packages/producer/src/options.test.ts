@@ -33,7 +33,7 @@ test("defaults are the KPL's (configuration of KPL 1.1)", () => {
 describe('a wrong option is named', () => {
   test.each([
     ['options', undefined],
-    ['stream', {}],
+    ['stream', { stream: '' }],
     ['stream', { stream: 'no spaces' }],
     ['stream', { stream: 'arn:aws:kinesis:eu-west-1:123456789012:stream/x/consumer/y:1' }],
     ['client', { stream: 's', client: 'http://localhost' }],
@@ -54,6 +54,7 @@ describe('a wrong option is named', () => {
     ['maxUserRecordSizeBytes', { stream: 's', maxUserRecordSizeBytes: 63 }],
     ['requestTimeoutMs', { stream: 's', requestTimeoutMs: 99 }],
     ['maxRequestsInFlight', { stream: 's', maxRequestsInFlight: 257 }],
+    ['maxStreamCount', { stream: 's', maxStreamCount: 0 }],
     ['maxOutstandingRecordCount', { stream: 's', maxOutstandingRecordCount: 0 }],
     ['maxOutstandingBytes', { stream: 's', maxOutstandingBytes: 1_000 }],
     ['recordTtl', { stream: 's', recordTtl: 1_000 }],

@@ -28,10 +28,15 @@ import {
 import type { MetricsGranularity, MetricsLevel } from './metrics.ts';
 import type { RecordDistributionStrategy } from './stream-strategy.ts';
 
-/** What `new Producer` takes; only `stream` is required. */
+/** What `new Producer` takes. */
 export interface ProducerOptions {
-  /** Name or ARN. */
-  readonly stream: string;
+  /** Name or ARN of the stream for puts that name none. Default: none, so each put must name its own. */
+  readonly stream?: string;
+  /**
+   * Streams that the producer knows at once: 1 to 10000, default 100. For one more it forgets the one that was put to longest ago
+   * and has no record outstanding; while there is none such, `put` rejects with `BUFFER_FULL`.
+   */
+  readonly maxStreamCount?: number;
   /**
    * The SDK client to use. It stays yours: the producer does not destroy it. Make it with `createKinesisClient` of
    * `@shardline/common` (the SDK's own opens a connection for every request) and with `maxAttempts: 1` (the producer does the
@@ -52,11 +57,11 @@ export interface ProducerOptions {
    */
   readonly ordering?: 'per-key' | 'none';
   /**
-   * How the stream gives records to shards, taken for granted. Default: DescribeStreamSummary says it; without that permission
-   * nothing is aggregated.
+   * How every stream gives records to shards, taken for granted. Default: DescribeStreamSummary says it of each; without that
+   * permission nothing is aggregated.
    */
   readonly recordDistributionStrategyDefault?: RecordDistributionStrategy;
-  /** How often to ask for the stream's strategy again: from 1, default 300000. */
+  /** How often to ask for a stream's strategy again, as long as it has records: from 1, default 300000. */
   readonly describeStreamSummaryIntervalMs?: number;
   /** Default true. */
   readonly aggregationEnabled?: boolean;
@@ -80,7 +85,7 @@ export interface ProducerOptions {
   readonly maxUserRecordSizeBytes?: number;
   /** How long a request may take: 100 to 600000, default 6000. */
   readonly requestTimeoutMs?: number;
-  /** Requests open at once: 1 to 256, default 24 (the KPL's MaxConnections). */
+  /** Requests open at once, over all streams, which take turns: 1 to 256, default 24 (the KPL's MaxConnections). */
   readonly maxRequestsInFlight?: number;
   /** Which of the KPL's metrics are counted, for `metrics()` and the sink. Default detailed: all of them. */
   readonly metricsLevel?: MetricsLevel;
@@ -90,7 +95,7 @@ export interface ProducerOptions {
   readonly metrics?: MetricsSink;
   /** How often: from 1 to 60000, default 60000. */
   readonly metricsUploadDelayMs?: number;
-  /** User records put and not settled; beyond it `put` rejects, from half of it on `ready` waits: from 1, default 100000. */
+  /** User records put and not settled, over all streams; beyond it `put` rejects, from half of it on `ready` waits: from 1, default 100000. */
   readonly maxOutstandingRecordCount?: number;
   /** The same in bytes, data and partition keys: from `maxUserRecordSizeBytes`, default 67108864. */
   readonly maxOutstandingBytes?: number;
@@ -99,7 +104,7 @@ export interface ProducerOptions {
 /** The options with every value filled in. */
 export interface ResolvedOptions
   extends Required<Omit<ProducerOptions, 'stream' | 'client' | 'metrics' | 'recordDistributionStrategyDefault'>> {
-  readonly stream: StreamIdentifier;
+  readonly stream: StreamIdentifier | undefined;
   readonly recordDistributionStrategyDefault: RecordDistributionStrategy | undefined;
   readonly client: KinesisClient | undefined;
   readonly metrics: MetricsSink | undefined;
@@ -125,6 +130,7 @@ const numbers = {
   requestTimeoutMs: { byDefault: 6_000, min: 100, max: 600_000 },
   maxRequestsInFlight: { byDefault: 24, min: 1, max: 256 },
   metricsUploadDelayMs: { byDefault: 60_000, min: 1, max: 60_000 },
+  maxStreamCount: { byDefault: 100, min: 1, max: 10_000 },
   describeStreamSummaryIntervalMs: { byDefault: 300_000, min: 1, max: Number.MAX_SAFE_INTEGER },
   maxOutstandingRecordCount: { byDefault: 100_000, min: 1, max: Number.MAX_SAFE_INTEGER },
   maxOutstandingBytes: { byDefault: DEFAULT_MAX_OUTSTANDING_BYTES, min: 1, max: Number.MAX_SAFE_INTEGER },
@@ -156,11 +162,11 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
     const expected = `at least maxUserRecordSizeBytes, ${maxUserRecordSizeBytes}, or a large record could never be put`;
     throw new UsageError('maxOutstandingBytes', expected, describe(maxOutstandingBytes));
   }
-  const stream = parseStream(options.stream);
+  const stream = options.stream === undefined ? undefined : parseStream(options.stream);
   return {
     stream,
     client,
-    logger: resolveLogger(options.logger, { stream: stream.streamName }),
+    logger: resolveLogger(options.logger, {}),
     clock: checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
     random: checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom,
     ordering: checkWord('ordering', options.ordering, ['per-key', 'none']) ?? 'per-key',
@@ -174,6 +180,7 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
       checkWord('metricsGranularity', options.metricsGranularity, ['global', 'stream', 'shard']) ?? 'shard',
     metrics: options.metrics === undefined ? undefined : resolveMetrics(options.metrics),
     metricsUploadDelayMs: readNumber(options, 'metricsUploadDelayMs'),
+    maxStreamCount: readNumber(options, 'maxStreamCount'),
     describeStreamSummaryIntervalMs: readNumber(options, 'describeStreamSummaryIntervalMs'),
     aggregationEnabled: checkFlag('aggregationEnabled', options.aggregationEnabled, true),
     aggregationMaxCount: readNumber(options, 'aggregationMaxCount'),

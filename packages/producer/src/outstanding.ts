@@ -1,7 +1,6 @@
-// The producer's bound: what is put and not settled, counted over all of it. `put` asks here whether there is room, `ready` waits here
-// until there is. Beside the records' way; it holds no record.
-// Invariants: not more is outstanding than the bounds allow; `ready` never rejects, and waits only while half of a bound is used.
-import { invariant } from '@shardline/common';
+// The producer's bound: what is put and not settled, counted over all its streams. `put` asks here whether there is room. Beside the
+// records' way; it holds no record. Pure.
+// Invariant: not more is outstanding than the bounds allow.
 import type { Failure } from './user-record.ts';
 
 export interface OutstandingOptions {
@@ -9,7 +8,7 @@ export interface OutstandingOptions {
   readonly maxOutstandingBytes: number;
 }
 
-/** Share of the bounds from which on `ready` waits. */
+/** Share of the bounds from which on the application is to wait. */
 const READY_SHARE = 0.5;
 
 export class Outstanding {
@@ -17,7 +16,6 @@ export class Outstanding {
   readonly #maxBytes: number;
   #recordCount = 0;
   #bytes = 0;
-  #ready: Deferred | undefined;
 
   constructor({ maxOutstandingRecordCount, maxOutstandingBytes }: OutstandingOptions) {
     this.#maxRecordCount = maxOutstandingRecordCount;
@@ -35,12 +33,6 @@ export class Outstanding {
   /** Half of a bound is used. */
   get isPressed(): boolean {
     return this.#recordCount >= this.#maxRecordCount * READY_SHARE || this.#bytes >= this.#maxBytes * READY_SHARE;
-  }
-
-  get ready(): Promise<void> {
-    if (!this.isPressed) return Promise.resolve();
-    this.#ready ??= deferred();
-    return this.#ready.promise;
   }
 
   /** Why there is no room for a record of this size; undefined when there is. */
@@ -62,22 +54,5 @@ export class Outstanding {
   remove(sizeBytes: number): void {
     this.#recordCount--;
     this.#bytes -= sizeBytes;
-    if (this.#ready === undefined || this.isPressed) return;
-    this.#ready.resolve();
-    this.#ready = undefined;
   }
-}
-
-export interface Deferred {
-  readonly promise: Promise<void>;
-  readonly resolve: () => void;
-}
-
-export function deferred(): Deferred {
-  let resolve: (() => void) | undefined;
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  invariant(resolve !== undefined, 'a promise calls its executor at once');
-  return { promise, resolve };
 }

@@ -438,6 +438,19 @@ describe('a request that Kinesis will not take', () => {
   });
 });
 
+test('while there is no record nothing is asked about the stream; what is overdue is asked with the next put', () => {
+  const options = { recordDistributionStrategyDefault: undefined, describeStreamSummaryIntervalMs: 1_000 };
+  const bench = new Bench(options, 0);
+  expect(bench).toMatchObject({ listingCount: 1, describingCount: 1 });
+  bench.do(bench.pipeline.listingFailed(10));
+  bench.do(bench.pipeline.described({ strategy: undefined, isUpdating: true }, 10));
+  expect(bench.pipeline.deadline()).toBe(Number.POSITIVE_INFINITY);
+  bench.put({ nowMs: 3_600_000 });
+  expect(bench.pipeline.deadline()).toBeLessThanOrEqual(3_600_000);
+  bench.do(bench.pipeline.expire(3_600_000));
+  expect(bench).toMatchObject({ listingCount: 2, describingCount: 2 });
+});
+
 describe('the strategy of the stream', () => {
   const asking = { recordDistributionStrategyDefault: undefined };
   const auto = { strategy: 'AUTO', isUpdating: false } as const;

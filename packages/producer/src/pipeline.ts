@@ -55,6 +55,7 @@ export class Pipeline {
 
   /** Takes a user record. Records must come with rising `sequence`. */
   put(record: UserRecord, nowMs: number): readonly Effect[] {
+    this.#settling.put();
     this.#stages.expiry.put(record);
     this.#placing.put(record, nowMs);
     return this.#outbox.take();
@@ -66,8 +67,12 @@ export class Pipeline {
     return this.expire(nowMs);
   }
 
-  /** When `expire` wants to be called: in the past for at once, Infinity for never. */
+  /**
+   * When `expire` wants to be called: in the past for at once, Infinity for never. While there is no record nothing is asked about
+   * the stream either: what is overdue then is asked with the next put.
+   */
   deadline(): number {
+    if (this.#settling.unsettledCount === 0) return Number.POSITIVE_INFINITY;
     const { strategy, shardMap, aggregator, limiter, collector, retrier, expiry } = this.#stages;
     const mayCollect = this.#requests.count < this.#maxRequestsInFlight;
     if (this.pressed && mayCollect && collector.count > 0) return Number.NEGATIVE_INFINITY;

@@ -1,19 +1,28 @@
-// The producer that applications use: the beginning of a user record's way. It checks and admits records within the bounds and hands
-// them to the stream's driver, which settles them. No decision about delivery is made here.
+// The producer that applications use: the beginning of a user record's way. It checks and admits records within the bounds, over all
+// streams, and hands each to its stream's driver, which settles it. No decision about delivery is made here.
 // Invariants: every promise of `put` settles exactly once; not more is outstanding than the bounds allow; after `close` no timer,
 // no request and, if it made the client itself, no socket is left.
 import type { Writable } from 'node:stream';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
-import { createKinesisClient, describe, type Logger, type MetricsSink, UsageError } from '@shardline/common';
-import { type ProducerName, publishPut } from './events.ts';
+import {
+  createKinesisClient,
+  describe,
+  invariant,
+  type Logger,
+  type MetricsSink,
+  type StreamIdentifier,
+  UsageError,
+} from '@shardline/common';
+import { publishPut } from './events.ts';
 import { createPutStream, type PutAllOptions, type PutAllResult, putAll, settleBy } from './faces.ts';
 import { type MetricsQuery, MetricsReport, type ProducerMetric } from './metrics-report.ts';
 import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
-import { deferred, Outstanding } from './outstanding.ts';
+import { Outstanding } from './outstanding.ts';
 import { Sender } from './sender.ts';
 import { StreamDriver } from './stream-driver.ts';
-import { StreamReader } from './stream-reader.ts';
+import { regionOf, StreamReader } from './stream-reader.ts';
+import { Streams } from './streams.ts';
 import {
   checkUserRecord,
   type Failure,
@@ -41,24 +50,31 @@ const TOGETHER_SHARE = 0.2;
 /** Records put within this time share theirs, and are of one age. */
 const SAME_TIME_MS = 1;
 
+interface Deferred {
+  readonly promise: Promise<void>;
+  readonly resolve: () => void;
+}
+
 let madeCount = 0;
 
 /**
- * Puts user records into one stream.
+ * Puts user records into one stream, or several.
  *
  * ```ts
  * await using producer = new Producer({ stream: 'orders' });
  * const { shardId, sequenceNumber } = await producer.put({ partitionKey: order.id, data });
+ * await producer.put({ stream: 'clicks', partitionKey: visitor.id, data });
  * ```
  */
 export class Producer implements AsyncDisposable {
   readonly #options: ResolvedOptions;
-  readonly #name: ProducerName;
+  readonly #id: string;
   readonly #log: Logger;
   readonly #client: KinesisClient;
   readonly #sender: Sender;
   readonly #outstanding: Outstanding;
-  readonly #driver: StreamDriver;
+  readonly #streams: Streams<StreamDriver>;
+  readonly #defaultStream: string | undefined;
   readonly #metrics: MetricsReport;
   readonly #upload: MetricsUpload | undefined;
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
@@ -67,37 +83,35 @@ export class Producer implements AsyncDisposable {
   /** Most programs use one callback for all records. */
   #lastCallback: OnSettled | undefined;
   #lastSettle: Settle | undefined;
+  #ready: Deferred | undefined;
   #closed: Promise<void> | undefined;
   #broken: unknown;
 
-  /** Reads the list of shards at once. @throws UsageError naming the option. */
+  /** Reads the list of shards of `stream` at once. @throws UsageError naming the option. */
   constructor(options: ProducerOptions) {
     const resolved = resolveOptions(options);
-    const { stream, clock, random, maxRequestsInFlight, requestTimeoutMs, recordMaxBufferedTimeMs, recordTtlMs } =
+    const { clock, maxRequestsInFlight, maxStreamCount, requestTimeoutMs, recordMaxBufferedTimeMs, recordTtlMs } =
       resolved;
     this.#options = resolved;
-    this.#name = { producer: `producer-${++madeCount}`, stream: stream.streamName };
-    this.#log = resolved.logger.child({ producer: this.#name.producer });
+    this.#id = `producer-${++madeCount}`;
+    this.#log = resolved.logger.child({ producer: this.#id });
     this.#client = resolved.client ?? makeClient(resolved);
     this.#outstanding = new Outstanding(resolved);
-    this.#sender = new Sender({ client: this.#client, stream, clock, maxRequestsInFlight, requestTimeoutMs });
-    const bufferedTimeMs = Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2);
-    this.#times = { bufferedTimeMs, recordTtlMs };
+    this.#sender = new Sender({ client: this.#client, clock, maxRequestsInFlight, requestTimeoutMs });
+    this.#times = { bufferedTimeMs: Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2), recordTtlMs };
     this.#lastTimes = timesOf(clock.now(), this.#times);
     this.#metrics = new MetricsReport(resolved, clock.now());
     this.#upload = resolved.metrics && makeUpload(this.#metrics, resolved.metrics, resolved);
-    const togetherMs = Math.min(TOGETHER_MS, bufferedTimeMs * TOGETHER_SHARE);
-    this.#driver = new StreamDriver({
-      name: this.#name,
-      options: { ...resolved, togetherMs },
-      clock,
-      random,
-      log: this.#log,
-      sender: this.#sender,
-      reader: new StreamReader({ client: this.#client, stream, clock, requestTimeoutMs }),
-      outstanding: this.#outstanding,
-      metrics: this.#metrics.stream(stream.streamName),
-      onBroken: (error) => this.#break(error),
+    this.#streams = new Streams({
+      defaultStream: options.stream,
+      maxStreamCount,
+      make: (stream) => this.#makeDriver(stream),
+      onForgotten: (driver) => this.#forgetMetrics(driver.stream),
+    });
+    this.#defaultStream = options.stream;
+    if (options.stream !== undefined) this.#startDefault(options.stream);
+    void regionOf(this.#client).then((region) => {
+      if (region !== undefined) this.#streams.regionIs(region);
     });
   }
 
@@ -113,14 +127,16 @@ export class Producer implements AsyncDisposable {
 
   /** Resolves when there is room for more: less than half of the outstanding bounds is used. Never rejects. */
   get ready(): Promise<void> {
-    return this.#outstanding.ready;
+    if (!this.#outstanding.isPressed) return Promise.resolve();
+    this.#ready ??= deferred();
+    return this.#ready.promise;
   }
 
   /**
    * Puts a user record; its data is copied. Resolves when it is in the stream, rejects with a PutError, which holds the
    * record: `BUFFER_FULL` (retryable, at once), `EXPIRED`, `THROTTLED` (with failIfThrottled), `REQUEST_FAILED`, `STREAM_NOT_FOUND`,
    * `ACCESS_DENIED`, `CLOSED`.
-   * @throws UsageError at the call, for a record that can't be put.
+   * @throws UsageError at the call, for a record that can't be put, or a stream that can't be one of this producer's.
    */
   put(input: UserRecordInput): Promise<PutResult>;
   /**
@@ -129,10 +145,19 @@ export class Producer implements AsyncDisposable {
    */
   put(input: UserRecordInput, onSettled: OnSettled): void;
   put(input: UserRecordInput, onSettled?: OnSettled): Promise<PutResult> | undefined {
-    const record = this.#check(input, onSettled);
-    if (onSettled === undefined)
-      return new Promise((onSuccess, onFailure) => this.#admit(record, { onSuccess, onFailure }));
-    this.#admit(record, this.#settleBy(onSettled));
+    if (onSettled !== undefined && typeof onSettled !== 'function') {
+      throw new UsageError('onSettled', 'a function', describe(onSettled));
+    }
+    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
+    record.stream = input.stream;
+    const driver = this.#refusal(record.sizeBytes) ?? this.#streams.driverOf(record.stream);
+    if (!record.hasKey && driver instanceof StreamDriver && driver.strategy === 'USER_PARTITION_KEY') {
+      throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
+    }
+    if (onSettled === undefined) {
+      return new Promise((onSuccess, onFailure) => this.#admit(record, driver, { onSuccess, onFailure }));
+    }
+    this.#admit(record, driver, this.#settleBy(onSettled));
     return undefined;
   }
 
@@ -155,17 +180,24 @@ export class Producer implements AsyncDisposable {
 
   /**
    * What has been counted (the KPL's getMetrics), since the start or in the last seconds: `metrics({ windowSeconds: 5 })`; one
-   * metric by `{ name }`. @throws UsageError naming the member of the query.
+   * metric by `{ name }`. A stream that was forgotten for `maxStreamCount` counts no more. @throws UsageError naming the member of the query.
    */
   metrics(query: MetricsQuery = {}): ProducerMetric[] {
     const nowMs = this.#options.clock.now();
-    this.#driver.look(nowMs);
+    for (const driver of this.#streams.all()) driver.look(nowMs);
     return this.#metrics.read(query, nowMs);
   }
 
-  /** Sends what waits for company. Resolves when every record put before the call has settled, however. Never rejects. */
-  flush(): Promise<void> {
-    return this.#driver.flush();
+  /**
+   * Sends what waits for company, of one stream (name or ARN) or of all. Resolves when every record put before the call has settled,
+   * however. Never rejects.
+   * @throws UsageError at the call, for what can't be a stream.
+   */
+  flush(stream?: string): Promise<void> {
+    const drivers = stream === undefined ? this.#streams.all() : this.#streams.of(stream);
+    const [only] = drivers;
+    if (drivers.length === 1 && only !== undefined) return only.flush();
+    return Promise.all(drivers.map((driver) => driver.flush())).then(() => undefined);
   }
 
   /**
@@ -186,29 +218,62 @@ export class Producer implements AsyncDisposable {
     await this.close();
   }
 
-  #check(input: UserRecordInput, onSettled: OnSettled | undefined): UserRecord {
-    if (onSettled !== undefined && typeof onSettled !== 'function') {
-      throw new UsageError('onSettled', 'a function', describe(onSettled));
-    }
-    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
-    if (!record.hasKey && this.#driver.strategy === 'USER_PARTITION_KEY') {
-      throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
-    }
-    return record;
+  #startDefault(stream: string): void {
+    const driver = this.#streams.driverOf(stream);
+    invariant(driver instanceof StreamDriver, 'there is room for the first stream');
+    driver.start();
   }
 
-  #admit(record: UserRecord, settle: Settle): void {
-    const refusal = this.#refusal(record.sizeBytes);
-    if (refusal !== undefined) {
-      settle.onFailure(putError(refusal, inputOf(record)));
+  #makeDriver(stream: StreamIdentifier): StreamDriver {
+    const { clock, random, requestTimeoutMs } = this.#options;
+    const { streamName, streamArn } = stream;
+    const name = { producer: this.#id, stream: streamName, ...(streamArn === undefined ? {} : { streamArn }) };
+    return new StreamDriver({
+      stream,
+      name,
+      options: {
+        ...this.#options,
+        togetherMs: Math.min(TOGETHER_MS, this.#times.bufferedTimeMs * TOGETHER_SHARE),
+      },
+      clock,
+      random,
+      log: this.#log.child({ stream: streamArn ?? streamName }),
+      sender: this.#sender,
+      reader: new StreamReader({ client: this.#client, stream, clock, requestTimeoutMs }),
+      outstanding: this.#outstanding,
+      metrics: this.#metrics.stream(streamName),
+      onSettled: () => this.#roomAgain(),
+      onArn: (arn) => this.#streams.arnIs(stream, arn),
+      onBroken: (error) => this.#break(error),
+    });
+  }
+
+  #forgetMetrics({ streamName }: StreamIdentifier): void {
+    // Streams of one name in two accounts are counted as one, as the KPL's dimensions have it.
+    if (this.#streams.all().some(({ stream }) => stream.streamName === streamName)) return;
+    this.#upload?.upload();
+    this.#metrics.forget(streamName);
+  }
+
+  /** A record has settled: whoever waits for room may have it. */
+  #roomAgain(): void {
+    if (this.#ready === undefined || this.#outstanding.isPressed) return;
+    this.#ready.resolve();
+    this.#ready = undefined;
+  }
+
+  #admit(record: UserRecord, driver: StreamDriver | Failure, settle: Settle): void {
+    if (!(driver instanceof StreamDriver)) {
+      const stream = record.stream ?? this.#defaultStream ?? '';
+      settle.onFailure(putError(driver, stream, inputOf(record)));
       return;
     }
     record.settle = settle;
     const nowMs = this.#options.clock.now();
     record.admit(++this.#lastSequence, this.#timesAt(nowMs));
     this.#outstanding.add(record.sizeBytes);
-    publishPut(this.#name, record);
-    this.#driver.put(record, nowMs);
+    publishPut(driver.name, record);
+    driver.put(record, nowMs);
   }
 
   #settleBy(onSettled: OnSettled): Settle {
@@ -239,15 +304,14 @@ export class Producer implements AsyncDisposable {
     stopTimer?.();
     if (this.outstandingRecordCount > 0) {
       const message = `the producer was closed before the record was delivered, after timeoutMs, ${timeoutMs}`;
-      this.#driver.abandon({ code: 'CLOSED', message, retryable: true });
+      for (const driver of this.#streams.all()) driver.abandon({ code: 'CLOSED', message, retryable: true });
     }
     this.#stop();
     if (this.#options.client === undefined) this.#client.destroy();
   }
 
   #stop(): void {
-    this.#driver.look(this.#options.clock.now());
-    this.#driver.stop();
+    for (const driver of this.#streams.all()) driver.stop();
     this.#sender.abort();
     this.#upload?.stop();
   }
@@ -257,7 +321,7 @@ export class Producer implements AsyncDisposable {
     this.#broken = error;
     this.#log.error({ err: error }, 'the producer has stopped because of a bug in itself');
     this.#stop();
-    this.#driver.abandon(brokenFailure(error));
+    for (const driver of this.#streams.all()) driver.abandon(brokenFailure(error));
   }
 }
 
@@ -267,11 +331,20 @@ function makeUpload(report: MetricsReport, sink: MetricsSink, options: ResolvedO
 }
 
 function makeClient({ stream, maxRequestsInFlight, requestTimeoutMs }: ResolvedOptions): KinesisClient {
-  const region = stream.region === undefined ? {} : { region: stream.region };
+  const region = stream?.region === undefined ? {} : { region: stream.region };
   return createKinesisClient({ ...region, maxAttempts: 1, maxSockets: maxRequestsInFlight + 1, requestTimeoutMs });
 }
 
 function brokenFailure(cause: unknown): Failure {
   const message = 'the producer has stopped because of a bug in itself: see cause';
   return { code: 'CLOSED', message, retryable: false, cause };
+}
+
+function deferred(): Deferred {
+  let resolve: (() => void) | undefined;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  invariant(resolve !== undefined, 'a promise calls its executor at once');
+  return { promise, resolve };
 }

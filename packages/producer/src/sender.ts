@@ -1,5 +1,5 @@
 // Sends PutRecords: after the collector, before the retrier. One of the two files that call AWS (the other is stream-reader.ts). It
-// bounds the requests in flight and turns whatever happens into an Answer; it decides nothing and never throws.
+// bounds the requests in flight, over all streams, and turns whatever happens into an Answer; it decides nothing and never throws.
 // Invariants: at most maxRequestsInFlight requests are open; every request ends within requestTimeoutMs; an answer always has as
 // many entries as the request had.
 import { type KinesisClient, PutRecordsCommand, type PutRecordsResultEntry } from '@aws-sdk/client-kinesis';
@@ -12,33 +12,37 @@ import {
   type StreamIdentifier,
   streamAddress,
 } from '@shardline/common';
-import PQueue from 'p-queue';
+import PQueue, { type QueueAddOptions } from 'p-queue';
 import type { Answer, Entry, EntryAnswer } from './batch.ts';
+import { type TurnOptions, Turns } from './turns.ts';
 
 export interface SenderOptions {
   readonly client: KinesisClient;
-  readonly stream: StreamIdentifier;
   readonly clock: Clock;
   readonly maxRequestsInFlight: number;
   readonly requestTimeoutMs: number;
 }
 
+type RequestOptions = QueueAddOptions & TurnOptions;
+type RequestQueue = Turns<() => Promise<unknown>>;
+
 export class Sender {
   readonly #options: SenderOptions;
-  readonly #queue: PQueue;
+  readonly #queue: PQueue<RequestQueue, RequestOptions>;
   readonly #inFlight = new Set<AbortController>();
 
   constructor(options: SenderOptions) {
     this.#options = options;
-    this.#queue = new PQueue({ concurrency: options.maxRequestsInFlight });
+    this.#queue = new PQueue({ concurrency: options.maxRequestsInFlight, queueClass: Turns });
   }
 
   /** Waits for its turn, asks `begin` for the entries, and sends them. Undefined: there was nothing to send any more. Never rejects. */
-  send(begin: () => readonly Entry[]): Promise<Answer | undefined> {
-    return this.#queue.add(async () => {
+  send(stream: StreamIdentifier, begin: () => readonly Entry[]): Promise<Answer | undefined> {
+    const send = async (): Promise<Answer | undefined> => {
       const entries = begin();
-      return entries.length === 0 ? undefined : await this.#putRecords(entries);
-    });
+      return entries.length === 0 ? undefined : await this.#putRecords(stream, entries);
+    };
+    return this.#queue.add(send, { line: stream.streamArn ?? stream.streamName });
   }
 
   /** Gives up the requests in flight and those that wait for their turn. */
@@ -47,8 +51,8 @@ export class Sender {
     for (const controller of this.#inFlight) controller.abort();
   }
 
-  async #putRecords(entries: readonly Entry[]): Promise<Answer> {
-    const { client, stream, clock, requestTimeoutMs } = this.#options;
+  async #putRecords(stream: StreamIdentifier, entries: readonly Entry[]): Promise<Answer> {
+    const { client, clock, requestTimeoutMs } = this.#options;
     const command = new PutRecordsCommand({
       ...streamAddress(stream),
       // The SDK leaves out what is undefined.

@@ -10,6 +10,7 @@ export class Settling {
   readonly #aggregator: Aggregator;
   readonly #outbox: Outbox;
   readonly #onFinished: (kinesisRecord: KinesisRecord, nowMs: number) => void;
+  #unsettledCount = 0;
 
   /** `onFinished` is told when nothing more will happen to a Kinesis record. */
   constructor(
@@ -22,8 +23,18 @@ export class Settling {
     this.#onFinished = onFinished;
   }
 
+  /** User records that the pipeline has taken and not settled. */
+  get unsettledCount(): number {
+    return this.#unsettledCount;
+  }
+
+  /** A user record has come in. */
+  put(): void {
+    this.#unsettledCount++;
+  }
+
   deliver(kinesisRecord: KinesisRecord, place: Place, nowMs: number): void {
-    for (const record of kinesisRecord.records) markSettled(record);
+    for (const record of kinesisRecord.records) this.#markSettled(record);
     this.#outbox.push({ kind: 'delivered', kinesisRecord, place });
     this.#finish(kinesisRecord, nowMs);
   }
@@ -31,7 +42,7 @@ export class Settling {
   fail(records: readonly UserRecord[], failure: Failure, nowMs: number): void {
     for (const record of records) {
       record.ownData();
-      markSettled(record);
+      this.#markSettled(record);
     }
     this.#outbox.push({ kind: 'failed', records, failure });
     for (const { carrier } of records) {
@@ -59,7 +70,7 @@ export class Settling {
   abandon(records: readonly UserRecord[], failure: Failure): void {
     for (const record of records) {
       record.ownData();
-      markSettled(record);
+      this.#markSettled(record);
     }
     for (const { carrier } of records) carrier?.release();
     if (records.length > 0) this.#outbox.push({ kind: 'failed', records, failure });
@@ -69,12 +80,13 @@ export class Settling {
     kinesisRecord.release();
     this.#onFinished(kinesisRecord, nowMs);
   }
-}
 
-function markSettled(record: UserRecord): void {
-  invariant(!record.settled, 'a user record settles once');
-  record.settled = true;
-  if (record.carrier !== undefined) record.carrier.liveCount--;
+  #markSettled(record: UserRecord): void {
+    invariant(!record.settled, 'a user record settles once');
+    record.settled = true;
+    this.#unsettledCount--;
+    if (record.carrier !== undefined) record.carrier.liveCount--;
+  }
 }
 
 function expiredFailure(record: UserRecord): Failure {

@@ -1,7 +1,7 @@
 // Drives the pipeline of one stream, between `put` and the wire: hands it what happens with the clock's time (one timer), carries
 // out its effects, and settles the promises. Decides nothing about delivery.
 // Invariants: every record taken settles exactly once; after `stop` there is no timer, and no answer reaches the pipeline.
-import { type Clock, type Logger, type Random, unreachable } from '@shardline/common';
+import { type Clock, type Logger, type Random, type StreamIdentifier, unreachable } from '@shardline/common';
 import type { Entry, KinesisRecord, Request } from './batch.ts';
 import type { Effect, Place } from './effects.ts';
 import {
@@ -23,6 +23,7 @@ import type { StrategyState } from './stream-strategy.ts';
 import { type Failure, inputOf, putError, putResult, type UserRecord } from './user-record.ts';
 
 export interface StreamDriverParts {
+  readonly stream: StreamIdentifier;
   readonly name: ProducerName;
   readonly options: PipelineOptions;
   readonly clock: Clock;
@@ -30,8 +31,13 @@ export interface StreamDriverParts {
   readonly log: Logger;
   readonly sender: Sender;
   readonly reader: StreamReader;
+  /** Of the whole producer. */
   readonly outstanding: Outstanding;
   readonly metrics: StreamMetrics;
+  /** Told when a record has settled, before its promise. */
+  readonly onSettled: () => void;
+  /** Told what the stream says of itself. */
+  readonly onArn: (streamArn: string) => void;
   /** Told of a bug of ours; must stop the driver. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -55,6 +61,7 @@ export class StreamDriver {
   readonly #parts: StreamDriverParts;
   readonly #pipeline: Pipeline;
   #lastSequence = 0;
+  /** Records taken since the metrics were told last. */
   #receivedCount = 0;
   #outstandingCount = 0;
   readonly #waiters = new Set<Waiter>();
@@ -66,16 +73,36 @@ export class StreamDriver {
   #timerAtMs = Number.POSITIVE_INFINITY;
   #timerKeepsAlive = false;
 
-  /** Asks about the stream at once. */
   constructor(parts: StreamDriverParts) {
     this.#parts = parts;
     this.#pipeline = new Pipeline(parts.options);
-    this.#onTimer();
+  }
+
+  get stream(): StreamIdentifier {
+    return this.#parts.stream;
+  }
+
+  get name(): ProducerName {
+    return this.#parts.name;
+  }
+
+  /** Records taken and not settled. */
+  get outstandingCount(): number {
+    return this.#outstandingCount;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
   }
 
   /** How the stream gives records to shards, as far as it is known. */
   get strategy(): StrategyState {
     return this.#pipeline.strategy;
+  }
+
+  /** Asks about the stream at once; without it, at the first put. */
+  start(): void {
+    this.#onTimer();
   }
 
   /** Takes an admitted record, with rising sequence; its `settle` is told what became of it. */
@@ -106,6 +133,7 @@ export class StreamDriver {
   /** For whoever is about to read the metrics: they are told of requests, not of puts. */
   look(nowMs: number): void {
     this.#parts.metrics.looked(this.#receivedCount, this.#outstandingCount, nowMs);
+    this.#receivedCount = 0;
   }
 
   /** Fails what has not settled. */
@@ -115,6 +143,7 @@ export class StreamDriver {
 
   /** Drives no more. */
   stop(): void {
+    this.look(this.#parts.clock.now());
     this.#stopped = true;
     this.#stopTimer?.();
     this.#parts.reader.abort();
@@ -168,11 +197,11 @@ export class StreamDriver {
   }
 
   async #send(request: Request): Promise<void> {
-    const { name, clock, random, sender, metrics } = this.#parts;
+    const { stream, name, clock, random, sender, metrics } = this.#parts;
     let beganAtMs = 0;
     let entries: readonly Entry[] = [];
     let sent: readonly KinesisRecord[] = [];
-    const answer = await sender.send(() => {
+    const answer = await sender.send(stream, () => {
       beganAtMs = clock.now();
       this.#drive(() => {
         const begun = this.#pipeline.begin(request, beganAtMs);
@@ -205,7 +234,10 @@ export class StreamDriver {
     return this.#ask(
       'DescribeStreamSummary',
       () => this.#parts.reader.describe(),
-      (summary, nowMs) => this.#pipeline.described(summary, nowMs),
+      (summary, nowMs) => {
+        if (summary.streamArn !== undefined) this.#parts.onArn(summary.streamArn);
+        return this.#pipeline.described(summary, nowMs);
+      },
       (nowMs) => this.#pipeline.describingFailed(nowMs),
     );
   }
@@ -270,10 +302,11 @@ export class StreamDriver {
   }
 
   #fail(record: UserRecord, failure: Failure): void {
-    const { name, clock, metrics } = this.#parts;
+    const { stream, name, clock, metrics } = this.#parts;
     const nowMs = clock.now();
     metrics.failed(record, failure.code === 'EXPIRED', nowMs);
-    const error = putError(failure, inputOf(record), record.attempts, record.mayBeWritten);
+    const word = record.stream ?? stream.streamArn ?? stream.streamName;
+    const error = putError(failure, word, inputOf(record), record.attempts, record.mayBeWritten);
     publishSettle(name, record, nowMs - record.putAtMs, error);
     this.#forget(record);
     record.settle.onFailure(error);
@@ -288,5 +321,6 @@ export class StreamDriver {
       waiter.resolve();
     }
     this.#parts.outstanding.remove(record.sizeBytes);
+    this.#parts.onSettled();
   }
 }

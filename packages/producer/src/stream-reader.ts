@@ -51,12 +51,16 @@ export class StreamReader {
   }
 
   /** Rejects with what the SDK threw. */
-  async describe(): Promise<StreamSummary> {
+  async describe(): Promise<StreamSummary & { readonly streamArn: string | undefined }> {
     const { client, stream } = this.#options;
     const { StreamDescriptionSummary: summary } = await this.#bounded((abortSignal) =>
       client.send(new DescribeStreamSummaryCommand(streamAddress(stream)), { abortSignal }),
     );
-    return { strategy: summary?.RecordDistributionStrategy, isUpdating: summary?.StreamStatus === 'UPDATING' };
+    return {
+      strategy: summary?.RecordDistributionStrategy,
+      isUpdating: summary?.StreamStatus === 'UPDATING',
+      streamArn: summary?.StreamARN,
+    };
   }
 
   /** Gives up readings under way. */
@@ -85,6 +89,15 @@ export class StreamReader {
       stopTimer();
       this.#readings.delete(controller);
     }
+  }
+}
+
+/** The region that a client calls; undefined where it can't be told. */
+export async function regionOf(client: KinesisClient): Promise<string | undefined> {
+  try {
+    return await client.config.region();
+  } catch {
+    return undefined;
   }
 }
 

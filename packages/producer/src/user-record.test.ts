@@ -122,7 +122,7 @@ describe('outcome', () => {
   test('that failed holds the record, its code and its cause', () => {
     const cause = new Error('network');
     const input = { partitionKey: 'k', data: 'x' };
-    const error = putError({ code: 'EXPIRED', message: 'too late', retryable: true, cause }, input);
+    const error = putError({ code: 'EXPIRED', message: 'too late', retryable: true, cause }, 'orders', input);
     expect(error).toMatchObject({ code: 'EXPIRED', retryable: true, cause, userRecord: input, mayBeWritten: false });
     expect(isPutError(error)).toBe(true);
     expect(JSON.stringify({ ...error })).not.toContain('"x"');

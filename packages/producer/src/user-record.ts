@@ -24,6 +24,8 @@ import type { Line } from './order.ts';
 
 /** What the application puts. */
 export interface UserRecordInput {
+  /** Name or ARN. Default: the producer's `stream`. */
+  readonly stream?: string;
   /**
    * 1 to 256 UTF-16 units, well-formed (API_PutRecord; the KPL counts so too). May be left out on a stream whose record
    * distribution strategy is AUTO.
@@ -63,6 +65,8 @@ export interface PutResult {
 
 /** Why a put failed. `code` and `retryable` as in OperatingError. */
 export interface PutError extends OperatingError {
+  /** Name or ARN of the stream, as the put or the producer named it. */
+  readonly stream: string;
   /** The record, ready to be put again. Not enumerable, so that no logger writes it out. */
   readonly userRecord: UserRecordInput;
   /** Every attempt that was made. */
@@ -116,6 +120,8 @@ export class UserRecord implements UserRecordParts, WritableRecord {
   sequence = 0;
   #times: Times = UNKNOWN_TIMES;
   settle: Settle = unheard;
+  /** As the put named it; undefined: the producer's own. */
+  stream: string | undefined = undefined;
 
   /** Its key's line of order, while its key has one. */
   line: Line | undefined = undefined;
@@ -264,9 +270,13 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
 
 /** The record's content, as the application may put it again. */
 export function inputOf(record: UserRecord): UserRecordInput {
-  const { hasKey, partitionKey, data, explicitHashKey } = record;
-  if (!hasKey) return { data };
-  return explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, data, explicitHashKey };
+  const { stream, hasKey, partitionKey, data, explicitHashKey } = record;
+  return {
+    data,
+    ...(hasKey ? { partitionKey } : {}),
+    ...(explicitHashKey === undefined ? {} : { explicitHashKey }),
+    ...(stream === undefined ? {} : { stream }),
+  };
 }
 
 /** Notes an attempt that did not settle the record. */
@@ -313,6 +323,7 @@ export function putResult(
 /** The error of a put that failed, with the record in hand. */
 export function putError(
   failure: Failure,
+  stream: string,
   userRecord: UserRecordInput,
   attempts: readonly Attempt[] = noAttempts,
   mayBeWritten = false,
@@ -321,7 +332,7 @@ export function putError(
   const error = new OperatingError(code, message, { retryable, cause });
   // Not enumerable: a logger that serializes errors must not write out the application's data.
   Object.defineProperty(error, 'userRecord', { value: userRecord, enumerable: false });
-  return Object.assign(error as OperatingError & Pick<PutError, 'userRecord'>, { attempts, mayBeWritten });
+  return Object.assign(error as OperatingError & Pick<PutError, 'userRecord'>, { stream, attempts, mayBeWritten });
 }
 
 /** Whether an error came from a put, and so holds its record. */

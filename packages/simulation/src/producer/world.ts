@@ -260,7 +260,9 @@ class ProducerWorld {
         return;
       case 'failed':
         for (const record of effect.records) {
-          record.settle.onFailure(putError(effect.failure, inputOf(record), record.attempts, record.mayBeWritten));
+          record.settle.onFailure(
+            putError(effect.failure, STREAM, inputOf(record), record.attempts, record.mayBeWritten),
+          );
         }
         return;
       case 'shard-map-changed':
