@@ -53,6 +53,7 @@ function neverGoesBack(): PlantedBug {
   return {
     name: 'never-goes-back',
     mistake: 'a leader goes on assigning leases when workers of the KCL 2.x have come back',
+    theme: 'comesBack',
     apply: (effect, _world, _workerId, run) =>
       run(effect.kind === 'changeClientVersion' && effect.to === '2X' ? { kind: 'readClientVersion' } : effect),
   };

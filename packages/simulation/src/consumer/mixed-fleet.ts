@@ -25,9 +25,11 @@ export class MixedFleet {
   /** Until when a leader assigned leases. */
   #assignedUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(prng: Prng, faultsUntilMs: number, table: MemoryLeaseTable) {
+  /** @param comesBack its fate is not drawn. */
+  constructor(prng: Prng, faultsUntilMs: number, table: MemoryLeaseTable, comesBack = false) {
     this.#prng = prng;
-    this.#fate = prng.pick(['leave', 'stay', 'come'] as const);
+    const drawn = prng.pick(['leave', 'stay', 'come'] as const);
+    this.#fate = comesBack ? 'come' : drawn;
     this.turnAt = faultsUntilMs / 2;
     table.versionRow = { version: 'UPGRADE_FROM_2X', modifiedBy: 'worker-0' };
   }

@@ -4,6 +4,7 @@ import type { Event, LeaseWrite, TableEffect } from '../../../consumer/dist/coor
 import type { Lease, Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { WorkerOptions, WorkerView } from '../../../consumer/dist/coordination/worker.js';
 import { checkpointBugs } from './checkpoint-bugs.ts';
+import { leaderBugs } from './leader-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';
 import type { StreamRead } from './stream.ts';
 import type { Theme } from './swarm.ts';
@@ -53,6 +54,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     leavesRowsBare(),
     ...checkpointBugs(),
     ...mixedBugs(),
+    ...leaderBugs(),
     releasedWhileRunning(),
     sleepingWatchdog(),
     hastyWatchdog(),

@@ -298,6 +298,7 @@ export class SimulatedProcess {
     const { queue, prng } = world;
     const { rates } = world.plan;
     const sentAt = queue.now;
+    if (!this.is2x) world.checkers.report(world.leaderPace.begins(this.id, effect, sentAt));
     if (this.#refused(effect)) return;
     if (world.mishap(rates.lostRequest)) {
       this.#fail(TIMEOUT_MS, effect, 'the request is lost');

@@ -9,9 +9,10 @@ export type WorldSize = 'small' | 'large';
 /**
  * What a world is about. Silence: owners pause for about as long as a leader waits, and come back to slow handlers, while the
  * leader's writes linger. Lateness: everything works, but requests land long after they were given up. Restarts: workers stop in
- * good order and come back under their old names at once, while what they last wrote lingers.
+ * good order and come back under their old names at once, while what they last wrote lingers. ComesBack, never drawn: everything, in a
+ * fleet that has gone over from workers of the KCL 2.x and meets them again.
  */
-export type Theme = 'silence' | 'lateness' | 'restarts' | 'everything';
+export type Theme = 'silence' | 'lateness' | 'restarts' | 'comesBack' | 'everything';
 
 export type IncidentKind = 'start' | 'put' | 'split' | 'merge' | 'crash' | 'pause' | 'fallSilent' | 'stop';
 

@@ -5,7 +5,7 @@
 
 import { TRIM_HORIZON } from '@shardline/common';
 import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
-import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { LeaderWrite, TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { isEnded, type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
@@ -13,6 +13,7 @@ import { createPrng, type Prng } from '../prng.ts';
 import { type BadDay, BadDays, STALL_TIMES } from './bad-days.ts';
 import { type Balance, ConsumerCheckers } from './checkers.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
+import { LeaderPaceChecker } from './leader-pace.ts';
 import { MetricRowChecker } from './metric-rows.ts';
 import { MixedFleet } from './mixed-fleet.ts';
 import { asOlderFleet, RowChecker } from './older-rows.ts';
@@ -72,6 +73,7 @@ export class World {
   readonly #isOlder: boolean;
   readonly #rows: RowChecker;
   readonly #metricRows = new MetricRowChecker();
+  readonly leaderPace: LeaderPaceChecker = new LeaderPaceChecker();
   /** Workers of the KCL 2.x take part. */
   readonly #mixed: MixedFleet | undefined;
   readonly #processes: SimulatedProcess[] = [];
@@ -89,8 +91,9 @@ export class World {
     this.bug = bug;
     this.twoPhase = seed % 4 === 3;
     // Apart from the worlds of older rows and of checkpoints in two phases.
-    const isMixed = seed % 8 === 5 && !this.#isOlder;
-    this.#initialPosition = seed % 8 === 4 && !this.#isOlder ? 'LATEST' : 'TRIM_HORIZON';
+    const comesBack = bug?.theme === 'comesBack';
+    const isMixed = (seed % 8 === 5 || comesBack) && !this.#isOlder;
+    this.#initialPosition = seed % 8 === 4 && !this.#isOlder && !isMixed ? 'LATEST' : 'TRIM_HORIZON';
     // Workers of the KCL 2.x have no watchdog.
     this.badDays = isMixed ? undefined : BadDays.of(seed);
     this.prng = createPrng(seed);
@@ -101,7 +104,7 @@ export class World {
       handoffTimeoutMs: TIMES.gracefulLeaseHandoffTimeoutMs,
       onViolation: () => queue.stop(),
     });
-    this.#mixed = isMixed ? new MixedFleet(this.prng, this.plan.faultsUntilMs, this.table) : undefined;
+    this.#mixed = isMixed ? new MixedFleet(this.prng, this.plan.faultsUntilMs, this.table, comesBack) : undefined;
     this.transcript = transcript ? new Transcript(queue, this.checkers) : undefined;
     const streamIds = this.plan.streamCount > 1 ? ['1:first:1', '1:second:1'] : [undefined];
     this.streams = new Map(
@@ -177,6 +180,8 @@ export class World {
       after = takenBy2x(before, after);
       table.leases.set(after.leaseKey, after);
     }
+    if (effect.kind === 'writeLeader' && (result as LeaderWrite).applied)
+      this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now, sentAt));
     this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
     this.transcript?.does(process, describeWrite(effect, result, before, after));

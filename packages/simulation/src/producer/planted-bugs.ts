@@ -4,6 +4,7 @@ import { Aggregator } from '../../../producer/dist/aggregator.js';
 import type { Answer, EntryAnswer, KinesisRecord } from '../../../producer/dist/batch.js';
 import { Collector } from '../../../producer/dist/collector.js';
 import { Expiry } from '../../../producer/dist/expiry.js';
+import { Limiter } from '../../../producer/dist/limiter.js';
 import { KeyOrder, type Line } from '../../../producer/dist/order.js';
 import { Retrier, type Verdict } from '../../../producer/dist/retrier.js';
 import { ShardMap } from '../../../producer/dist/shard-map.js';
@@ -92,6 +93,16 @@ const plantedBugs: readonly PlantedBug[] = [
     name: 'map-never-renewed',
     mistake: 'a wrong prediction does not make the shard list be read again',
     stages: () => ({ shardMap: new StubbornShardMap() }),
+  },
+  {
+    name: 'rate-doubled',
+    mistake: 'a shard is written to at twice its rate',
+    stages: (options) => ({ limiter: new Limiter({ rateLimitPercent: 2 * options.rateLimitPercent }) }),
+  },
+  {
+    name: 'bytes-uncounted',
+    mistake: 'a Kinesis record that need not wait takes no bytes from its shard',
+    stages: (options) => ({ limiter: new LightLimiter(options) }),
   },
 ];
 
@@ -201,5 +212,15 @@ class ImpatientExpiry extends Expiry {
 class StubbornShardMap extends ShardMap {
   override invalidate(): boolean {
     return false;
+  }
+}
+
+class LightLimiter extends Limiter {
+  override put(kinesisRecord: KinesisRecord, nowMs: number): readonly KinesisRecord[] {
+    const { sizeBytes } = kinesisRecord;
+    kinesisRecord.sizeBytes = 0;
+    const passed = super.put(kinesisRecord, nowMs);
+    kinesisRecord.sizeBytes = sizeBytes;
+    return passed;
   }
 }

@@ -6,13 +6,16 @@ import { type HashKey, InvariantError } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
 import type { Effect } from '../../../producer/dist/effects.js';
+import { Limiter } from '../../../producer/dist/limiter.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
 import type { Shard } from '../../../producer/dist/shard-map.js';
 import { checkUserRecord, inputOf, putError, putResult, timesOf } from '../../../producer/dist/user-record.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { numberedData, ProducerCheckers } from './checkers.ts';
+import { withLoad } from './load.ts';
 import { brokenStages } from './planted-bugs.ts';
+import { WatchedLimiter } from './shard-rate.ts';
 import { type FaultRates, type Incident, type Plan, type PlannedPut, planWorld } from './swarm.ts';
 
 const STREAM = 'simulated';
@@ -66,14 +69,18 @@ class ProducerWorld {
   constructor(seed: number, plantedBug: string | undefined, transcript: string[] | undefined) {
     this.#transcript = transcript;
     this.#prng = createPrng(seed);
-    this.#plan = planWorld(this.#prng);
+    this.#plan = withLoad(planWorld(this.#prng), seed);
     const { options, reshardMs, shardCount, strategy, recordTtlMs } = this.#plan;
     this.#faults = this.#plan.faults;
     this.#model = new KinesisModel({ limits: false, reshardMs });
     const onDemand = strategy && { mode: 'ON_DEMAND' as const, recordDistributionStrategy: strategy };
     this.#model.createStream({ name: STREAM, ...(onDemand ?? { shardCount }) }, 0);
     this.#checkers = new ProducerCheckers(options, recordTtlMs, () => this.#queue.stop());
-    this.#pipeline = new Pipeline(options, brokenStages(plantedBug, options));
+    const stages = brokenStages(plantedBug, options);
+    const limiter = new WatchedLimiter(options, stages.limiter ?? new Limiter(options), (text) =>
+      this.#checkers.violate(text),
+    );
+    this.#pipeline = new Pipeline(options, { ...stages, limiter });
   }
 
   run(): string[] {

@@ -1,0 +1,22 @@
+// Planted bugs of leaders: when they write, and for how long they believe that they lead.
+import type { PlantedBug } from './planted-bugs.ts';
+
+/** A leader of this bug believes in itself for so many durations of its row. */
+const TOO_LONG = 4;
+
+export function leaderBugs(): readonly PlantedBug[] {
+  return [outlivesItsRow()];
+}
+
+function outlivesItsRow(): PlantedBug {
+  return {
+    name: 'outlives-its-row',
+    mistake: 'a leader begins the writes of its plan although its row has run out since its last heartbeat',
+    options: (options) => ({ ...options, leaderLeaseDurationMs: TOO_LONG * options.leaderLeaseDurationMs }),
+    apply: (effect, _world, _workerId, run) => {
+      if (effect.kind !== 'writeLeader') return run(effect);
+      const { leader } = effect;
+      return run({ ...effect, leader: { ...leader, leaseDurationMs: leader.leaseDurationMs / TOO_LONG } });
+    },
+  };
+}
