@@ -3,16 +3,18 @@
 // the last request that it made itself for that operation; new are the body, the time and the signature. Only an answer of 200 is read
 // here: every other one, and every failure, is given to the SDK as that of its own first attempt, so that errors, retries
 // and the clock's correction are the SDK's in all things. A client that somebody adds middleware to goes the SDK's way for good.
-import { createHash, createHmac, randomUUID } from 'node:crypto';
 import {
   type AttributeValue,
   type DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
   QueryCommand,
   ScanCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
-import { GetRecordsCommand, type KinesisClient } from '@aws-sdk/client-kinesis';
+import { GetRecordsCommand, GetShardIteratorCommand, type KinesisClient } from '@aws-sdk/client-kinesis';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { type Credentials, Signer } from './aws-signer.ts';
 
 type HttpRequest = Parameters<NodeHttpHandler['handle']>[0];
 type Exchange = Awaited<ReturnType<NodeHttpHandler['handle']>>;
@@ -28,11 +30,6 @@ interface Shortened {
     'add' | 'addRelativeTo' | 'use' | 'remove' | 'removeByTag',
     (...args: unknown[]) => unknown
   >;
-}
-interface Credentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
 }
 
 /** The last request that the SDK has made of an operation on a resource, whose account may decide the endpoint. */
@@ -52,9 +49,12 @@ interface Operation {
 }
 
 const operations: ReadonlyMap<unknown, Operation> = new Map<unknown, Operation>([
+  [GetItemCommand, { target: 'DynamoDB_20120810.GetItem', read: readItems }],
+  [PutItemCommand, { target: 'DynamoDB_20120810.PutItem', read: readItems }],
   [UpdateItemCommand, { target: 'DynamoDB_20120810.UpdateItem', read: readItems }],
   [QueryCommand, { target: 'DynamoDB_20120810.Query', read: readItems }],
   [ScanCommand, { target: 'DynamoDB_20120810.Scan', read: readItems }],
+  [GetShardIteratorCommand, { target: 'Kinesis_20131202.GetShardIterator', read: (answer) => answer }],
   [GetRecordsCommand, { target: 'Kinesis_20131202.GetRecords', read: readRecords }],
 ]);
 
@@ -157,15 +157,17 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, han
     const { credentials, systemClockOffset = 0 } = shortened.config;
     const identity = await credentials();
     if (identity.accessKeyId !== template.accessKeyId) return sendBySdk(command, options);
-    const request = signer.sign(template, identity, encode(command.input), Date.now() + systemClockOffset);
+    const body = encode(command.input);
+    const headers = signer.sign(template, identity, body, Date.now() + systemClockOffset);
+    const request = { ...template.request, headers, body } as HttpRequest;
     let exchange: Exchange;
     try {
       exchange = await NodeHttpHandler.prototype.handle.call(handler, request, options);
-      const { statusCode, headers } = exchange.response;
+      const { statusCode, headers: answered } = exchange.response;
       if (statusCode === 200) {
         const $metadata = {
           httpStatusCode: 200,
-          requestId: headers['x-amzn-requestid'],
+          requestId: answered['x-amzn-requestid'],
           attempts: 1,
           totalRetryDelay: 0,
         };
@@ -198,58 +200,12 @@ function isSpecial(command: Command, options: SendOptions | undefined): boolean 
   return command.middlewareStack.identify().length > 0;
 }
 
-/** Signature version 4 of a POST of a JSON text to `/`. The key of the day is kept. */
-class Signer {
-  #key: Buffer | undefined;
-  #keyOf = '';
-
-  sign(template: Template, identity: Credentials, body: string, wallNow: number): HttpRequest {
-    const { region, service, accessKeyId } = template;
-    const time = new Date(wallNow).toISOString().replace(/[-:]|\.\d{3}/g, '');
-    const bodyHash = createHash('sha256').update(body).digest('hex');
-    const headers: Record<string, string> = {
-      ...template.headers,
-      'amz-sdk-invocation-id': randomUUID(),
-      'content-length': String(Buffer.byteLength(body)),
-      'x-amz-content-sha256': bodyHash,
-      'x-amz-date': time,
-    };
-    if (identity.sessionToken !== undefined) headers['x-amz-security-token'] = identity.sessionToken;
-    const names = Object.keys(headers).filter(isSigned).sort();
-    const lines = names.map((name) => `${name}:${headers[name]?.trim().replace(/\s+/g, ' ')}\n`).join('');
-    const signedNames = names.join(';');
-    const canonical = `POST\n/\n\n${lines}\n${signedNames}\n${bodyHash}`;
-    const scope = `${time.slice(0, 8)}/${region}/${service}/aws4_request`;
-    const text = `AWS4-HMAC-SHA256\n${time}\n${scope}\n${createHash('sha256').update(canonical).digest('hex')}`;
-    const signature = createHmac('sha256', this.#keyFor(scope, identity)).update(text).digest('hex');
-    headers['authorization'] =
-      `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${signedNames}, Signature=${signature}`;
-    return { ...template.request, headers, body } as HttpRequest;
-  }
-
-  #keyFor(scope: string, { secretAccessKey }: Credentials): Buffer {
-    const keyOf = `${scope} ${secretAccessKey}`;
-    if (this.#key === undefined || this.#keyOf !== keyOf) {
-      let key: Buffer | string = `AWS4${secretAccessKey}`;
-      for (const part of scope.split('/')) key = createHmac('sha256', key).update(part).digest();
-      this.#key = key as Buffer;
-      this.#keyOf = keyOf;
-    }
-    return this.#key;
-  }
-}
-
-function isSigned(name: string): boolean {
-  return name === 'host' || name === 'content-type' || name.startsWith('x-amz-');
-}
-
 function encode(input: object): string {
-  // The replacer is given bytes of a Buffer as what its toJSON makes of them; `this` has them as they are.
+  // The replacer is given what a toJSON makes of Buffers and Dates; `this` has them as they are.
   return JSON.stringify(input, function (this: Json, name, value: unknown) {
     const raw = this[name];
-    return raw instanceof Uint8Array
-      ? Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('base64')
-      : value;
+    if (raw instanceof Uint8Array) return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('base64');
+    return raw instanceof Date ? raw.getTime() / 1000 : value;
   });
 }
 
@@ -269,6 +225,7 @@ type Attributes = Record<string, AttributeValue>;
 /** Of all DynamoDB operations; the members that hold attributes. */
 interface ItemsAnswer {
   readonly Attributes?: Attributes;
+  readonly Item?: Attributes;
   readonly Items?: readonly Attributes[];
   readonly LastEvaluatedKey?: Attributes;
   readonly ItemCollectionMetrics?: { readonly ItemCollectionKey?: Attributes };
@@ -277,11 +234,13 @@ interface ItemsAnswer {
 function readItems(answer: Json): Json {
   const {
     Attributes: row,
+    Item: found,
     Items: rows = [],
     LastEvaluatedKey: last,
     ItemCollectionMetrics: metrics,
   }: ItemsAnswer = answer;
-  for (const attributes of [row, last, metrics?.ItemCollectionKey, ...rows]) if (attributes) readBytes(attributes);
+  for (const attributes of [row, found, last, metrics?.ItemCollectionKey, ...rows])
+    if (attributes) readBytes(attributes);
   return answer;
 }
 

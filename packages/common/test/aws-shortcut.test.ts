@@ -6,11 +6,13 @@ import type { AddressInfo } from 'node:net';
 import {
   ConditionalCheckFailedException,
   type DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
   QueryCommand,
   UpdateItemCommand,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
-import { GetRecordsCommand } from '@aws-sdk/client-kinesis';
+import { GetRecordsCommand, GetShardIteratorCommand } from '@aws-sdk/client-kinesis';
 import { Sha256 } from '@smithy/core/checksum';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, expect, test } from 'vitest';
@@ -144,6 +146,38 @@ test("records that come the short way are those that the SDK reads, at the shard
   client.middlewareStack.add((next) => next, { step: 'initialize' });
   expect(endShortly).toEqual(await client.send(read()));
   expect(isShort(asked[3] as Asked)).toBe(false);
+});
+
+test('a time is sent as the SDK sends it', async () => {
+  const { endpoint, asked } = await serve(json(200, { ShardIterator: 'i' }));
+  const client = createKinesisClient({ endpoint, ...account });
+  cleanUps.push(() => client.destroy());
+  const iterator = (): GetShardIteratorCommand =>
+    new GetShardIteratorCommand({
+      StreamName: 'orders',
+      ShardId: 's',
+      ShardIteratorType: 'AT_TIMESTAMP',
+      Timestamp: new Date(1_700_000_000_123),
+    });
+  const answers = [await client.send(iterator()), await client.send(iterator())];
+  expect(answers[1]).toEqual(answers[0]);
+  expect(asked.map(isShort)).toEqual([false, true]);
+  expect(JSON.parse(asked[1]?.body ?? '')).toEqual(JSON.parse(asked[0]?.body ?? ''));
+});
+
+test('rows are put and got as by the SDK', async () => {
+  const row = { key: { S: 'a' }, bytes: { B: new Uint8Array([1, 2]) } };
+  const { endpoint, asked } = await serve(
+    json(200, {}),
+    json(200, {}),
+    json(200, { Item: { ...row, bytes: { B: 'AQI=' } } }),
+  );
+  const client = dynamodb(endpoint);
+  for (let call = 0; call < 2; call += 1) await client.send(new PutItemCommand({ TableName: 'orders', Item: row }));
+  const get = (): GetItemCommand => new GetItemCommand({ TableName: 'orders', Key: { key: { S: 'a' } } });
+  for (let call = 0; call < 2; call += 1) expect((await client.send(get())).Item).toEqual(row);
+  expect(asked.map(isShort)).toEqual([false, true, false, true]);
+  expect(JSON.parse(asked[1]?.body ?? '')).toEqual(JSON.parse(asked[0]?.body ?? ''));
 });
 
 test('a refusal is the error that the SDK makes of it, and nothing is asked twice', async () => {
