@@ -2,7 +2,8 @@
 // local Kinesis and keeps its leases in the DynamoDB beside it, both in a process of their own. Prints how long it takes until every
 // shard's first record was handled, and at rest the processor time, the heap of a lease and the event loop's delay; beside it the
 // pure core alone. The reads of idle shards are most of it, so it is measured with the default pause between them, and with a long
-// one, which leaves the coordination. Last a line of JSON. Needs `node --expose-gc`.
+// one, which leaves the coordination. Beside it the calls to AWS a second, the processor time of one, and what the Java KCL's rules
+// would write. Last a line of JSON. Needs `node --expose-gc`.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -21,6 +22,10 @@ interface Cost {
   readonly cpuPercent: number;
   readonly heapBytesPerLease: number;
   readonly eventLoopDelayP99Ms: number;
+  /** At rest, by the command's name. */
+  readonly callsPerSecond: Readonly<Record<string, number>>;
+  /** All of the processor time, over all calls. */
+  readonly cpuMicrosPerCall: number;
 }
 
 const LOCAL = fileURLToPath(new URL('../../packages/local/bin/shardline-local.js', import.meta.url));
@@ -33,6 +38,9 @@ const SETTLE_MS = 5_000;
 /** Of PutRecords. */
 const RECORDS_A_PUT = 500;
 const WARM_UP_LEASES = 1;
+/** Our default, and the KCL's; it renews a lease every third of that, less 25 ms (its epsilonMillis). */
+const FAILOVER_TIME_MS = 10_000;
+const KCL_EPSILON_MS = 25;
 
 const { values } = parseArgs({
   options: {
@@ -73,6 +81,16 @@ interface ClientConfigs {
   readonly dynamodb: ClientConfig;
 }
 
+/** Counts what the client is asked to send, by the command's name. */
+function countCalls(client: { send: unknown }, counts: Map<string, number>): void {
+  const send = (client.send as (command: object, ...others: unknown[]) => unknown).bind(client);
+  client.send = (command: object, ...others: unknown[]) => {
+    const { name } = command.constructor;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+    return send(command, ...others);
+  };
+}
+
 /** One record into the middle of each shard's range. */
 async function putEverywhere({ endpoint }: ClientConfig, shardCount: number): Promise<void> {
   const width = 2n ** 128n / BigInt(shardCount);
@@ -101,6 +119,9 @@ async function measure(shardCount: number, idleTimeBetweenReadsMs: number, secon
     await putEverywhere(clientConfigs.kinesis, shardCount);
     const kinesisClient = createKinesisClient({ ...clientConfigs.kinesis, maxAttempts: 1 });
     const dynamoDBClient = createDynamoDBClient(clientConfigs.dynamodb);
+    const counts = new Map<string, number>();
+    countCalls(kinesisClient, counts);
+    countCalls(dynamoDBClient, counts);
     const before = heapBytes();
     const delivered = new Set<string>();
     let allDelivered = (): void => undefined;
@@ -126,11 +147,18 @@ async function measure(shardCount: number, idleTimeBetweenReadsMs: number, secon
     const heapBytesPerLease = Math.round((heapBytes() - before) / shardCount);
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
+    counts.clear();
     const cpuBefore = process.cpuUsage();
     const fromMs = performance.now();
     await sleep(seconds * 1_000);
     const { user, system } = process.cpuUsage(cpuBefore);
-    const cpuPercent = Math.round((1_000 * (user + system)) / 1_000 / (performance.now() - fromMs)) / 10;
+    const elapsedMs = performance.now() - fromMs;
+    const cpuPercent = Math.round((user + system) / elapsedMs) / 10;
+    const callCount = [...counts.values()].reduce((sum, count) => sum + count, 0);
+    const cpuMicrosPerCall = Math.round((user + system) / callCount);
+    const callsPerSecond = Object.fromEntries(
+      [...counts].map(([name, count]) => [name.replace(/Command$/, ''), Math.round((10_000 * count) / elapsedMs) / 10]),
+    );
     delay.disable();
     const eventLoopDelayP99Ms = Math.round(delay.percentile(99) / 1e5) / 10;
     const held = consumer.view().shards.length;
@@ -139,7 +167,15 @@ async function measure(shardCount: number, idleTimeBetweenReadsMs: number, secon
     kinesisClient.destroy();
     dynamoDBClient.destroy();
     if (held !== shardCount) throw new Error(`the consumer held ${held} of ${shardCount} leases`);
-    return { idleTimeBetweenReadsMs, allDeliveredMs, cpuPercent, heapBytesPerLease, eventLoopDelayP99Ms };
+    return {
+      idleTimeBetweenReadsMs,
+      allDeliveredMs,
+      cpuPercent,
+      heapBytesPerLease,
+      eventLoopDelayP99Ms,
+      callsPerSecond,
+      cpuMicrosPerCall,
+    };
   } finally {
     server.kill('SIGTERM');
     await once(server, 'exit');
@@ -162,6 +198,13 @@ for (const cost of costs) {
   console.log(`    processor                                  ${cost.cpuPercent} % of a core`);
   console.log(`    heap, whole                                ${cost.heapBytesPerLease} B a lease`);
   console.log(`    event loop delay, p99                      ${cost.eventLoopDelayP99Ms} ms`);
+  const calls = Object.entries(cost.callsPerSecond).filter(([, count]) => count > 0);
+  console.log(`    calls a second                             ${calls.map(([name, n]) => `${name} ${n}`).join(', ')}`);
+  console.log(`    processor time, over all calls             ${cost.cpuMicrosPerCall} µs a call`);
 }
 console.log(`  the pure core alone: ${corePercent} % of a core, ${heapBytesPerLease} B a lease`);
-console.log(JSON.stringify({ leases, seconds, costs, core: { corePercent, heapBytesPerLease } }));
+const kclWritesPerSecond = Math.round((10_000 * leases) / (FAILOVER_TIME_MS / 3 - KCL_EPSILON_MS)) / 10;
+console.log(
+  `  the Java KCL's rules write ${kclWritesPerSecond} times a second for these leases, and again for each checkpoint`,
+);
+console.log(JSON.stringify({ leases, seconds, costs, core: { corePercent, heapBytesPerLease }, kclWritesPerSecond }));
