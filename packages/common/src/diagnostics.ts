@@ -86,8 +86,19 @@ export interface ProducerDiagnostics {
 export interface ConsumerDiagnostics {
   /** A tenure began: this worker holds the lease now. */
   'shardline:consumer:lease-begun': { application: string; worker: string; leaseKey: string; checkpoint: string };
-  /** A tenure ended without this worker's will. */
-  'shardline:consumer:lease-lost': { application: string; worker: string; leaseKey: string; reason: string };
+  /**
+   * A tenure ended without this worker's will. `how`: the row was deleted, taken by worker `by` (or from everybody), given to `to`
+   * because a handoff took too long, or written by somebody else in this worker's own name.
+   */
+  'shardline:consumer:lease-lost': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    reason: string;
+    how?: 'deleted' | 'taken' | 'handedOver' | 'ownId';
+    by?: string | undefined;
+    to?: string;
+  };
   /** A tenure ended by handing the lease to `to`, or to nobody. */
   'shardline:consumer:lease-handed-off': { application: string; worker: string; leaseKey: string; to?: string };
   /** Kinesis records arrived from a shard. */

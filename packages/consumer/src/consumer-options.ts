@@ -53,7 +53,11 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly coordinatorStateTableName?: string;
   /** Of the KCL 3.0 to 3.4. Default: the application's name and `-WorkerMetricStats`, as in the KCL. */
   readonly workerMetricsTableName?: string;
-  /** Must differ between live workers. Default: the host's name and a fresh UUID. */
+  /**
+   * Must differ between live processes: a second one under the id of one that lives is refused (WORKER_ID_IN_USE). One that is started
+   * again under its id after a crash waits 1.5 s, to be sure of that, and takes its leases up again. Default: the host's name and
+   * a fresh UUID, which spares looks and waiting.
+   */
   readonly workerId?: string;
   /**
    * Default TRIM_HORIZON, which leaves nothing out; the KCL's is LATEST. Only for shards without a checkpoint. With LATEST and with a

@@ -237,6 +237,7 @@ export class Consumer implements AsyncDisposable {
       settings: options.tableSettings,
       clientVersionConfig: options.clientVersionConfig,
       workerId: options.workerId,
+      host: `${hostname()}, pid ${process.pid}`,
       failoverTimeMs: options.failoverTimeMs,
       logger,
       clock,

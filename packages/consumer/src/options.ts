@@ -43,6 +43,8 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly coordinatorStateTableName: string;
   readonly workerMetricsTableName: string;
   readonly workerId: string;
+  /** It was made up for this process. */
+  readonly hasOwnWorkerId: boolean;
   readonly checkpointing: 'auto' | 'manual';
   readonly leaseAssignmentStrategy: 'count' | 'utilization';
   readonly allowThroughputOvershoot: boolean;
@@ -117,6 +119,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     clientVersionConfig:
       checkWord('clientVersionConfig', options.clientVersionConfig, ['auto', 'compatible-with-2x', '3x']) ?? 'auto',
     workerId,
+    hasOwnWorkerId: options.workerId === undefined,
     checkpointing: checkWord('checkpointing', options.checkpointing, ['auto', 'manual']) ?? 'auto',
     leaseAssignmentStrategy:
       checkWord('leaseAssignmentStrategy', options.leaseAssignmentStrategy, ['count', 'utilization']) ?? 'count',

@@ -14,6 +14,16 @@ export function workerStaleMsOf({ workerMetricsReportIntervalMs }: ResolvedOptio
   return 2 * workerMetricsReportIntervalMs;
 }
 
+/** How often a process with a worker id that was given to it looks whether another one asks for it. */
+const WORKER_ID_LOOK_MS = 500;
+/** So many looks it may miss. */
+const LOOKS_OF_PATIENCE = 3;
+
+/** With a very short failover time a lease would expire before anybody is done asking. */
+function workerIdLookMs(failoverTimeMs: number): number {
+  return Math.min(WORKER_ID_LOOK_MS, failoverTimeMs / (2 * LOOKS_OF_PATIENCE));
+}
+
 /** What of the options is the core's. */
 export function workerOptions(options: ResolvedOptions): WorkerOptions {
   const { failoverTimeMs, handlerBackoffBaseMs, handlerBackoffMaxMs } = options;
@@ -21,6 +31,8 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     workerId: options.workerId,
     incarnation: options.random.uuid(),
     failoverTimeMs,
+    workerIdLookIntervalMs: options.hasOwnWorkerId ? Number.POSITIVE_INFINITY : workerIdLookMs(failoverTimeMs),
+    workerIdPatienceMs: LOOKS_OF_PATIENCE * workerIdLookMs(failoverTimeMs),
     leaseAssignmentIntervalMs: options.leaseAssignmentIntervalMs,
     leaseDiscoveryIntervalMs: options.leaseDiscoveryIntervalMs,
     leaderLeaseDurationMs: options.leaderLeaseDurationMs,

@@ -4,6 +4,7 @@ import {
   type AttributeValue,
   type DynamoDBClient,
   GetItemCommand,
+  PutItemCommand,
   ScanCommand,
   UpdateItemCommand,
   type UpdateItemCommandInput,
@@ -122,6 +123,11 @@ export class Scene {
   async rows(): Promise<Record<string, AttributeValue>[]> {
     const { Items } = await this.cloud.dynamoDB.send(new ScanCommand({ TableName: this.name, ConsistentRead: true }));
     return Items ?? [];
+  }
+
+  /** Puts rows back as they were. */
+  async restore(...rows: (Record<string, AttributeValue> | undefined)[]): Promise<void> {
+    for (const Item of rows) await this.cloud.dynamoDB.send(new PutItemCommand({ TableName: this.name, Item }));
   }
 
   /** Changes a lease behind everybody's back. */

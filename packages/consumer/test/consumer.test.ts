@@ -452,19 +452,6 @@ describe('bad input and bad ends', () => {
     kinesis.destroy();
   });
 
-  it('of two consumers under one worker id the younger ends with an error that says so', async () => {
-    const scene = new Scene(cloud, 'same-id');
-    const options = { workerId: 'twin', workerMetricsReportIntervalMs: 100 };
-    await using elder = scene.consumer(options);
-    void elder.run(() => undefined);
-    await until(() => same(elder.view().shards.length, 1));
-    await until(() => same(Math.floor(Date.now() / 1000) % 2, 0));
-    await until(() => same(Math.floor(Date.now() / 1000) % 2, 1));
-    const younger = scene.consumer(options);
-    await expect(younger.run(() => undefined)).rejects.toMatchObject({ code: 'WORKER_ID_IN_USE', retryable: false });
-    expect(elder.view().state).toBe('running');
-  });
-
   it('tells of a stream that was deleted and made again under its name', async () => {
     const scene = new Scene(cloud, 'replaced');
     await scene.put('a 1');

@@ -76,7 +76,7 @@ describe('rows of ours go where a Java worker beside us would write them', () =>
     const table = tableOf(name, { layout });
     expect(await places(name, table)).toEqual({ leader: [leaderTable], worker: [workerTable] });
     await table.run({ kind: 'deleteLeader', leader: leader('node', 'n1') });
-    await table.run({ kind: 'forgetWorker', workerId: 'node' });
+    await table.run({ kind: 'forgetWorker', workerId: 'node', processId: 'p' });
     expect(await keys(name, workerTable)).not.toContain('node');
     expect(await keys(name, leaderTable)).not.toContain('Leader');
   });

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ClientVersion } from '../src/coordination/client-version.ts';
 import type { ResultOf, TableEffect } from '../src/coordination/effects.ts';
-import { type LeaderRow, type Lease, NOTHING_MEASURED } from '../src/coordination/lease.ts';
+import { type LeaderRow, type Lease, NOTHING_MEASURED, type WorkerSign } from '../src/coordination/lease.ts';
 import { DynamoDBLeaseTable } from '../src/lease-table/dynamodb.ts';
 import type { LeaseTableLayout } from '../src/lease-table/layout.ts';
 import type { LeaseTable } from '../src/lease-table/lease-table.ts';
@@ -583,8 +583,8 @@ describe.each([
       { workerId: 'w1', ...row, utilization: NOTHING_MEASURED, process: { id: 'p1', sinceSeconds: 1_700_000_000 } },
       { workerId: 'w2', ...row, process: { id: 'p2', sinceSeconds: 1_700_000_000 } },
     ]);
-    await table.run({ kind: 'forgetWorker', workerId: 'w1' });
-    await table.run({ kind: 'forgetWorker', workerId: 'w1' });
+    await table.run({ kind: 'forgetWorker', workerId: 'w1', processId: 'p1' });
+    await table.run({ kind: 'forgetWorker', workerId: 'w1', processId: 'p1' });
     expect((await table.run({ kind: 'readTable', for: 'leader' })).workers).toMatchObject([{ workerId: 'w2', ...row }]);
   });
 
@@ -605,13 +605,53 @@ describe.each([
     expect(await read()).toEqual(lease());
   });
 
-  it('reportWorker says which process wrote the row before', async () => {
-    const report = (processId: string) =>
-      table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId });
+  describe('the right to a worker id', () => {
     const sinceSeconds = 1_700_000_000;
-    expect(await report('p1')).toEqual({ before: undefined, now: { id: 'p1', sinceSeconds } });
-    expect(await report('p1')).toEqual({ before: { id: 'p1', sinceSeconds }, now: { id: 'p1', sinceSeconds } });
-    expect(await report('p2')).toMatchObject({ before: { id: 'p1', sinceSeconds }, now: { id: 'p2' } });
+    const report = (processId: string, more: { over?: WorkerSign; answers?: string } = {}) =>
+      table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId, ...more });
+    const look = async (ask?: { by: string; of: string }) =>
+      (await table.run({ kind: 'lookAtWorker', workerId: 'w1', ask })).sign;
+    const signOf = (id: string): WorkerSign => ({
+      process: { id, sinceSeconds },
+      lastUpdateSeconds: sinceSeconds,
+      askedBy: undefined,
+      answers: undefined,
+    });
+
+    it('is that of the process whose metric row it is: another one is refused, and told whose it is', async () => {
+      expect(await look()).toBeUndefined();
+      expect(await report('p1')).toEqual({ applied: true, process: { id: 'p1', sinceSeconds } });
+      expect(await report('p1')).toMatchObject({ applied: true });
+      expect(await report('p2')).toEqual({ applied: false, sign: signOf('p1') });
+      expect(await look()).toEqual(signOf('p1'));
+    });
+
+    it('passes on to the one that names the row as it saw it, and not once it has changed', async () => {
+      await report('p1');
+      expect(await report('p2', { over: { ...signOf('p1'), lastUpdateSeconds: 5 } })).toMatchObject({ applied: false });
+      expect(await report('p2', { over: signOf('p0') })).toMatchObject({ applied: false });
+      expect(await report('p2', { over: signOf('p1') })).toMatchObject({ applied: true });
+      expect(await report('p1')).toMatchObject({ applied: false, sign: { process: { id: 'p2' } } });
+    });
+
+    it('is asked for in the row, of the process that has it; its next report answers, and takes the question away', async () => {
+      await report('p1');
+      expect(await look({ by: 'p2', of: 'p0' })).toEqual(signOf('p1'));
+      expect(await look({ by: 'p2', of: 'p1' })).toEqual({ ...signOf('p1'), askedBy: 'p2' });
+      expect(await look()).toEqual({ ...signOf('p1'), askedBy: 'p2' });
+      await report('p1', { answers: 'p2' });
+      expect(await look()).toEqual({ ...signOf('p1'), answers: 'p2' });
+      await report('p1');
+      expect(await look()).toEqual(signOf('p1'));
+    });
+
+    it('is given up by who has it alone', async () => {
+      await report('p1');
+      await table.run({ kind: 'forgetWorker', workerId: 'w1', processId: 'p2' });
+      expect(await look()).toEqual(signOf('p1'));
+      await table.run({ kind: 'forgetWorker', workerId: 'w1', processId: 'p1' });
+      expect(await look({ by: 'p2', of: 'p1' })).toBeUndefined();
+    });
   });
 
   describe('the Leader row', () => {
@@ -654,7 +694,17 @@ describe.each([
 const outline = fc.record({
   kind: fc.constantFrom(
     ...(['create', 'renew', 'checkpoint', 'assign', 'take', 'handOff', 'evict', 'delete', 'fill'] as const),
-    ...(['readLeases', 'discover', 'readTable', 'leader', 'deleteLeader', 'report', 'forget', 'deleteWorker'] as const),
+    ...([
+      'readLeases',
+      'discover',
+      'readTable',
+      'leader',
+      'deleteLeader',
+      'report',
+      'look',
+      'forget',
+      'deleteWorker',
+    ] as const),
   ),
   leaseKey: fc.constantFrom('a', 'b', 'c'),
   owner: fc.constantFrom('w1', 'w2'),
@@ -749,9 +799,20 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
     case 'deleteLeader':
       return { kind: 'deleteLeader', leader: (right ? table.leader : undefined) ?? leader(owner, `v${number}`) };
     case 'report':
-      return { kind: 'reportWorker', workerId: owner, utilization: NOTHING_MEASURED, processId: `p${number}` };
+      return {
+        kind: 'reportWorker',
+        workerId: owner,
+        utilization: NOTHING_MEASURED,
+        processId: `p${number}`,
+        over: right ? table.apply({ kind: 'lookAtWorker', workerId: owner, ask: undefined }).sign : undefined,
+        answers: flag ? 'asker' : undefined,
+      };
+    case 'look': {
+      const of = right ? (table.workers.get(owner)?.process?.id ?? 'p1') : 'p1';
+      return { kind: 'lookAtWorker', workerId: owner, ask: flag ? { by: `p${number}`, of } : undefined };
+    }
     case 'forget':
-      return { kind: 'forgetWorker', workerId: owner };
+      return { kind: 'forgetWorker', workerId: owner, processId: `p${number}` };
     case 'deleteWorker':
       return { kind: 'deleteWorker', workerId: owner, lastUpdateSeconds: right ? Math.floor(NOW_MS / 1000) : number };
     default:

@@ -30,7 +30,7 @@ const effects: readonly TableEffect[] = [
   { kind: 'readLeader' },
   { kind: 'writeLeader', leader, expectedVersion: undefined },
   { kind: 'deleteLeader', leader },
-  { kind: 'forgetWorker', workerId: 'node' },
+  { kind: 'forgetWorker', workerId: 'node', processId: 'p' },
   { kind: 'deleteWorker', workerId: 'node', lastUpdateSeconds: 0 },
 ];
 

@@ -14,9 +14,11 @@ import type {
   Utilization,
   WorkerProcess,
   WorkerRow,
+  WorkerSign,
 } from './lease.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import type { StallVerdict } from './watchdog.ts';
+import type { Rival } from './worker-id.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
 export type Tenure = number;
@@ -24,7 +26,12 @@ export type Tenure = number;
 /** What became of a conditional write. A refused one is an event, not an error; `lease` is the row as it is now. */
 export type LeaseWrite =
   | { readonly applied: true; readonly lease: Lease }
-  | { readonly applied: false; readonly lease: Lease | undefined };
+  | {
+      readonly applied: false;
+      readonly lease: Lease | undefined;
+      /** The SDK sent it more than once by itself: an earlier sending may have been applied. */
+      readonly repeated?: boolean;
+    };
 
 export type LeaderWrite =
   | { readonly applied: true }
@@ -169,18 +176,32 @@ export interface DeleteLeader {
   readonly kind: 'deleteLeader';
   readonly leader: LeaderRow;
 }
-/** Writes this worker's metric row, unconditionally; the table's clock fills in the time. */
+/**
+ * Writes this worker's metric row; the table's clock fills in the time. Condition: there is none, or it is this process's, or still
+ * as it was seen in `over`. The KCL writes it unconditionally: ours is the lock on the worker id.
+ */
 export interface ReportWorker {
   readonly kind: 'reportWorker';
   readonly workerId: string;
   /** Nothing, as the core asks for it; the runtime, which measures, fills it in. */
   readonly utilization: Utilization;
-  /** The table adds when this process first reported. */
+  /** The table adds when this process first reported, and where it runs. */
   readonly processId: string;
+  readonly over?: WorkerSign | undefined;
+  /** The process that asked. */
+  readonly answers?: string | undefined;
 }
+/** Looks who has the worker id; with `ask` it also asks that process for a sign of life. Condition of asking: it is still that one's. */
+export interface LookAtWorker {
+  readonly kind: 'lookAtWorker';
+  readonly workerId: string;
+  readonly ask: { readonly by: string; readonly of: string } | undefined;
+}
+/** Deletes this worker's metric row. Condition: it is this process's. */
 export interface ForgetWorker {
   readonly kind: 'forgetWorker';
   readonly workerId: string;
+  readonly processId: string;
 }
 /** Deletes another worker's metric row, wherever it stands. Condition: `lut` as it was seen (KCL WorkerMetricStatsDAO, deleteMetrics). */
 export interface DeleteWorker {
@@ -260,6 +281,17 @@ export interface CloseShard {
   readonly tenure: Tenure;
   readonly reason: CloseReason;
 }
+/** What became of a lease that was lost. */
+export type LeaseLoss =
+  /** The row is gone: the leader cleaned it up, or somebody deleted it by hand. */
+  | { readonly how: 'deleted' }
+  /** `by` undefined: it was taken away, and nobody has it yet. */
+  | { readonly how: 'taken'; readonly by: string | undefined }
+  /** The leader waited no longer for a handoff to be completed. */
+  | { readonly how: 'handedOver'; readonly to: string }
+  /** Somebody wrote it in this worker's own name. */
+  | { readonly how: 'ownId' };
+
 export type CloseReason = 'leaseLost' | 'shardEnded' | 'handedOff' | 'stopping' | 'stalled';
 
 /** Told, not answered. */
@@ -275,7 +307,14 @@ export type Notice =
       readonly tenure: Tenure;
       readonly checkpoint: ExtendedSequenceNumber;
     }
-  | { readonly kind: 'leaseEnded'; readonly leaseKey: string; readonly tenure: Tenure; readonly reason: CloseReason }
+  | {
+      readonly kind: 'leaseEnded';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      readonly reason: CloseReason;
+      /** Set when the reason is `leaseLost`. */
+      readonly loss: LeaseLoss | undefined;
+    }
   | {
       readonly kind: 'checkpointed';
       readonly leaseKey: string;
@@ -313,8 +352,8 @@ export type Notice =
       readonly holdsLease: boolean;
     } & StallVerdict)
   | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
-  /** Another process works under this worker's id. `yields`: this one ends, because the other was there first. */
-  | { readonly kind: 'workerIdInUse'; readonly yields: boolean }
+  /** Another process has this worker's id; this one ends. */
+  | ({ readonly kind: 'workerIdInUse' } & Rival)
   | { readonly kind: 'leadershipGained' }
   | { readonly kind: 'leadershipLost' }
   | {
@@ -361,6 +400,7 @@ export type TableEffect =
   | WriteLeader
   | DeleteLeader
   | ReportWorker
+  | LookAtWorker
   | ForgetWorker
   | DeleteWorker
   | ReadClientVersion
@@ -409,8 +449,12 @@ export interface Results {
   readLeader: { readonly leader: LeaderRow | undefined };
   writeLeader: LeaderWrite;
   deleteLeader: LeaderWrite;
-  /** Who wrote the row before, if there was one, and who has written it now. */
-  reportWorker: { readonly before: WorkerProcess | undefined; readonly now: WorkerProcess };
+  /** Refused: what the row says that stands in the way. */
+  reportWorker:
+    | { readonly applied: true; readonly process: WorkerProcess }
+    | { readonly applied: false; readonly sign: WorkerSign };
+  /** Undefined: there is no row. After a question that was put, with the question. */
+  lookAtWorker: { readonly sign: WorkerSign | undefined };
   forgetWorker: undefined;
   deleteWorker: { readonly deleted: boolean };
   /** Undefined: somebody has deleted it. */

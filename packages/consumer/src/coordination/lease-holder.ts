@@ -3,7 +3,7 @@
 // holder is conditional on the lease counter, and only one is in flight. A write whose answer was lost is repeated with the
 // same counter, so at most one of the two can have been applied, and a refusal tells which (KCL DynamoDBLeaseRefresher).
 import type { ExtendedSequenceNumber } from '@shardline/common';
-import type { AssignLease, CheckpointLease, EvictLease, LeaseWrite, RenewLease, Tenure } from './effects.ts';
+import type { AssignLease, CheckpointLease, EvictLease, LeaseLoss, LeaseWrite, RenewLease, Tenure } from './effects.ts';
 import { actualOwner, type Lease, type PendingCheckpoint } from './lease.ts';
 import { Unwritten } from './unwritten.ts';
 
@@ -44,6 +44,9 @@ export class LeaseHolder {
   #measuredAt: number | undefined;
   #throughputKBps: number | undefined;
   #gone: 'lost' | 'released' | undefined;
+  #loss: LeaseLoss | undefined;
+  /** A write with the present counter may have been applied, or may be yet: its answer never came. */
+  #uncertain = false;
 
   constructor(tenure: Tenure, lease: Lease, options: LeaseHolderOptions) {
     this.tenure = tenure;
@@ -65,6 +68,11 @@ export class LeaseHolder {
 
   get gone(): 'lost' | 'released' | undefined {
     return this.#gone;
+  }
+
+  /** What became of a lease that is lost. */
+  get loss(): LeaseLoss | undefined {
+    return this.#loss;
   }
 
   /** The worker that the leader wants the lease to go to, while a graceful handoff is under way. */
@@ -160,10 +168,11 @@ export class LeaseHolder {
     this.#inFlight = undefined;
     if (this.#gone !== undefined) return;
     if (!result.applied) {
-      this.#refused(result.lease, now);
+      this.#refused(result.lease, this.#uncertain || result.repeated === true, now);
       return;
     }
     this.#lease = result.lease;
+    this.#uncertain = false;
     if (write.kind === 'assignLease' || write.kind === 'evictLease') {
       this.#gone = 'released';
       return;
@@ -179,6 +188,7 @@ export class LeaseHolder {
   /** It isn't known whether the write was applied. */
   failed(now: number): void {
     this.#inFlight = undefined;
+    this.#uncertain = true;
     this.#retryAt = now + this.#options.retryMs;
   }
 
@@ -224,21 +234,31 @@ export class LeaseHolder {
 
   /**
    * Refused: the row as it is now says whether the lease is still ours. It is if we are its actual owner and the counter is the
-   * one we knew (only a handoff was begun, which leaves the counter alone) or one more (an earlier write of ours was applied
-   * and its answer lost). In every other case someone else had it in between.
+   * one we knew (only a handoff was begun, which leaves the counter alone) or one more, if an earlier write of ours may have been
+   * applied whose answer was lost. In every other case someone else had it in between, be it under our own name.
    */
-  #refused(current: Lease | undefined, now: number): void {
+  #refused(current: Lease | undefined, mayBeOurs: boolean, now: number): void {
     const step = current === undefined ? Number.NaN : current.leaseCounter - this.#lease.leaseCounter;
-    const ours = current !== undefined && actualOwner(current) === this.#options.workerId && (step === 0 || step === 1);
+    const isOwner = current !== undefined && actualOwner(current) === this.#options.workerId;
+    const ours = isOwner && (step === 0 || (step === 1 && mayBeOurs));
     // A handoff to oneself is what a leader leaves behind that gave up half way; the KCL counts it as lost, too.
     if (!ours || (current.checkpointOwner !== undefined && current.checkpointOwner === current.leaseOwner)) {
       this.#gone = 'lost';
+      this.#loss = this.#lossTo(current);
       return;
     }
+    if (step === 1) this.#uncertain = false;
     const learned = step === 1 || current.checkpointOwner !== this.#lease.checkpointOwner;
     if (!learned) this.#retryAt = now + this.#options.retryMs;
     this.#lease = current;
     this.#unwritten.found(current);
+  }
+
+  #lossTo(current: Lease | undefined): LeaseLoss {
+    if (current === undefined) return { how: 'deleted' };
+    const by = actualOwner(current);
+    if (by === this.#options.workerId) return { how: 'ownId' };
+    return by !== undefined && by === this.successor ? { how: 'handedOver', to: by } : { how: 'taken', by };
   }
 
   /** The smoothed throughput once a renewal period has been measured; undefined in between. */

@@ -86,6 +86,20 @@ export interface WorkerProcess {
   readonly sinceSeconds: number;
   /** The stream that it reads, or words for several; undefined: it doesn't say. */
   readonly reads?: string;
+  /** For people: where it runs. */
+  readonly host?: string | undefined;
+}
+
+/** What a metric row says of who has the worker id. */
+export interface WorkerSign {
+  /** Undefined: a Java worker's row. */
+  readonly process: WorkerProcess | undefined;
+  /** `lut`, as in `WorkerRow`. */
+  readonly lastUpdateSeconds: number;
+  /** The process that asks whether the one that has the id still lives; each report takes the question away. */
+  readonly askedBy: string | undefined;
+  /** The process whose question this row answers. */
+  readonly answers: string | undefined;
 }
 
 /** A worker's metric row. */

@@ -26,6 +26,8 @@ const options: WorkerOptions = {
   completedLeaseCleanupIntervalMs: 300_000,
   gracefulLeaseHandoffTimeoutMs: 3000,
   workerMetricsReportIntervalMs: 1000,
+  workerIdLookIntervalMs: 100,
+  workerIdPatienceMs: 300,
   workerStaleMs: 2000,
   staleWorkerMetricsEntryCleanupDurationMs: 86_400_000,
   checkpointIntervalMs: 0,
@@ -350,48 +352,6 @@ describe('Worker', () => {
     script.done('drainShard', undefined);
     script.done('closeShard', undefined);
     expect(script.table.leases.get('a')?.leaseOwner).toBeUndefined();
-  });
-
-  test('of two processes under one id the younger ends, and leaves the row to the other', () => {
-    const script = new Script();
-    script.report('me', 'elder');
-    script.pass(5000);
-    script.withBatch();
-    for (let round = 0; round < 3; round += 1) {
-      expect(script.notices).not.toContainEqual(expect.objectContaining({ kind: 'workerIdInUse' }));
-      script.report('me', 'elder');
-      script.pass(1000);
-    }
-    expect(script.notices).toContainEqual({ kind: 'workerIdInUse', yields: true });
-    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
-    script.done('drainShard', undefined);
-    script.done('closeShard', undefined);
-    expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
-    expect(script.table.workers.has('me')).toBe(true);
-  });
-
-  test('of two processes under one id the elder goes on, and says so', () => {
-    const script = new Script();
-    script.withBatch();
-    script.pass(2000);
-    for (let round = 0; round < 3; round += 1) {
-      script.report('me', 'younger');
-      script.pass(1000);
-    }
-    expect(script.notices).toContainEqual({ kind: 'workerIdInUse', yields: false });
-    expect(script.worker.view(script.now).stopping).toBe(false);
-  });
-
-  test('the row that a dead process of the same id left behind is no rival, nor is a write of it that lingers', () => {
-    const script = new Script();
-    script.report('me', 'dead');
-    script.withBatch();
-    script.pass(1000);
-    script.report('me', 'dead');
-    script.pass(1000);
-    script.report('me', 'dead');
-    script.pass(5000);
-    expect(script.notices).not.toContainEqual(expect.objectContaining({ kind: 'workerIdInUse' }));
   });
 
   test('leases that are held are not read again by discovery', () => {

@@ -14,19 +14,19 @@ import type {
   Effect,
   Event,
   Failed,
-  Results,
   Tell,
   Tenure,
 } from './effects.ts';
 import { answers } from './effects.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
-import { isEnded, type Lease, NOTHING_MEASURED } from './lease.ts';
+import { isEnded, type Lease } from './lease.ts';
 import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from './lease-holder.ts';
 import { ShardConsumer, type ShardConsumerOptions, type ShardPhase } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { planSuccession } from './succession.ts';
 import { isTakerEffect, Taker, type TakerOptions } from './taker.ts';
 import { type StallVerdict, Watchdog, type WatchdogOptions } from './watchdog.ts';
+import { WorkerId, type WorkerIdOptions } from './worker-id.ts';
 
 export interface WorkerOptions
   extends LeaderOptions,
@@ -34,8 +34,8 @@ export interface WorkerOptions
     ShardConsumerOptions,
     WatchdogOptions,
     TakerOptions,
-    ClientVersionOptions {
-  readonly workerMetricsReportIntervalMs: number;
+    ClientVersionOptions,
+    WorkerIdOptions {
   /** How often to look for leases that were given to us. */
   readonly leaseDiscoveryIntervalMs: number;
   /** How long `stop` waits for handlers before it aborts their signals. */
@@ -68,8 +68,6 @@ export interface LeaseView {
   readonly stall: StallVerdict | undefined;
 }
 
-/** So many rows of another process in a row mean that it lives. */
-const FOREIGN_REPORTS = 3;
 /** A worker that leaves does not wait longer than this to learn who else is there. */
 const LONGEST_LOOK_MS = 1_000;
 
@@ -84,6 +82,7 @@ interface Slot extends Scheduled {
 
 export class Worker {
   readonly #options: WorkerOptions;
+  readonly #id: WorkerId;
   readonly #version: FleetVersion;
   readonly #leader: Leader;
   readonly #taker: Taker;
@@ -95,11 +94,8 @@ export class Worker {
   #tenureCount = 0;
   #discovering = false;
   #discoverAt = Number.POSITIVE_INFINITY;
-  #reporting = false;
-  #hasReported = false;
-  /** Reports in a row that found the row written by another process. */
-  #foreignReports = 0;
-  #reportAt = Number.POSITIVE_INFINITY;
+  /** Leases were found that may be claimed only when the worker id is known to be this process's. */
+  #foundEarly = false;
   #stop:
     | {
         readonly startedAt: number;
@@ -118,6 +114,7 @@ export class Worker {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
+    this.#id = new WorkerId(options, this.#out);
     this.#version = new FleetVersion(options, this.#out);
     this.#leader = new Leader(options, this.#out, this.#version);
     this.#taker = new Taker(options, this.#out);
@@ -140,7 +137,7 @@ export class Worker {
         this.#started = true;
         this.#version.begin(event.clientVersion ?? '3X', now);
         this.#discoverAt = now;
-        this.#reportAt = now;
+        this.#id.begin(now);
         break;
       case 'tick':
         for (const slot of this.#agenda.due(now)) this.#advanceSlot(slot, now);
@@ -181,7 +178,7 @@ export class Worker {
     if (this.#stop === undefined) deadline = Math.min(deadline, this.#version.deadline());
     if (this.#takes) deadline = Math.min(deadline, this.#taker.deadline());
     if (!this.#discovering && this.#stop === undefined) deadline = Math.min(deadline, this.#discoverAt);
-    if (!this.#reporting && this.#stop === undefined) deadline = Math.min(deadline, this.#reportAt);
+    if (this.#stop === undefined) deadline = Math.min(deadline, this.#id.deadline());
     if (this.#stop !== undefined)
       deadline = Math.min(
         deadline,
@@ -221,7 +218,8 @@ export class Worker {
   // --- answers, each to the part that asked ---
 
   #done(event: Done, now: number, random: number): void {
-    if (isTakerEffect(event.effect)) {
+    if (this.#id.done(event, now)) this.#checkId(now);
+    else if (isTakerEffect(event.effect)) {
       const held = new Set(this.#slots.keys());
       this.#taker.done(event, held, this.#takes, now, random);
       if (answers(event, 'takeLease') && event.result.applied) this.#discovered(event.result.lease, now);
@@ -233,15 +231,14 @@ export class Worker {
       if (answers(event, 'assignLease') && event.effect.newOwner === this.#options.workerId) this.#discoverAt = now;
     } else if (answers(event, 'discoverLeases')) {
       this.#discovering = false;
+      this.#id.found(event.result.leases);
+      this.#checkId(now);
       for (const lease of event.result.leases) this.#discovered(lease, now);
     } else if (answers(event, 'readTable')) {
       const { leases } = event.result;
       // While workers take leases, those of the KCL look for none that they were given.
       const workers = event.result.workers.filter((worker) => worker.process !== undefined || !this.#version.takes);
       this.#inherit(planSuccession(leases, workers, { ...this.#options, leaving: this.#options.workerId }), now);
-    } else if (answers(event, 'reportWorker')) {
-      this.#reporting = false;
-      this.#reported(event.result, now);
     } else if (answers(event, 'forgetWorker')) this.#forgotten();
     else if (
       answers(event, 'renewLease') ||
@@ -252,6 +249,10 @@ export class Worker {
       const slot = this.#slotOf(event.effect.leaseKey, event.effect.tenure as Tenure);
       if (slot === undefined) return;
       slot.holder.answered(event.effect, event.result, now);
+      if (slot.holder.loss?.how === 'ownId') {
+        this.#id.lost(event.effect.leaseKey, now);
+        this.#checkId(now);
+      }
       if (answers(event, 'checkpointLease') && event.result.applied) this.#tellWritten(event.effect);
       this.#advanceSlot(slot, now);
     } else {
@@ -284,8 +285,8 @@ export class Worker {
         this.#discoverAt = now + retryInMs;
         break;
       case 'reportWorker':
-        this.#reporting = false;
-        this.#reportAt = now + retryInMs;
+      case 'lookAtWorker':
+        this.#id.failed(event, now);
         break;
       case 'readTable':
         this.#inherit(new Map(), now);
@@ -333,12 +334,7 @@ export class Worker {
     }
     this.#version.advance(now);
     if (this.#takes) this.#taker.advance(now);
-    if (!this.#reporting && now >= this.#reportAt) {
-      this.#reporting = true;
-      this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
-      const { workerId, incarnation: processId } = this.#options;
-      this.#out.push({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId });
-    }
+    this.#id.advance(now);
     if (!this.#discovering && now >= this.#discoverAt) {
       this.#discovering = true;
       this.#discoverAt = now + this.#options.leaseDiscoveryIntervalMs;
@@ -346,29 +342,30 @@ export class Worker {
     }
   }
 
-  /**
-   * Two processes under one id take turns in writing its row. A single row of another may be that of a process that died, or a
-   * write of it that lingered; several in a row are of one that lives. The younger of the two goes.
-   */
-  #reported({ before, now: own }: Results['reportWorker'], now: number): void {
-    const isOwn = before === undefined || before.id === own.id;
-    this.#foreignReports = isOwn || !this.#hasReported ? 0 : this.#foreignReports + 1;
-    this.#hasReported = true;
-    if (before === undefined || this.#foreignReports < FOREIGN_REPORTS || this.#stop !== undefined) return;
-    this.#foreignReports = 0;
-    const yields =
-      before.sinceSeconds < own.sinceSeconds || (before.sinceSeconds === own.sinceSeconds && before.id < own.id);
-    this.#out.push({ kind: 'tell', notice: { kind: 'workerIdInUse', yields } });
-    if (yields) this.#beginStop(now, true);
+  /** What was learned of the worker id: it is this process's now, and leases may be claimed; or another's, and this one ends. */
+  #checkId(now: number): void {
+    if (this.#stop !== undefined) return;
+    const { rival, held } = this.#id;
+    if (held && this.#foundEarly) {
+      this.#foundEarly = false;
+      this.#discoverAt = now;
+    }
+    if (rival === undefined) return;
+    this.#out.push({ kind: 'tell', notice: { kind: 'workerIdInUse', ...rival } });
+    this.#beginStop(now, true);
   }
 
   /** Whether this worker looks for leases that it may take. */
   get #takes(): boolean {
-    return this.#version.takes && this.#stop === undefined;
+    return this.#version.takes && this.#stop === undefined && this.#id.held;
   }
 
   #discovered(lease: Lease, now: number): void {
     if (this.#stop !== undefined || this.#slots.has(lease.leaseKey) || !mayClaim(lease, this.#options.workerId)) return;
+    if (!this.#id.held) {
+      this.#foundEarly = true;
+      return;
+    }
     this.#tenureCount += 1;
     const holder = new LeaseHolder(this.#tenureCount, lease, this.#options);
     const slot: Slot = { holder, consumer: undefined, begun: false, waiters: [], dueAt: now, place: -1 };
@@ -393,6 +390,8 @@ export class Worker {
     this.#settleWaiters(slot);
     if (slot.consumer === undefined && (holder.gone !== undefined || this.#isPastHelp(slot, now))) {
       this.#slots.delete(holder.lease.leaseKey);
+      // It may have been given back while its handler ran.
+      if (slot.begun && holder.gone === 'lost') this.#discoverAt = now;
       this.#agenda.remove(slot);
       this.#watchdog.forget(holder.tenure);
       for (const { requestId } of slot.waiters) this.#settle(requestId, 'leaseLost');
@@ -432,7 +431,9 @@ export class Worker {
   #closed(slot: Slot, reason: CloseReason): void {
     const { leaseKey } = slot.holder.lease;
     slot.consumer = undefined;
-    this.#out.push({ kind: 'tell', notice: { kind: 'leaseEnded', leaseKey, tenure: slot.holder.tenure, reason } });
+    const { tenure } = slot.holder;
+    const loss = reason === 'leaseLost' ? slot.holder.loss : undefined;
+    this.#out.push({ kind: 'tell', notice: { kind: 'leaseEnded', leaseKey, tenure, reason, loss } });
     // A finished lease is kept alive until the leader cleans it up, so that it isn't handed round.
     if (reason !== 'shardEnded' || this.#stop !== undefined) this.#release(slot);
   }
@@ -537,9 +538,10 @@ export class Worker {
     }
     if (stop.heirs === undefined && now >= stop.heirsBy) this.#inherit(new Map(), now);
     // A report under way would make the row anew.
-    if (!stop.forgetting && !this.#reporting) {
+    if (!stop.forgetting && !this.#id.reporting) {
       stop.forgetting = true;
-      this.#out.push({ kind: 'forgetWorker', workerId: this.#options.workerId });
+      const { workerId, incarnation: processId } = this.#options;
+      this.#out.push({ kind: 'forgetWorker', workerId, processId });
     }
     if ((stop.forgotten && this.#slots.size === 0 && this.#leader.resigned) || now >= stop.giveUpAt) this.#finish();
   }

@@ -37,6 +37,8 @@ export interface DynamoDBLeaseTableOptions {
   readonly clientVersionConfig?: ClientVersionConfig;
   /** Who made the migration row, should this worker be the first. */
   readonly workerId: string;
+  /** Where this process runs: written to its metric row, for people. */
+  readonly host?: string;
   /** Default 10000. A table of the KCL 2.x is watched for twice as long before it is taken over. */
   readonly failoverTimeMs?: number;
   readonly logger: Logger;
@@ -75,7 +77,7 @@ export class DynamoDBLeaseTable implements LeaseTable {
       metrics: table(workerMetricsTableName, 'wid'),
     };
     this.#layout = new Layout(this.#tables, logger);
-    this.#rows = new Rows(this.#tables.leases, this.#layout, { logger, clock, failoverTimeMs });
+    this.#rows = new Rows(this.#tables.leases, this.#layout, { logger, clock, failoverTimeMs, host: options.host });
   }
 
   get clientVersion(): ClientVersion {
@@ -264,8 +266,10 @@ const operations: {
 
   reportWorker: (rows, report) => rows.updateWorker(report),
 
-  forgetWorker: async (rows, { workerId }) => {
-    await rows.forgetWorker(workerId);
+  lookAtWorker: async (rows, look) => ({ sign: await rows.lookAtWorker(look) }),
+
+  forgetWorker: async (rows, forget) => {
+    await rows.forgetWorker(forget);
     return undefined;
   },
 

@@ -19,6 +19,7 @@ import type {
   Utilization,
   WorkerProcess,
   WorkerRow,
+  WorkerSign,
 } from '../coordination/lease.ts';
 
 /** A DynamoDB value as it is read: the members that lease rows use, and those that others' rows do. */
@@ -89,6 +90,12 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
 const PROCESS = 'shardlineProcess';
 const PROCESS_SINCE = 'shardlineProcessSince';
 const PROCESS_READS = 'shardlineReads';
+const PROCESS_HOST = 'shardlineProcessHost';
+const ASKED_BY = 'shardlineAskedBy';
+const ANSWERS = 'shardlineAnswers';
+/** Where a metric row says which process wrote it, and where another puts its question. */
+export const PROCESS_PATH: string = `properties.${PROCESS}`;
+export const ASKED_BY_PATH: string = `properties.${ASKED_BY}`;
 
 /** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. */
 export function readRow(item: Item, wallNow: number): Row {
@@ -176,7 +183,8 @@ export function leaderItem(leader: LeaderRow): WrittenItem {
 export function workerItem(
   lastUpdateSeconds: number,
   { stats, operatingRange }: Utilization,
-  { id, sinceSeconds, reads }: WorkerProcess,
+  { id, sinceSeconds, reads, host }: WorkerProcess,
+  answered?: string,
 ): WrittenItem {
   return {
     entityType: { S: 'WORKER_METRIC_STATS' },
@@ -189,6 +197,8 @@ export function workerItem(
         [PROCESS]: { S: id },
         [PROCESS_SINCE]: { S: String(sinceSeconds) },
         ...(reads !== undefined && { [PROCESS_READS]: { S: reads } }),
+        ...(host !== undefined && { [PROCESS_HOST]: { S: host } }),
+        ...(answered !== undefined && { [ANSWERS]: { S: answered } }),
       },
     },
     sup: { N: '1' },
@@ -269,12 +279,28 @@ function readWorker(item: Item, wallNow: number): WorkerRow {
 
 /** A row of ours says it; what else `properties` may hold is another's business. */
 export function readProcess(item: Item): WorkerProcess | undefined {
-  const properties = item['properties']?.M as Readonly<Record<string, Value | undefined>> | undefined;
+  const properties = propertiesOf(item);
   const id = properties?.[PROCESS]?.S;
   const sinceSeconds = Number(properties?.[PROCESS_SINCE]?.S);
   if (id === undefined || !Number.isFinite(sinceSeconds)) return undefined;
   const reads = properties?.[PROCESS_READS]?.S;
-  return { id, sinceSeconds, ...(reads !== undefined && { reads }) };
+  const host = properties?.[PROCESS_HOST]?.S;
+  return { id, sinceSeconds, ...(reads !== undefined && { reads }), ...(host !== undefined && { host }) };
+}
+
+/** Who has the worker id by a metric row, whatever else stands or does not stand in it. */
+export function readSign(item: Item): WorkerSign {
+  const properties = propertiesOf(item);
+  return {
+    process: readProcess(item),
+    lastUpdateSeconds: Number(item['lut']?.N ?? 0),
+    askedBy: properties?.[ASKED_BY]?.S,
+    answers: properties?.[ANSWERS]?.S,
+  };
+}
+
+function propertiesOf(item: Item): Readonly<Record<string, Value | undefined>> | undefined {
+  return item['properties']?.M as Readonly<Record<string, Value | undefined>> | undefined;
 }
 
 /**

@@ -5,13 +5,15 @@
 import { systemClock } from '@shardline/common';
 import type { ClientVersion, ClientVersionRow } from '../coordination/client-version.ts';
 import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
-import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import type { LeaderRow, Lease, WorkerRow, WorkerSign } from '../coordination/lease.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 
 export interface MemoryLeaseTableOptions {
   /** Milliseconds since 1970, for worker rows. Default: the system's clock. */
   readonly wallNow?: () => number;
 }
+
+type StoredWorker = Omit<WorkerRow, 'workerId' | 'ageMs'> & Partial<Pick<WorkerSign, 'askedBy' | 'answers'>>;
 
 type Operations = {
   readonly [K in TableEffect['kind']]: (
@@ -24,7 +26,7 @@ export class MemoryLeaseTable implements LeaseTable {
   /** By lease key. */
   readonly leases: Map<string, Lease> = new Map();
   /** By worker id. */
-  readonly workers: Map<string, Omit<WorkerRow, 'workerId' | 'ageMs'>> = new Map();
+  readonly workers: Map<string, StoredWorker> = new Map();
   /** When each process first reported. */
   readonly processes: Map<string, number> = new Map();
   leader: LeaderRow | undefined = undefined;
@@ -196,18 +198,29 @@ const operations: Operations = {
     return { applied: true };
   },
 
-  reportWorker: (table, { workerId, utilization, processId }) => {
+  reportWorker: (table, { workerId, utilization, processId, over, answers }) => {
+    const row = table.workers.get(workerId);
+    const isFree = row === undefined || row.process?.id === processId;
+    const isAsSeen = row?.process?.id === over?.process?.id && row?.lastUpdateSeconds === over?.lastUpdateSeconds;
+    if (!isFree && !(over !== undefined && isAsSeen)) return { applied: false, sign: signOf(row) };
     const lastUpdateSeconds = Math.floor(table.wallNow() / 1000);
-    const before = table.workers.get(workerId)?.process;
     const sinceSeconds = table.processes.get(processId) ?? lastUpdateSeconds;
     table.processes.set(processId, sinceSeconds);
     const process = { id: processId, sinceSeconds };
-    table.workers.set(workerId, { lastUpdateSeconds, utilization, process });
-    return { before, now: process };
+    table.workers.set(workerId, { lastUpdateSeconds, utilization, process, answers });
+    return { applied: true, process };
   },
 
-  forgetWorker: (table, { workerId }) => {
-    table.workers.delete(workerId);
+  lookAtWorker: (table, { workerId, ask }) => {
+    const row = table.workers.get(workerId);
+    if (row !== undefined && ask !== undefined && row.process?.id === ask.of)
+      table.workers.set(workerId, { ...row, askedBy: ask.by });
+    const seen = table.workers.get(workerId);
+    return { sign: seen && signOf(seen) };
+  },
+
+  forgetWorker: (table, { workerId, processId }) => {
+    if (table.workers.get(workerId)?.process?.id === processId) table.workers.delete(workerId);
     return undefined;
   },
 
@@ -278,6 +291,10 @@ function write(
   const lease = update(row);
   table.leases.set(leaseKey, lease);
   return { applied: true, lease };
+}
+
+function signOf({ process, lastUpdateSeconds, askedBy, answers }: StoredWorker): WorkerSign {
+  return { process, lastUpdateSeconds, askedBy, answers };
 }
 
 function workerRows(table: MemoryLeaseTable): WorkerRow[] {

@@ -2,17 +2,27 @@
 // passed over; attributes that we don't know stay untouched, since every update names what it sets.
 import type { Clock, Logger } from '@shardline/common';
 import type { ClientVersionRow } from '../coordination/client-version.ts';
-import type { ChangeClientVersion, LeaderWrite, LeaseWrite, ReportWorker, Results } from '../coordination/effects.ts';
-import type { LeaderRow, Lease, WorkerRow } from '../coordination/lease.ts';
+import type {
+  ChangeClientVersion,
+  ForgetWorker,
+  LeaderWrite,
+  LeaseWrite,
+  LookAtWorker,
+  ReportWorker,
+  Results,
+} from '../coordination/effects.ts';
+import type { LeaderRow, Lease, WorkerRow, WorkerSign } from '../coordination/lease.ts';
 import { anotherApplication, type BelongingOptions, describeReads, readsTheSame } from './belonging.ts';
 import { changeVersion, readVersion } from './client-version.ts';
 import {
+  ASKED_BY_PATH,
   type Item,
   LEADER_KEY,
   leaderItem,
   movesRows,
-  readProcess,
+  PROCESS_PATH,
   readRow,
+  readSign,
   type WrittenItem,
   type WrittenValue,
   workerItem,
@@ -34,6 +44,8 @@ export interface RowsOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly failoverTimeMs: number;
+  /** Where this process runs, for people. */
+  readonly host?: string | undefined;
 }
 
 export class Rows {
@@ -41,6 +53,7 @@ export class Rows {
   readonly #layout: Layout;
   readonly #logger: Logger;
   readonly #clock: Clock;
+  readonly #host: string | undefined;
   readonly #scanIntervalMs: number;
   /** Reports made, so that a row that stays bad is not reported at every look. */
   readonly #reported = new Set<string>();
@@ -52,7 +65,8 @@ export class Rows {
   /** Undefined: not said yet. */
   #belonging: Pick<BelongingOptions, 'reads' | 'workerStaleMs'> | undefined;
 
-  constructor(table: Table, layout: Layout, { logger, clock, failoverTimeMs }: RowsOptions) {
+  constructor(table: Table, layout: Layout, { logger, clock, failoverTimeMs, host }: RowsOptions) {
+    this.#host = host;
     this.#scanIntervalMs = Math.min(SCAN_INTERVAL_MS, failoverTimeMs / SCANS_BEFORE_EXPIRY);
     this.#table = table;
     this.#layout = layout;
@@ -150,10 +164,15 @@ export class Rows {
 
   /** Updates one lease row; a refused condition gives the row as it is now. */
   async update(leaseKey: string, condition: string, update: string, values: Values): Promise<LeaseWrite> {
-    const { applied, item } = await this.#table.update(leaseKey, { condition, update, values });
+    const { applied, item, repeated } = await this.#table.update(leaseKey, { condition, update, values });
     const lease = item && this.#leaseOf(item);
     // Not every server sends the old row along with a refusal.
-    if (!applied) return { applied, lease: item === undefined ? await this.#getLease(leaseKey) : lease };
+    if (!applied)
+      return {
+        applied,
+        lease: item === undefined ? await this.#getLease(leaseKey) : lease,
+        ...(repeated && { repeated }),
+      };
     if (lease === undefined) throw unavailable(this.#table, `gave no row back for ${leaseKey}`);
     return { applied, lease };
   }
@@ -202,22 +221,57 @@ export class Rows {
     });
   }
 
-  async updateWorker({ workerId, utilization, processId }: ReportWorker): Promise<Results['reportWorker']> {
+  async updateWorker({
+    workerId,
+    utilization,
+    processId,
+    over,
+    answers,
+  }: ReportWorker): Promise<Results['reportWorker']> {
     const nowSeconds = Math.floor(this.#clock.wallNow() / 1000);
-    const now = {
+    const sinceSeconds = this.#since.get(processId) ?? nowSeconds;
+    this.#since.set(processId, sinceSeconds);
+    const process = {
       id: processId,
-      sinceSeconds: this.#since.get(processId) ?? nowSeconds,
+      sinceSeconds,
       ...(this.#belonging !== undefined && { reads: describeReads(this.#belonging.reads) }),
+      ...(this.#host !== undefined && { host: this.#host }),
     };
-    this.#since.set(processId, now.sinceSeconds);
-    const { assignments, values } = assign(workerItem(nowSeconds, utilization, now));
-    const write = { update: `SET ${assignments}`, values, returns: 'ALL_OLD' } as const;
-    const { item } = await this.#layout.on(this.#workerTable, (table) => table.update(workerId, write));
-    return { before: item && readProcess(item), now };
+    const { assignments, values } = assign(workerItem(nowSeconds, utilization, process, answers));
+    const free = `attribute_not_exists(#key) OR ${PROCESS_PATH} = :me`;
+    const taken = over && asSeen(over);
+    const write = {
+      condition: taken === undefined ? free : `${free} OR (${taken.condition})`,
+      update: `SET ${assignments}`,
+      values: { ...values, ':me': { S: processId }, ...taken?.values },
+    };
+    const result = await this.#layout.on(this.#workerTable, (table) => table.update(workerId, write));
+    if (result.applied) return { applied: true, process };
+    const sign = result.item === undefined ? await this.#getSign(workerId) : readSign(result.item);
+    if (sign === undefined) throw unavailable(this.#table, `refused the metric row of ${workerId} and has none`);
+    return { applied: false, sign };
   }
 
-  async forgetWorker(workerId: string): Promise<void> {
-    await this.#layout.on(this.#workerTable, (table) => table.delete(workerId));
+  /** Refused questions are looks. */
+  async lookAtWorker({ workerId, ask }: LookAtWorker): Promise<WorkerSign | undefined> {
+    if (ask === undefined) return this.#getSign(workerId, true);
+    const write = {
+      condition: `${PROCESS_PATH} = :of`,
+      update: `SET ${ASKED_BY_PATH} = :by`,
+      values: { ':of': { S: ask.of }, ':by': { S: ask.by } },
+    };
+    const { item } = await this.#layout.on(this.#workerTable, (table) => table.update(workerId, write));
+    return item === undefined ? this.#getSign(workerId) : readSign(item);
+  }
+
+  async forgetWorker({ workerId, processId }: ForgetWorker): Promise<void> {
+    const values = { ':me': { S: processId } };
+    await this.#layout.on(this.#workerTable, (table) => table.delete(workerId, `${PROCESS_PATH} = :me`, values));
+  }
+
+  async #getSign(workerId: string, mayBeOld = false): Promise<WorkerSign | undefined> {
+    const item = await this.#layout.on(this.#workerTable, (table) => table.get(workerId, mayBeOld));
+    return item && readSign(item);
   }
 
   /** It may stand in either table. False: in neither, or it was updated since. */
@@ -268,6 +322,16 @@ export class Rows {
     this.#reported.add(report);
     this.#logger.error({ leaseKey, reason }, 'a row of the lease table cannot be read and is passed over');
   }
+}
+
+/** The condition that a metric row is still as it was seen. */
+function asSeen({ process, lastUpdateSeconds }: WorkerSign): { condition: string; values: Values } {
+  const values = { ':seenLut': { N: String(lastUpdateSeconds) } };
+  if (process === undefined) return { condition: `lut = :seenLut AND attribute_not_exists(${PROCESS_PATH})`, values };
+  return {
+    condition: `lut = :seenLut AND ${PROCESS_PATH} = :seenProcess`,
+    values: { ...values, ':seenProcess': { S: process.id } },
+  };
 }
 
 function deleteLeaderFrom(table: Table, { owner, version }: LeaderRow): Promise<boolean> {

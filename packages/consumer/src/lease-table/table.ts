@@ -34,6 +34,8 @@ export interface TableOptions {
 export interface Write {
   readonly applied: boolean;
   readonly item: Item | undefined;
+  /** Refused, and the SDK had sent it before: that may have been applied. */
+  readonly repeated?: true;
 }
 
 export type Values = Record<string, WrittenValue>;
@@ -69,8 +71,9 @@ export class Table {
     this.calls.close();
   }
 
-  async get(key: string): Promise<Item | undefined> {
-    const command = new GetItemCommand({ TableName: this.name, Key: this.#keyOf(key), ConsistentRead: true });
+  /** @param mayBeOld it costs half. */
+  async get(key: string, mayBeOld = false): Promise<Item | undefined> {
+    const command = new GetItemCommand({ TableName: this.name, Key: this.#keyOf(key), ConsistentRead: !mayBeOld });
     const answer = await this.calls.call('dynamodb:GetItem', (options) => this.client.send(command, options));
     return answer.Item && this.#itemOf(answer.Item);
   }
@@ -112,7 +115,8 @@ export class Table {
       return { applied: true, item: answer.Attributes && this.#itemOf(answer.Attributes) };
     } catch (error) {
       if (!(error instanceof ConditionalCheckFailedException)) throw error;
-      return { applied: false, item: error.Item && this.#itemOf(error.Item) };
+      const repeated = (error.$metadata.attempts ?? 1) > 1;
+      return { applied: false, item: error.Item && this.#itemOf(error.Item), ...(repeated && { repeated: true }) };
     }
   }
 

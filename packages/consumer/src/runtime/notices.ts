@@ -9,7 +9,8 @@ import {
   unreachable,
 } from '@shardline/common';
 import { takesLeases } from '../coordination/client-version.ts';
-import type { Notice } from '../coordination/effects.ts';
+import type { LeaseLoss, Notice } from '../coordination/effects.ts';
+import type { Rival } from '../coordination/worker-id.ts';
 import type { Failures } from './failures.ts';
 
 export interface NoticesOptions {
@@ -36,8 +37,8 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       const { leaseKey, tenure, reason } = notice;
       failures.forget(leaseKey);
       if (reason === 'leaseLost') {
-        logger.warn({ leaseKey, tenure }, 'lease lost to another worker');
-        if (leaseLost.hasSubscribers) leaseLost.publish({ ...who, leaseKey, reason });
+        logger.warn({ leaseKey, tenure, ...notice.loss }, describeLoss(notice.loss));
+        if (leaseLost.hasSubscribers) leaseLost.publish({ ...who, leaseKey, reason, ...notice.loss });
       } else {
         logger.info({ leaseKey, tenure, reason }, 'lease ended');
         if (reason !== 'shardEnded' && leaseHandedOff.hasSubscribers) leaseHandedOff.publish({ ...who, leaseKey });
@@ -71,10 +72,11 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     case 'waitingForParents':
       logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
       return;
-    case 'workerIdInUse':
-      if (!notice.yields)
-        logger.warn({}, 'another process works under the id of this worker; it is the younger one and should end');
+    case 'workerIdInUse': {
+      const { how, process: other } = notice;
+      logger.error({ how, other }, workerIdInUse(worker, notice).message);
       return;
+    }
     case 'leadershipGained':
     case 'leadershipLost': {
       const leader = notice.kind === 'leadershipGained';
@@ -173,8 +175,33 @@ function stuck(holdsLease: boolean): string {
     : `${what}: this worker cannot take the shard again before it does. End this process, or let the handler heed its signal`;
 }
 
-/** Why `run` rejects when another process was there first. */
-export function workerIdInUse(worker: string): OperatingError {
-  const text = `another process works under the id ${worker}, and was there first; give each worker an id of its own`;
-  return new OperatingError('WORKER_ID_IN_USE', text, { retryable: false });
+/** In the words of an operator who looks for who has the shard now. */
+function describeLoss(loss: LeaseLoss | undefined): string {
+  switch (loss?.how) {
+    case 'deleted':
+      return 'lease lost: its row was deleted, by the clean-up of leases that are finished or of a former stream, or by hand';
+    case 'taken':
+      return loss.by === undefined
+        ? 'lease lost: it was taken away, and nobody has it yet'
+        : `lease lost: it was taken by worker ${loss.by}, as happens when it was not renewed in time`;
+    case 'handedOver':
+      return `lease lost: it was handed over to worker ${loss.to} before this worker had finished, which took too long`;
+    case 'ownId':
+      return "lease lost: somebody else wrote its row in this worker's name; a second process under its worker id?";
+    default:
+      return 'lease lost';
+  }
+}
+
+/** Why `run` rejects when another process has the worker id. */
+export function workerIdInUse(worker: string, { how, process: other }: Rival): OperatingError {
+  const since = other && new Date(other.sinceSeconds * 1000).toISOString();
+  const who = other ? `another process${other.host ? ` (${other.host})` : ''}` : 'another worker, none of Shardline,';
+  const what = {
+    live: `${who} works under the worker id ${worker}${since ? ` since ${since}` : ''}: this one has not begun`,
+    tookOver: `${who} has taken over the worker id ${worker}, because this one did not answer when it asked: this one ends`,
+    shares: `${who} writes leases under the worker id ${worker}: this one ends, and leaves them to it`,
+  };
+  const advice = 'Give each process a worker id of its own, or none, and each makes up its own';
+  return new OperatingError('WORKER_ID_IN_USE', `${what[how]}. ${advice}`, { retryable: false });
 }

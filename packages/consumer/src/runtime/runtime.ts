@@ -270,7 +270,7 @@ export class Runtime {
   #tell(notice: Notice): void {
     tellNotice(notice, this.#options);
     if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
-    else if (notice.kind === 'workerIdInUse' && notice.yields) this.#lastError = workerIdInUse(this.#options.workerId);
+    else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();
   }
 }

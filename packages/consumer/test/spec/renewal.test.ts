@@ -87,28 +87,49 @@ describe('a refused renewal', () => {
 
   test('whose counter is one higher in a handoff is ours, too; KCL: it compares leaseOwner, which is the heir by then, and counts it as lost', () => {
     const { fleet, me } = atRenewal();
-    const { leaseCounter } = fleet.lease('a');
-    fleet.put('a', { ...fleet.lease('a'), leaseCounter: leaseCounter + 1, leaseOwner: 'heir', checkpointOwner: 'me' });
-    me.held.add('drainShard');
+    me.losing.add('renewLease');
     me.carryOut('renewLease');
-    expect(me.open('renewLease')).toMatchObject({ leaseCounter: leaseCounter + 1, handoffKnown: true });
+    me.losing.clear();
+    const { leaseCounter } = fleet.lease('a');
+    fleet.put('a', { ...fleet.lease('a'), leaseOwner: 'heir', checkpointOwner: 'me' });
+    me.held.add('drainShard');
+    fleet.pass(secondMs);
+    me.carryOut('renewLease');
+    expect(me.open('renewLease')).toMatchObject({ leaseCounter, handoffKnown: true });
     expect(me.isOpen('drainShard')).toBe(true);
   });
 
   test.each([
-    ['belongs to another, and has a counter one higher', { leaseOwner: 'other' }],
-    ['belongs to nobody, and has a counter one higher', { leaseOwner: undefined }],
-    ['is in a handoff between others', { leaseOwner: 'me', checkpointOwner: 'other' }],
-    ['is in a handoff from us to us', { leaseOwner: 'me', checkpointOwner: 'me' }],
-    ['has a counter two higher, although it is ours', { leaseCounter: 100 }],
-    ['is gone', undefined],
-  ])('whose row %s means that the lease is lost: the handler is aborted at once', (_, change) => {
+    ['belongs to another, and has a counter one higher', { leaseOwner: 'other' }, { how: 'taken', by: 'other' }],
+    ['belongs to nobody, and has a counter one higher', { leaseOwner: undefined }, { how: 'taken', by: undefined }],
+    ['is in a handoff between others', { leaseOwner: 'me', checkpointOwner: 'other' }, { how: 'taken', by: 'other' }],
+    ['is in a handoff from us to us', { leaseOwner: 'me', checkpointOwner: 'me' }, { how: 'ownId' }],
+    ['has a counter two higher, although it is ours', { leaseCounter: 100 }, { how: 'ownId' }],
+    ['has a counter one higher under our name, and no answer of ours was lost (KCL: keeps it)', {}, { how: 'ownId' }],
+    ['is gone', undefined, { how: 'deleted' }],
+  ])('whose row %s means that the lease is lost: the handler is aborted at once', (_, change, loss) => {
     const { fleet, me } = atRenewal();
     if (change === undefined) fleet.table.leases.delete('a');
     else fleet.put('a', { ...fleet.lease('a'), leaseCounter: fleet.lease('a').leaseCounter + 1, ...change });
     me.carryOut('renewLease');
     expect(fleet.of('closeShard').map(({ effect }) => effect.reason)).toEqual(['leaseLost']);
-    expect(me.notices).toContainEqual({ kind: 'leaseEnded', leaseKey: 'a', tenure: 1, reason: 'leaseLost' });
+    expect(me.notices).toContainEqual({ kind: 'leaseEnded', leaseKey: 'a', tenure: 1, reason: 'leaseLost', loss });
+  });
+
+  test('in a handoff that the leader waited for no longer says that the lease was handed over', () => {
+    const { fleet, me } = atRenewal();
+    fleet.put('a', { ...fleet.lease('a'), leaseOwner: 'heir', checkpointOwner: 'me' });
+    me.held.add('drainShard');
+    me.carryOut('renewLease');
+    fleet.put('a', { ...fleet.lease('a'), leaseOwner: 'heir', leaseCounter: fleet.lease('a').leaseCounter + 1 });
+    fleet.table.leases.set('a', { ...fleet.lease('a'), checkpointOwner: undefined });
+    me.carryOut('renewLease');
+    const loss = { how: 'handedOver', to: 'heir' };
+    expect(me.notices).not.toContainEqual(expect.objectContaining({ kind: 'stopped' }));
+    me.held.clear();
+    me.carryOut('drainShard');
+    fleet.pass(secondMs);
+    expect(me.notices).toContainEqual(expect.objectContaining({ kind: 'leaseEnded', reason: 'leaseLost', loss }));
   });
 });
 

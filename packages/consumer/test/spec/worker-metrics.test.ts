@@ -20,7 +20,7 @@ describe('the row', () => {
     await table.close();
   };
 
-  test('is set under the worker id without a condition: time of update and support code time in epoch seconds, support code 1', async () => {
+  test('is set under the worker id, if it is nobody’s or this process’s (KCL: without a condition): times in epoch seconds, support code 1', async () => {
     await report({ stats: { C: [12.5, -1, 20] }, operatingRange: { C: [80] } });
     const [write] = wire.writes();
     expect(write).toMatchObject({
@@ -35,7 +35,8 @@ describe('the row', () => {
         slu: '1700000000',
       },
     });
-    expect(write).not.toHaveProperty('conditions');
+    const free = 'attribute_not_exists(leaseKey) OR properties.shardlineProcess = "uuid"';
+    expect([...(write?.conditions ?? [])].join()).toBe(free);
   });
 
   test('of a worker that can measure nothing has two empty maps', async () => {
@@ -45,7 +46,8 @@ describe('the row', () => {
 
   test('keeps what others wrote into it, but for properties, where ours names its process; KCL: leaves properties out', async () => {
     const table = await wire.open();
-    await wire.put({ leaseKey: { S: 'w1' }, ofTheFuture: { S: 'kept' } });
+    const properties = { M: { shardlineProcess: { S: 'uuid' } } };
+    await wire.put({ leaseKey: { S: 'w1' }, ofTheFuture: { S: 'kept' }, properties });
     await table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId: 'uuid' });
     expect(await wire.get('w1')).toMatchObject({
       ofTheFuture: { S: 'kept' },

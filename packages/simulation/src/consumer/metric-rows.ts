@@ -12,7 +12,8 @@ export class MetricRowChecker {
 
   /** What is wrong with an effect that was sent at `sentAt` and run just now. A report says when it was sent, and one that lingers takes the place of a newer one. */
   judge(effect: TableEffect, result: unknown, now: number, sentAt: number): string | undefined {
-    if (effect.kind === 'reportWorker') this.#reportedAt.set(effect.workerId, sentAt);
+    if (effect.kind === 'reportWorker' && (result as Results['reportWorker']).applied)
+      this.#reportedAt.set(effect.workerId, sentAt);
     if (effect.kind !== 'deleteWorker' || !(result as Results['deleteWorker']).deleted) return undefined;
     const reportedAt = this.#reportedAt.get(effect.workerId);
     if (reportedAt === undefined || now - reportedAt >= YOUNGEST_MS) return undefined;

@@ -8,6 +8,7 @@ import { leaderBugs } from './leader-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';
 import type { StreamRead } from './stream.ts';
 import type { Theme } from './swarm.ts';
+import { twinBugs } from './twin-bugs.ts';
 import type { World } from './world.ts';
 
 export interface PlantedBug {
@@ -59,6 +60,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     sleepingWatchdog(),
     hastyWatchdog(),
     sweepsTheLiving(),
+    ...twinBugs(),
   ];
 }
 

@@ -43,6 +43,8 @@ export class SimulatedProcess {
   readonly is2x: boolean;
   alive = true;
   stopping = false;
+  /** It has had a lease in its hands. */
+  hasBegun = false;
   pausedUntil = 0;
   #awayMs = 0;
   #awayCount = 0;
@@ -193,6 +195,8 @@ export class SimulatedProcess {
 
   #noticed(notice: Notice): void {
     this.#world.transcript?.does(this, describeNotice(notice));
+    if (notice.kind === 'leaseBegun') this.hasBegun = true;
+    if (notice.kind === 'workerIdInUse') this.stopping = true;
     if (notice.kind === 'checkpointSettled') {
       // The handler's promise settles after the step that settled it.
       this.#later(0, () => {

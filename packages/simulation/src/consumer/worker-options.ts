@@ -21,6 +21,9 @@ export const TIMES = {
   parentShardPollIntervalMs: 300,
   shutdownGraceMs: 3000,
   retryMs: 100,
+  workerIdLookIntervalMs: 100,
+  // Longer than an answer that is lost is waited for.
+  workerIdPatienceMs: 600,
 } as const;
 export const VARIANCE_BALANCING_FREQUENCY = 3;
 export const REBALANCE_THRESHOLD_PERCENT = 10;
@@ -51,6 +54,9 @@ export function workerOptions(
     stallWarningMs: Number.POSITIVE_INFINITY,
     stallLimitMs: Number.POSITIVE_INFINITY,
     retryMs: TIMES.retryMs,
+    // Only where two processes share an id is there anything to see.
+    workerIdLookIntervalMs: Number.POSITIVE_INFINITY,
+    workerIdPatienceMs: TIMES.workerIdPatienceMs,
     leaseDiscoveryIntervalMs: plan.leaseDiscoveryIntervalMs,
     workerId,
     // Its first half is that of the versions that it writes.

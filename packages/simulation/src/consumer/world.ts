@@ -22,6 +22,7 @@ import { SimulatedProcess } from './process.ts';
 import { SimulatedStream } from './stream.ts';
 import { type Incident, MAX_CLOCK_DRIFT, type Plan, planWorld, type WorldSize } from './swarm.ts';
 import { describeWrite, Transcript } from './transcript.ts';
+import { Twins } from './twins.ts';
 import { REBALANCE_THRESHOLD_PERCENT, TIMES, VARIANCE_BALANCING_FREQUENCY, workerOptions } from './worker-options.ts';
 
 export interface WorldOptions {
@@ -74,6 +75,7 @@ export class World {
   readonly #rows: RowChecker;
   readonly #metricRows = new MetricRowChecker();
   readonly leaderPace: LeaderPaceChecker = new LeaderPaceChecker();
+  readonly #twins: Twins | undefined;
   /** Workers of the KCL 2.x take part. */
   readonly #mixed: MixedFleet | undefined;
   readonly #processes: SimulatedProcess[] = [];
@@ -96,6 +98,7 @@ export class World {
     this.#initialPosition = seed % 8 === 4 && !this.#isOlder && !isMixed ? 'LATEST' : 'TRIM_HORIZON';
     // Workers of the KCL 2.x have no watchdog.
     this.badDays = isMixed ? undefined : BadDays.of(seed);
+    this.#twins = isMixed ? undefined : Twins.of(seed);
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size, bug?.theme);
     this.table = new MemoryLeaseTable({ wallNow: () => this.#sentAt ?? queue.now });
@@ -294,18 +297,22 @@ export class World {
     return streams.length === 1 ? (streams[0] as SimulatedStream) : this.prng.pick(streams);
   }
 
-  #start(is2x = this.#mixed?.startsAs2x(this.queue.now, !this.#faults) ?? false): void {
+  #start(is2x = this.#mixed?.startsAs2x(this.queue.now, !this.#faults) ?? false, given?: string): SimulatedProcess {
     const { prng, plan } = this;
     const id = this.#processes.length;
     const living = new Set(this.#processes.filter((process) => process.alive).map((process) => process.workerId));
     const dead = this.#processes.filter((process) => !living.has(process.workerId));
     // A worker id is usually fresh; a restarted process with a stable one adopts what it left.
-    const workerId = dead.length > 0 && prng.chance(plan.stableIds) ? prng.pick(dead).workerId : `worker-${id}`;
+    const drawn = dead.length > 0 && prng.chance(plan.stableIds) ? prng.pick(dead).workerId : `worker-${id}`;
+    const workerId = given ?? drawn;
     const usual = workerOptions(plan, workerId, id, prng.between(1, 3));
-    const options = this.badDays === undefined ? usual : { ...usual, ...STALL_TIMES };
+    const watched = this.badDays === undefined ? usual : { ...usual, ...STALL_TIMES };
+    const { workerIdLookIntervalMs } = TIMES;
+    const options = this.#twins === undefined ? watched : { ...watched, workerIdLookIntervalMs };
     const process = new SimulatedProcess(this, id, this.bug?.options?.(options) ?? options, is2x);
     this.#processes.push(process);
     process.start([...this.streams.keys()].map((streamId) => ({ streamId, initialPosition: this.#initialPosition })));
+    return process;
   }
 
   // --- the world without faults ---
@@ -315,6 +322,7 @@ export class World {
     this.#faults = false;
     if (this.#living().every(({ is2x }) => is2x)) this.#start();
     if (this.#mixed?.comesLate === true) this.#start(true);
+    this.#twins?.begin(this.#living(), this.queue.now, (workerId) => this.#start(false, workerId));
   }
 
   /** Runs until all is drained and balanced, and stays so for longer than a plan of the leader can be under way. */
@@ -323,6 +331,7 @@ export class World {
     const until = queue.now + DRAIN_MS;
     while (checkers.violations.length === 0 && queue.now < until) {
       queue.runUntil(queue.now + LOOK_MS);
+      checkers.report(this.#twins?.judge(queue.now));
       if (!this.#isSettled()) continue;
       const moves = this.#moveCount;
       queue.runUntil(queue.now + this.#restMs);
@@ -346,6 +355,7 @@ export class World {
     return (
       this.#startsToCome === 0 &&
       now > this.lastLateAt &&
+      this.#twins?.areBothThere !== true &&
       this.#processes.every((process) => !process.isUnwell) &&
       this.checkers.drained() &&
       this.checkers.balanced(this.table.leases.values(), this.#liveWorkers(), this.#balance) &&

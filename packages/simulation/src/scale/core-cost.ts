@@ -60,7 +60,7 @@ class OneWorker {
       case 'readLeader':
         return () => ({ leader: { owner: 'other', version: String(this.queue.now), leaseDurationMs: 30_000 } });
       case 'reportWorker':
-        return () => ({ before: undefined, now: { id: effect.processId, sinceSeconds: 0 } });
+        return () => ({ applied: true, process: { id: effect.processId, sinceSeconds: 0 } });
       case 'discoverLeases':
         return () => ({ leases: this.#discover() });
       case 'renewLease':

@@ -1,0 +1,202 @@
+import { describe, expect, test } from 'vitest';
+import { MemoryLeaseTable } from '../lease-table/memory.ts';
+import type { Done, Effect, Tell } from './effects.ts';
+import { type Lease, NOTHING_MEASURED, newLease, type WorkerSign } from './lease.ts';
+import { WorkerId, type WorkerIdOptions } from './worker-id.ts';
+
+const options: Omit<WorkerIdOptions, 'incarnation'> = {
+  workerId: 'w',
+  failoverTimeMs: 900,
+  workerMetricsReportIntervalMs: 10_000,
+  workerIdLookIntervalMs: 100,
+  workerIdPatienceMs: 300,
+  retryMs: 10,
+};
+
+/** Some processes under the id `w`, on one table that answers at once. */
+class House {
+  now = 0;
+  readonly table: MemoryLeaseTable = new MemoryLeaseTable({ wallNow: () => this.now });
+  readonly asked: Effect[] = [];
+  readonly #processes = new Set<{ readonly id: WorkerId; readonly out: (Effect | Tell)[] }>();
+
+  start(
+    incarnation: string,
+    changes: Partial<WorkerIdOptions> = {},
+  ): { readonly id: WorkerId; pause(): void; wake(): void } {
+    const out: (Effect | Tell)[] = [];
+    const process = { id: new WorkerId({ ...options, ...changes, incarnation }, out), out };
+    process.id.begin(this.now);
+    this.#processes.add(process);
+    this.#run();
+    return {
+      id: process.id,
+      pause: () => void this.#processes.delete(process),
+      wake: () => {
+        this.#processes.add(process);
+        this.#run();
+      },
+    };
+  }
+
+  pass(ms: number): void {
+    for (const until = this.now + ms; this.now < until; this.now += 1) this.#run();
+    this.#run();
+  }
+
+  /** A Java worker writes the row, as it does every 30 s. */
+  javaReports(): void {
+    const utilization = NOTHING_MEASURED;
+    this.table.workers.set('w', { lastUpdateSeconds: Math.floor(this.now / 1000), utilization, process: undefined });
+  }
+
+  sign(): WorkerSign | undefined {
+    return this.table.apply({ kind: 'lookAtWorker', workerId: 'w', ask: undefined }).sign;
+  }
+
+  #run(): void {
+    for (const { id, out } of this.#processes) {
+      id.advance(this.now);
+      for (let effect = out.shift(); effect !== undefined; effect = out.shift()) {
+        if (effect.kind === 'tell') continue;
+        this.asked.push(effect);
+        id.done({ kind: 'done', effect, result: this.table.apply(effect as never) } as Done, this.now);
+        id.advance(this.now);
+      }
+    }
+  }
+}
+
+function leaseOf(leaseKey: string, leaseCounter: number): Lease {
+  const shard = { shardId: leaseKey, parentShardIds: [], hashKeyRange: { start: 0n, end: 1n } };
+  const checkpoint = { sequenceNumber: 'TRIM_HORIZON', subSequenceNumber: 0 } as const;
+  return { ...newLease(shard as never, checkpoint as never), leaseOwner: 'w', leaseCounter };
+}
+
+describe('the right to a worker id', () => {
+  test('is had at once, with one write, where nobody has it, and an id of its own is never looked after', () => {
+    const house = new House();
+    const only = house.start('a', { workerIdLookIntervalMs: Number.POSITIVE_INFINITY });
+    expect(only.id.held).toBe(true);
+    house.pass(9_000);
+    expect(house.asked.map(({ kind }) => kind)).toEqual(['reportWorker']);
+  });
+
+  test('stays with the one that lives: a second process is told so within two looks, and never has it', () => {
+    const house = new House();
+    const first = house.start('a');
+    house.pass(1_050);
+    const second = house.start('b');
+    expect(second.id.held).toBe(false);
+    house.pass(200);
+    expect(second.id.rival).toEqual({ how: 'live', process: { id: 'a', sinceSeconds: 0 } });
+    expect([first.id.held, second.id.held]).toEqual([true, false]);
+    house.pass(20_000);
+    expect([first.id.rival, house.sign()?.process?.id]).toEqual([undefined, 'a']);
+  });
+
+  test('passes on from a process that died, as soon as it has not answered for so long', () => {
+    const house = new House();
+    house.start('dead').pause();
+    house.now = 50;
+    const restarted = house.start('b');
+    house.pass(299);
+    expect(restarted.id.held).toBe(false);
+    house.pass(60);
+    expect(restarted.id.held).toBe(true);
+    expect(house.sign()?.process?.id).toBe('b');
+  });
+
+  test('is at once that of a process whose predecessor has left in good order', () => {
+    const house = new House();
+    house.start('a').pause();
+    house.table.apply({ kind: 'forgetWorker', workerId: 'w', processId: 'a' });
+    expect(house.start('b').id.held).toBe(true);
+  });
+
+  test('is lost by a process that slept when it was asked: it ends with its first look, and leaves the row alone', () => {
+    const house = new House();
+    const sleeper = house.start('a');
+    sleeper.pause();
+    const second = house.start('b');
+    house.pass(400);
+    expect(second.id.held).toBe(true);
+    sleeper.wake();
+    expect(sleeper.id.rival).toMatchObject({ how: 'tookOver', process: { id: 'b' } });
+    expect(sleeper.id.held).toBe(false);
+    house.pass(20_000);
+    expect([second.id.held, house.sign()?.process?.id]).toEqual([true, 'b']);
+  });
+
+  test('is one process’s when two ask for it at once, of a dead one', () => {
+    const house = new House();
+    house.start('dead').pause();
+    const [one, other] = [house.start('b'), house.start('c')];
+    house.pass(3_000);
+    expect([one.id.held, other.id.held].sort()).toEqual([false, true]);
+    expect([one.id.rival, other.id.rival].filter((rival) => rival !== undefined)).toHaveLength(1);
+  });
+
+  test('a report of before the question, that lingered, is no answer', () => {
+    const house = new House();
+    house.start('dead').pause();
+    const restarted = house.start('b');
+    house.pass(100);
+    house.table.apply({ kind: 'reportWorker', workerId: 'w', utilization: NOTHING_MEASURED, processId: 'dead' });
+    house.pass(400);
+    expect(restarted.id.rival).toBeUndefined();
+    expect(restarted.id.held).toBe(true);
+  });
+
+  test('a row that was deleted by hand is there again with the next look', () => {
+    const house = new House();
+    house.start('a');
+    house.pass(1_000);
+    house.table.workers.delete('w');
+    house.pass(150);
+    expect(house.sign()?.process?.id).toBe('a');
+  });
+
+  test('a Java worker under the id is seen by its renewals, or by its row', () => {
+    for (const lives of ['renews', 'reports', 'is dead'] as const) {
+      const house = new House();
+      house.javaReports();
+      const mine = house.start('b');
+      for (let counter = 1; counter <= 7; counter += 1) {
+        house.pass(50);
+        mine.id.found([leaseOf('s', lives === 'renews' && counter > 5 ? 2 : 1)]);
+      }
+      if (lives === 'reports') {
+        house.now += 1_000;
+        house.javaReports();
+      }
+      house.pass(300);
+      expect([lives, mine.id.held, mine.id.rival?.how]).toEqual(
+        lives === 'is dead' ? [lives, true, undefined] : [lives, false, 'live'],
+      );
+    }
+  });
+
+  test('a Java worker that comes later can only be yielded to: it writes the row over and over', () => {
+    const house = new House();
+    const mine = house.start('a');
+    house.javaReports();
+    house.pass(200);
+    expect([mine.id.held, house.sign()?.process?.id]).toEqual([true, 'a']);
+    house.now += 30_000;
+    house.javaReports();
+    house.pass(200);
+    expect(mine.id.rival).toEqual({ how: 'shares', process: undefined });
+  });
+
+  test('a lease that is twice lost to the own name is shared; once may be a leader’s write that lingered', () => {
+    const house = new House();
+    const mine = house.start('a');
+    mine.id.lost('s', 100);
+    mine.id.lost('t', 200);
+    mine.id.lost('s', 2_500);
+    expect(mine.id.rival).toBeUndefined();
+    mine.id.lost('s', 3_000);
+    expect(mine.id.rival).toEqual({ how: 'shares', process: undefined });
+  });
+});

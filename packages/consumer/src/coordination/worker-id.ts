@@ -1,0 +1,256 @@
+// The right to work under a worker id, which only one process at a time has: nothing keeps a user from giving one id to two, and
+// every write of the protocol names the id alone. The worker's metric row is the lock. Each report is conditional on the row being
+// absent or this process's own. Who finds another's row asks in it, and waits: whoever lives answers with its next look. Only a
+// silent one is taken over from, and if it wakes, it finds out by its next look and ends. So the one that is there wins.
+// Invariant: no lease is claimed before the row was this process's; who has lost the row never writes it again.
+import type { Done, Effect, Failed, ReportWorker, Tell } from './effects.ts';
+import { answers } from './effects.ts';
+import { type Lease, NOTHING_MEASURED, type WorkerProcess, type WorkerSign } from './lease.ts';
+
+export interface WorkerIdOptions {
+  readonly workerId: string;
+  /** A UUID of this process. */
+  readonly incarnation: string;
+  readonly failoverTimeMs: number;
+  readonly workerMetricsReportIntervalMs: number;
+  /**
+   * How often to look whether another process asks for the id, or has it. Infinite for one that was made up for this process: nobody
+   * else can have that.
+   */
+  readonly workerIdLookIntervalMs: number;
+  /** So long a process that is asked may take to answer, before it is taken for dead. */
+  readonly workerIdPatienceMs: number;
+  readonly retryMs: number;
+}
+
+/** Another process that works under the id. */
+export interface Rival {
+  /** Undefined: it is none of ours, but a Java worker. */
+  readonly process: WorkerProcess | undefined;
+  /**
+   * `live`: it was there first. `tookOver`: it asked, and this process did not answer in time. `shares`: it renews leases that
+   * this process holds.
+   */
+  readonly how: 'live' | 'tookOver' | 'shares';
+}
+
+/** A process that has to answer, and by when. */
+interface Question {
+  readonly sign: WorkerSign;
+  /** Infinite until the question is known to stand in the row. */
+  patientUntil: number;
+  /** Another process has asked since, and goes first. */
+  yields?: true;
+}
+
+/** So often a row may be written over by what is no process of ours: a write of a dead one lingers once. */
+const MOST_OVERWRITES = 1;
+/** Java workers can't be asked: they renew every third of the failover time, and are given a little more. */
+const JAVA_PATIENCE = 1.25 / 3;
+/** A lease that was taken up twice in so many failover times, and was written by neither a leader nor this process. */
+const SHARED_FAILOVER_TIMES = 2;
+
+export class WorkerId {
+  readonly #options: WorkerIdOptions;
+  readonly #out: (Effect | Tell)[];
+  #held = false;
+  #rival: Rival | undefined;
+  #question: Question | undefined;
+  /** Whom the next report answers; whose row it may take the place of. */
+  #answers: string | undefined;
+  #over: WorkerSign | undefined;
+  #overwriteCount = 0;
+  #reporting = false;
+  #reportAt = Number.POSITIVE_INFINITY;
+  #looking = false;
+  #lookedAt = 0;
+  #lookAt = Number.POSITIVE_INFINITY;
+  /** Counters of leases under the id, while a Java worker may be behind it. */
+  readonly #counters = new Map<string, number>();
+  /** When a lease was last lost to the own id. */
+  readonly #sharedAt = new Map<string, number>();
+
+  constructor(options: WorkerIdOptions, out: (Effect | Tell)[]) {
+    this.#options = options;
+    this.#out = out;
+  }
+
+  /** Leases may be claimed. */
+  get held(): boolean {
+    return this.#held;
+  }
+
+  /** Who has the id in place of this process, which has to end. */
+  get rival(): Rival | undefined {
+    return this.#rival;
+  }
+
+  /** A report is under way, and may make the row anew. */
+  get reporting(): boolean {
+    return this.#reporting;
+  }
+
+  begin(now: number): void {
+    this.#reportAt = now;
+  }
+
+  deadline(): number {
+    if (this.#rival !== undefined) return Number.POSITIVE_INFINITY;
+    return Math.min(
+      this.#reporting ? Number.POSITIVE_INFINITY : this.#reportAt,
+      this.#looking ? Number.POSITIVE_INFINITY : this.#lookAt,
+    );
+  }
+
+  /** Puts out what is due. */
+  advance(now: number): void {
+    if (this.#rival !== undefined) return;
+    if (!this.#reporting && now >= this.#reportAt) this.#report(now);
+    if (!this.#looking && now >= this.#lookAt) this.#look(now);
+  }
+
+  /** False: the answer is none to this. */
+  done(event: Done, now: number): boolean {
+    if (answers(event, 'reportWorker')) {
+      this.#reporting = false;
+      if (event.result.applied) this.#reported(event.effect, now);
+      else this.#refused(event.result.sign, now);
+    } else if (answers(event, 'lookAtWorker')) {
+      this.#looking = false;
+      this.#lookAt = now + this.#options.workerIdLookIntervalMs;
+      if (this.#question === undefined) this.#lookedAtOwn(event.result.sign, now);
+      else this.#lookedAtOther(this.#question, event.effect.ask !== undefined, event.result.sign, now);
+    } else return false;
+    return true;
+  }
+
+  /** Whether it was done is not known; it is asked again. */
+  failed({ effect }: Failed, now: number): void {
+    if (effect.kind === 'reportWorker') {
+      this.#reporting = false;
+      this.#reportAt = now + this.#options.retryMs;
+    } else if (effect.kind === 'lookAtWorker') {
+      this.#looking = false;
+      this.#lookAt = now + this.#options.retryMs;
+    }
+  }
+
+  /** Leases under the id that this process does not hold: those of a live Java worker are renewed. */
+  found(leases: readonly Lease[]): void {
+    if (this.#question === undefined || this.#question.sign.process !== undefined) return;
+    for (const { leaseKey, leaseCounter } of leases) {
+      const before = this.#counters.get(leaseKey) ?? leaseCounter;
+      if (leaseCounter > before) this.#lose(undefined, 'live');
+      this.#counters.set(leaseKey, leaseCounter);
+    }
+  }
+
+  /** A lease went to the id's own name, by a write that was not this process's. Once that may be a leader's that lingered. */
+  lost(leaseKey: string, now: number): void {
+    const before = this.#sharedAt.get(leaseKey) ?? Number.NEGATIVE_INFINITY;
+    if (now - before <= SHARED_FAILOVER_TIMES * this.#options.failoverTimeMs) this.#lose(undefined, 'shares');
+    for (const [key, at] of this.#sharedAt)
+      if (now - at > SHARED_FAILOVER_TIMES * this.#options.failoverTimeMs) this.#sharedAt.delete(key);
+    this.#sharedAt.set(leaseKey, now);
+    // A process of ours says so in the row.
+    this.#lookAt = now;
+  }
+
+  #report(now: number): void {
+    this.#reporting = true;
+    this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
+    const { workerId, incarnation: processId } = this.#options;
+    const given = { over: this.#over, answers: this.#answers };
+    this.#out.push({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId, ...given });
+  }
+
+  /** A question is put until it is known to stand in the row; a Java worker can't be asked any. */
+  #look(now: number): void {
+    this.#looking = true;
+    this.#lookedAt = now;
+    const { workerId, incarnation: by } = this.#options;
+    const { sign, patientUntil = 0 } = this.#question ?? {};
+    const asks = sign?.process !== undefined && patientUntil === Number.POSITIVE_INFINITY;
+    this.#out.push({ kind: 'lookAtWorker', workerId, ask: asks ? { by, of: sign.process.id } : undefined });
+  }
+
+  #reported({ answers: answered }: ReportWorker, now: number): void {
+    this.#held = true;
+    this.#question = undefined;
+    this.#over = undefined;
+    if (this.#answers === answered) this.#answers = undefined;
+    this.#counters.clear();
+    if (this.#lookAt === Number.POSITIVE_INFINITY) this.#lookAt = now + this.#options.workerIdLookIntervalMs;
+  }
+
+  #refused(sign: WorkerSign, now: number): void {
+    if (this.#held) this.#takenFrom(sign, now);
+    else this.#ask(sign, now);
+  }
+
+  /** The row is another's though it was this process's. Only a Java worker's may be a write that lingered. */
+  #takenFrom(sign: WorkerSign, now: number): void {
+    this.#overwriteCount += 1;
+    if (sign.process !== undefined) this.#lose(sign.process, 'tookOver');
+    else if (this.#overwriteCount > MOST_OVERWRITES) this.#lose(undefined, 'shares');
+    else {
+      this.#over = sign;
+      this.#reportAt = now;
+    }
+  }
+
+  /** The next report waits for the answer. */
+  #ask(sign: WorkerSign, now: number): void {
+    const { failoverTimeMs } = this.#options;
+    const patientUntil = sign.process === undefined ? now + JAVA_PATIENCE * failoverTimeMs : Number.POSITIVE_INFINITY;
+    this.#question = { sign, patientUntil };
+    this.#reportAt = Number.POSITIVE_INFINITY;
+    this.#lookAt = now;
+  }
+
+  #lookedAtOther(question: Question, asked: boolean, sign: WorkerSign | undefined, now: number): void {
+    const { incarnation, workerIdPatienceMs } = this.#options;
+    const { process } = question.sign;
+    // It has left, or an earlier report of ours was applied.
+    if (sign === undefined || sign.process?.id === incarnation) this.#takeOver(undefined, now);
+    else if (sign.answers === incarnation) this.#lose(sign.process, 'live');
+    else if (sign.process?.id !== process?.id) this.#ask(sign, now);
+    else if (process === undefined && sign.lastUpdateSeconds !== question.sign.lastUpdateSeconds)
+      this.#lose(undefined, 'live');
+    else if (asked) {
+      question.patientUntil = now + workerIdPatienceMs;
+      this.#lookAt = Math.min(this.#lookAt, now + workerIdPatienceMs / 6);
+    } else if (process !== undefined && sign.askedBy === undefined) {
+      // A report of before the question has lingered and taken its place.
+      this.#ask(sign, now);
+    } else if (this.#lookedAt >= question.patientUntil) {
+      // A third process, which asked later and had its turn, is dead as well.
+      if (sign.askedBy !== undefined && sign.askedBy !== incarnation) this.#ask(sign, now);
+      else this.#takeOver(sign, now);
+    } else if (sign.askedBy !== undefined && sign.askedBy !== incarnation && !question.yields) {
+      question.yields = true;
+      question.patientUntil = now + 2 * workerIdPatienceMs;
+      this.#lookAt = question.patientUntil;
+    } else this.#lookAt = Math.min(question.patientUntil, now + workerIdPatienceMs / 6);
+  }
+
+  #takeOver(sign: WorkerSign | undefined, now: number): void {
+    this.#over = sign;
+    this.#reportAt = now;
+    this.#lookAt = Number.POSITIVE_INFINITY;
+  }
+
+  #lookedAtOwn(sign: WorkerSign | undefined, now: number): void {
+    const { incarnation } = this.#options;
+    if (!this.#held) return;
+    if (sign?.process?.id === incarnation && sign.askedBy === undefined) return;
+    // Somebody asks; or it was deleted by hand, or is another's: looks may be out of date, so the condition of a report decides.
+    this.#answers = sign?.askedBy;
+    this.#reportAt = now;
+  }
+
+  #lose(process: WorkerProcess | undefined, how: Rival['how']): void {
+    this.#rival ??= { process, how };
+    this.#held = false;
+  }
+}

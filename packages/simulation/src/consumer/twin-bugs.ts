@@ -1,0 +1,34 @@
+// Planted bugs of two processes under one worker id.
+import type { LeaseWrite } from '../../../consumer/dist/coordination/effects.js';
+import type { PlantedBug } from './planted-bugs.ts';
+
+export function twinBugs(): readonly PlantedBug[] {
+  return [takesTheIdOfTheLiving(), ownNameIsOwnWrite()];
+}
+
+function takesTheIdOfTheLiving(): PlantedBug {
+  return {
+    name: 'takes-the-id-of-the-living',
+    mistake: 'whoever finds its worker id taken does not wait for an answer of the one that has it',
+    options: (options) => ({ ...options, workerIdPatienceMs: 0 }),
+  };
+}
+
+/** Was ours once, and is the KCL's. */
+function ownNameIsOwnWrite(): PlantedBug {
+  return {
+    name: 'own-name-is-own-write',
+    mistake: "a worker id is nobody's, and a lease that was written in the own name was written by oneself",
+    apply: (effect, world, _workerId, run) => {
+      if (effect.kind === 'reportWorker') {
+        const row = world.table.workers.get(effect.workerId);
+        return run({ ...effect, over: row && { ...row, askedBy: undefined, answers: undefined } });
+      }
+      const result = run(effect);
+      if (effect.kind === 'lookAtWorker') return { sign: undefined };
+      if (effect.kind !== 'renewLease' && effect.kind !== 'checkpointLease') return result;
+      const write = result as LeaseWrite;
+      return write.applied ? write : { ...write, repeated: true };
+    },
+  };
+}
