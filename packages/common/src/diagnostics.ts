@@ -149,8 +149,17 @@ export interface ConsumerDiagnostics {
     delayMs: number;
     handlers: readonly { readonly leaseKey: string; readonly word: string; readonly synchronousMs: number }[];
   };
-  /** The leases are those of an earlier stream of the same name: the stream was deleted and made again. */
-  'shardline:consumer:stream-replaced': { application: string; worker: string; leaseKeys: readonly string[] };
+  /**
+   * The leases are those of an earlier stream of the same name: the stream was deleted and made again. `anewCount`: leases that begin
+   * anew on it, 0 unless `onStreamRecreated` says so; `renewedBy`: Java workers that renew some of `leaseKeys`, which are left alone.
+   */
+  'shardline:consumer:stream-replaced': {
+    application: string;
+    worker: string;
+    leaseKeys: readonly string[];
+    anewCount: number;
+    renewedBy: readonly string[];
+  };
   /** The user's handler finished with a batch or threw. */
   'shardline:consumer:batch-handled': {
     application: string;

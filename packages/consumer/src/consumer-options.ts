@@ -68,6 +68,14 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
    */
   readonly initialPosition?: InitialPosition;
   /**
+   * What happens when `stream` was deleted and made again under its name, so that the leases are of a stream that is gone. `stop` (the
+   * default): none of its records is read; `health()` is not ready and says so, until a consumer runs with the other word. `begin-anew`:
+   * the leases begin at TRIM_HORIZON of the new stream, whatever `initialPosition` says, so that nothing in it is passed over; the
+   * leader does it, so say it to all workers. A lease that a Java worker renews is left alone. (Of `streams` each is known by its age,
+   * and one that is made again is another stream, which begins by itself.)
+   */
+  readonly onStreamRecreated?: 'stop' | 'begin-anew';
+  /**
    * `auto`: what the handler has returned from is checkpointed, at most every `checkpointIntervalMs`. `manual`: only
    * `context.checkpoint` does, and a shard's end. Default `auto`.
    */

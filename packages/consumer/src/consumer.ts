@@ -96,7 +96,7 @@ export class Consumer implements AsyncDisposable {
   /**
    * Works until `stop`, then resolves. Once only.
    * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, LEASE_TABLE_FORMAT,
-   * LEASE_TABLE_UNAVAILABLE, CREDENTIALS_UNAVAILABLE or ACCESS_DENIED (naming action and resource) when work can't begin, CLOSED after `stop` or a former `run`;
+   * LEASE_TABLE_UNAVAILABLE, CREDENTIALS_UNAVAILABLE or ACCESS_DENIED (naming action and resource) when work can't begin, or the table is another stream's, CLOSED after `stop` or a former `run`;
    * InvariantError for a bug of ours, when everything was given up.
    */
   async run(handler: Handler): Promise<void> {

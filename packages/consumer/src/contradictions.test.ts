@@ -40,6 +40,12 @@ describe('options that contradict each other are refused', () => {
       ["'auto' or 'three' with clientVersionConfig 'compatible-with-2x'", "got 'single'"],
     ],
     [
+      'what to do about a stream, with several',
+      { stream: undefined as never, streams: ['a'], onStreamRecreated: 'begin-anew' },
+      'onStreamRecreated',
+      ['with stream alone', 'got "begin-anew" with streams'],
+    ],
+    [
       'one table for leases and states',
       { coordinatorStateTableName: 'billing' },
       'coordinatorStateTableName',

@@ -39,6 +39,11 @@ export function refuseContradictions(
       "'auto' or 'three' with clientVersionConfig 'compatible-with-2x': a worker of the KCL 2.x fails on rows that are no leases";
     throw new UsageError('leaseTableLayout', why, "'single'");
   }
+  if (given.onStreamRecreated !== undefined && given.streams !== undefined) {
+    const why =
+      'to be given with stream alone: of streams, one that is made again is another stream and begins by itself';
+    throw new UsageError('onStreamRecreated', why, `"${given.onStreamRecreated}" with streams`);
+  }
   refuseSharedTable(resolved);
 }
 

@@ -46,6 +46,7 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   /** It was made up for this process. */
   readonly hasOwnWorkerId: boolean;
   readonly checkpointing: 'auto' | 'manual';
+  readonly onStreamRecreated: 'stop' | 'begin-anew';
   readonly leaseAssignmentStrategy: 'count' | 'utilization';
   readonly allowThroughputOvershoot: boolean;
   readonly disableWorkerMetrics: boolean;
@@ -71,6 +72,7 @@ const otherNames = [
   'workerId',
   'initialPosition',
   'checkpointing',
+  'onStreamRecreated',
   'leaseAssignmentStrategy',
   'allowThroughputOvershoot',
   'disableWorkerMetrics',
@@ -121,6 +123,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     workerId,
     hasOwnWorkerId: options.workerId === undefined,
     checkpointing: checkWord('checkpointing', options.checkpointing, ['auto', 'manual']) ?? 'auto',
+    onStreamRecreated: checkWord('onStreamRecreated', options.onStreamRecreated, ['stop', 'begin-anew']) ?? 'stop',
     leaseAssignmentStrategy:
       checkWord('leaseAssignmentStrategy', options.leaseAssignmentStrategy, ['count', 'utilization']) ?? 'count',
     allowThroughputOvershoot: checkFlag('allowThroughputOvershoot', options.allowThroughputOvershoot, true),

@@ -38,6 +38,7 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     leaderLeaseDurationMs: options.leaderLeaseDurationMs,
     shardSyncIntervalMs: options.shardSyncIntervalMs,
     formerStreamsWaitMs: options.formerStreamsWaitMs,
+    beginsAnew: options.onStreamRecreated === 'begin-anew',
     parentShardPollIntervalMs: options.parentShardPollIntervalMs,
     checkpointIntervalMs: options.checkpointIntervalMs,
     completedLeaseCleanupIntervalMs: options.completedLeaseCleanupIntervalMs,

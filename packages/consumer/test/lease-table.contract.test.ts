@@ -1,6 +1,15 @@
 // One suite for both lease tables: what the simulator runs on (memory) must be what production runs on (DynamoDB). Every
 // effect, applied and refused; racing writers; and a property: any sequence of effects has equal results on both.
-import { type Clock, MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint, silentLogger, systemClock } from '@shardline/common';
+import {
+  type Clock,
+  MAX_HASH_KEY,
+  MIN_HASH_KEY,
+  parseCheckpoint,
+  SHARD_END,
+  silentLogger,
+  systemClock,
+  TRIM_HORIZON,
+} from '@shardline/common';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ClientVersion } from '../src/coordination/client-version.ts';
@@ -367,6 +376,48 @@ describe.each([
       await create(lease());
       const results = await Promise.all(Array.from({ length: 10 }, (_, n) => assign(undefined, `w${n}`)));
       expect(results.filter((result) => result.applied)).toHaveLength(1);
+    });
+  });
+
+  describe('resetLease', () => {
+    const range = { start: MIN_HASH_KEY, end: MAX_HASH_KEY };
+    const reset = (seenCounter: number, seenCheckpoint: Lease['checkpoint'], parentShardIds: string[] = []) =>
+      table.run({
+        kind: 'resetLease',
+        leaseKey: key,
+        seenCounter,
+        seenCheckpoint,
+        parentShardIds,
+        hashKeyRange: range,
+      });
+
+    it('makes the lease as if new, of nobody, and moves the counter on, so that its holder loses it', async () => {
+      const before = {
+        parentShardIds: ['x'],
+        childShardIds: ['y'],
+        ownerSwitchesSinceCheckpoint: 2,
+        throughputKBps: 3,
+      };
+      const half = { pendingCheckpoint: { position: parseCheckpoint('8'), state: undefined } };
+      const owners = { leaseOwner: 'w2', checkpointOwner: 'w1' };
+      await create(lease({ ...before, ...half, ...owners, leaseCounter: 7, checkpoint: parseCheckpoint('5') }));
+      const after = lease({ leaseCounter: 8, checkpoint: TRIM_HORIZON, hashKeyRange: range, throughputKBps: 3 });
+      expect(await reset(7, parseCheckpoint('5'))).toEqual({ applied: true, lease: after });
+      expect(await read()).toEqual(after);
+    });
+
+    it('takes the parents of the shard as it is now', async () => {
+      await create(lease({ leaseCounter: 7, checkpoint: SHARD_END }));
+      expect(await reset(7, SHARD_END, ['p'])).toMatchObject({ applied: true, lease: { parentShardIds: ['p'] } });
+    });
+
+    it('is refused where counter or checkpoint have moved, and makes no row that is gone', async () => {
+      expect(await reset(7, SHARD_END)).toEqual(refused(undefined));
+      const row = lease({ leaseOwner: 'w1', leaseCounter: 7, checkpoint: parseCheckpoint('5') });
+      await create(row);
+      expect(await reset(6, parseCheckpoint('5'))).toEqual(refused(row));
+      expect(await reset(7, parseCheckpoint('4'))).toEqual(refused(row));
+      expect(await read()).toEqual(row);
     });
   });
 

@@ -1,9 +1,9 @@
 // Streams that are deleted under a consumer, and made again under their names: one stream, and one of several.
 import { deepStrictEqual } from 'node:assert';
-import { type Logger, silentLogger } from '@shardline/common';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Logger, onDiagnostic, silentLogger } from '@shardline/common';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { BatchHandler } from '../src/handler.ts';
-import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { type Cloud, handleInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -19,9 +19,9 @@ function drop({ model, name }: Scene): void {
 }
 
 /** A second later, so that its identifier is another one. */
-function makeAgain({ model, name }: Scene): string {
+function makeAgain({ model, name }: Scene, shardCount = 1): string {
   const now = Date.now() + 61_000;
-  model.createStream({ name, shardCount: 1 }, now);
+  model.createStream({ name, shardCount }, now);
   model.settle(now);
   return identifierOf(name, model);
 }
@@ -36,21 +36,108 @@ function errorsOf(lines: string[]): Logger {
   return logger;
 }
 
-it('of one stream: its shards end, and one of the same name is told of instead of being passed over in silence', async () => {
-  const scene = new Scene(cloud, 'once');
-  await scene.put('a 1');
-  const errors: string[] = [];
-  const seen: string[] = [];
-  await using consumer = scene.consumer({ logger: errorsOf(errors) });
-  void consumer.run((batch) => void seen.push(...batch.records.map(textOf)));
-  await until(() => deepStrictEqual(seen, ['a 1']));
-  drop(scene);
-  await until(async () => expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toBe('SHARD_END'));
-  expect(errors.join()).not.toContain('earlier stream');
-  makeAgain(scene);
-  await until(() => expect(errors.join()).toContain('leases are of an earlier stream of the same name'));
-  // Nothing is deleted: somebody has to decide.
-  expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toBe('SHARD_END');
+describe('of one stream, made again under its name', () => {
+  it('after its shards have ended: nothing is begun without being told so, health says what to do, and an option does it', async () => {
+    const scene = new Scene(cloud, 'once');
+    await scene.put('a 1');
+    const replaced: unknown[] = [];
+    onTestFinished(onDiagnostic('shardline:consumer:stream-replaced', (message) => void replaced.push(message)));
+    const seen: string[] = [];
+    const consumer = scene.consumer({ workerId: 'w' });
+    const ended = consumer.run((batch) => void seen.push(...batch.records.map(textOf)));
+    await until(() => deepStrictEqual(seen, ['a 1']));
+    drop(scene);
+    await until(async () => expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toBe('SHARD_END'));
+    expect(replaced).toEqual([]);
+    makeAgain(scene);
+    await scene.put('b 1');
+    await until(() =>
+      expect(consumer.health().reasons.join()).toMatch(/deleted and made again.*onStreamRecreated: 'begin-anew'/),
+    );
+    expect(consumer.health()).toMatchObject({ live: true, ready: false });
+    expect(replaced[0]).toEqual({
+      application: 'once',
+      worker: 'w',
+      leaseKeys: [SHARD(0)],
+      anewCount: 0,
+      renewedBy: [],
+    });
+    expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toBe('SHARD_END');
+    await consumer.stop();
+    await ended;
+    deepStrictEqual(seen, ['a 1']);
+
+    // Whatever the initial position says: nothing of the new stream is passed over.
+    const anew = scene.consumer({ onStreamRecreated: 'begin-anew', initialPosition: 'LATEST' });
+    const again = handleInTest(anew);
+    await until(() => deepStrictEqual(again, ['b 1']));
+    await scene.put('b 2');
+    await until(() => deepStrictEqual(again, ['b 1', 'b 2']));
+    await until(() => expect(anew.health()).toMatchObject({ ready: true, reasons: [] }));
+  });
+
+  it('between two reads: the lease keeps its place instead of ending, and whoever holds it says so', async () => {
+    const scene = new Scene(cloud, 'unnoticed');
+    await scene.put('a 1');
+    const errors: string[] = [];
+    const consumer = scene.consumer({ logger: errorsOf(errors) });
+    const seen = handleInTest(consumer);
+    await until(() => deepStrictEqual(seen, ['a 1']));
+    await until(async () => expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toMatch(/^\d+$/));
+    const before = (await scene.row(SHARD(0)))?.['checkpoint']?.S;
+    drop(scene);
+    makeAgain(scene);
+    await scene.put('b 1');
+    await until(() => expect(consumer.health().reasons.join()).toContain('fetchBatch fails since'));
+    expect(consumer.health().reasons.join()).toContain("onStreamRecreated: 'begin-anew'");
+    expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toBe(before);
+    deepStrictEqual(seen, ['a 1']);
+  });
+
+  it('while a consumer runs that begins anew: it reads the new stream from its beginning, all of its shards', async () => {
+    const scene = new Scene(cloud, 'anew');
+    await scene.put('a 1');
+    const consumer = scene.consumer({ onStreamRecreated: 'begin-anew', initialPosition: 'LATEST' });
+    const seen = handleInTest(consumer);
+    await until(() => expect(consumer.view().shards[0]?.phase).toBe('processing'));
+    await until(async () => {
+      await scene.put('a 2');
+      expect(seen).toContain('a 2');
+    });
+    await until(async () => expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toMatch(/^\d+$/));
+    drop(scene);
+    makeAgain(scene, 2);
+    const texts = Array.from({ length: 20 }, (_, n) => `k${n} b`);
+    await scene.put(...texts);
+    await until(() => deepStrictEqual(seen.filter((text) => text.endsWith('b')).sort(), texts.sort()));
+    await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
+  });
+
+  it('a lease that a Java worker renews is left alone, and nobody is told to delete it', async () => {
+    const scene = new Scene(cloud, 'java-renews');
+    await scene.put('a 1');
+    const first = scene.consumer();
+    const seen: string[] = [];
+    const ended = first.run((batch) => void seen.push(...batch.records.map(textOf)));
+    await until(() => deepStrictEqual(seen, ['a 1']));
+    await first.stop();
+    await ended;
+    drop(scene);
+    makeAgain(scene);
+    const renew = {
+      UpdateExpression: 'SET leaseOwner = :java ADD leaseCounter :one',
+      ExpressionAttributeValues: { ':java': { S: 'java-1' }, ':one': { N: '1' } },
+    };
+    await scene.meddle(SHARD(0), renew);
+    const beats = setInterval(() => void scene.meddle(SHARD(0), renew), 100);
+    onTestFinished(() => clearInterval(beats));
+    const consumer = scene.consumer({ onStreamRecreated: 'begin-anew' });
+    handleInTest(consumer);
+    await until(() => expect(consumer.health().reasons.join()).toContain('java-1 renews them'));
+    expect(consumer.health().reasons.join()).toContain('another application name');
+    expect(consumer.health().reasons.join()).not.toMatch(/delete (it|them)/);
+    expect((await scene.row(SHARD(0)))?.['leaseOwner']?.S).toBe('java-1');
+  });
 });
 
 it('of several: the others go on, and one of the same name is another stream, read from its beginning', async () => {

@@ -162,6 +162,18 @@ export interface FillLease {
   /** Not empty. */
   readonly childShardIds: readonly string[] | undefined;
 }
+/**
+ * Has a lease of a stream that was deleted begin anew on the shard that has its name now: at TRIM_HORIZON, of nobody. Condition:
+ * counter and checkpoint as seen. Whoever held it learns of it by its next write, as from any other assignment.
+ */
+export interface ResetLease {
+  readonly kind: 'resetLease';
+  readonly leaseKey: string;
+  readonly seenCounter: number;
+  readonly seenCheckpoint: ExtendedSequenceNumber;
+  readonly parentShardIds: readonly string[];
+  readonly hashKeyRange: HashKeyRange;
+}
 export interface ReadLeader {
   readonly kind: 'readLeader';
 }
@@ -380,6 +392,12 @@ export type Notice =
       readonly kind: 'streamReplaced';
       readonly streamId: string | undefined;
       readonly leaseKeys: readonly string[];
+      /** How many leases begin anew. */
+      readonly anewCount: number;
+      /** Who renews some of them and does not say what he reads: Java workers, of this fleet or of another stream's. */
+      readonly renewedBy: readonly string[];
+      /** Until it is told again, while nothing changes. */
+      readonly againInMs: number;
     }
   | { readonly kind: 'stopped'; readonly abandoned: readonly string[] };
 
@@ -396,6 +414,7 @@ export type TableEffect =
   | EvictLease
   | DeleteLease
   | FillLease
+  | ResetLease
   | ReadLeader
   | WriteLeader
   | DeleteLeader
@@ -446,6 +465,7 @@ export interface Results {
   evictLease: LeaseWrite;
   deleteLease: { readonly deleted: boolean };
   fillLease: LeaseWrite;
+  resetLease: LeaseWrite;
   readLeader: { readonly leader: LeaderRow | undefined };
   writeLeader: LeaderWrite;
   deleteLeader: LeaderWrite;
@@ -461,7 +481,8 @@ export interface Results {
   readClientVersion: { readonly row: ClientVersionRow | undefined };
   /** The row as it is now, whether or not the change was applied. */
   changeClientVersion: { readonly row: ClientVersionRow | undefined };
-  listShards: { readonly shards: readonly Shard[] };
+  /** `isAnother`: the stream was deleted and made again since this process began to read it. */
+  listShards: { readonly shards: readonly Shard[]; readonly isAnother?: boolean };
   openShard: undefined;
   fetchBatch: Fetched;
   /** What the handler vouches for by returning: the batch's end, or undefined when checkpoints are made by hand. */

@@ -11,19 +11,23 @@ import {
   type Effect,
   type Failed,
   type ListShards,
+  type Results,
   type Tell,
   type TrackedStream,
 } from './effects.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
 import { LeaderLock, type LeaderLockOptions } from './leader-lock.ts';
-import type { Lease, Shard } from './lease.ts';
+import { actualOwner, type Lease, type Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
 import type { Repair } from './lease-repair.ts';
+import type { Reset } from './stream-replaced.ts';
 import { type FormerStreams, StreamSync } from './stream-sync.ts';
 
 export interface LeaderOptions extends FleetOptions, LeaderLockOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
   /** How long the leases of a stream are kept that is no longer read; infinite: for ever. */
   readonly formerStreamsWaitMs: number;
+  /** A stream that was deleted and made again under its name is read from its beginning. Default: it is not read. */
+  readonly beginsAnew?: boolean;
   readonly leaseAssignmentIntervalMs: number;
   readonly shardSyncIntervalMs: number;
   readonly assignmentStrategy: AssignmentRules['strategy'];
@@ -63,6 +67,9 @@ export class Leader {
   #missing: Lease[] = [];
   #repairs: Repair[] = [];
   #garbage: string[] = [];
+  #resets: Reset[] = [];
+  /** Workers of ours, by the last reading: they read this application's streams. */
+  #kin: ReadonlySet<string> = new Set();
   /** What the run still has to write, the last first. */
   #writes: Effect[] = [];
   #writesOpen = 0;
@@ -128,10 +135,12 @@ export class Leader {
     if (answers(event, 'readTable')) {
       this.#failingSince = undefined;
       this.#table = this.#streams.ours(event.result.leases);
+      const ours = event.result.workers.filter((worker) => worker.process !== undefined);
+      this.#kin = new Set(ours.map((worker) => worker.workerId));
       this.#fleet.observe(this.#table, event.result.workers, this.#runStartedAt, now);
       if (this.isLeader(now)) this.#version.fleetRead(this.#table, event.result.workers, this.#fleet, now);
       this.#tableRead(now);
-    } else if (answers(event, 'listShards')) this.#shardsListed(event.effect, event.result.shards, now);
+    } else if (answers(event, 'listShards')) this.#shardsListed(event.effect, event.result, now);
     else {
       if (answers(event, 'createLease') && event.result.created) this.#createdCount += 1;
       this.#writeAnswered(now);
@@ -192,6 +201,7 @@ export class Leader {
     this.#missing = [];
     this.#repairs = [];
     this.#garbage = [];
+    this.#resets = [];
     this.#listsOpen = listings.length;
     if (listings.length === 0) {
       this.#write([], now);
@@ -201,17 +211,30 @@ export class Leader {
     this.#out.push(...listings);
   }
 
-  #shardsListed(listing: ListShards, shards: readonly Shard[], now: number): void {
-    const { missing, hole, replaced = [], repairs } = this.#streams.listed(listing, shards, this.#table, now);
+  #shardsListed(listing: ListShards, { shards, isAnother }: Results['listShards'], now: number): void {
+    const listed = this.#streams.listed(listing, shards, this.#table, now, isAnother);
+    const { missing, hole, replaced = [], resets = [], repairs } = listed;
     this.#missing.push(...missing);
     this.#repairs.push(...(repairs?.fill ?? []));
     this.#garbage.push(...(repairs?.garbage ?? []));
     if (hole !== undefined) this.#hole(hole);
-    if (replaced.length > 0) {
-      const leaseKeys = replaced.map((lease) => lease.leaseKey);
-      this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', streamId: listing.streamId, leaseKeys } });
-    }
+    if (replaced.length > 0) this.#replaced(listing, replaced, resets);
     this.#listAnswered(now);
+  }
+
+  /** What a stranger renews may be of another stream's application: it is left alone. */
+  #replaced({ streamId }: ListShards, replaced: readonly Lease[], resets: readonly Reset[]): void {
+    const strangerOf = (lease: Lease): string[] => {
+      const owner = actualOwner(lease);
+      return owner !== undefined && !this.#kin.has(owner) && this.#fleet.isLive(lease) ? [owner] : [];
+    };
+    const mayReset = resets.filter(({ lease }) => strangerOf(lease).length === 0);
+    this.#resets.push(...mayReset);
+    const leaseKeys = replaced.map((lease) => lease.leaseKey);
+    const renewedBy = [...new Set(replaced.flatMap(strangerOf))];
+    const againInMs = this.#options.shardSyncIntervalMs;
+    const counts = { anewCount: mayReset.length, renewedBy, againInMs };
+    this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', streamId, leaseKeys, ...counts } });
   }
 
   /** A stream that could not be listed does not hold the others up; it comes again soon. */
@@ -242,6 +265,8 @@ export class Leader {
     const writes: Effect[] = [];
     for (const lease of missing)
       writes.push({ kind: 'createLease', lease, leaseKey: lease.leaseKey, tenure: undefined });
+    // Behind the leases that are missing: as long as one of these stands, it is known that the stream is another one.
+    for (const { lease, shard } of this.#resets) writes.push(resetOf(lease, shard));
     for (const { leaseKey, to, kind } of moves) {
       const lease = byKey.get(leaseKey) as Lease;
       if (kind === 'handOff') writes.push({ kind: 'handOffLease', leaseKey, from: lease.leaseOwner as string, to });
@@ -303,10 +328,10 @@ export class Leader {
     if (this.#writesOpen === 0) this.#endRun(now);
   }
 
-  /** Leases that are missing are missing still when the plan is old; who should have which of them is another question by then. */
+  /** Leases that are missing, or of a stream that is gone, are so still when the plan is old; who should have which of them is another question by then. */
   #mayBegin(write: Effect, now: number): boolean {
     const isOld = now >= this.#runStartedAt + this.#options.leaseAssignmentIntervalMs;
-    return this.isLeader(now) && (write.kind === 'createLease' || !isOld);
+    return this.isLeader(now) && (write.kind === 'createLease' || write.kind === 'resetLease' || !isOld);
   }
 
   #hole(text: string): void {
@@ -347,6 +372,11 @@ function rulesOf(options: LeaderOptions, balances: boolean): AssignmentRules {
   };
 }
 
+function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {
+  const seen = { seenCounter: leaseCounter, seenCheckpoint: checkpoint };
+  return { kind: 'resetLease', leaseKey, ...seen, parentShardIds, hashKeyRange };
+}
+
 /** Whether the leader, not the holder of a lease, asked for this. */
 export function isLeaderEffect(effect: Effect): boolean {
   switch (effect.kind) {
@@ -357,6 +387,7 @@ export function isLeaderEffect(effect: Effect): boolean {
     case 'handOffLease':
     case 'deleteLease':
     case 'fillLease':
+    case 'resetLease':
     case 'deleteWorker':
       return true;
     case 'readTable':

@@ -91,21 +91,6 @@ export function planOrphans(
     .map((shard) => newLease(shard, TRIM_HORIZON, streamId));
 }
 
-/**
- * The leases that can't be of these shards but bear their names: at the end of a shard that is open, or at a number before its
- * first one. The stream was deleted and made again, and what is in it now would be passed over.
- */
-export function findReplaced(shards: readonly Shard[], leases: readonly Lease[]): Lease[] {
-  const listed = new Map(shards.map((shard) => [shard.shardId, shard]));
-  return leases.filter((lease) => {
-    const shard = listed.get(lease.shardId);
-    if (shard === undefined) return false;
-    const { sequenceNumber } = lease.checkpoint;
-    if (typeof sequenceNumber === 'bigint') return sequenceNumber < shard.startingSequenceNumber;
-    return isEnded(lease) && shard.endingSequenceNumber === undefined;
-  });
-}
-
 /** Says where the unfinished leases leave a hole in the hash key space, or undefined. Leases without a range can't be judged. */
 export function describeHole(leases: readonly Lease[]): string | undefined {
   const ranges: HashKeyRange[] = [];

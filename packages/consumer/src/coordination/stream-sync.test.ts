@@ -65,14 +65,36 @@ describe('StreamSync', () => {
     const [one, two] = shards(2) as [Shard, Shard];
     const listed = [one, { ...two, startingSequenceNumber: 100n }];
     const replaced = (...table: Lease[]) =>
-      sync.listed(listing, listed, table, 0).replaced?.map(({ leaseKey }) => leaseKey);
+      (sync.listed(listing, listed, table, 0).replaced ?? []).map(({ leaseKey }) => leaseKey);
     expect(replaced(first, second)).toEqual([]);
+    // The end of an open shard: a listing may be older than that end.
+    expect(replaced({ ...first, checkpoint: SHARD_END }, second)).toEqual([]);
+    expect(sync.due([first], 166)).toEqual([]);
+    expect(sync.due([first], 167)).toEqual([listing]);
     expect(replaced({ ...first, checkpoint: SHARD_END }, second)).toEqual(['s0']);
     expect(replaced(first, { ...second, checkpoint: parseCheckpoint('99') })).toEqual(['s1']);
     expect(replaced(first, { ...second, checkpoint: parseCheckpoint('100') })).toEqual([]);
     const closed = { ...one, endingSequenceNumber: 5n };
     const table = [{ ...first, checkpoint: SHARD_END }];
-    expect(sync.listed(listing, [closed], table, 0).replaced).toEqual([]);
+    expect(sync.listed(listing, [closed], table, 0).replaced).toBeUndefined();
+    expect(sync.listed(listing, [closed], table, 0, true).replaced).toEqual(table);
+  });
+
+  test('of a stream that was made again nothing is begun, unless it shall begin anew: then from its beginning, and all of it', () => {
+    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+    const stream: TrackedStream = { streamId: undefined, initialPosition: 'LATEST' };
+    const [first] = leasesOf(undefined) as [Lease];
+    const table = [{ ...first, checkpoint: SHARD_END }];
+    const of = (beginsAnew: boolean) => {
+      const sync = new StreamSync({ ...options, beginsAnew });
+      sync.track([stream]);
+      expect(sync.listed(listing, shards(2), table, 0)).toEqual({ missing: [], replaced: [] });
+      return sync.listed(listing, shards(2), table, 0);
+    };
+    expect(of(false)).toEqual({ missing: [], replaced: table });
+    const { missing, resets } = of(true);
+    expect(missing.map(({ leaseKey, checkpoint }) => [leaseKey, checkpoint])).toEqual([['s1', TRIM_HORIZON]]);
+    expect(resets).toEqual([{ lease: table[0], shard: shards(2)[0] }]);
   });
 
   test('a first listing with a hole makes no leases, and says where the hole is', () => {

@@ -4,13 +4,17 @@
 // Invariant: leases are read before shards are listed (shard-sync.ts), and a first set of leases has no hole.
 import { findHoles } from '@shardline/common';
 import type { ListShards, TrackedStream } from './effects.ts';
-import type { Lease, Shard } from './lease.ts';
+import { isEnded, type Lease, type Shard } from './lease.ts';
 import { planRepairs, type Repairs } from './lease-repair.ts';
-import { describeHole, findReplaced, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
+import type { InitialPosition } from './shard-sync.ts';
+import { describeHole, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
+import { findReplaced, planAnew, type Reset } from './stream-replaced.ts';
 
 export interface StreamSyncOptions {
   readonly shardSyncIntervalMs: number;
   readonly formerStreamsWaitMs: number;
+  /** Whether a stream that was deleted and made again under its name is read from its beginning. Default: it is not read. */
+  readonly beginsAnew?: boolean;
   /** After a listing that failed; doubled with each further failure. */
   readonly retryMs: number;
 }
@@ -23,6 +27,8 @@ export interface Listed {
   readonly hole?: string;
   /** Leases that are of an earlier stream of the same name. */
   readonly replaced?: readonly Lease[];
+  /** What is to become of these, and of others that may be of it. */
+  readonly resets?: readonly Reset[];
   readonly repairs?: Repairs;
 }
 
@@ -36,6 +42,8 @@ export type FormerStreams = 'none' | 'all' | readonly string[];
  * makes the leases of children after their parent's end (KCL leasesRecoveryAuditorInconsistencyConfidenceThreshold).
  */
 const HOLE_CONFIDENCE = 3;
+/** A listing that is to confirm another one comes after this part of the interval. */
+const CONFIRMING = 6;
 
 export class StreamSync {
   readonly #options: StreamSyncOptions;
@@ -45,6 +53,8 @@ export class StreamSync {
   readonly #dueAt = new Map<StreamId, number>();
   /** Listings that failed: how often in a row, and when to try again. */
   readonly #failures = new Map<StreamId, { readonly count: number; readonly retryAt: number }>();
+  /** Finished leases whose shard the last listing shows open. */
+  readonly #endedOpen = new Map<StreamId, ReadonlySet<string>>();
   /** Holes, and in how many readings of the table in a row. */
   readonly #holes = new Map<StreamId, { readonly text: string; readonly count: number }>();
   /** Streams with leases that nobody reads any more, and when that was first seen. */
@@ -58,7 +68,7 @@ export class StreamSync {
     this.#former = former;
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
     for (const streamId of this.#streams.keys()) this.#formerSince.delete(streamId);
-    for (const perStream of [this.#dueAt, this.#failures, this.#holes]) {
+    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen]) {
       for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
     }
   }
@@ -68,6 +78,7 @@ export class StreamSync {
     this.#dueAt.clear();
     this.#failures.clear();
     this.#holes.clear();
+    this.#endedOpen.clear();
     this.#formerSince.clear();
   }
 
@@ -89,7 +100,14 @@ export class StreamSync {
     return listings;
   }
 
-  listed({ streamId, filter }: ListShards, shards: readonly Shard[], table: readonly Lease[], now: number): Listed {
+  /** @param isAnother the stream was made again since the listing worker began to read it. */
+  listed(
+    { streamId, filter }: ListShards,
+    shards: readonly Shard[],
+    table: readonly Lease[],
+    now: number,
+    isAnother = false,
+  ): Listed {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return { missing: [] };
     const { initialPosition } = stream;
@@ -97,13 +115,20 @@ export class StreamSync {
     if (filter === 'all') {
       this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs);
       const leases = table.filter((lease) => lease.streamId === streamId);
-      const missing = [
-        ...planMissingLeases(shards, leases, initialPosition, streamId),
+      const missingFrom = (position: InitialPosition): Lease[] => [
+        ...planMissingLeases(shards, leases, position, streamId),
         ...planOrphans(shards, leases, streamId),
       ];
-      const replaced = findReplaced(shards, leases);
-      // What is known of another stream's shards says nothing of these leases.
-      return { missing, replaced, ...(replaced.length === 0 && { repairs: planRepairs(shards, leases) }) };
+      const found = findReplaced(shards, leases, isAnother);
+      const replaced = isAnother ? found : this.#confirmed(streamId, found, now);
+      if (found.length === 0) {
+        return { missing: missingFrom(initialPosition), repairs: planRepairs(shards, leases) };
+      }
+      // What is known of another stream's shards says nothing of these leases. Of several streams each is known by its age, so one
+      // that was made again is another stream.
+      if (this.#options.beginsAnew !== true || streamId !== undefined || replaced.length === 0)
+        return { missing: [], replaced };
+      return { missing: missingFrom('TRIM_HORIZON'), replaced, resets: planAnew(shards, leases) };
     }
     const holes = findHoles(shards.map((shard) => shard.hashKeyRange));
     if (holes.length === 0) return { missing: planFirstLeases(shards, initialPosition, streamId) };
@@ -111,6 +136,20 @@ export class StreamSync {
     const ranges = holes.map((hole) => `${hole.start} to ${hole.end}`).join(', ');
     this.listingFailed(streamId, now);
     return { missing: [], hole: `the listed shards${ofStream(streamId)} leave out ${ranges}` };
+  }
+
+  /**
+   * A number before its shard's first is proof. The end of an open shard may be one that a listing from before that end does not show:
+   * it is believed when the next listing shows it, too, which then comes sooner.
+   */
+  #confirmed(streamId: StreamId, found: readonly Lease[], now: number): Lease[] {
+    const before = this.#endedOpen.get(streamId);
+    const ended = new Set(found.filter(isEnded).map(({ leaseKey }) => leaseKey));
+    this.#endedOpen.set(streamId, ended);
+    const replaced = found.filter(({ leaseKey }) => !ended.has(leaseKey) || before?.has(leaseKey));
+    const { shardSyncIntervalMs } = this.#options;
+    if (replaced.length < found.length) this.#dueAt.set(streamId, now + shardSyncIntervalMs / CONFIRMING);
+    return replaced;
   }
 
   /** A stream that can't be listed comes again later and later, up to the interval between listings. @returns in how many ms */

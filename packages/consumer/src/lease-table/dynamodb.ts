@@ -2,7 +2,7 @@
 // as expressions. It decides nothing: a refused condition is a result with the row as it is now, a failure is thrown and never
 // says whether the write was applied. `opening.ts` makes the table ready, `rows.ts` knows its rows, `table.ts` calls AWS.
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { type Clock, type Logger, OperatingError, systemClock } from '@shardline/common';
+import { type Clock, type Logger, OperatingError, systemClock, TRIM_HORIZON } from '@shardline/common';
 import type { ClientVersion } from '../coordination/client-version.ts';
 import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import { checkBelonging, type Reads } from './belonging.ts';
@@ -252,6 +252,25 @@ const operations: {
       ...(childShardIds ? ['attribute_not_exists(childShardIds)'] : []),
     ];
     return rows.update(leaseKey, ['attribute_exists(#key)', ...absent].join(' AND '), `SET ${assignments}`, values);
+  },
+
+  resetLease: (rows, { leaseKey, seenCounter, seenCheckpoint, parentShardIds, hashKeyRange }) => {
+    const parents = parentShardIds.length === 0 ? {} : { parentShardId: { SS: [...parentShardIds] } };
+    const { assignments, values } = assign({
+      ...checkpointAttributes(TRIM_HORIZON),
+      ...rangeAttributes(hashKeyRange),
+      ...parents,
+      ownerSwitchesSinceCheckpoint: { N: '0' },
+    });
+    const old = ['leaseOwner', 'checkpointOwner', 'childShardIds', LATEST_SINCE, ...PENDING_ATTRIBUTES];
+    if (parentShardIds.length === 0) old.push('parentShardId');
+    const seen = { ':seen': checkpointAttributes(seenCheckpoint).checkpoint };
+    return rows.update(
+      leaseKey,
+      'leaseCounter = :counter AND checkpoint = :seen',
+      `SET leaseCounter = :next, ${assignments} REMOVE ${old.join(', ')}`,
+      { ...counters(seenCounter), ...values, ...seen },
+    );
   },
 
   readLeader: async (rows) => ({ leader: await rows.getLeader() }),

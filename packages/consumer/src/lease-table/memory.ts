@@ -2,7 +2,7 @@
 // conditions that `dynamodb.ts` writes as ConditionExpressions; one contract suite runs on both, which is what makes the
 // simulation mean anything. It may not wait, read a clock by itself or mutate a row: every write puts a new Lease object,
 // so a row once handed out never changes.
-import { systemClock } from '@shardline/common';
+import { systemClock, TRIM_HORIZON } from '@shardline/common';
 import type { ClientVersion, ClientVersionRow } from '../coordination/client-version.ts';
 import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow, WorkerSign } from '../coordination/lease.ts';
@@ -179,6 +179,26 @@ const operations: Operations = {
         ...row,
         hashKeyRange: hashKeyRange ?? row.hashKeyRange,
         childShardIds: childShardIds ?? row.childShardIds,
+      }),
+    ),
+
+  resetLease: (table, { leaseKey, seenCounter, seenCheckpoint, parentShardIds, hashKeyRange }) =>
+    write(
+      table,
+      leaseKey,
+      ({ leaseCounter, checkpoint }) =>
+        leaseCounter === seenCounter && checkpoint.sequenceNumber === seenCheckpoint.sequenceNumber,
+      ({ latestSince: _, ...row }) => ({
+        ...row,
+        leaseOwner: undefined,
+        leaseCounter: row.leaseCounter + 1,
+        checkpointOwner: undefined,
+        checkpoint: TRIM_HORIZON,
+        pendingCheckpoint: undefined,
+        ownerSwitchesSinceCheckpoint: 0,
+        parentShardIds,
+        childShardIds: [],
+        hashKeyRange,
       }),
     ),
 

@@ -23,6 +23,7 @@ import type { InitialPosition } from '../coordination/shard-sync.ts';
 import type { FormerStreams } from '../former-streams.ts';
 import type { Reads } from '../lease-table/belonging.ts';
 import { PollingSource, type PollingSourceOptions } from './polling.ts';
+import { type IsReplaced, SameStreamSource } from './same-stream.ts';
 import { StreamShards, type StreamShardsOptions } from './shards.ts';
 import type { ShardSource, ShardToRead } from './source.ts';
 
@@ -67,6 +68,7 @@ export class Streams {
   #former: FormerStreams = 'none';
   /** The one stream of the application, as it was at the start. */
   #recognized: Awaited<ReturnType<StreamShards['identify']>> | undefined;
+  #listing: Promise<Shard[]> | undefined;
   /** Of the client; undefined before the first `refresh`. */
   #region: string | undefined;
 
@@ -134,12 +136,38 @@ export class Streams {
     }
   }
 
+  /** Whether the one stream of the application is another one than when this process began to read it. */
+  async isAnother({ streamId }: ListShards): Promise<boolean> {
+    if (streamId !== undefined || this.#recognized === undefined) return false;
+    const { creationEpochSeconds } = (await this.#of(undefined).shards.identify()).identifier;
+    return creationEpochSeconds !== this.#recognized.identifier.creationEpochSeconds;
+  }
+
+  /** Its leases begin anew: from now on it is this one that another is told from. */
+  async beganAnew(): Promise<void> {
+    await this.#recognize(this.#of(undefined).shards);
+  }
+
   open({ streamId, shardId, hashKeyRange, latestSince }: ShardToRead): ShardSource {
     const { stream, timestamp } = this.#of(streamId);
     const { client, clock, requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs } = this.#options;
     const pace = { requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs };
-    return new PollingSource({ ...pace, client, clock, stream, shardId, hashKeyRange, timestamp, latestSince });
+    const source = new PollingSource({ ...pace, client, clock, stream, shardId, hashKeyRange, timestamp, latestSince });
+    // Of several streams each is known by its age.
+    return streamId === undefined ? new SameStreamSource(source, shardId, this.#isReplaced) : source;
   }
+
+  /** Shards that ask at once share one listing. */
+  readonly #isReplaced: IsReplaced = async (shardId, { sequenceNumber }) => {
+    if (typeof sequenceNumber !== 'bigint') return false;
+    this.#listing ??= this.#of(undefined)
+      .shards.list('all')
+      .finally(() => {
+        this.#listing = undefined;
+      });
+    const shard = (await this.#listing).find((each) => each.shardId === shardId);
+    return shard !== undefined && sequenceNumber < shard.startingSequenceNumber;
+  };
 
   close(): void {
     for (const { shards } of this.#known.values()) shards.close();

@@ -166,11 +166,20 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
       return action.startsWith('kinesis:')
         ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
         : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
+    case 'STREAM_REPLACED':
+      return (
+        `${messageOf(error)}. Where the stream was deleted and made again, none of its records is read until a consumer runs with ` +
+        "onStreamRecreated: 'begin-anew', which begins at its first one"
+      );
     case 'STREAM_NOT_FOUND':
       return `${resource} is not there. Was it deleted? It is tried again`;
     default:
-      return `no good answer to ${action} (${error instanceof Error ? error.message : error}); it is tried again`;
+      return `no good answer to ${action} (${messageOf(error)}); it is tried again`;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function serviceOf(step: string): 'kinesis' | 'dynamodb' | 'none' {

@@ -115,13 +115,15 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       logger.warn({ hole: notice.text }, 'part of the hash key space is not covered');
       return;
     case 'streamReplaced': {
-      const { leaseKeys } = notice;
+      const { leaseKeys, anewCount, renewedBy, againInMs } = notice;
       const { streamReplaced } = consumerDiagnostics;
-      logger.error(
-        { leaseKeys },
-        'these leases are of an earlier stream of the same name, and its records are not read: delete them to begin anew',
-      );
-      if (streamReplaced.hasSubscribers) streamReplaced.publish({ ...who, leaseKeys });
+      const fields = { leaseKeys, anewCount, renewedBy };
+      if (anewCount > 0) logger.warn(fields, 'the stream was deleted and made again: its leases begin anew');
+      else logger.warn(fields, 'these leases are of an earlier stream of the same name');
+      const error = new OperatingError('STREAM_REPLACED', replacedText(notice), { retryable: false });
+      if (anewCount === 0 || renewedBy.length > 0) failures.failed('readStream', undefined, error, againInMs);
+      else failures.worked('readStream', undefined);
+      if (streamReplaced.hasSubscribers) streamReplaced.publish({ ...who, leaseKeys, anewCount, renewedBy });
       return;
     }
     case 'stopped':
@@ -131,6 +133,17 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     default:
       unreachable(notice);
   }
+}
+
+function replacedText({ streamId, leaseKeys, renewedBy }: Extract<Notice, { kind: 'streamReplaced' }>): string {
+  const [first = ''] = leaseKeys;
+  const what = `${leaseKeys.length} leases (${first}) are of another stream of the name than is there now`;
+  if (streamId !== undefined) return `${what}; list that stream by its name, or by its own account:name:epoch`;
+  if (renewedBy.length === 0) return what;
+  return (
+    `${what}, and ${renewedBy.join(', ')} renews them. If that is a worker of another stream's application, give this one ` +
+    'another application name; if it is a Java worker of this one, stop it before anything is begun anew'
+  );
 }
 
 type StallNotice = Extract<Notice, { kind: 'stall' }>;

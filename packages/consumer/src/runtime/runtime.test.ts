@@ -174,6 +174,8 @@ function stage(
       tracked: [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }],
       former: 'none',
       forget: () => undefined,
+      isAnother: async () => false,
+      beganAnew: async () => undefined,
       mayChange: false,
       refresh: async () => undefined,
       list: async () => shards,

@@ -42,7 +42,10 @@ export interface RuntimeOptions {
   readonly failoverTimeMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
-  readonly streams: Pick<Streams, 'tracked' | 'former' | 'mayChange' | 'refresh' | 'forget' | 'list' | 'open'>;
+  readonly streams: Pick<
+    Streams,
+    'tracked' | 'former' | 'mayChange' | 'refresh' | 'forget' | 'list' | 'isAnother' | 'beganAnew' | 'open'
+  >;
   /** How often the streams are asked for anew. */
   readonly streamsIntervalMs: number;
   readonly handler: ShardHandler;
@@ -154,7 +157,7 @@ export class Runtime {
 
   #carryOut(asked: Effect | Tell): void {
     if (asked.kind === 'tell') {
-      if (asked.notice.kind === 'streamReplaced') this.#options.streams.forget(asked.notice.streamId);
+      if (asked.notice.kind === 'streamReplaced') this.#replaced(asked.notice);
       this.#tell(asked.notice);
       return;
     }
@@ -201,7 +204,16 @@ export class Runtime {
   }
 
   async #list(listing: ListShards): Promise<Results['listShards']> {
-    return { shards: await this.#options.streams.list(listing) };
+    const { streams } = this.#options;
+    const shards = await streams.list(listing);
+    // Who may not ask, or gets no answer, goes by the shards alone.
+    return { shards, isAnother: await streams.isAnother(listing).catch(() => false) };
+  }
+
+  #replaced({ streamId, anewCount }: Extract<Notice, { kind: 'streamReplaced' }>): void {
+    const { streams } = this.#options;
+    if (streamId !== undefined) streams.forget(streamId);
+    else if (anewCount > 0) void streams.beganAnew();
   }
 
   #postStreams(): void {

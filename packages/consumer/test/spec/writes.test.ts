@@ -315,6 +315,39 @@ describe('checkpoint', () => {
   });
 });
 
+describe('begin anew on a stream that was made again under its name; KCL: its leases are never read again, without a word', () => {
+  test('is one write on condition of counter and checkpoint, which leaves nothing of the stream before', async () => {
+    await wire.put({ ...row, leaseCounter: { N: '5' }, checkpoint: { S: 'SHARD_END' } });
+    await table.run({
+      kind: 'resetLease',
+      leaseKey: key,
+      seenCounter: 5,
+      seenCheckpoint: SHARD_END,
+      parentShardIds: [],
+      hashKeyRange: { start: MIN_HASH_KEY, end: MAX_HASH_KEY },
+    });
+    const [write] = wire.writes();
+    expect(write?.conditions).toEqual(new Set(['leaseCounter = 5', 'checkpoint = "SHARD_END"']));
+    expect(write?.set).toMatchObject({
+      leaseCounter: '6',
+      checkpoint: '"TRIM_HORIZON"',
+      endingHashKey: `"${MAX_HASH_KEY}"`,
+    });
+    expect(write?.remove).toEqual(
+      new Set([
+        'leaseOwner',
+        'checkpointOwner',
+        'childShardIds',
+        'shardlineLatestSince',
+        'pendingCheckpoint',
+        'pendingCheckpointSubSequenceNumber',
+        'pendingCheckpointState',
+        'parentShardId',
+      ]),
+    );
+  });
+});
+
 describe('fill in', () => {
   const fill = (childShardIds?: string[]) =>
     table.run({

@@ -1,0 +1,51 @@
+// A source that knows its stream from another one of the name: what Kinesis says of a place in a stream that was deleted and made again
+// (no such shard, no such number, the end without children) is not taken for the shard's end, or tried for ever, but told.
+// Invariant: the end of a shard that is gone is believed only if no shard of its name begins behind the place where it was read.
+import { type ExtendedSequenceNumber, OperatingError } from '@shardline/common';
+import { awsCodeOf } from '../aws-call.ts';
+import type { ShardSource, SourceRead } from './source.ts';
+
+/** Whether `after` is a place of an earlier stream of that name: the shard that has the name now begins behind it. */
+export type IsReplaced = (shardId: string, after: ExtendedSequenceNumber) => Promise<boolean>;
+
+export class SameStreamSource implements ShardSource {
+  readonly streamName: string;
+  readonly #source: ShardSource;
+  readonly #shardId: string;
+  readonly #isReplaced: IsReplaced;
+
+  constructor(source: ShardSource, shardId: string, isReplaced: IsReplaced) {
+    this.streamName = source.streamName;
+    this.#source = source;
+    this.#shardId = shardId;
+    this.#isReplaced = isReplaced;
+  }
+
+  /** @throws OperatingError STREAM_REPLACED, and what the source throws */
+  async fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
+    try {
+      const read = await this.#source.fetch(after, signal);
+      const isGone = read.atShardEnd && read.childShards.length === 0;
+      if (isGone && (await this.#isAnother(after))) throw this.#replaced(undefined);
+      return read;
+    } catch (error) {
+      if (awsCodeOf(error) !== 'InvalidArgumentException' || !(await this.#isAnother(after))) throw error;
+      throw this.#replaced(error);
+    }
+  }
+
+  close(): void {
+    this.#source.close();
+  }
+
+  /** The answer that counts is the one that was had. */
+  #isAnother(after: ExtendedSequenceNumber): Promise<boolean> {
+    return this.#isReplaced(this.#shardId, after).catch(() => false);
+  }
+
+  #replaced(cause: unknown): OperatingError {
+    const resource = `stream ${this.streamName}`;
+    const text = `${resource} is another one than before: the lease of ${this.#shardId} is of the stream that was deleted`;
+    return new OperatingError('STREAM_REPLACED', text, { retryable: false, cause, resource });
+  }
+}
