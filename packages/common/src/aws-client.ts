@@ -192,6 +192,11 @@ export function classifyAwsError(error: unknown): AwsErrorClass {
   return { kind: kindByCode.get(name) ?? kindOfStatus(httpStatusOf(error)), code: name };
 }
 
+/** The same of a code alone, such as that of a single record of PutRecords; `unknown` for one that is not known. */
+export function kindOfErrorCode(code: string): AwsErrorClass['kind'] {
+  return kindByCode.get(code) ?? 'unknown';
+}
+
 /** The caller goes too fast: wait and try again. */
 export function isThrottling(error: unknown): boolean {
   return classifyAwsError(error).kind === 'throttled';

@@ -50,6 +50,8 @@ export interface ProducerDiagnostics {
     streamArn?: string;
     shardId?: string;
     kinesisRecordCount: number;
+    /** What the producer gives the shard from now on, of its quota; of an AUTO stream, of all of its shards. */
+    ratePercent?: number;
   };
   /** The shard map changed its state. */
   'shardline:producer:shard-map': {

@@ -5,6 +5,7 @@ import { invariant, unreachable } from '@shardline/common';
 import type { Answer, KinesisRecord } from './batch.ts';
 import type { Collection } from './collector.ts';
 import type { Outbox, Place } from './effects.ts';
+import type { Limiter } from './limiter.ts';
 import type { Placing } from './placing.ts';
 import type { Predictor } from './prediction.ts';
 import type { OnItsWay, Requests } from './requests.ts';
@@ -38,6 +39,7 @@ interface Undecided {
 export class Answering {
   readonly #strategy: StreamStrategy;
   readonly #shardMap: ShardMap;
+  readonly #limiter: Limiter;
   readonly #retrier: Retrier;
   readonly #predictor: Predictor;
   readonly #placing: Placing;
@@ -49,6 +51,7 @@ export class Answering {
   constructor({ stages, predictor, placing, settling, requests, outbox }: AnsweringParts) {
     this.#strategy = stages.strategy;
     this.#shardMap = stages.shardMap;
+    this.#limiter = stages.limiter;
     this.#retrier = stages.retrier;
     this.#predictor = predictor;
     this.#placing = placing;
@@ -61,18 +64,23 @@ export class Answering {
   answered(request: OnItsWay, answer: Answer, nowMs: number, random: number): void {
     if (answer.kind === 'failed' && this.#halve(request, answer, nowMs)) return;
     const again: KinesisRecord[] = [];
-    const throttledCounts = new Map<string | undefined, number>();
+    const throttled = new Map<string | undefined, KinesisRecord[]>();
     const whole = answer.kind === 'failed' ? this.#retrier.judgeRequest(answer) : undefined;
     for (const [index, kinesisRecord] of request.kinesisRecords.entries()) {
       if (kinesisRecord.phase === 'done') continue;
       const verdict = whole ?? this.#judge(kinesisRecord, answer, index);
+      this.#pace(verdict, kinesisRecord, nowMs);
       if ('throttled' in verdict && verdict.throttled) {
-        throttledCounts.set(kinesisRecord.shardId, (throttledCounts.get(kinesisRecord.shardId) ?? 0) + 1);
+        const { shardId } = kinesisRecord;
+        const others = throttled.get(shardId);
+        if (others === undefined) throttled.set(shardId, [kinesisRecord]);
+        else others.push(kinesisRecord);
       }
       if (this.#apply(verdict, kinesisRecord, nowMs)) again.push(kinesisRecord);
     }
-    for (const [shardId, kinesisRecordCount] of throttledCounts) {
-      this.#outbox.push({ kind: 'throttled', shardId, kinesisRecordCount });
+    for (const [shardId, refused] of throttled) {
+      const ratePercent = this.#limiter.percentFor(refused[0] as KinesisRecord, nowMs);
+      this.#outbox.push({ kind: 'throttled', shardId, kinesisRecordCount: refused.length, ratePercent });
     }
     if (again.length > 0) this.#retrier.put(again, nowMs, random);
   }
@@ -114,6 +122,13 @@ export class Answering {
     this.#requests.send([live.slice(0, half), live.slice(half)].map(collectionOf), refusals);
     this.#settling.expireOverdue(live, nowMs);
     return true;
+  }
+
+  /** What the verdict says of the shard's rate. */
+  #pace(verdict: Verdict, kinesisRecord: KinesisRecord, nowMs: number): void {
+    if (verdict.kind !== 'retry' && verdict.kind !== 'failed') this.#limiter.written(kinesisRecord, nowMs);
+    else if (verdict.throttled) this.#limiter.refused(kinesisRecord, 'throttled', nowMs);
+    else if (verdict.kind === 'retry' && verdict.serviceFailed) this.#limiter.refused(kinesisRecord, 'failed', nowMs);
   }
 
   #judge(kinesisRecord: KinesisRecord, answer: Answer, index: number): Verdict {

@@ -29,7 +29,13 @@ export type Effect =
   /** For whoever watches. */
   | { readonly kind: 'shard-map-changed'; readonly state: ShardMapState; readonly openShardCount: number }
   | { readonly kind: 'strategy-changed'; readonly state: StrategyState }
-  | { readonly kind: 'throttled'; readonly shardId: string | undefined; readonly kinesisRecordCount: number };
+  | {
+      readonly kind: 'throttled';
+      readonly shardId: string | undefined;
+      readonly kinesisRecordCount: number;
+      /** What the shard, or the AUTO stream, is given from now on, of its quota; undefined where there is no limit. */
+      readonly ratePercent: number | undefined;
+    };
 
 const NOTHING: readonly Effect[] = [];
 

@@ -65,8 +65,13 @@ export function publishAttempt(
 export function publishThrottle(name: ProducerName, effect: Extract<Effect, { kind: 'throttled' }>): void {
   const channel = producerDiagnostics.throttle;
   if (!channel.hasSubscribers) return;
-  const { shardId, kinesisRecordCount } = effect;
-  channel.publish({ ...name, kinesisRecordCount, ...(shardId === undefined ? {} : { shardId }) });
+  const { shardId, kinesisRecordCount, ratePercent } = effect;
+  channel.publish({
+    ...name,
+    kinesisRecordCount,
+    ...(shardId === undefined ? {} : { shardId }),
+    ...(ratePercent === undefined ? {} : { ratePercent }),
+  });
 }
 
 export function publishShardMap(

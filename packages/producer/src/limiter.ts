@@ -1,54 +1,75 @@
-// Holds each predicted shard to its write rate: after the aggregator, before the collector. A token bucket of records and one
-// of bytes per shard, each refilled at the shard's quota × rateLimitPercent (KPL limiter.h, token_bucket.h). In front of a
-// shard the first one waits and the others wait behind it. A Kinesis record without a predicted shard passes.
+// Holds each predicted shard to its write rate: after the aggregator, before the collector. A bucket of tokens per shard, filled at
+// the shard's quota × rateLimitPercent (KPL limiter.h, token_bucket.h), or more slowly where Kinesis refuses some (the KPL's pace is
+// constant). In front of a shard the first one waits and the others wait behind it. An AUTO stream has one bucket for all of its
+// shards; on other streams what has no predicted shard passes, for one busy shard must not hold up the others.
 // Invariants: what leaves for a shard within any time t is at most burst + rate × t; the order of a shard's queue is kept.
-import { MAX_RECORD_BYTES, SHARD_WRITE_BYTES_PER_SECOND, SHARD_WRITE_RECORDS_PER_SECOND } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
-import { Fifo } from './fifo.ts';
+import { WriteBucket } from './write-bucket.ts';
 
 export interface LimiterOptions {
-  /** Share of a shard's write quota to use. */
+  /** Share of a shard's write quota to use, while nothing is refused. */
   readonly rateLimitPercent: number;
 }
 
-/** What a bucket holds when full (KPL limiter.h): a second's records; bytes for one record of the largest kind. */
-const BURST_RECORD_COUNT: number = SHARD_WRITE_RECORDS_PER_SECOND;
-const BURST_BYTES: number = MAX_RECORD_BYTES;
-
-interface Bucket {
-  recordCount: number;
-  bytes: number;
-  filledAtMs: number;
-  readonly queue: Fifo<KinesisRecord>;
+/** Of an AUTO stream: undefined when nobody knows how many shards it has. */
+export interface Spread {
+  readonly shardCount: number | undefined;
 }
 
+/** The name of an AUTO stream's bucket; no shard has it. */
+const WHOLE_STREAM = '';
 const NOTHING: readonly KinesisRecord[] = [];
 
 export class Limiter {
-  readonly #recordsPerMs: number;
-  readonly #bytesPerMs: number;
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #most: number;
+  readonly #buckets = new Map<string, WriteBucket>();
   /** The buckets that something waits for. */
-  readonly #waiting = new Set<Bucket>();
+  readonly #waiting = new Set<WriteBucket>();
+  #spread: Spread | undefined;
   #dueAtMs = Number.POSITIVE_INFINITY;
 
   constructor({ rateLimitPercent }: LimiterOptions) {
-    this.#recordsPerMs = (SHARD_WRITE_RECORDS_PER_SECOND * rateLimitPercent) / 100 / 1000;
-    this.#bytesPerMs = (SHARD_WRITE_BYTES_PER_SECOND * rateLimitPercent) / 100 / 1000;
+    this.#most = rateLimitPercent / 100;
+  }
+
+  /** Whether the service spreads records over the stream's shards. Undefined: it does not, hash keys decide. */
+  spreadOver(spread: Spread | undefined): void {
+    // What waits for the old bucket goes on to do so; what it has learned is about another number of shards.
+    if (spread?.shardCount !== this.#spread?.shardCount) this.#buckets.delete(WHOLE_STREAM);
+    this.#spread = spread;
   }
 
   /** Lets the Kinesis record pass, or keeps it until its shard's bucket has filled. */
   put(kinesisRecord: KinesisRecord, nowMs: number): readonly KinesisRecord[] {
-    const { shardId } = kinesisRecord;
-    if (shardId === undefined) return [kinesisRecord];
-    const bucket = this.#bucketOf(shardId, nowMs);
-    this.#fill(bucket, nowMs);
-    if (bucket.queue.length === 0 && this.#takeTokens(bucket, kinesisRecord)) return [kinesisRecord];
-    kinesisRecord.phase = 'limited';
-    bucket.queue.push(kinesisRecord);
+    const bucket = this.#bucketOf(kinesisRecord, nowMs);
+    if (bucket === undefined || bucket.put(kinesisRecord, nowMs)) return [kinesisRecord];
     this.#waiting.add(bucket);
-    this.#dueAtMs = Math.min(this.#dueAtMs, this.#readyAtMs(bucket, nowMs));
+    this.#dueAtMs = Math.min(this.#dueAtMs, bucket.readyAtMs(nowMs));
     return NOTHING;
+  }
+
+  /** Kinesis took one that had passed. */
+  written(kinesisRecord: KinesisRecord, nowMs: number): void {
+    this.#bucketOf(kinesisRecord, nowMs)?.written(kinesisRecord, nowMs);
+  }
+
+  /** Kinesis refused one that had passed, for its rate, or failed. */
+  refused(kinesisRecord: KinesisRecord, why: 'throttled' | 'failed', nowMs: number): void {
+    this.#bucketOf(kinesisRecord, nowMs)?.refused(kinesisRecord, why, nowMs);
+  }
+
+  /** The share of its quota that the Kinesis record's shard gets now, in percent; undefined where there is no limit. */
+  percentFor(kinesisRecord: KinesisRecord, nowMs: number): number | undefined {
+    const percent = this.#bucketOf(kinesisRecord, nowMs)?.percent;
+    return percent === Number.POSITIVE_INFINITY ? undefined : percent;
+  }
+
+  /** What every bucket gives now, in percent of its quota, by the shard's name; an AUTO stream's is empty. */
+  rates(nowMs: number): [name: string, percent: number][] {
+    return [...this.#buckets].map(([name, bucket]) => {
+      bucket.fill(nowMs);
+      return [name, bucket.percent];
+    });
   }
 
   /** When `expire` wants to be called; Infinity when nothing waits. */
@@ -62,70 +83,31 @@ export class Limiter {
     const passed: KinesisRecord[] = [];
     this.#dueAtMs = Number.POSITIVE_INFINITY;
     for (const bucket of this.#waiting) {
-      this.#fill(bucket, nowMs);
-      this.#drain(bucket, passed);
-      if (bucket.queue.length === 0) this.#waiting.delete(bucket);
-      else this.#dueAtMs = Math.min(this.#dueAtMs, this.#readyAtMs(bucket, nowMs));
+      bucket.drain(nowMs, passed);
+      if (bucket.waitingCount === 0) this.#waiting.delete(bucket);
+      else this.#dueAtMs = Math.min(this.#dueAtMs, bucket.readyAtMs(nowMs));
     }
     return passed;
   }
 
   /** Forgets full buckets of shards that nobody writes to any more. */
   forgetIdle(nowMs: number): void {
-    for (const [shardId, bucket] of this.#buckets) {
-      this.#fill(bucket, nowMs);
-      const full = bucket.recordCount >= BURST_RECORD_COUNT && bucket.bytes >= BURST_BYTES;
-      if (full && bucket.queue.length === 0) this.#buckets.delete(shardId);
+    for (const [name, bucket] of this.#buckets) {
+      bucket.fill(nowMs);
+      if (bucket.isIdle) this.#buckets.delete(name);
     }
   }
 
-  #bucketOf(shardId: string, nowMs: number): Bucket {
-    let bucket = this.#buckets.get(shardId);
+  #bucketOf({ shardId }: KinesisRecord, nowMs: number): WriteBucket | undefined {
+    const name = this.#spread === undefined ? shardId : WHOLE_STREAM;
+    if (name === undefined) return undefined;
+    let bucket = this.#buckets.get(name);
     if (bucket === undefined) {
-      bucket = { recordCount: BURST_RECORD_COUNT, bytes: BURST_BYTES, filledAtMs: nowMs, queue: new Fifo() };
-      this.#buckets.set(shardId, bucket);
+      const shardCount = this.#spread === undefined ? 1 : this.#spread.shardCount;
+      const most = shardCount === undefined ? Number.POSITIVE_INFINITY : this.#most;
+      bucket = new WriteBucket(most, shardCount ?? 1, nowMs);
+      this.#buckets.set(name, bucket);
     }
     return bucket;
   }
-
-  #fill(bucket: Bucket, nowMs: number): void {
-    const elapsedMs = Math.max(0, nowMs - bucket.filledAtMs);
-    bucket.filledAtMs = nowMs;
-    bucket.recordCount = Math.min(BURST_RECORD_COUNT, bucket.recordCount + elapsedMs * this.#recordsPerMs);
-    bucket.bytes = Math.min(BURST_BYTES, bucket.bytes + elapsedMs * this.#bytesPerMs);
-  }
-
-  #takeTokens(bucket: Bucket, kinesisRecord: KinesisRecord): boolean {
-    const costBytes = cost(kinesisRecord);
-    if (bucket.recordCount < 1 - ROUNDING || bucket.bytes < costBytes - ROUNDING) return false;
-    bucket.recordCount -= 1;
-    bucket.bytes -= costBytes;
-    return true;
-  }
-
-  #drain(bucket: Bucket, passed: KinesisRecord[]): void {
-    for (let next = bucket.queue.peek(); next !== undefined; next = bucket.queue.peek()) {
-      // One whose user records have all expired meanwhile costs nothing.
-      const gone = next.phase === 'done';
-      if (!gone && !this.#takeTokens(bucket, next)) return;
-      bucket.queue.shift();
-      if (!gone) passed.push(next);
-    }
-  }
-
-  #readyAtMs(bucket: Bucket, nowMs: number): number {
-    const next = bucket.queue.peek();
-    if (next === undefined) return Number.POSITIVE_INFINITY;
-    const recordsMs = (1 - bucket.recordCount) / this.#recordsPerMs;
-    const bytesMs = (cost(next) - bucket.bytes) / this.#bytesPerMs;
-    return nowMs + Math.max(0, recordsMs, bytesMs);
-  }
-}
-
-/** A millionth of a token: filling up to `readyAtMs` may miss by a rounding, and must not be waited for again. */
-const ROUNDING = 1e-6;
-
-/** One larger than the bucket would never pass. */
-function cost(kinesisRecord: KinesisRecord): number {
-  return Math.min(BURST_BYTES, kinesisRecord.sizeBytes);
 }

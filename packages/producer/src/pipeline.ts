@@ -46,6 +46,7 @@ export class Pipeline {
     this.#placing = placing;
     this.#answering = new Answering({ stages, predictor, placing, settling, requests, outbox });
     this.#maxRequestsInFlight = options.maxRequestsInFlight;
+    this.#spread();
   }
 
   /** How the stream gives records to shards, as far as it is known. */
@@ -156,6 +157,7 @@ export class Pipeline {
   described(summary: StreamSummary, nowMs: number): readonly Effect[] {
     const changed = this.#stages.strategy.told(summary, nowMs);
     if (changed.shards) this.#stages.shardMap.refresh(nowMs);
+    this.#spread();
     if (changed.strategy) this.#strategyChanged(nowMs);
     return this.expire(nowMs);
   }
@@ -194,6 +196,12 @@ export class Pipeline {
 
   #failExpired(nowMs: number): void {
     this.#settling.expire(this.#stages.expiry.expire(nowMs), nowMs);
+  }
+
+  /** Of an AUTO stream nobody knows which shard a record goes to: its rate is that of all of them. */
+  #spread(): void {
+    const { limiter, strategy } = this.#stages;
+    limiter.spreadOver(this.#predictor.goesByKeys ? undefined : { shardCount: strategy.openShardCount });
   }
 
   #strategyChanged(nowMs: number): void {

@@ -3,8 +3,9 @@
 // errors fail at once, and an aggregated record on a wrong shard is judged as a whole). Time to live is the pipeline's affair.
 // Invariants: nothing permanent is retried; an aggregated record counts as delivered only on a shard whose range holds the hash
 // keys of all its user records, because the KCL drops the whole of it for one stray (KCL AggregatorUtil).
-import { backoffMs } from '@shardline/common';
+import { backoffMs, type OperatingCode } from '@shardline/common';
 import type { Answer, EntryAnswer, KinesisRecord } from './batch.ts';
+import { meaningOf } from './error-meaning.ts';
 import type { ShardMap } from './shard-map.ts';
 import type { Attempt, Failure } from './user-record.ts';
 
@@ -21,7 +22,14 @@ export type Verdict =
   | { readonly kind: 'undecided'; readonly shardId: string; readonly sequenceNumber: string }
   /** Written where the KCL would drop it: every user record is to be sent again. */
   | { readonly kind: 'misplaced'; readonly shardId: string; readonly sequenceNumber: string }
-  | { readonly kind: 'retry'; readonly attempt: FailedAttempt; readonly throttled: boolean; readonly cause?: unknown }
+  | {
+      readonly kind: 'retry';
+      readonly attempt: FailedAttempt;
+      readonly throttled: boolean;
+      /** Kinesis itself failed, or did not answer. */
+      readonly serviceFailed: boolean;
+      readonly cause?: unknown;
+    }
   | {
       readonly kind: 'failed';
       readonly attempt: FailedAttempt;
@@ -37,7 +45,6 @@ export interface FailedAttempt {
 
 /** The bounds of the wait before the second attempt and before any later one; the wait itself is random below it (full jitter). */
 const BACKOFF = { baseMs: 100, maxMs: 3_000 } as const;
-const THROTTLED_CODE = 'ProvisionedThroughputExceededException';
 
 interface Group {
   readonly dueAtMs: number;
@@ -61,8 +68,13 @@ export class Retrier {
     }
     const { errorCode, errorMessage } = answer;
     const attempt: FailedAttempt = { errorCode, errorMessage, written: 'no' };
-    const throttled = errorCode === THROTTLED_CODE;
-    if (!throttled || !this.#failIfThrottled) return { kind: 'retry', attempt, throttled };
+    const { permanent, throttled, serviceFailed } = meaningOf(errorCode);
+    if (permanent !== undefined) {
+      return { kind: 'failed', attempt, throttled, failure: permanentFailure(permanent, attempt) };
+    }
+    if (!throttled || !this.#failIfThrottled) {
+      return { kind: 'retry', attempt, throttled, serviceFailed };
+    }
     return { kind: 'failed', attempt, throttled, failure: throttledFailure(errorMessage) };
   }
 
@@ -71,13 +83,12 @@ export class Retrier {
     const { errorCode, errorMessage, written, throttled, permanent, cause } = answer;
     const attempt: FailedAttempt = { errorCode, errorMessage, written };
     if (permanent !== undefined) {
-      const failure: Failure = { code: permanent, message: `${errorCode}: ${errorMessage}`, retryable: false, cause };
-      return { kind: 'failed', attempt, throttled, failure };
+      return { kind: 'failed', attempt, throttled, failure: permanentFailure(permanent, attempt, cause) };
     }
     if (throttled && this.#failIfThrottled) {
       return { kind: 'failed', attempt, throttled, failure: throttledFailure(errorMessage, cause) };
     }
-    return { kind: 'retry', attempt, throttled, cause };
+    return { kind: 'retry', attempt, throttled, serviceFailed: meaningOf(errorCode).serviceFailed, cause };
   }
 
   /**
@@ -129,6 +140,11 @@ function judgePlace(
   return 'delivered';
 }
 
+function permanentFailure(code: OperatingCode, attempt: FailedAttempt, cause?: unknown): Failure {
+  const { errorCode, errorMessage } = attempt;
+  return { code, message: `${errorCode}: ${errorMessage}`, retryable: false, cause };
+}
+
 function throttledFailure(message: string, cause?: unknown): Failure {
-  return { code: 'THROTTLED', message: `${THROTTLED_CODE}: ${message}`, retryable: true, cause };
+  return { code: 'THROTTLED', message, retryable: true, cause };
 }

@@ -3,17 +3,10 @@
 // Invariants: at most maxRequestsInFlight requests are open; every request ends within requestTimeoutMs; an answer always has as
 // many entries as the request had.
 import { type KinesisClient, PutRecordsCommand, type PutRecordsResultEntry } from '@aws-sdk/client-kinesis';
-import {
-  type AwsErrorClass,
-  type Clock,
-  classifyAwsError,
-  httpStatusOf,
-  type OperatingCode,
-  type StreamIdentifier,
-  streamAddress,
-} from '@shardline/common';
+import { type Clock, classifyAwsError, httpStatusOf, type StreamIdentifier, streamAddress } from '@shardline/common';
 import PQueue, { type QueueAddOptions } from 'p-queue';
 import type { Answer, Entry, EntryAnswer } from './batch.ts';
+import { meaningOf } from './error-meaning.ts';
 import { type TurnOptions, Turns } from './turns.ts';
 
 export interface SenderOptions {
@@ -110,7 +103,7 @@ function timedOut(requestTimeoutMs: number, cause: unknown): Answer {
 
 function readError(cause: unknown): Answer {
   const { kind, code } = classifyAwsError(cause);
-  const permanent = permanentCode(kind);
+  const { permanent, throttled } = meaningOf(code, kind);
   // An answer of the 4xx kind says that nothing was applied; without an answer, or with 5xx, nobody knows.
   const status = httpStatusOf(cause);
   const refused = status !== undefined && status >= 400 && status < 500;
@@ -119,16 +112,9 @@ function readError(cause: unknown): Answer {
     kind: 'failed',
     errorCode: code,
     errorMessage: cause instanceof Error ? cause.message : String(cause),
-    throttled: kind === 'throttled',
+    throttled,
     written: refused || neverSent ? 'no' : 'unknown',
     cause,
     ...(permanent === undefined ? {} : { permanent }),
   };
-}
-
-/** What trying again can't help. Expired credentials are renewed by the SDK, so they are tried again. */
-function permanentCode(kind: AwsErrorClass['kind']): OperatingCode | undefined {
-  if (kind === 'not-found') return 'STREAM_NOT_FOUND';
-  if (kind === 'access-denied') return 'ACCESS_DENIED';
-  return kind === 'invalid' ? 'REQUEST_FAILED' : undefined;
 }

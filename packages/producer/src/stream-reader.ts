@@ -60,6 +60,7 @@ export class StreamReader {
       strategy: summary?.RecordDistributionStrategy,
       isUpdating: summary?.StreamStatus === 'UPDATING',
       streamArn: summary?.StreamARN,
+      openShardCount: summary?.OpenShardCount,
     };
   }
 

@@ -22,6 +22,8 @@ export interface StreamSummary {
   readonly strategy: RecordDistributionStrategy | undefined;
   /** UPDATING: shards are being split or merged, or something else is being changed. */
   readonly isUpdating: boolean;
+  /** Undefined where the answer doesn't say. */
+  readonly openShardCount?: number | undefined;
 }
 
 /** After a failure: 1 s, growing by half up to the interval (as the KPL's shard map). */
@@ -39,6 +41,7 @@ export class StreamStrategy {
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #backoffMs = FIRST_BACKOFF_MS;
   #isUpdating = false;
+  #openShardCount: number | undefined;
 
   constructor({ recordDistributionStrategyDefault, describeStreamSummaryIntervalMs }: StreamStrategyOptions) {
     this.#intervalMs = describeStreamSummaryIntervalMs;
@@ -58,6 +61,11 @@ export class StreamStrategy {
   /** When it was asked last; -Infinity before. */
   get askedAtMs(): number {
     return this.#askedAtMs;
+  }
+
+  /** As told last; undefined before. */
+  get openShardCount(): number | undefined {
+    return this.#openShardCount;
   }
 
   /** When `expire` wants to be called. */
@@ -80,13 +88,14 @@ export class StreamStrategy {
   }
 
   /** Takes the answer. Says what it changed: the strategy, and whether the list of shards may be another one now. */
-  told({ strategy, isUpdating }: StreamSummary, nowMs: number): { strategy: boolean; shards: boolean } {
+  told({ strategy, isUpdating, openShardCount }: StreamSummary, nowMs: number): { strategy: boolean; shards: boolean } {
     const intervalMs = isUpdating ? Math.min(MIN_INTERVAL_MS, this.#intervalMs) : this.#intervalMs;
     this.#askAtMs = nowMs + intervalMs;
     this.#backoffMs = FIRST_BACKOFF_MS;
     // The new shards are listed at the latest when it is UPDATING no more.
     const shards = isUpdating || this.#isUpdating;
     this.#isUpdating = isUpdating;
+    this.#openShardCount = openShardCount;
     return { strategy: this.#become(strategy ?? 'USER_PARTITION_KEY'), shards };
   }
 

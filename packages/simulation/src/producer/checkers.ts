@@ -39,6 +39,9 @@ interface PlainRecord {
 /** With less, a record may expire of itself: some requests, a reading of the shard list, a key's records one after the other. */
 const AMPLE_TTL_MS = 3_000;
 
+/** From the last refusal on a rate is back where it began within this time. */
+const RATE_RECOVERY_MS = 11_000;
+
 /** No sound world comes near. */
 const MOST_REQUESTS = 5_000;
 
@@ -52,6 +55,7 @@ export class ProducerCheckers {
   readonly #outcomes = new Map<number, Outcome>();
   #appendCount = 0;
   #requestCount = 0;
+  #refusedAtMs = Number.NEGATIVE_INFINITY;
   /** What the pipeline was told last; undefined before. */
   #toldStrategy: RecordDistributionStrategy | undefined;
   /** The stream has been AUTO at some time, or orders of keys were not asked for. */
@@ -136,6 +140,20 @@ export class ProducerCheckers {
       const subSequenceNumber = records.length > 1 ? index : undefined;
       copies.push({ order, shardId, sequenceNumber, subSequenceNumber, readable });
       this.#copies.set(put.number, copies);
+    }
+  }
+
+  /** The producer was told that something was refused for its rate, or failed. */
+  refused(now: number): void {
+    this.#refusedAtMs = now;
+  }
+
+  /** What the producer gives each shard, in percent of its quota. */
+  ratesSeen(rates: readonly (readonly [name: string, percent: number])[], now: number): void {
+    if (now < this.#refusedAtMs + RATE_RECOVERY_MS) return;
+    for (const [name, percent] of rates) {
+      if (percent >= this.#options.rateLimitPercent) continue;
+      this.violate(`shard ${name} is given ${percent.toFixed(1)} % although nothing was refused for long`);
     }
   }
 

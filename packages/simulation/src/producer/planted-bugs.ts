@@ -90,6 +90,16 @@ const plantedBugs: readonly PlantedBug[] = [
     stages: () => ({ expiry: new ImpatientExpiry() }),
   },
   {
+    name: 'rate-never-recovers',
+    mistake: 'a rate that was cut does not grow again',
+    stages: (options) => ({ limiter: new GrudgingLimiter(options) }),
+  },
+  {
+    name: 'rate-falls-unasked',
+    mistake: 'the rate falls with every answer, not with refusals alone',
+    stages: (options) => ({ limiter: new TimidLimiter(options) }),
+  },
+  {
     name: 'map-never-renewed',
     mistake: 'a wrong prediction does not make the shard list be read again',
     stages: () => ({ shardMap: new StubbornShardMap() }),
@@ -134,6 +144,29 @@ class BlindStrategy extends StreamStrategy {
 class RashStrategy extends StreamStrategy {
   override get state(): StrategyState {
     return super.state === 'unknown' ? 'USER_PARTITION_KEY' : super.state;
+  }
+}
+
+/** Each look at the rate is as if Kinesis had just refused something once more. */
+class GrudgingLimiter extends Limiter {
+  readonly #refused = new Map<string | undefined, KinesisRecord>();
+
+  override refused(kinesisRecord: KinesisRecord, why: 'throttled' | 'failed', nowMs: number): void {
+    this.#refused.set(kinesisRecord.shardId, kinesisRecord);
+    super.refused(kinesisRecord, why, nowMs);
+  }
+
+  override written(kinesisRecord: KinesisRecord, nowMs: number): void {
+    const refused = this.#refused.get(kinesisRecord.shardId);
+    if (refused === undefined) return;
+    refused.beganAtMs = nowMs;
+    super.refused(refused, 'throttled', nowMs);
+  }
+}
+
+class TimidLimiter extends Limiter {
+  override written(kinesisRecord: KinesisRecord, nowMs: number): void {
+    super.refused(kinesisRecord, 'throttled', nowMs);
   }
 }
 

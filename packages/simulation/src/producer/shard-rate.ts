@@ -3,7 +3,7 @@
 // no window held too much as long as it never overflows. It takes nothing from the limiter but what that lets pass, and when.
 import { MAX_RECORD_BYTES, SHARD_WRITE_BYTES_PER_SECOND, SHARD_WRITE_RECORDS_PER_SECOND } from '@shardline/common';
 import type { KinesisRecord } from '../../../producer/dist/batch.js';
-import { Limiter, type LimiterOptions } from '../../../producer/dist/limiter.js';
+import { Limiter, type LimiterOptions, type Spread } from '../../../producer/dist/limiter.js';
 
 /** Rounding of many small steps. */
 const TOLERANCE = 1e-3;
@@ -64,6 +64,26 @@ export class WatchedLimiter extends Limiter {
 
   override forgetIdle(nowMs: number): void {
     this.#limiter.forgetIdle(nowMs);
+  }
+
+  override spreadOver(spread: Spread | undefined): void {
+    this.#limiter.spreadOver(spread);
+  }
+
+  override written(kinesisRecord: KinesisRecord, nowMs: number): void {
+    this.#limiter.written(kinesisRecord, nowMs);
+  }
+
+  override refused(kinesisRecord: KinesisRecord, why: 'throttled' | 'failed', nowMs: number): void {
+    this.#limiter.refused(kinesisRecord, why, nowMs);
+  }
+
+  override percentFor(kinesisRecord: KinesisRecord, nowMs: number): number | undefined {
+    return this.#limiter.percentFor(kinesisRecord, nowMs);
+  }
+
+  override rates(nowMs: number): [name: string, percent: number][] {
+    return this.#limiter.rates(nowMs);
   }
 
   #watch(passed: readonly KinesisRecord[], nowMs: number): readonly KinesisRecord[] {

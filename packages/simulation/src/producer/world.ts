@@ -53,6 +53,7 @@ class ProducerWorld {
   readonly #plan: Plan;
   readonly #queue = new EventQueue();
   readonly #model: KinesisModel;
+  readonly #limiter: Limiter;
   readonly #pipeline: Pipeline;
   readonly #checkers: ProducerCheckers;
   #faults: FaultRates;
@@ -77,10 +78,10 @@ class ProducerWorld {
     this.#model.createStream({ name: STREAM, ...(onDemand ?? { shardCount }) }, 0);
     this.#checkers = new ProducerCheckers(options, recordTtlMs, () => this.#queue.stop());
     const stages = brokenStages(plantedBug, options);
-    const limiter = new WatchedLimiter(options, stages.limiter ?? new Limiter(options), (text) =>
+    this.#limiter = new WatchedLimiter(options, stages.limiter ?? new Limiter(options), (text) =>
       this.#checkers.violate(text),
     );
-    this.#pipeline = new Pipeline(options, { ...stages, limiter });
+    this.#pipeline = new Pipeline(options, { ...stages, limiter: this.#limiter });
   }
 
   run(): string[] {
@@ -298,7 +299,11 @@ class ProducerWorld {
     this.#runningCount++;
     this.#transport(entries, (answer) => {
       this.#runningCount--;
+      if (answer.kind === 'failed' || answer.entries.some(({ kind }) => kind === 'refused')) {
+        this.#checkers.refused(this.#queue.now);
+      }
       this.#drive(() => this.#pipeline.answered(request.requestId, answer, this.#queue.now, this.#prng.next()));
+      this.#checkers.ratesSeen(this.#limiter.rates(this.#queue.now), this.#queue.now);
       this.#beginNext();
     });
   }
@@ -370,8 +375,9 @@ class ProducerWorld {
     this.#answer(
       this.#faults.failedDescribing,
       () => {
-        const { status, capacity } = this.#model.stream(STREAM, this.#queue.now);
-        return { strategy: capacity.recordDistributionStrategy, isUpdating: status === 'UPDATING' };
+        const { status, capacity, openShards } = this.#model.stream(STREAM, this.#queue.now);
+        const { recordDistributionStrategy: strategy } = capacity;
+        return { strategy, isUpdating: status === 'UPDATING', openShardCount: openShards.length };
       },
       (summary) => {
         this.#checkers.strategyTold(summary.strategy);
