@@ -57,6 +57,7 @@ export const AWS_FILES: readonly string[] = [
 
 /** Sources that may name AWS's types (`import type`, gone at run time), because users hand them in or rows have them. */
 export const AWS_TYPE_FILES: readonly string[] = [
+  'packages/common/src/put-records-body.ts',
   'packages/producer/src/options.ts',
   'packages/producer/src/producer.ts',
   'packages/consumer/src/consumer-options.ts',

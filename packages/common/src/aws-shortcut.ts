@@ -12,9 +12,16 @@ import {
   ScanCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
-import { GetRecordsCommand, GetShardIteratorCommand, type KinesisClient } from '@aws-sdk/client-kinesis';
+import {
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  type KinesisClient,
+  PutRecordsCommand,
+  type PutRecordsInput,
+} from '@aws-sdk/client-kinesis';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { type Credentials, Signer } from './aws-signer.ts';
+import { readPutRecords, writePutRecords } from './put-records-body.ts';
 
 type HttpRequest = Parameters<NodeHttpHandler['handle']>[0];
 type Exchange = Awaited<ReturnType<NodeHttpHandler['handle']>>;
@@ -45,6 +52,8 @@ interface Template {
 
 interface Operation {
   readonly target: string;
+  /** Default: as JSON, bytes as base64. */
+  readonly write?: (input: object) => string | Buffer;
   readonly read: (answer: Json) => Json;
 }
 
@@ -55,6 +64,14 @@ const operations: ReadonlyMap<unknown, Operation> = new Map<unknown, Operation>(
   [QueryCommand, { target: 'DynamoDB_20120810.Query', read: readItems }],
   [ScanCommand, { target: 'DynamoDB_20120810.Scan', read: readItems }],
   [GetShardIteratorCommand, { target: 'Kinesis_20131202.GetShardIterator', read: (answer) => answer }],
+  [
+    PutRecordsCommand,
+    {
+      target: 'Kinesis_20131202.PutRecords',
+      write: (input) => writePutRecords(input as PutRecordsInput),
+      read: readPutRecords,
+    },
+  ],
   [GetRecordsCommand, { target: 'Kinesis_20131202.GetRecords', read: readRecords }],
 ]);
 
@@ -151,13 +168,13 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, han
   async function sendShortly(
     command: Command,
     options: SendOptions,
-    { read }: Operation,
+    { write = encode, read }: Operation,
     template: Template,
   ): Promise<unknown> {
     const { credentials, systemClockOffset = 0 } = shortened.config;
     const identity = await credentials();
     if (identity.accessKeyId !== template.accessKeyId) return sendBySdk(command, options);
-    const body = encode(command.input);
+    const body = write(command.input);
     const headers = signer.sign(template, identity, body, Date.now() + systemClockOffset);
     const request = { ...template.request, headers, body } as HttpRequest;
     let exchange: Exchange;

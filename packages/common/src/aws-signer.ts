@@ -25,7 +25,7 @@ export class Signer {
   sign(
     { headers: given, region, service }: Signed,
     identity: Credentials,
-    body: string,
+    body: string | Buffer,
     wallNow: number,
   ): Record<string, string> {
     const time = new Date(wallNow).toISOString().replace(/[-:]|\.\d{3}/g, '');
@@ -67,6 +67,6 @@ function isSigned(name: string): boolean {
   return name === 'host' || name === 'content-type' || name.startsWith('x-amz-');
 }
 
-function sha256(text: string): string {
+function sha256(text: string | Buffer): string {
   return createHash('sha256').update(text).digest('hex');
 }

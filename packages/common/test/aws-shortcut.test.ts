@@ -12,7 +12,7 @@ import {
   UpdateItemCommand,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
-import { GetRecordsCommand, GetShardIteratorCommand } from '@aws-sdk/client-kinesis';
+import { GetRecordsCommand, GetShardIteratorCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis';
 import { Sha256 } from '@smithy/core/checksum';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, expect, test } from 'vitest';
@@ -297,4 +297,21 @@ test('an aborted call ends at once and is not tried again', async () => {
   await client.send(update());
   await expect(client.send(update(), { abortSignal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' });
   expect(asked).toHaveLength(2);
+});
+
+test('PutRecords says by the short way what it says by the SDK, and is answered alike', async () => {
+  const answer = { FailedRecordCount: 0, Records: [{ SequenceNumber: '1', ShardId: 's' }], EncryptionType: 'NONE' };
+  const { endpoint, asked } = await serve(json(200, answer));
+  const client = createKinesisClient({ endpoint, ...account });
+  cleanUps.push(() => client.destroy());
+  const Records = [
+    { Data: Buffer.from('of \u{1f600}'), PartitionKey: 'a"\u{1f600}', ExplicitHashKey: '7' },
+    { Data: new Uint8Array(), PartitionKey: undefined },
+  ];
+  const put = (): PutRecordsCommand => new PutRecordsCommand({ StreamName: 'orders', StreamARN: undefined, Records });
+  const [bySdk, shortly] = [await client.send(put()), await client.send(put())];
+  expect(asked.map(isShort)).toEqual([false, true]);
+  expect(JSON.parse(asked[1]?.body ?? '')).toEqual(JSON.parse(asked[0]?.body ?? ''));
+  expect(Number(asked[1]?.headers['content-length'])).toBe(Buffer.byteLength(asked[1]?.body ?? ''));
+  expect({ ...shortly, $metadata: 0 }).toEqual({ ...bySdk, $metadata: 0 });
 });
