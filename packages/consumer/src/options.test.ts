@@ -138,7 +138,7 @@ describe('resolveOptions', () => {
     ['a client that is none', { kinesisClient: {} }, 'kinesisClient', 'send, destroy'],
     ['a clock that is none', { clock: { now: () => 0 } }, 'clock', 'now, wallNow, setTimer'],
     ['a logger that is none', { logger: console }, 'logger', 'child'],
-    ['metrics that are none', { metrics: { count: 1 } }, 'metrics', 'count, sample, gauge'],
+    ['metrics that are none', { metrics: { count: 1 } }, 'metrics', 'count, sample, samples, gauge'],
   ];
   it.each(wrong)('refuses %s', (_, options, field, text) => {
     const call = (): unknown => resolveOptions({ ...required, ...options }, 'host');
