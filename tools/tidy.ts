@@ -50,8 +50,10 @@ export const AWS_FILES: readonly string[] = [
   'packages/producer/src/stream-reader.ts',
   'packages/consumer/src/lease-table/control.ts',
   'packages/consumer/src/lease-table/table.ts',
+  'packages/consumer/src/retrieval/fan-out.ts',
   'packages/consumer/src/retrieval/polling.ts',
   'packages/consumer/src/retrieval/shards.ts',
+  'packages/consumer/src/retrieval/stream-consumer.ts',
   'packages/local/src/server/signature.ts',
 ];
 
@@ -62,7 +64,11 @@ export const AWS_TYPE_FILES: readonly string[] = [
   'packages/producer/src/producer.ts',
   'packages/consumer/src/consumer-options.ts',
   'packages/consumer/src/options.ts',
+  'packages/consumer/src/fan-out-options.ts',
   'packages/consumer/src/retrieval/answer.ts',
+  'packages/consumer/src/retrieval/event-stream.ts',
+  'packages/consumer/src/retrieval/raw-answer.ts',
+  'packages/consumer/src/retrieval/sources.ts',
   'packages/consumer/src/lease-table/dynamodb.ts',
   'packages/consumer/src/lease-table/item.ts',
 ];

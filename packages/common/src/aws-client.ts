@@ -9,6 +9,7 @@ import { NodeHttp2Handler } from '@smithy/node-http-handler';
 import { ShortcutHandler, shorten } from './aws-shortcut.ts';
 import { describe, UsageError } from './errors.ts';
 import { silentLogger } from './logger.ts';
+import { checkPort } from './option-checks.ts';
 
 /** What every client takes. */
 export interface AwsClientOptions {
@@ -22,6 +23,12 @@ export interface AwsClientOptions {
   readonly maxAttempts?: number;
   /** The longest wait for an answer, and the longest silence within one, ms. Default 30000, the KCL's. */
   readonly requestTimeoutMs?: number;
+}
+
+/** For a client for SubscribeToShard. */
+export interface FanOutClientOptions extends AwsClientOptions {
+  /** Where endpoint, region and credentials come from that are not given. */
+  readonly like?: KinesisClient;
 }
 
 /** For the clients that speak HTTP/1.1. */
@@ -41,6 +48,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const FAN_OUT_WINDOW_BYTES = 512 * 1024;
 
 const sharedOptionNames = ['endpoint', 'region', 'credentials', 'maxAttempts', 'requestTimeoutMs'];
+const fanOutOptionNames = [...sharedOptionNames, 'like'];
 const httpOptionNames = [...sharedOptionNames, 'maxSockets', 'connectionTimeoutMs'];
 
 /**
@@ -72,10 +80,11 @@ export function createDynamoDBClient(options: HttpClientOptions = {}): DynamoDBC
  * with ChildShards means that the shard is done. `destroy()` does not end running subscriptions: abort them.
  * @throws UsageError naming the option.
  */
-export function createFanOutClient(options: AwsClientOptions = {}): KinesisClient {
-  checkOptions(options, sharedOptionNames);
+export function createFanOutClient(options: FanOutClientOptions = {}): KinesisClient {
+  checkOptions(options, fanOutOptionNames);
   const requestTimeout = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
   return new KinesisClient({
+    ...configOf(checkPort('like', options.like, ['send'])),
     ...clientConfig(options),
     requestHandler: new NodeHttp2Handler({
       requestTimeout,
@@ -267,6 +276,13 @@ function clientConfig(
     ...(credentials === undefined ? {} : { credentials }),
     ...(maxAttempts === undefined ? {} : { maxAttempts }),
   };
+}
+
+/** What of a client decides whom it talks to, and as whom. */
+function configOf(client: KinesisClient | undefined): Pick<KinesisClientConfig, 'endpoint' | 'region' | 'credentials'> {
+  if (client === undefined) return {};
+  const { endpoint, region, credentials } = client.config;
+  return { region, credentials, ...(endpoint === undefined ? {} : { endpoint }) };
 }
 
 function httpHandler(options: HttpClientOptions): ShortcutHandler {

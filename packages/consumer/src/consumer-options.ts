@@ -4,6 +4,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import type { Clock, Logger, MetricsSink, Random } from '@shardline/common';
+import type { RetrievalOptions } from './fan-out-options.ts';
 import type { FormerStreamsOptions } from './former-streams.ts';
 import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { LeaseTableLayout } from './lease-table/layout.ts';
@@ -19,10 +20,12 @@ export type StreamConfig =
       readonly stream: string;
       /** Default: the consumer's. */
       readonly initialPosition?: InitialPosition;
+      /** With `retrievalMode: 'fanout'`; needed for a stream of another account. */
+      readonly consumerArn?: string;
     };
 
 /** What `new Consumer` takes; `application` and one of `stream` and `streams` are required. */
-export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions {
+export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions, RetrievalOptions {
   /** The KCL's applicationName: workers of one application share the stream's shards. */
   readonly application: string;
   /** Name or ARN. Either this or `streams`. */

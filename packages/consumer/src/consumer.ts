@@ -6,6 +6,7 @@ import {
   type BackoffOptions,
   backoffMs,
   createDynamoDBClient,
+  createFanOutClient,
   createKinesisClient,
   delay,
   describe,
@@ -227,7 +228,14 @@ export class Consumer implements AsyncDisposable {
     // The core tries again by itself, with back-off.
     const kinesis = options.kinesisClient ?? createKinesisClient({ maxAttempts: 1 });
     const dynamoDB = options.dynamoDBClient ?? createDynamoDBClient();
-    const streams = new Streams({ ...options, client: kinesis, requestTimeoutMs: options.kinesisRequestTimeoutMs });
+    const fanOutClient =
+      options.fanOut?.client ?? (options.fanOut && createFanOutClient({ like: kinesis, maxAttempts: 1 }));
+    const streams = new Streams({
+      ...options,
+      client: kinesis,
+      fanOut: options.fanOut && fanOutClient && { ...options.fanOut, client: fanOutClient },
+      requestTimeoutMs: options.kinesisRequestTimeoutMs,
+    });
     const table = new DynamoDBLeaseTable({
       client: dynamoDB,
       tableName: options.tableName,
@@ -259,6 +267,7 @@ export class Consumer implements AsyncDisposable {
       streams.close();
       await table.close();
       if (options.kinesisClient === undefined) kinesis.destroy();
+      if (options.fanOut?.client === undefined) fanOutClient?.destroy();
       if (options.dynamoDBClient === undefined) dynamoDB.destroy();
     };
     return { runtime, table, streams, failures, closing: controller.signal, close };

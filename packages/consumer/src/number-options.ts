@@ -59,6 +59,7 @@ export const numberOptions: Readonly<Record<NumberName, Bounds>> = {
   handlerBackoffMaxMs: { byDefault: always(30_000), min: 1 },
   maxRecordsPerRead: { byDefault: always(MAX_RECORDS_PER_GET_RECORDS), min: 1, max: MAX_RECORDS_PER_GET_RECORDS },
   idleTimeBetweenReadsMs: { byDefault: always(1_000), min: 200 },
+  subscriptionTimeoutMs: { byDefault: always(15_000), min: 100 },
   kinesisRequestTimeoutMs: { byDefault: always(30_000), min: 10 },
   dynamoDBRequestTimeoutMs: {
     // A call that hangs must not cost the lease.

@@ -74,13 +74,17 @@ describe('resolveOptions', () => {
   it.each([
     ['both', { stream: 'a', streams: ['b'] }, 'streams: expected either stream or streams, got both'],
     ['no array', { streams: 'a' }, 'streams: expected an array, or a function that gives one, got "a"'],
-    ['no stream', { streams: ['a', 5] }, 'streams[1]: expected a stream, or { stream, initialPosition }, got 5'],
+    [
+      'no stream',
+      { streams: ['a', 5] },
+      'streams[1]: expected a stream, or { stream, initialPosition, consumerArn }, got 5',
+    ],
     ['none', { streams: [] }, 'streams: expected at least one stream, got none'],
     ['one twice', { streams: ['a', { stream: 'a' }] }, 'streams[1]: expected each stream once, got "a"'],
     [
       'a misspelt option',
       { streams: [{ stream: 'a', initialPositon: 'LATEST' }] },
-      'streams[0].initialPositon: expected a known option, got an unknown one; known are stream, initialPosition',
+      'streams[0].initialPositon: expected a known option, got an unknown one; known are stream, initialPosition, consumerArn',
     ],
     ['a bad name', { streams: ['a b'] }, 'streams[0]: expected a stream name'],
     ['a bad identifier', { streams: ['1:b:x'] }, 'streams[0]: expected account:name:epoch'],

@@ -21,6 +21,7 @@ import {
 } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { refuseContradictions } from './contradictions.ts';
+import { type ReadFanOut, readFanOut, retrievalOptionNames } from './fan-out-options.ts';
 import { readFormerStreams } from './former-streams.ts';
 import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { TableSettings } from './lease-table/control.ts';
@@ -50,6 +51,8 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   readonly leaseAssignmentStrategy: 'count' | 'utilization';
   readonly allowThroughputOvershoot: boolean;
   readonly disableWorkerMetrics: boolean;
+  /** Undefined: polling. */
+  readonly fanOut: ReadFanOut | undefined;
   readonly kinesisClient: KinesisClient | undefined;
   readonly dynamoDBClient: DynamoDBClient | undefined;
   readonly logger: Logger;
@@ -83,7 +86,12 @@ const otherNames = [
   'clock',
   'random',
 ] as const;
-const knownNames: readonly string[] = [...otherNames, ...tableOptionNames, ...Object.keys(numberOptions)];
+const knownNames: readonly string[] = [
+  ...otherNames,
+  ...tableOptionNames,
+  ...retrievalOptionNames,
+  ...Object.keys(numberOptions),
+];
 
 /**
  * @param hostName for the default worker id.
@@ -113,6 +121,11 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     application,
     from,
     former: readFormerStreams(options),
+    fanOut: readFanOut(options, {
+      application,
+      subscriptionTimeoutMs: numbersRead.subscriptionTimeoutMs,
+      severalStreams: options.streams !== undefined,
+    }),
     leaseTableLayout: checkWord('leaseTableLayout', options.leaseTableLayout, ['auto', 'single', 'three']) ?? 'auto',
     tableSettings: readTableSettings(options, {
       readCapacity: numbersRead.initialLeaseTableReadCapacity,

@@ -2,12 +2,20 @@
 // function gives, each time it was asked.
 import { describe, nearestName, parseMultiStream, parseStream, UsageError } from '@shardline/common';
 import type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
+import { checkConsumerArn } from './fan-out-options.ts';
 import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
 
+type PositionOfStream = Omit<StartOfStream, 'consumerArn'>;
+
 /** @throws UsageError naming the option, what it must be and what it is. */
-export function readStreams({ stream, streams, initialPosition }: ConsumerOptions): StreamsOptions['from'] {
+export function readStreams({
+  stream,
+  streams,
+  initialPosition,
+  consumerArn,
+}: ConsumerOptions): StreamsOptions['from'] {
   const position = readPosition(initialPosition);
-  if (streams === undefined) return { stream: parseStream(stream as string), ...position };
+  if (streams === undefined) return { stream: parseStream(stream as string), ...position, consumerArn };
   if (stream !== undefined) throw new UsageError('streams', 'either stream or streams', 'both');
   const read = (listed: unknown): ListedStream[] => readListed(listed, position);
   if (typeof streams === 'function') return async () => read(await streams());
@@ -21,11 +29,12 @@ export function readStreams({ stream, streams, initialPosition }: ConsumerOption
   return async () => listed;
 }
 
-function readListed(listed: unknown, otherwise: StartOfStream): ListedStream[] {
+function readListed(listed: unknown, otherwise: PositionOfStream): ListedStream[] {
   if (!Array.isArray(listed))
     throw new UsageError('streams', 'an array, or a function that gives one', describe(listed));
   return listed.map((each: unknown, index): ListedStream => {
-    const { stream, initialPosition } = typeof each === 'string' ? { stream: each } : ((each ?? {}) as Listed);
+    const { stream, initialPosition, consumerArn }: Listed =
+      typeof each === 'string' ? { stream: each } : ((each ?? {}) as Listed);
     const field = `streams[${index}]`;
     for (const name of typeof each === 'string' ? [] : Object.keys(each ?? {})) {
       if (!listedNames.includes(name)) {
@@ -33,21 +42,23 @@ function readListed(listed: unknown, otherwise: StartOfStream): ListedStream[] {
       }
     }
     if (typeof stream !== 'string')
-      throw new UsageError(field, 'a stream, or { stream, initialPosition }', describe(each));
+      throw new UsageError(field, 'a stream, or { stream, initialPosition, consumerArn }', describe(each));
     if (stream.split(':').length === 3) parseMultiStream(stream, field);
     else parseStream(stream, field);
-    return { stream, ...(initialPosition === undefined ? otherwise : readPosition(initialPosition)) };
+    if (consumerArn !== undefined) checkConsumerArn(`${field}.consumerArn`, consumerArn);
+    return { stream, ...(initialPosition === undefined ? otherwise : readPosition(initialPosition)), consumerArn };
   });
 }
 
-const listedNames = ['stream', 'initialPosition'];
+const listedNames = ['stream', 'initialPosition', 'consumerArn'];
 
 interface Listed {
   readonly stream?: unknown;
+  readonly consumerArn?: unknown;
   readonly initialPosition?: InitialPosition;
 }
 
-function readPosition(position: InitialPosition = 'TRIM_HORIZON'): StartOfStream {
+function readPosition(position: InitialPosition = 'TRIM_HORIZON'): PositionOfStream {
   if (position === 'TRIM_HORIZON' || position === 'LATEST') return { initialPosition: position, timestamp: undefined };
   const timestamp = typeof position === 'object' && position !== null ? position.timestamp : undefined;
   if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) {

@@ -286,49 +286,59 @@ describe('a lease that another worker took', () => {
 });
 
 describe('resharding', () => {
-  it('a split and a merge are read parents first, each key in order, and the parents end in the table', async () => {
-    const scene = new Scene(cloud, 'reshard', 2);
-    const texts = numbered(10, 'a').concat(numbered(10, 'b'), numbered(10, 'c'), numbered(10, 'd'), numbered(10, 'e'));
-    const seen: { shardId: string; text: string }[] = [];
-    const [low] = evenRanges(2) as [HashKeyRange];
-    await scene.put(...texts.map((text) => `${text} first`));
-    // Shards 0 and 1; 0 splits into 2 and 3; 3 and 1 merge into 4.
-    scene.split(0, low.end / 2n);
-    await scene.put(...texts.map((text) => `${text} second`));
-    scene.merge(3, 1);
-    await scene.put(...texts.map((text) => `${text} third`));
+  it.each(['polling', 'fanout'] as const)(
+    'by %s, a split and a merge are read parents first, each key in order, and the parents end in the table',
+    async (retrievalMode) => {
+      const scene = new Scene(cloud, `reshard-${retrievalMode}`, 2);
+      const texts = numbered(10, 'a').concat(
+        numbered(10, 'b'),
+        numbered(10, 'c'),
+        numbered(10, 'd'),
+        numbered(10, 'e'),
+      );
+      const seen: { shardId: string; text: string }[] = [];
+      const [low] = evenRanges(2) as [HashKeyRange];
+      await scene.put(...texts.map((text) => `${text} first`));
+      // Shards 0 and 1; 0 splits into 2 and 3; 3 and 1 merge into 4.
+      scene.split(0, low.end / 2n);
+      await scene.put(...texts.map((text) => `${text} second`));
+      scene.merge(3, 1);
+      await scene.put(...texts.map((text) => `${text} third`));
 
-    const consumers = [scene.consumer({ workerId: 'r1' }), scene.consumer({ workerId: 'r2' })];
-    const running = consumers.map((consumer) =>
-      consumer.run((batch) => {
-        seen.push(...batch.records.map((record) => ({ shardId: batch.shardId, text: textOf(record) })));
-      }),
-    );
-    await until(() => same(new Set(seen.map(({ text }) => text)).size, 3 * texts.length));
-    await until(async () => {
-      for (const ended of [0, 1, 3]) same(await scene.checkpointOf(SHARD(ended)), 'SHARD_END:0');
-    });
-    for (const consumer of consumers) await consumer.stop();
-    await Promise.all(running);
+      const consumers = ['r1', 'r2'].map((workerId) => scene.consumer({ workerId, retrievalMode }));
+      const running = consumers.map((consumer) =>
+        consumer.run((batch) => {
+          seen.push(...batch.records.map((record) => ({ shardId: batch.shardId, text: textOf(record) })));
+        }),
+      );
+      await until(() => same(new Set(seen.map(({ text }) => text)).size, 3 * texts.length));
+      await until(async () => {
+        for (const ended of [0, 1, 3]) same(await scene.checkpointOf(SHARD(ended)), 'SHARD_END:0');
+      });
+      for (const consumer of consumers) await consumer.stop();
+      await Promise.all(running);
 
-    const firstOf = (shard: number): number => seen.findIndex(({ shardId }) => shardId === SHARD(shard));
-    const lastOf = (shard: number): number => seen.findLastIndex(({ shardId }) => shardId === SHARD(shard));
-    for (const [parent, child] of [
-      [0, 2],
-      [0, 3],
-      [3, 4],
-      [1, 4],
-    ] as const) {
-      if (firstOf(child) !== -1 && lastOf(parent) !== -1) expect(lastOf(parent)).toBeLessThan(firstOf(child));
-    }
-    for (const key of ['a', 'b', 'c', 'd', 'e']) {
-      const ofKey = [...new Set(seen.map(({ text }) => text).filter((text) => keyOf(text) === key))];
-      const put = ['first', 'second', 'third'].flatMap((round) => numbered(10, key).map((text) => `${text} ${round}`));
-      expect(ofKey).toEqual(put);
-    }
-    expect(await scene.row(SHARD(4))).toMatchObject({ parentShardId: { SS: set(SHARD(1), SHARD(3)) } });
-    expect(await scene.row(SHARD(0))).toMatchObject({ childShardIds: { SS: set(SHARD(2), SHARD(3)) } });
-  });
+      const firstOf = (shard: number): number => seen.findIndex(({ shardId }) => shardId === SHARD(shard));
+      const lastOf = (shard: number): number => seen.findLastIndex(({ shardId }) => shardId === SHARD(shard));
+      for (const [parent, child] of [
+        [0, 2],
+        [0, 3],
+        [3, 4],
+        [1, 4],
+      ] as const) {
+        if (firstOf(child) !== -1 && lastOf(parent) !== -1) expect(lastOf(parent)).toBeLessThan(firstOf(child));
+      }
+      for (const key of ['a', 'b', 'c', 'd', 'e']) {
+        const ofKey = [...new Set(seen.map(({ text }) => text).filter((text) => keyOf(text) === key))];
+        const put = ['first', 'second', 'third'].flatMap((round) =>
+          numbered(10, key).map((text) => `${text} ${round}`),
+        );
+        expect(ofKey).toEqual(put);
+      }
+      expect(await scene.row(SHARD(4))).toMatchObject({ parentShardId: { SS: set(SHARD(1), SHARD(3)) } });
+      expect(await scene.row(SHARD(0))).toMatchObject({ childShardIds: { SS: set(SHARD(2), SHARD(3)) } });
+    },
+  );
 });
 
 describe('two workers', () => {

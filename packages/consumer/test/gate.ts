@@ -96,8 +96,10 @@ export class Gate {
   }
 
   #onStream(operation: string, body: Buffer): string {
-    const { StreamARN, StreamName = this.#stream } = JSON.parse(body.toString()) as Record<string, string>;
-    return `kinesis:${operation} ${StreamARN ?? `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}`}`;
+    const { StreamARN, StreamName = this.#stream, ConsumerARN } = JSON.parse(body.toString()) as Record<string, string>;
+    const arn = StreamARN ?? `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}`;
+    const ofConsumer = ConsumerARN !== undefined || operation === 'DescribeStreamConsumer';
+    return `kinesis:${operation} ${ofConsumer ? `${arn}/consumer/*` : arn}`;
   }
 }
 

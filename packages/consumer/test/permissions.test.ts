@@ -2,7 +2,7 @@
 // real sockets; and what is said when something necessary, or unnecessary, is missing.
 import { type AttributeValue, DeleteItemCommand } from '@aws-sdk/client-dynamodb';
 import { createDynamoDBClient, createKinesisClient, type Logger, silentLogger } from '@shardline/common';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Consumer } from '../src/consumer.ts';
 import type { ConsumerOptions } from '../src/consumer-options.ts';
 import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
@@ -13,6 +13,8 @@ const BASE = 'One stream, one table that is there';
 const MAKES = 'A table that the worker makes';
 const THREE = 'The three tables of the KCL 3.0 to 3.4';
 const SEVERAL = 'Several streams';
+const FAN_OUT = 'Enhanced fan-out';
+const READS = ['kinesis:GetShardIterator', 'kinesis:GetRecords'];
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -133,6 +135,41 @@ describe('with the documented policy alone, a whole run works and uses each of i
     await wholeRun(scene, { streams: [scene.name] }, prefix);
     expect([...scene.gate.denied]).toEqual([]);
     expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
+    await scene.close();
+  });
+});
+
+describe('by enhanced fan-out', () => {
+  const streamOf = (name: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${name}`;
+
+  async function openGate(name: string): Promise<{ scene: Gated; options: Partial<ConsumerOptions> }> {
+    const scene = await Gated.open(name, BASE, FAN_OUT);
+    for (const action of READS) expect(scene.gate.allowed.delete(`${action} ${streamOf(name)}`)).toBe(true);
+    await scene.makeTable();
+    // The gate speaks HTTP/1.1.
+    const fanOutClient = createKinesisClient({ ...scene.gate.clientConfig, maxAttempts: 1 });
+    onTestFinished(() => fanOutClient.destroy());
+    return { scene, options: { retrievalMode: 'fanout', fanOutClient } };
+  }
+
+  it('a whole run works, reads nothing by GetRecords, and uses each action', { timeout: 60_000 }, async () => {
+    const { scene, options } = await openGate('gated-fanout');
+    await wholeRun(scene, options);
+    expect([...scene.gate.denied]).toEqual([]);
+    expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
+    await scene.close();
+  });
+
+  it.each([
+    ['kinesis:RegisterStreamConsumer', ''],
+    ['kinesis:DescribeStreamConsumer', '/consumer/*'],
+  ])('%s missing ends the start', async (action, suffix) => {
+    const name = `without-${action.slice(action.indexOf(':') + 1)}`;
+    const { scene, options } = await openGate(name);
+    const resource = streamOf(name) + suffix;
+    expect(scene.gate.allowed.delete(`${action} ${resource}`)).toBe(true);
+    const run = scene.consumer(options).run(() => undefined);
+    await expect(run).rejects.toMatchObject({ code: 'ACCESS_DENIED', retryable: false, action, resource });
     await scene.close();
   });
 });

@@ -17,6 +17,7 @@ import {
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
 import { Beginning, type BeginningOptions, endOf, readRecord } from './answer.ts';
 import { Backlog } from './backlog.ts';
+import { readRecordsApart } from './raw-answer.ts';
 import type { ShardSource, SourceRead } from './source.ts';
 
 export interface PollingSourceOptions extends BeginningOptions {
@@ -104,6 +105,7 @@ export class PollingSource implements ShardSource {
       // An iterator does not say in which account its stream is (KCL KinesisDataFetcher sends it, too).
       ...(StreamARN !== undefined && { StreamARN }),
     });
+    const recordsApart = readRecordsApart(command);
     try {
       const answer = await this.#calls.call(
         'kinesis:GetRecords',
@@ -112,7 +114,7 @@ export class PollingSource implements ShardSource {
       );
       const next = answer.NextShardIterator || undefined;
       const childShards = endOf(next, answer.ChildShards ?? [], this.#options.shardId);
-      const records = (answer.Records ?? []).map(readRecord);
+      const records = recordsApart() ?? (answer.Records ?? []).map(readRecord);
       // An answer is taken whole or, had it thrown above, not at all: the same iterator is then read again.
       this.#backlog.add({ records, millisBehindLatest: answer.MillisBehindLatest, childShards });
       this.#iterator = next;

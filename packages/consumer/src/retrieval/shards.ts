@@ -82,7 +82,7 @@ export class StreamShards {
    * @throws OperatingError STREAM_NOT_FOUND or ACCESS_DENIED, among others.
    */
   async check(random: number): Promise<void> {
-    const { Shards = [] } = await this.#page({ ...streamAddress(this.#options.stream), MaxResults: MOST_TO_PICK_FROM });
+    const Shards = await this.checkListing();
     const picked = Shards[Math.floor(random * Shards.length)]?.ShardId;
     if (picked === undefined) return;
     try {
@@ -91,6 +91,12 @@ export class StreamShards {
       // Anything else than a refusal may be the shard's own, as a throttled read is.
       if (isShardlineError(error) && error.code === 'ACCESS_DENIED') throw error;
     }
+  }
+
+  /** Whether the stream can be listed. @returns the first page. @throws OperatingError as `check`. */
+  async checkListing(): Promise<readonly ListedShard[]> {
+    const { Shards } = await this.#page({ ...streamAddress(this.#options.stream), MaxResults: MOST_TO_PICK_FROM });
+    return Shards ?? [];
   }
 
   async #tryToRead(ShardId: string): Promise<void> {

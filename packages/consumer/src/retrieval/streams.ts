@@ -22,16 +22,19 @@ import type { Shard } from '../coordination/lease.ts';
 import type { InitialPosition } from '../coordination/shard-sync.ts';
 import type { FormerStreams } from '../former-streams.ts';
 import type { Reads } from '../lease-table/belonging.ts';
-import { PollingSource, type PollingSourceOptions } from './polling.ts';
 import { type IsReplaced, SameStreamSource } from './same-stream.ts';
 import { StreamShards, type StreamShardsOptions } from './shards.ts';
 import type { ShardSource, ShardToRead } from './source.ts';
+import { Sources, type SourcesOptions } from './sources.ts';
+import type { StreamConsumer } from './stream-consumer.ts';
 
 /** Where reading of a stream begins that has no checkpoint yet. */
 export interface StartOfStream {
   readonly initialPosition: InitialPosition;
   /** With AT_TIMESTAMP. */
   readonly timestamp: Date | undefined;
+  /** Its registered consumer; undefined: that is found by its name, or registered. */
+  readonly consumerArn: string | undefined;
 }
 
 /** A stream as the application lists it: its name, its ARN or `account:name:epoch`. */
@@ -41,7 +44,7 @@ export interface ListedStream extends StartOfStream {
 
 export interface StreamsOptions
   extends Pick<StreamShardsOptions, 'client' | 'requestTimeoutMs'>,
-    Pick<PollingSourceOptions, 'maxRecordsPerRead' | 'idleTimeBetweenReadsMs'> {
+    Pick<SourcesOptions, 'maxRecordsPerRead' | 'idleTimeBetweenReadsMs' | 'fanOut'> {
   /** The one stream of the application, or a function that lists its streams. */
   readonly from: (StartOfStream & { readonly stream: StreamIdentifier }) | (() => Promise<readonly ListedStream[]>);
   /** Of the streams that are read no longer, those whose leases may be deleted. */
@@ -54,13 +57,16 @@ export interface StreamsOptions
 interface Known extends StartOfStream {
   readonly stream: StreamIdentifier;
   readonly shards: StreamShards;
+  /** Undefined: polling. */
+  readonly consumer: StreamConsumer | undefined;
 }
 
 /** Where a stream begins that leases name and nobody lists (the KCL's default for orphaned streams). */
-const ORPHAN: StartOfStream = { initialPosition: 'LATEST', timestamp: undefined };
+const ORPHAN: StartOfStream = { initialPosition: 'LATEST', timestamp: undefined, consumerArn: undefined };
 
 export class Streams {
   readonly #options: StreamsOptions;
+  readonly #sources: Sources;
   readonly #known = new Map<string | undefined, Known>();
   #tracked: readonly TrackedStream[] = [];
   /** By what the application calls them. */
@@ -74,6 +80,7 @@ export class Streams {
 
   constructor(options: StreamsOptions) {
     this.#options = options;
+    this.#sources = new Sources(options);
     if (typeof options.from === 'function') return;
     this.#learn(undefined, options.from.stream, options.from);
     this.#tracked = [{ streamId: undefined, initialPosition: options.from.initialPosition }];
@@ -109,9 +116,10 @@ export class Streams {
     this.#region ??= await client.config.region();
     if (typeof from !== 'function') {
       this.#checkRegion(from.stream, 'stream');
-      const { shards } = this.#of(undefined);
-      await shards.check(this.#options.random.next());
+      const { shards, consumer } = this.#of(undefined);
+      await this.#check(shards);
       await this.#recognize(shards);
+      await this.#sources.prepare(consumer);
       return;
     }
     const listed = await from();
@@ -148,11 +156,9 @@ export class Streams {
     await this.#recognize(this.#of(undefined).shards);
   }
 
-  open({ streamId, shardId, hashKeyRange, latestSince }: ShardToRead): ShardSource {
-    const { stream, timestamp } = this.#of(streamId);
-    const { client, clock, requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs } = this.#options;
-    const pace = { requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs };
-    const source = new PollingSource({ ...pace, client, clock, stream, shardId, hashKeyRange, timestamp, latestSince });
+  open(shard: ShardToRead): ShardSource {
+    const { streamId, shardId } = shard;
+    const source = this.#sources.open(this.#of(streamId), shard);
     // Of several streams each is known by its age.
     return streamId === undefined ? new SameStreamSource(source, shardId, this.#isReplaced) : source;
   }
@@ -170,12 +176,15 @@ export class Streams {
   };
 
   close(): void {
-    for (const { shards } of this.#known.values()) shards.close();
+    for (const { shards, consumer } of this.#known.values()) {
+      shards.close();
+      consumer?.close();
+    }
   }
 
-  async #track({ stream, initialPosition, timestamp }: ListedStream): Promise<TrackedStream> {
-    const streamId = this.#identified.get(stream) ?? (await this.#identify(stream, { initialPosition, timestamp }));
-    return { streamId, initialPosition };
+  async #track({ stream, ...start }: ListedStream): Promise<TrackedStream> {
+    const streamId = this.#identified.get(stream) ?? (await this.#identify(stream, start));
+    return { streamId, initialPosition: start.initialPosition };
   }
 
   async #identify(named: string, start: StartOfStream): Promise<string> {
@@ -183,8 +192,7 @@ export class Streams {
     const parsed = isIdentifier ? this.#addressOf(named) : parseStream(named, 'streams');
     this.#checkRegion(parsed, 'streams');
     if (isIdentifier) {
-      const { shards } = this.#learn(named, parsed, start);
-      await this.#refuseUnreadable(shards);
+      await this.#refuseUnreadable(this.#learn(named, parsed, start));
       this.#identified.set(named, named);
       return named;
     }
@@ -193,8 +201,7 @@ export class Streams {
       const { identifier, streamArn } = await asking.identify();
       const streamId = formatMultiStream(identifier);
       // By its ARN from now on, as the KCL does: a name is looked for in the account of whoever asks.
-      const { shards } = this.#learn(streamId, parseStream(streamArn, 'StreamARN'), start);
-      await this.#refuseUnreadable(shards);
+      await this.#refuseUnreadable(this.#learn(streamId, parseStream(streamArn, 'StreamARN'), start));
       this.#identified.set(named, streamId);
       return streamId;
     } finally {
@@ -203,10 +210,18 @@ export class Streams {
   }
 
   /** Of several a stream that is gone, or doesn't answer, is its leases' business. */
-  async #refuseUnreadable(shards: StreamShards): Promise<void> {
-    await shards.check(this.#options.random.next()).catch((error: unknown) => {
-      if (isShardlineError(error) && error.code === 'ACCESS_DENIED') throw error;
-    });
+  async #refuseUnreadable({ shards, consumer }: Known): Promise<void> {
+    const outcomes = await Promise.allSettled([this.#check(shards), this.#sources.prepare(consumer)]);
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected' && isDenied(outcome.reason)) throw outcome.reason;
+    }
+  }
+
+  /** By a read only where shards are polled: who is pushed to may not be allowed to. */
+  async #check(shards: StreamShards): Promise<void> {
+    const { fanOut, random } = this.#options;
+    const polls = fanOut === undefined || fanOut.fallbackToPolling;
+    await (polls ? shards.check(random.next()) : shards.checkListing());
   }
 
   /** Which stream of its name it is; who may not ask works without. */
@@ -214,7 +229,7 @@ export class Streams {
     try {
       this.#recognized = await shards.identify();
     } catch (error) {
-      if (!isShardlineError(error) || error.code !== 'ACCESS_DENIED') return;
+      if (!isDenied(error)) return;
       const text =
         'the stream may not be asked for its age: one that is made again under its name is told by its records alone';
       this.#options.logger.warn({ err: error }, text);
@@ -249,9 +264,12 @@ export class Streams {
   }
 
   #learn(streamId: string | undefined, stream: StreamIdentifier, start: StartOfStream): Known {
-    const { initialPosition, timestamp } = start;
-    const known = { stream, initialPosition, timestamp, shards: this.#shardsOf(stream, start) };
-    this.#known.get(streamId)?.shards.close();
+    const { initialPosition, timestamp, consumerArn } = start;
+    const consumer = this.#sources.consumerOf(stream, consumerArn);
+    const known = { stream, initialPosition, timestamp, consumerArn, consumer, shards: this.#shardsOf(stream, start) };
+    const former = this.#known.get(streamId);
+    former?.shards.close();
+    former?.consumer?.close();
     this.#known.set(streamId, known);
     return known;
   }
@@ -260,6 +278,10 @@ export class Streams {
     const { client, clock, requestTimeoutMs } = this.#options;
     return new StreamShards({ client, clock, requestTimeoutMs, stream, initialPosition, timestamp });
   }
+}
+
+function isDenied(error: unknown): boolean {
+  return isShardlineError(error) && error.code === 'ACCESS_DENIED';
 }
 
 function isStreamNotFound(error: unknown): boolean {

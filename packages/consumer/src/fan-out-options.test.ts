@@ -1,0 +1,67 @@
+// What may be said of enhanced fan-out, and what is refused.
+import { describe, expect, it } from 'vitest';
+import type { ConsumerOptions } from './consumer-options.ts';
+import { resolveOptions } from './options.ts';
+
+const ARN = 'arn:aws:kinesis:eu-central-1:123456789012:stream/orders/consumer/billing:1700000000';
+const read = (options: Partial<ConsumerOptions>): ReturnType<typeof resolveOptions> =>
+  resolveOptions({ application: 'billing', stream: 'orders', ...options }, 'host');
+
+describe('retrievalMode', () => {
+  it('is polling by default, with nothing of fan-out', () => {
+    expect(read({}).fanOut).toBeUndefined();
+    expect(read({ retrievalMode: 'polling' }).fanOut).toBeUndefined();
+  });
+
+  it('fanout: a registered consumer of the application’s name, no polling meanwhile, 15 s of silence', () => {
+    expect(read({ retrievalMode: 'fanout' }).fanOut).toEqual({
+      consumerName: 'billing',
+      consumerArn: undefined,
+      fallbackToPolling: false,
+      subscriptionTimeoutMs: 15_000,
+      client: undefined,
+    });
+  });
+
+  it('takes an ARN for one stream, and for each of several', () => {
+    expect(read({ retrievalMode: 'fanout', consumerArn: ARN }).fanOut?.consumerArn).toBe(ARN);
+    const several = { streams: [{ stream: 'orders', consumerArn: ARN }], stream: undefined } as never;
+    expect(() => read({ retrievalMode: 'fanout', ...(several as object) })).not.toThrow();
+  });
+
+  it.each<[string, Partial<ConsumerOptions>, RegExp]>([
+    [
+      'an unknown mode',
+      { retrievalMode: 'push' as never },
+      /^retrievalMode: expected 'polling' or 'fanout', got "push"/,
+    ],
+    [
+      'a consumer while polling',
+      { consumerName: 'x' },
+      /^consumerName: expected retrievalMode: 'fanout' beside it, got undefined/,
+    ],
+    [
+      'a fallback while polling',
+      { retrievalMode: 'polling', fallbackToPolling: true },
+      /^fallbackToPolling: expected retrievalMode: 'fanout' beside it, got "polling"/,
+    ],
+    [
+      'a name and an ARN',
+      { retrievalMode: 'fanout', consumerName: 'x', consumerArn: ARN },
+      /^consumerArn: expected either/,
+    ],
+    [
+      'an ARN of a stream',
+      { retrievalMode: 'fanout', consumerArn: ARN.slice(0, 58) },
+      /^consumerArn: expected a registered/,
+    ],
+    ['a name with a blank', { retrievalMode: 'fanout', consumerName: 'a b' }, /^consumerName: expected a registered/],
+    [
+      'too short a silence',
+      { retrievalMode: 'fanout', subscriptionTimeoutMs: 1 },
+      /^subscriptionTimeoutMs: expected a whole/,
+    ],
+  ])('refuses %s', (_what, options, message) => {
+    expect(() => read(options)).toThrow(message);
+  });
+});

@@ -1,0 +1,131 @@
+// The events of a subscription, out of its bytes: the framing of application/vnd.amazon.eventstream, checked, and what an event
+// of SubscribeToShard holds. Pure but for waiting for bytes. A stream that breaks off ends, as one that the service ended: the
+// next subscription goes on where the last event said. What the service says of a failure is thrown under the name it gives it.
+// Invariant: an event is given out whole and checked, or not at all.
+import { crc32 } from 'node:zlib';
+import type { SubscribeToShardEvent } from '@aws-sdk/client-kinesis';
+import { OperatingError } from '@shardline/common';
+import { readRecord } from './answer.ts';
+import type { KinesisRecord } from './deaggregate.ts';
+import { splitRecords } from './records-json.ts';
+
+export interface ShardEvent
+  extends Pick<SubscribeToShardEvent, 'ContinuationSequenceNumber' | 'MillisBehindLatest' | 'ChildShards'> {
+  readonly records: readonly KinesisRecord[];
+}
+
+/** Total length, length of the headers, their checksum. */
+const PRELUDE_BYTES = 12;
+const CHECKSUM_BYTES = 4;
+/** A record of 10 MiB in base64, and room to spare. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+const STRING_HEADER = 7;
+
+/** @throws an error with the exception's name and message; OperatingError for bytes that are no event. */
+export async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<ShardEvent, undefined> {
+  for await (const message of readMessages(bytes)) {
+    const event = readEvent(message);
+    if (event !== undefined) yield event;
+  }
+  return undefined;
+}
+
+async function* readMessages(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, undefined> {
+  const chunks = bytes[Symbol.asyncIterator]();
+  let held: Uint8Array[] = [];
+  let heldBytes = 0;
+  let wanted = PRELUDE_BYTES;
+  try {
+    for (;;) {
+      const chunk = await chunks.next().catch(() => ({ done: true, value: undefined }) as const);
+      if (chunk.done === true) return undefined;
+      held.push(chunk.value);
+      heldBytes += chunk.value.length;
+      if (heldBytes < wanted) continue;
+      let all = Buffer.concat(held, heldBytes);
+      for (wanted = messageBytes(all); all.length >= wanted; wanted = messageBytes(all)) {
+        yield all.subarray(0, wanted);
+        all = all.subarray(wanted);
+      }
+      held = [all];
+      heldBytes = all.length;
+    }
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+/** Of the message that begins here; before that is known, its prelude. */
+function messageBytes(bytes: Buffer): number {
+  if (bytes.length < PRELUDE_BYTES) return PRELUDE_BYTES;
+  if (crc32(bytes.subarray(0, PRELUDE_BYTES - CHECKSUM_BYTES)) !== bytes.readUInt32BE(8)) throw damaged('prelude');
+  const total = bytes.readUInt32BE(0);
+  if (total < PRELUDE_BYTES + CHECKSUM_BYTES + bytes.readUInt32BE(4) || total > MAX_MESSAGE_BYTES)
+    throw damaged('length');
+  return total;
+}
+
+/** Undefined: it holds no records, and never will (`initial-response`, or what is not known yet). */
+function readEvent(message: Buffer): ShardEvent | undefined {
+  const end = message.length - CHECKSUM_BYTES;
+  if (crc32(message.subarray(0, end)) !== message.readUInt32BE(end)) throw damaged('checksum');
+  const payloadFrom = PRELUDE_BYTES + message.readUInt32BE(4);
+  const headers = readHeaders(message.subarray(PRELUDE_BYTES, payloadFrom));
+  const payload = message.subarray(payloadFrom, end);
+  const type = headers.get(':message-type');
+  if (type === 'exception') throw named(headers.get(':exception-type'), textOf(payload));
+  if (type === 'error') throw named(headers.get(':error-code'), headers.get(':error-message'));
+  if (headers.get(':event-type') !== 'SubscribeToShardEvent') return undefined;
+  const split = splitRecords(payload);
+  const rest = JSON.parse(Buffer.from(split?.rest ?? payload).toString()) as SubscribeToShardEvent;
+  const { ContinuationSequenceNumber, MillisBehindLatest, ChildShards, Records } = rest;
+  const records = split?.records ?? ((Records ?? []) as unknown as JsonRecord[]).map(fromJson);
+  return { records, ContinuationSequenceNumber, MillisBehindLatest, ChildShards };
+}
+
+function readHeaders(bytes: Buffer): Map<string, string> {
+  const headers = new Map<string, string>();
+  let at = 0;
+  while (at < bytes.length) {
+    const nameEnd = at + 1 + (bytes[at] as number);
+    const name = bytes.toString('latin1', at + 1, nameEnd);
+    // All headers of this operation are strings.
+    if (bytes[nameEnd] !== STRING_HEADER || nameEnd + 3 > bytes.length) throw damaged('header');
+    const valueFrom = nameEnd + 3;
+    at = valueFrom + bytes.readUInt16BE(nameEnd + 1);
+    headers.set(name, bytes.toString('utf8', valueFrom, at));
+  }
+  return headers;
+}
+
+/** A record as JSON writes it. */
+interface JsonRecord {
+  readonly Data: string;
+  readonly ApproximateArrivalTimestamp?: number;
+}
+
+function fromJson({ Data, ApproximateArrivalTimestamp, ...record }: JsonRecord): KinesisRecord {
+  return readRecord({
+    ...record,
+    Data: Buffer.from(Data, 'base64'),
+    ApproximateArrivalTimestamp:
+      ApproximateArrivalTimestamp === undefined ? undefined : new Date(Math.round(ApproximateArrivalTimestamp * 1000)),
+  });
+}
+
+function textOf(payload: Buffer): string | undefined {
+  try {
+    const { message, Message } = JSON.parse(payload.toString()) as { message?: string; Message?: string };
+    return message ?? Message;
+  } catch {
+    return payload.toString();
+  }
+}
+
+function named(name = 'InternalFailureException', message = ''): Error {
+  return Object.assign(new Error(message), { name });
+}
+
+function damaged(what: string): OperatingError {
+  return new OperatingError('REQUEST_FAILED', `Kinesis pushed an event with a wrong ${what}`, { retryable: true });
+}

@@ -1,0 +1,186 @@
+// Reads one shard by SubscribeToShard: Kinesis pushes events over HTTP/2, and they are taken one at a time, so that a slow
+// handler holds back the socket, not memory. One of the few files that call AWS. A subscription lasts 5 minutes at most; how
+// it ends does not matter, the next one goes on where the last event said. Where to begin and the shard's end follow the KCL
+// (FanOutRecordsPublisher, DataRetrievalUtil); back-off is the core's.
+// Invariant: `#continuation` is where the last event added to the backlog ends, so that no event is skipped or added twice.
+import { type KinesisClient, type StartingPosition, SubscribeToShardCommand } from '@aws-sdk/client-kinesis';
+import {
+  type Clock,
+  delay,
+  type ExtendedSequenceNumber,
+  type HashKeyRange,
+  isShardlineError,
+  OperatingError,
+  type StreamIdentifier,
+  SUBSCRIBE_INTERVAL_MS,
+} from '@shardline/common';
+import { AwsCalls, awsCodeOf } from '../aws-call.ts';
+import { Beginning, type BeginningOptions, endOf } from './answer.ts';
+import { Backlog } from './backlog.ts';
+import { readEvents, type ShardEvent } from './event-stream.ts';
+import { takeEventStream } from './raw-answer.ts';
+import type { ShardSource, SourceRead } from './source.ts';
+import type { StreamConsumer } from './stream-consumer.ts';
+
+export interface FanOutSourceOptions extends BeginningOptions {
+  /** For SubscribeToShard alone: HTTP/2, a connection a subscription. */
+  readonly client: KinesisClient;
+  readonly stream: StreamIdentifier;
+  readonly consumer: Pick<StreamConsumer, 'arn' | 'check'>;
+  /** The shard's; undefined: strays are not looked for. */
+  readonly hashKeyRange: HashKeyRange | undefined;
+  /** User records a batch (a single aggregate may pass it). */
+  readonly maxRecordsPerBatch: number;
+  /** From the call to its first answer, ms. */
+  readonly requestTimeoutMs: number;
+  /** Between two events, ms; Kinesis sends one every 5 s or so, if it holds no records. After it another subscription is made. */
+  readonly silenceTimeoutMs: number;
+  readonly clock: Clock;
+}
+
+interface Subscription {
+  readonly events: AsyncIterator<ShardEvent>;
+  /** Closes its connection. */
+  readonly end: () => void;
+}
+
+const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [] };
+const ACTION = 'kinesis:SubscribeToShard';
+
+export class FanOutSource implements ShardSource {
+  readonly streamName: string;
+  readonly #options: FanOutSourceOptions;
+  readonly #subscribing: AwsCalls;
+  readonly #receiving: AwsCalls;
+  readonly #backlog: Backlog;
+  readonly #beginning: Beginning;
+  #subscription: Subscription | undefined;
+  /** Undefined: no event came since reading began. */
+  #continuation: string | undefined;
+  #subscribedAt = Number.NEGATIVE_INFINITY;
+  #closed = false;
+
+  constructor(options: FanOutSourceOptions) {
+    this.#options = options;
+    const { client, stream, shardId, clock, requestTimeoutMs, silenceTimeoutMs } = options;
+    this.streamName = stream.streamName;
+    this.#backlog = new Backlog(options);
+    this.#beginning = new Beginning(options);
+    const resource = `shard ${shardId} of stream ${stream.streamArn ?? stream.streamName}`;
+    const codes = { notFound: 'STREAM_NOT_FOUND', failed: 'REQUEST_FAILED' } as const;
+    this.#subscribing = new AwsCalls({ client, resource, codes, clock, timeoutMs: requestTimeoutMs });
+    this.#receiving = new AwsCalls({ client, resource, codes, clock, timeoutMs: silenceTimeoutMs });
+  }
+
+  async fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
+    const { clock, shardId } = this.#options;
+    if (this.#closed) throw new OperatingError('CLOSED', `shard ${shardId}: closed`, { retryable: false });
+    if (!this.#backlog.isAt(after)) this.#seek(after);
+    // Batches out of a big event must not follow each other without letting timers and sockets have their turn.
+    if (!this.#backlog.isSpent) await delay(clock, 0, signal);
+    else if ((await this.#receive(after, signal)) === 'gone') return GONE;
+    return this.#backlog.read(after);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#unsubscribe();
+    this.#subscribing.close();
+    this.#receiving.close();
+    this.#backlog.drop();
+  }
+
+  #seek(after: ExtendedSequenceNumber): void {
+    this.#unsubscribe();
+    this.#continuation = undefined;
+    this.#backlog.seek(after);
+  }
+
+  /** Adds the next event to the backlog; none if the subscription ended. */
+  async #receive(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<'gone' | undefined> {
+    const consumerArn = await this.#options.consumer.arn();
+    try {
+      this.#subscription ??= await this.#subscribe(consumerArn, after, signal);
+      const { events } = this.#subscription;
+      const next = await this.#receiving.call(ACTION, () => events.next(), signal);
+      if (next.done === true) this.#unsubscribe();
+      else this.#take(next.value);
+      return undefined;
+    } catch (error) {
+      this.#unsubscribe();
+      return await this.#failed(error);
+    }
+  }
+
+  #take({ records, ContinuationSequenceNumber, ChildShards, MillisBehindLatest }: ShardEvent): void {
+    const continuation = ContinuationSequenceNumber || undefined;
+    const childShards = endOf(continuation, ChildShards ?? [], this.#options.shardId);
+    this.#backlog.add({ records, millisBehindLatest: MillisBehindLatest, childShards });
+    this.#continuation = continuation;
+    if (childShards !== undefined) this.#unsubscribe();
+  }
+
+  async #subscribe(consumerArn: string, after: ExtendedSequenceNumber, signal: AbortSignal): Promise<Subscription> {
+    const { client, shardId, clock } = this.#options;
+    // Kinesis refuses a second subscription of one consumer to one shard within 5 s of the first, whatever became of that one.
+    const pauseMs = this.#subscribedAt + SUBSCRIBE_INTERVAL_MS - clock.now();
+    if (pauseMs > 0) await delay(clock, pauseMs, signal);
+    const command = new SubscribeToShardCommand({
+      ConsumerARN: consumerArn,
+      ShardId: shardId,
+      StartingPosition: this.#startingPosition(after),
+    });
+    const controller = new AbortController();
+    const eventStream = takeEventStream(command);
+    await this.#subscribing.call(
+      ACTION,
+      ({ abortSignal }) => client.send(command, { abortSignal: AbortSignal.any([abortSignal, controller.signal]) }),
+      signal,
+    );
+    const bytes = eventStream();
+    if (bytes === undefined) {
+      const message = `shard ${shardId}: Kinesis gave no event stream`;
+      throw new OperatingError('REQUEST_FAILED', message, { retryable: true });
+    }
+    this.#subscribedAt = clock.now();
+    return { events: readEvents(bytes), end: () => controller.abort() };
+  }
+
+  #startingPosition(after: ExtendedSequenceNumber): StartingPosition {
+    if (this.#continuation !== undefined) {
+      return { Type: 'AFTER_SEQUENCE_NUMBER', SequenceNumber: this.#continuation };
+    }
+    this.#backlog.expect(after);
+    const { type: Type, sequenceNumber, timestamp } = this.#beginning.of(after);
+    return {
+      Type,
+      ...(sequenceNumber !== undefined && { SequenceNumber: sequenceNumber }),
+      ...(timestamp !== undefined && { Timestamp: timestamp }),
+    };
+  }
+
+  #unsubscribe(): void {
+    const subscription = this.#subscription;
+    this.#subscription = undefined;
+    subscription?.end();
+    // Whatever it still says is asked of the next one.
+    subscription?.events.return?.().catch(() => undefined);
+  }
+
+  async #failed(error: unknown): Promise<'gone'> {
+    const { shardId, consumer } = this.#options;
+    const code = awsCodeOf(error);
+    // As of a server that was replaced: the next subscription begins at the last record that was given out.
+    if (code === 'InvalidArgumentException') this.#continuation = undefined;
+    if (code === 'ResourceInUseException') {
+      // Another worker of the application has just subscribed, or this one has: Kinesis takes the next one 5 s later.
+      const message = `shard ${shardId} is subscribed to by another connection of this consumer`;
+      throw new OperatingError('THROTTLED', message, { retryable: true, cause: error });
+    }
+    if (!isShardlineError(error) || error.code !== 'STREAM_NOT_FOUND') throw error;
+    // The shard, or the consumer that somebody deregistered? The KCL takes both for the shard's end.
+    if (await consumer.check()) return 'gone';
+    const message = `the registered consumer of shard ${shardId} is gone: it will be registered again`;
+    throw new OperatingError('REQUEST_FAILED', message, { retryable: true, cause: error });
+  }
+}

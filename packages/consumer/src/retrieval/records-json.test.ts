@@ -1,0 +1,133 @@
+// The reader of records against JSON.parse: whatever it reads, it reads alike; whatever it does not know, it leaves.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { splitRecords } from './records-json.ts';
+
+interface Written {
+  SequenceNumber: string;
+  ApproximateArrivalTimestamp: number;
+  Data: string;
+  PartitionKey: string;
+  EncryptionType?: string;
+}
+
+/** What the general parser makes of it. */
+function byParser(json: string): { records: unknown[]; rest: unknown } {
+  const answer = JSON.parse(json) as { Records: Written[] };
+  const records = answer.Records.map((record) => ({
+    data: [...Buffer.from(record.Data, 'base64')],
+    partitionKey: record.PartitionKey,
+    sequenceNumber: record.SequenceNumber,
+    approximateArrivalTimestamp: new Date(Math.round(record.ApproximateArrivalTimestamp * 1000)),
+  }));
+  return { records, rest: { ...answer, Records: [] } };
+}
+
+function byUs(json: string): { records: unknown[]; rest: unknown } | undefined {
+  const split = splitRecords(Buffer.from(json));
+  if (split === undefined) return undefined;
+  const records = split.records.map((record) => ({ ...record, data: [...record.data] }));
+  return { records, rest: JSON.parse(Buffer.from(split.rest).toString()) };
+}
+
+const digits = fc.bigInt({ min: 0n, max: 10n ** 56n }).map(String);
+const record = fc
+  .record(
+    {
+      SequenceNumber: digits,
+      ApproximateArrivalTimestamp: fc.oneof(
+        fc.integer({ min: 0, max: 2e9 }),
+        fc.double({ min: 0, max: 2e9, noNaN: true }),
+      ),
+      Data: fc.uint8Array({ maxLength: 700 }).map((data) => Buffer.from(data).toString('base64')),
+      PartitionKey: fc.string({ maxLength: 20, unit: 'grapheme' }),
+      EncryptionType: fc.constantFrom('NONE', 'KMS'),
+    },
+    { requiredKeys: ['SequenceNumber', 'ApproximateArrivalTimestamp', 'Data', 'PartitionKey'] },
+  )
+  .chain((written) => fc.shuffledSubarray(Object.entries(written), { minLength: Object.keys(written).length }))
+  .map((entries) => Object.fromEntries(entries) as unknown as Written);
+const member = fc.constantFrom<[string, fc.Arbitrary<unknown>]>(
+  ['NextShardIterator', fc.string()],
+  ['MillisBehindLatest', fc.nat()],
+  ['ContinuationSequenceNumber', digits],
+  ['ChildShards', fc.jsonValue()],
+);
+const answer = fc
+  .array(
+    member.chain(([name, value]) => fc.tuple(fc.constant(name), value)),
+    { maxLength: 4 },
+  )
+  .chain((others) => fc.tuple(fc.constant(others), fc.array(record, { maxLength: 8 }), fc.nat(others.length)))
+  .map(([others, records, at]) => {
+    const entries: [string, unknown][] = [...others.slice(0, at), ['Records', records], ...others.slice(at)];
+    return JSON.stringify(Object.fromEntries(entries));
+  });
+
+describe('splitRecords', () => {
+  it('reads what JSON.parse reads, or leaves it; plain keys it always reads', () => {
+    fc.assert(
+      fc.property(answer, (json) => {
+        const read = byUs(json);
+        const expected = byParser(json);
+        const isPlain = expected.records.every((each) =>
+          /^[ !#-[\]-~]*$/.test((each as { partitionKey: string }).partitionKey),
+        );
+        if (isPlain) expect(read).toEqual(expected);
+        else if (read !== undefined) expect(read).toEqual(expected);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('reads no damaged answer otherwise than JSON.parse does', () => {
+    const mutated = fc.tuple(
+      answer,
+      fc.nat(),
+      fc.integer({ min: 0x20, max: 0x7e }),
+      fc.constantFrom('replace', 'drop', 'cut'),
+    );
+    fc.assert(
+      fc.property(mutated, ([json, place, char, how]) => {
+        const at = place % json.length;
+        const damaged =
+          how === 'cut'
+            ? json.slice(0, at)
+            : json.slice(0, at) + (how === 'drop' ? '' : String.fromCharCode(char)) + json.slice(at + 1);
+        let read: ReturnType<typeof byUs>;
+        let expected: ReturnType<typeof byParser> | undefined;
+        try {
+          read = byUs(damaged);
+        } catch {
+          return; // The rest is no JSON: the SDK, which reads it next, says so.
+        }
+        try {
+          expected = byParser(damaged);
+        } catch {}
+        // Members given twice, and base64 with other characters in it, are the only liberties of the general parser's.
+        if (read !== undefined && expected !== undefined) expect(read).toEqual(expected);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it.each([
+    ['an escape in a key', String.raw`{"Records":[{"Data":"YQ==","PartitionKey":"a\"b","SequenceNumber":"1"}]}`],
+    ['a key that is not ASCII', '{"Records":[{"Data":"YQ==","PartitionKey":"ä","SequenceNumber":"1"}]}'],
+    ['blanks', '{"Records": [{"Data":"YQ==","PartitionKey":"a","SequenceNumber":"1"}]}'],
+    ['an unknown member', '{"Records":[{"Data":"YQ==","PartitionKey":"a","SequenceNumber":"1","New":1}]}'],
+    ['no data', '{"Records":[{"PartitionKey":"a","SequenceNumber":"1"}]}'],
+    ['no records', '{"NextShardIterator":"a"}'],
+    ['null', '{"Records":null}'],
+    ['no object', '[]'],
+    ['nothing', ''],
+  ])('leaves %s to the general parser', (_what, json) => {
+    expect(byUs(json)).toBeUndefined();
+  });
+
+  it('is not misled by a member of the same name further in, nor by its name in a string', () => {
+    const json =
+      '{"A":{"Records":[1]},"B":"\\"Records\\":[","Records":[{"Data":"YQ==","PartitionKey":"k","SequenceNumber":"7"}]}';
+    expect(byUs(json)?.records).toMatchObject([{ sequenceNumber: '7', data: [0x61] }]);
+  });
+});

@@ -1,0 +1,218 @@
+// The records of an answer, out of its JSON, without a general parser: JSON.parse and the SDK's walk over what it gives cost
+// several times as much as all the rest of a record's way. Pure. What is written in a way that is not expected here (an escape in
+// a key, an unknown member, blanks) is left to the general parser as a whole: then there is no answer from here.
+// Invariant: what this reads, it reads as the SDK would.
+import type { KinesisRecord } from './deaggregate.ts';
+
+export interface SplitAnswer {
+  readonly records: readonly KinesisRecord[];
+  /** The same JSON, with no records. */
+  readonly rest: Uint8Array;
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const MINUS = 0x2d;
+const DOT = 0x2e;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const COLON = 0x3a;
+const EQUALS = 0x3d;
+const OPEN_LIST = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_LIST = 0x5d;
+const OPEN = 0x7b;
+const CLOSE = 0x7d;
+const LAST_ASCII = 0x7f;
+
+const DATA = Buffer.from('Data');
+const SEQUENCE_NUMBER = Buffer.from('SequenceNumber');
+const PARTITION_KEY = Buffer.from('PartitionKey');
+const ARRIVED_AT = Buffer.from('ApproximateArrivalTimestamp');
+const ENCRYPTION_TYPE = Buffer.from('EncryptionType');
+
+/** Longer ones are faster by Buffer's own decoder, whose call costs more than a short one's decoding. */
+const SHORT_BASE64 = 400;
+const NOT_BASE64 = 0xff;
+const sextets = new Uint8Array(256).fill(NOT_BASE64);
+for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries()) {
+  sextets[char.charCodeAt(0)] = value;
+}
+
+/** @returns undefined where the general parser has to read it. */
+export function splitRecords(json: Buffer): SplitAnswer | undefined {
+  const from = startOfRecords(json);
+  if (from === undefined) return undefined;
+  const found = readRecords(json, from);
+  if (found === undefined) return undefined;
+  return { records: found.records, rest: Buffer.concat([json.subarray(0, from), json.subarray(found.end - 1)]) };
+}
+
+/** Behind the bracket that opens the outermost `Records`. */
+function startOfRecords(json: Buffer): number | undefined {
+  if (json[0] !== OPEN) return undefined;
+  let at = 1;
+  while (json[at] === QUOTE) {
+    const end = json.indexOf(QUOTE, at + 1);
+    if (end === -1 || json[end - 1] === BACKSLASH || json[end + 1] !== COLON) return undefined;
+    const isRecords = end - at - 1 === 7 && json.toString('latin1', at + 1, end) === 'Records';
+    at = end + 2;
+    if (isRecords) return json[at] === OPEN_LIST ? at + 1 : undefined;
+    const next = endOfValue(json, at);
+    if (next === undefined || json[next] !== COMMA) return undefined;
+    at = next + 1;
+  }
+  return undefined;
+}
+
+/** Behind a value of any kind. */
+function endOfValue(json: Buffer, from: number): number | undefined {
+  let depth = 0;
+  for (let at = from; at < json.length; at += 1) {
+    const char = json[at];
+    if (char === QUOTE) {
+      at += 1;
+      while (at < json.length && json[at] !== QUOTE) at += json[at] === BACKSLASH ? 2 : 1;
+    } else if (char === OPEN || char === OPEN_LIST) {
+      depth += 1;
+    } else if (char === CLOSE || char === CLOSE_LIST) {
+      if (depth === 0) return at;
+      depth -= 1;
+    } else if (char === COMMA && depth === 0) return at;
+  }
+  return undefined;
+}
+
+/** `end`: behind the bracket that closes the list. */
+function readRecords(
+  json: Buffer,
+  from: number,
+): { readonly records: KinesisRecord[]; readonly end: number } | undefined {
+  const records: KinesisRecord[] = [];
+  if (json[from] === CLOSE_LIST) return { records, end: from + 1 };
+  // Three bytes for four characters: whatever the records hold, their data fit in.
+  const arena = Buffer.allocUnsafeSlow(Math.ceil(((json.length - from) * 3) / 4));
+  let arenaAt = 0;
+  let at = from;
+  for (;;) {
+    if (json[at] !== OPEN) return undefined;
+    let data: Uint8Array | undefined;
+    let partitionKey = '';
+    let sequenceNumber: string | undefined;
+    let arrivedAtMs = 0;
+    do {
+      at += 1;
+      if (json[at] !== QUOTE) return undefined;
+      const name = at + 1;
+      at = endOfName(json, name);
+      const length = at - name;
+      if (json[at + 1] !== COLON) return undefined;
+      at += 2;
+      if (isNamed(json, name, length, DATA)) {
+        if (json[at] !== QUOTE) return undefined;
+        const end = json.indexOf(QUOTE, at + 1);
+        const size = decodeBase64(json, at + 1, end, arena, arenaAt);
+        if (size === undefined) return undefined;
+        data = new Uint8Array(arena.buffer, arenaAt, size);
+        arenaAt += size;
+        at = end + 1;
+      } else if (isNamed(json, name, length, SEQUENCE_NUMBER)) {
+        const end = endOfPlainString(json, at);
+        if (end === undefined) return undefined;
+        sequenceNumber = json.toString('latin1', at + 1, end);
+        at = end + 1;
+      } else if (isNamed(json, name, length, PARTITION_KEY)) {
+        const end = endOfPlainString(json, at);
+        if (end === undefined) return undefined;
+        partitionKey = json.toString('latin1', at + 1, end);
+        at = end + 1;
+      } else if (isNamed(json, name, length, ARRIVED_AT)) {
+        const end = endOfNumber(json, at);
+        arrivedAtMs = Number(json.toString('latin1', at, end)) * 1000;
+        at = end;
+        if (Number.isNaN(arrivedAtMs)) return undefined;
+      } else if (isNamed(json, name, length, ENCRYPTION_TYPE)) {
+        const end = endOfPlainString(json, at);
+        if (end === undefined) return undefined;
+        at = end + 1;
+      } else return undefined;
+    } while (json[at] === COMMA);
+    if (json[at] !== CLOSE || data === undefined || sequenceNumber === undefined) return undefined;
+    // The SDK rounds seconds to whole milliseconds.
+    const approximateArrivalTimestamp = new Date(Math.round(arrivedAtMs));
+    records.push({ data, partitionKey, sequenceNumber, approximateArrivalTimestamp });
+    const next = json[at + 1];
+    if (next === CLOSE_LIST) return { records, end: at + 2 };
+    if (next !== COMMA) return undefined;
+    at += 2;
+  }
+}
+
+function endOfName(json: Buffer, from: number): number {
+  let at = from;
+  while (at < json.length && json[at] !== QUOTE) at += 1;
+  return at;
+}
+
+function isNamed(json: Buffer, at: number, length: number, name: Uint8Array): boolean {
+  if (length !== name.length) return false;
+  for (let index = 0; index < length; index += 1) if (json[at + index] !== name[index]) return false;
+  return true;
+}
+
+/** The closing quote of a string of plain ASCII. */
+function endOfPlainString(json: Buffer, from: number): number | undefined {
+  if (json[from] !== QUOTE) return undefined;
+  for (let at = from + 1; at < json.length; at += 1) {
+    const char = json[at] as number;
+    if (char === QUOTE) return at;
+    if (char === BACKSLASH || char > LAST_ASCII) return undefined;
+  }
+  return undefined;
+}
+
+/** Behind a number; of what is none, it is the start. */
+function endOfNumber(json: Buffer, from: number): number {
+  let at = from;
+  for (; at < json.length; at += 1) {
+    const char = json[at] as number;
+    const isDigit = char >= DIGIT_0 && char <= DIGIT_9;
+    // With an exponent, as some servers write it: 1.7E9.
+    if (!isDigit && char !== DOT && char !== MINUS && char !== 0x2b && char !== 0x45 && char !== 0x65) break;
+  }
+  return at;
+}
+
+/** How many bytes were written; undefined for what is not base64 with its padding, or written with escapes. */
+function decodeBase64(json: Buffer, from: number, to: number, out: Buffer, outAt: number): number | undefined {
+  const length = to - from;
+  if (length < 0 || length % 4 !== 0) return undefined;
+  if (length === 0) return 0;
+  const padding = json[to - 1] !== EQUALS ? 0 : json[to - 2] !== EQUALS ? 1 : 2;
+  const size = (length / 4) * 3 - padding;
+  // The decoder passes over what is not base64: then it writes less.
+  if (length > SHORT_BASE64)
+    return out.write(json.toString('latin1', from, to), outAt, 'base64') === size ? size : undefined;
+  let at = outAt;
+  const whole = padding === 0 ? to : to - 4;
+  for (let index = from; index < whole; index += 4) {
+    const a = sextets[json[index] as number] as number;
+    const b = sextets[json[index + 1] as number] as number;
+    const c = sextets[json[index + 2] as number] as number;
+    const d = sextets[json[index + 3] as number] as number;
+    if ((a | b | c | d) === NOT_BASE64) return undefined;
+    out[at] = (a << 2) | (b >> 4);
+    out[at + 1] = (b << 4) | (c >> 2);
+    out[at + 2] = (c << 6) | d;
+    at += 3;
+  }
+  if (padding > 0) {
+    const a = sextets[json[whole] as number] as number;
+    const b = sextets[json[whole + 1] as number] as number;
+    const c = padding === 2 ? 0 : (sextets[json[whole + 2] as number] as number);
+    if ((a | b | c) === NOT_BASE64) return undefined;
+    out[at] = (a << 2) | (b >> 4);
+    if (padding === 1) out[at + 1] = (b << 4) | (c >> 2);
+  }
+  return size;
+}

@@ -1,0 +1,103 @@
+// The whole consumer by enhanced fan-out, over real sockets: what it registers, what it does while it can't be pushed to, and how
+// one worker follows another on a shard.
+import { ListStreamConsumersCommand, RegisterStreamConsumerCommand } from '@aws-sdk/client-kinesis';
+import { type Logger, silentLogger } from '@shardline/common';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { type Cloud, handleInTest, Scene, startCloud, until } from './cloud.ts';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await startCloud();
+});
+afterAll(async () => {
+  await cloud.close();
+});
+
+const arnOf = (stream: string): string => `arn:aws:kinesis:us-east-1:000000000000:stream/${stream}`;
+
+async function consumerNames(stream: string): Promise<(string | undefined)[]> {
+  const { Consumers = [] } = await cloud.kinesis.send(new ListStreamConsumersCommand({ StreamARN: arnOf(stream) }));
+  return Consumers.map(({ ConsumerName }) => ConsumerName);
+}
+
+it('registers a consumer of the application’s name and is pushed what comes; what it stops at, the next worker goes on after', async () => {
+  const scene = new Scene(cloud, 'pushed', 2);
+  const first = scene.consumer({ workerId: 'f1', retrievalMode: 'fanout' });
+  const handled = handleInTest(first);
+  await scene.put('a 1', 'b 1', 'c 1', 'd 1');
+  await until(() => expect(handled.toSorted()).toEqual(['a 1', 'b 1', 'c 1', 'd 1']));
+  await scene.put('a 2', 'b 2');
+  await until(() => expect(handled).toHaveLength(6));
+  expect(await consumerNames('pushed')).toEqual(['pushed']);
+  await first.stop();
+  const later = handleInTest(scene.consumer({ workerId: 'f2', retrievalMode: 'fanout' }));
+  await scene.put('a 3', 'b 3');
+  await until(() => expect(later.toSorted()).toEqual(['a 3', 'b 3']));
+  // It is left registered: another worker may read by it.
+  expect(await consumerNames('pushed')).toEqual(['pushed']);
+});
+
+it('a worker that polls and one that is pushed to share a stream', async () => {
+  const scene = new Scene(cloud, 'mixed', 4);
+  const pushed = handleInTest(scene.consumer({ workerId: 'm1', retrievalMode: 'fanout' }));
+  const polled = handleInTest(scene.consumer({ workerId: 'm2' }));
+  const texts = Array.from({ length: 40 }, (_, n) => `${n} x`);
+  await until(async () => {
+    const owners = new Set((await scene.rows()).map((row) => row['leaseOwner']?.S).filter(Boolean));
+    expect(owners).toEqual(new Set(['m1', 'm2']));
+  });
+  await scene.put(...texts);
+  await until(() => expect(new Set([...pushed, ...polled])).toEqual(new Set(texts)));
+  expect(pushed.length).toBeGreaterThan(0);
+  expect(polled.length).toBeGreaterThan(0);
+});
+
+it('polls while it can have no registered consumer, if it may, and says why', async () => {
+  const scene = new Scene(cloud, 'fallback');
+  const refusal = { kind: 'error', type: 'LimitExceededException', operation: 'RegisterStreamConsumer' } as const;
+  using _full = cloud.kinesisServer.faults.add({ ...refusal, stream: 'fallback' });
+  const warn = vi.fn();
+  const logger: Logger = { ...silentLogger, warn, child: () => logger };
+  const handled = handleInTest(scene.consumer({ retrievalMode: 'fanout', fallbackToPolling: true, logger }));
+  await scene.put('a 1');
+  await until(() => expect(handled).toEqual(['a 1']));
+  const told = 'there is no registered consumer to read by: the shard is polled';
+  await until(() => expect(warn.mock.calls.map(([, text]) => text)).toContain(told));
+});
+
+it('polls until its registered consumer is ACTIVE, and is pushed to from there on: nothing twice, nothing left out', async () => {
+  const scene = new Scene(cloud, 'switch');
+  const info = vi.fn();
+  const logger: Logger = { ...silentLogger, info, child: () => logger };
+  const texts = (): unknown[] => info.mock.calls.map(([, text]) => text);
+  const handled = handleInTest(scene.consumer({ retrievalMode: 'fanout', fallbackToPolling: true, logger }));
+  const put: string[] = [];
+  await until(async () => {
+    put.push(`a ${put.length}`);
+    await scene.put(put.at(-1) as string);
+    expect(texts()).toContain('the shard is subscribed to');
+  });
+  expect(texts()).toContain('the shard is polled until it can be subscribed to');
+  await scene.put('a last');
+  await until(() => expect(handled).toEqual([...put, 'a last']));
+});
+
+it('a consumer that cannot be registered ends run() after its tries, with what to do', async () => {
+  const scene = new Scene(cloud, 'crowded');
+  const consumerArn = `${arnOf('crowded')}/consumer/absent:1700000000`;
+  await expect(scene.consumer({ retrievalMode: 'fanout', consumerArn }).run(() => undefined)).rejects.toMatchObject({
+    code: 'STREAM_NOT_FOUND',
+    message: expect.stringContaining('leave consumerArn out'),
+  });
+});
+
+it('reads by the consumer whose ARN it is given', async () => {
+  const scene = new Scene(cloud, 'given');
+  const command = new RegisterStreamConsumerCommand({ StreamARN: arnOf('given'), ConsumerName: 'theirs' });
+  const { Consumer } = await cloud.kinesis.send(command);
+  const consumerArn = Consumer?.ConsumerARN as string;
+  const handled = handleInTest(scene.consumer({ retrievalMode: 'fanout', consumerArn }));
+  await scene.put('a 1');
+  await until(() => expect(handled).toEqual(['a 1']));
+  expect(await consumerNames('given')).toEqual(['theirs']);
+});
