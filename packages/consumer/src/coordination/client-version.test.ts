@@ -1,9 +1,10 @@
 import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import { type ClientVersion, FleetVersion, JAVA_SEES_VERSION_MS } from './client-version.ts';
-import type { Effect, Notice, Tell } from './effects.ts';
+import type { Effect, Tell } from './effects.ts';
 import { Fleet } from './fleet.ts';
 import { type Lease, NOTHING_MEASURED, newLease, type WorkerRow } from './lease.ts';
+import type { Notice } from './notice.ts';
 
 const options = {
   workerId: 'me',

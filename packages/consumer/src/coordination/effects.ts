@@ -3,39 +3,15 @@
 // says whether the effect was applied. The answer carries the effect itself, so nothing has to be remembered to understand
 // it. Notices are the exception: they are told, not answered.
 // Ordering contract: the runtime starts the effects of one step in list order; answers come in any order.
-import type { ExtendedSequenceNumber, HashKeyRange, SequenceNumber } from '@shardline/common';
-import type { ClientVersion, ClientVersionRow } from './client-version.ts';
-import type {
-  ChildShard,
-  LeaderRow,
-  Lease,
-  PendingCheckpoint,
-  Shard,
-  Utilization,
-  WorkerProcess,
-  WorkerRow,
-  WorkerSign,
-} from './lease.ts';
+import type { ExtendedSequenceNumber, HashKeyRange } from '@shardline/common';
+import type { ClientVersion } from './client-version.ts';
+import type { LeaderRow, Lease, PendingCheckpoint, Utilization, WorkerSign } from './lease.ts';
+import type { Notice } from './notice.ts';
+import type { Results } from './results.ts';
 import type { InitialPosition } from './shard-sync.ts';
-import type { StallVerdict } from './watchdog.ts';
-import type { Rival } from './worker-id.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
 export type Tenure = number;
-
-/** What became of a conditional write. A refused one is an event, not an error; `lease` is the row as it is now. */
-export type LeaseWrite =
-  | { readonly applied: true; readonly lease: Lease }
-  | {
-      readonly applied: false;
-      readonly lease: Lease | undefined;
-      /** The SDK sent it more than once by itself: an earlier sending may have been applied. */
-      readonly repeated?: boolean;
-    };
-
-export type LeaderWrite =
-  | { readonly applied: true }
-  | { readonly applied: false; readonly leader: LeaderRow | undefined };
 
 // --- Effects on the lease table. Conditions are those of the KCL's DynamoDBLeaseRefresher. ---
 
@@ -293,17 +269,6 @@ export interface CloseShard {
   readonly tenure: Tenure;
   readonly reason: CloseReason;
 }
-/** What became of a lease that was lost. */
-export type LeaseLoss =
-  /** The row is gone: the leader cleaned it up, or somebody deleted it by hand. */
-  | { readonly how: 'deleted' }
-  /** `by` undefined: it was taken away, and nobody has it yet. */
-  | { readonly how: 'taken'; readonly by: string | undefined }
-  /** The leader waited no longer for a handoff to be completed. */
-  | { readonly how: 'handedOver'; readonly to: string }
-  /** Somebody wrote it in this worker's own name. */
-  | { readonly how: 'ownId' };
-
 export type CloseReason = 'leaseLost' | 'shardEnded' | 'handedOff' | 'stopping' | 'stalled';
 
 /** Told, not answered. */
@@ -311,95 +276,6 @@ export interface Tell {
   readonly kind: 'tell';
   readonly notice: Notice;
 }
-
-export type Notice =
-  | {
-      readonly kind: 'leaseBegun';
-      readonly leaseKey: string;
-      readonly tenure: Tenure;
-      readonly checkpoint: ExtendedSequenceNumber;
-    }
-  | {
-      readonly kind: 'leaseEnded';
-      readonly leaseKey: string;
-      readonly tenure: Tenure;
-      readonly reason: CloseReason;
-      /** Set when the reason is `leaseLost`. */
-      readonly loss: LeaseLoss | undefined;
-    }
-  | {
-      readonly kind: 'checkpointed';
-      readonly leaseKey: string;
-      readonly tenure: Tenure;
-      readonly checkpoint: ExtendedSequenceNumber;
-    }
-  | {
-      readonly kind: 'checkpointSettled';
-      readonly requestId: number;
-      readonly outcome: 'done' | 'leaseLost' | 'outOfRange';
-    }
-  | {
-      readonly kind: 'handlerFailed';
-      readonly leaseKey: string;
-      readonly attempt: number;
-      readonly retryInMs: number;
-      readonly error: unknown;
-    }
-  | {
-      readonly kind: 'effectFailed';
-      readonly effect: Effect['kind'];
-      readonly leaseKey: string | undefined;
-      readonly retryInMs: number;
-      readonly error: unknown;
-    }
-  /** A lease does not get on, or does again. */
-  | ({
-      readonly kind: 'stall';
-      readonly leaseKey: string;
-      readonly tenure: Tenure;
-      /** Behind which it reads, up to which the handler was given records, or which is not written. */
-      readonly position: ExtendedSequenceNumber;
-      /** In the handler. */
-      readonly batch: { readonly recordCount: number; readonly byteCount: number } | undefined;
-      readonly holdsLease: boolean;
-    } & StallVerdict)
-  | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
-  /** Another process has this worker's id; this one ends. */
-  | ({ readonly kind: 'workerIdInUse' } & Rival)
-  | { readonly kind: 'leadershipGained' }
-  | { readonly kind: 'leadershipLost' }
-  | {
-      readonly kind: 'leasesPlanned';
-      readonly created: number;
-      readonly assigned: number;
-      readonly handedOff: number;
-      readonly deleted: number;
-    }
-  /** This worker is about to take leases itself. */
-  | { readonly kind: 'leasesTaken'; readonly taken: number; readonly stolen: number }
-  /** The fleet speaks another protocol from now on. */
-  | {
-      readonly kind: 'clientVersionChanged';
-      readonly from: ClientVersion;
-      readonly to: ClientVersion;
-      readonly by: string;
-    }
-  /** Workers of the KCL 2.x hold leases of a fleet that a leader assigns. `goesBack`: so it won't any more. */
-  | { readonly kind: 'workersOf2x'; readonly workerIds: readonly string[]; readonly goesBack: boolean }
-  | { readonly kind: 'hole'; readonly text: string }
-  /** These leases are of an earlier stream of the same name. */
-  | {
-      readonly kind: 'streamReplaced';
-      readonly streamId: string | undefined;
-      readonly leaseKeys: readonly string[];
-      /** How many leases begin anew. */
-      readonly anewCount: number;
-      /** Who renews some of them and does not say what he reads: Java workers, of this fleet or of another stream's. */
-      readonly renewedBy: readonly string[];
-      /** Until it is told again, while nothing changes. */
-      readonly againInMs: number;
-    }
-  | { readonly kind: 'stopped'; readonly abandoned: readonly string[] };
 
 export type TableEffect =
   | ReadTable
@@ -429,68 +305,6 @@ export type ShardEffect = OpenShard | FetchBatch | DeliverBatch | DrainShard | E
 
 /** Every effect that is answered. */
 export type Effect = TableEffect | ListShards | ShardEffect;
-
-/** What a batch is to the core: a handle and its bounds. The records stay with the runtime. */
-export interface BatchBounds {
-  readonly batchId: number;
-  /** User records in it; 0 when only its position moved on. */
-  readonly recordCount: number;
-  readonly byteCount: number;
-  /** Of the first Kinesis record that user records of it are from; undefined without user records. */
-  readonly first?: SequenceNumber | undefined;
-  /** Position of its last record. */
-  readonly last: ExtendedSequenceNumber;
-}
-
-export interface Fetched {
-  readonly batch: BatchBounds | undefined;
-  /** No record will ever follow. */
-  readonly atShardEnd: boolean;
-  /** At the end: the children; empty only if the stream is gone. */
-  readonly childShards: readonly ChildShard[];
-}
-
-/** The result that belongs to each kind of effect. */
-export interface Results {
-  readTable: { readonly leases: readonly Lease[]; readonly workers: readonly WorkerRow[] };
-  discoverLeases: { readonly leases: readonly Lease[] };
-  readLeases: { readonly leases: readonly Lease[] };
-  /** False: it was there already. */
-  createLease: { readonly created: boolean };
-  renewLease: LeaseWrite;
-  checkpointLease: LeaseWrite;
-  assignLease: LeaseWrite;
-  takeLease: LeaseWrite;
-  handOffLease: LeaseWrite;
-  evictLease: LeaseWrite;
-  deleteLease: { readonly deleted: boolean };
-  fillLease: LeaseWrite;
-  resetLease: LeaseWrite;
-  readLeader: { readonly leader: LeaderRow | undefined };
-  writeLeader: LeaderWrite;
-  deleteLeader: LeaderWrite;
-  /** Refused: what the row says that stands in the way. */
-  reportWorker:
-    | { readonly applied: true; readonly process: WorkerProcess }
-    | { readonly applied: false; readonly sign: WorkerSign };
-  /** Undefined: there is no row. After a question that was put, with the question. */
-  lookAtWorker: { readonly sign: WorkerSign | undefined };
-  forgetWorker: undefined;
-  deleteWorker: { readonly deleted: boolean };
-  /** Undefined: somebody has deleted it. */
-  readClientVersion: { readonly row: ClientVersionRow | undefined };
-  /** The row as it is now, whether or not the change was applied. */
-  changeClientVersion: { readonly row: ClientVersionRow | undefined };
-  /** `isAnother`: the stream was deleted and made again since this process began to read it. */
-  listShards: { readonly shards: readonly Shard[]; readonly isAnother?: boolean };
-  openShard: undefined;
-  fetchBatch: Fetched;
-  /** What the handler vouches for by returning: the batch's end, or undefined when checkpoints are made by hand. */
-  deliverBatch: { readonly checkpoint: ExtendedSequenceNumber | undefined };
-  drainShard: undefined;
-  endShard: undefined;
-  closeShard: undefined;
-}
 
 export type ResultOf<E extends Effect> = Results[E['kind']];
 

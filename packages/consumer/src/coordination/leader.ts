@@ -11,7 +11,6 @@ import {
   type Effect,
   type Failed,
   type ListShards,
-  type Results,
   type Tell,
   type TrackedStream,
 } from './effects.ts';
@@ -20,6 +19,7 @@ import { LeaderLock, type LeaderLockOptions } from './leader-lock.ts';
 import { actualOwner, type Lease, type Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
 import type { Repair } from './lease-repair.ts';
+import type { Results } from './results.ts';
 import type { Reset } from './stream-replaced.ts';
 import { type FormerStreams, StreamSync } from './stream-sync.ts';
 

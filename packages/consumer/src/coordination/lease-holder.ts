@@ -3,8 +3,10 @@
 // holder is conditional on the lease counter, and only one is in flight. A write whose answer was lost is repeated with the
 // same counter, so at most one of the two can have been applied, and a refusal tells which (KCL DynamoDBLeaseRefresher).
 import type { ExtendedSequenceNumber } from '@shardline/common';
-import type { AssignLease, CheckpointLease, EvictLease, LeaseLoss, LeaseWrite, RenewLease, Tenure } from './effects.ts';
+import type { AssignLease, CheckpointLease, EvictLease, RenewLease, Tenure } from './effects.ts';
 import { actualOwner, type Lease, type PendingCheckpoint } from './lease.ts';
+import type { LeaseLoss } from './notice.ts';
+import type { LeaseWrite } from './results.ts';
 import { Unwritten } from './unwritten.ts';
 
 export type HolderWrite = RenewLease | CheckpointLease | AssignLease | EvictLease;

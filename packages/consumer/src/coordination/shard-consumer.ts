@@ -13,10 +13,12 @@ import {
   TRIM_HORIZON,
   unreachable,
 } from '@shardline/common';
-import type { BatchBounds, CloseReason, Done, Effect, Failed, Fetched, Notice, Tell } from './effects.ts';
+import type { CloseReason, Done, Effect, Failed, Tell } from './effects.ts';
 import { answers } from './effects.ts';
 import { type ChildShard, isEnded, type Lease, leaseKeyOf, newLease } from './lease.ts';
 import type { LeaseHolder } from './lease-holder.ts';
+import type { Notice } from './notice.ts';
+import type { BatchBounds, Fetched } from './results.ts';
 import type { StallReason, Waits } from './watchdog.ts';
 
 export interface ShardConsumerOptions {

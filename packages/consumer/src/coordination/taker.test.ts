@@ -1,8 +1,9 @@
 import { MAX_HASH_KEY, MIN_HASH_KEY, parseCheckpoint } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Done, Effect, Notice, Tell } from './effects.ts';
+import type { Done, Effect, Tell } from './effects.ts';
 import { type Lease, newLease } from './lease.ts';
+import type { Notice } from './notice.ts';
 import { planTakes, type RestingLease, Taker } from './taker.ts';
 
 const F = 1000;

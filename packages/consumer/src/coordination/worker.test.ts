@@ -9,8 +9,9 @@ import {
 import { describe, expect, test } from 'vitest';
 import { assignmentRules } from '../../test/core-options.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
-import type { Done, Effect, Notice, Tell } from './effects.ts';
+import type { Done, Effect, Tell } from './effects.ts';
 import { NOTHING_MEASURED, newLease, type WorkerRow } from './lease.ts';
+import type { Notice } from './notice.ts';
 import { Worker, type WorkerOptions } from './worker.ts';
 
 const options: WorkerOptions = {

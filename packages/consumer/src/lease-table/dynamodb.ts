@@ -4,7 +4,8 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type Clock, type Logger, OperatingError, systemClock, TRIM_HORIZON } from '@shardline/common';
 import type { ClientVersion } from '../coordination/client-version.ts';
-import type { ResultOf, Results, TableEffect } from '../coordination/effects.ts';
+import type { ResultOf, TableEffect } from '../coordination/effects.ts';
+import type { Results } from '../coordination/results.ts';
 import { checkBelonging, type Reads } from './belonging.ts';
 import { type ClientVersionConfig, isFor2x, joinFleet } from './client-version.ts';
 import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';

@@ -4,8 +4,9 @@
 // so a row once handed out never changes.
 import { systemClock, TRIM_HORIZON } from '@shardline/common';
 import type { ClientVersion, ClientVersionRow } from '../coordination/client-version.ts';
-import type { LeaderWrite, LeaseWrite, ResultOf, Results, TableEffect } from '../coordination/effects.ts';
+import type { ResultOf, TableEffect } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow, WorkerSign } from '../coordination/lease.ts';
+import type { LeaderWrite, LeaseWrite, Results } from '../coordination/results.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 
 export interface MemoryLeaseTableOptions {

@@ -2,16 +2,9 @@
 // passed over; attributes that we don't know stay untouched, since every update names what it sets.
 import type { Clock, Logger } from '@shardline/common';
 import type { ClientVersionRow } from '../coordination/client-version.ts';
-import type {
-  ChangeClientVersion,
-  ForgetWorker,
-  LeaderWrite,
-  LeaseWrite,
-  LookAtWorker,
-  ReportWorker,
-  Results,
-} from '../coordination/effects.ts';
+import type { ChangeClientVersion, ForgetWorker, LookAtWorker, ReportWorker } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow, WorkerSign } from '../coordination/lease.ts';
+import type { LeaderWrite, LeaseWrite, Results } from '../coordination/results.ts';
 import { anotherApplication, type BelongingOptions, describeReads, readsTheSame } from './belonging.ts';
 import { changeVersion, readVersion } from './client-version.ts';
 import {

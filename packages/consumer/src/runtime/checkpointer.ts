@@ -2,7 +2,8 @@
 // answer settles the promise. It writes nothing and decides nothing: bounds, coalescing and the write itself are the core's.
 // Invariant: every promise settles, at the latest when its tenure is over: a handler that waits for one must not hold that up.
 import { type ExtendedSequenceNumber, formatExtended, OperatingError, UsageError } from '@shardline/common';
-import type { CheckpointRequested, Notice, Tenure } from '../coordination/effects.ts';
+import type { CheckpointRequested, Tenure } from '../coordination/effects.ts';
+import type { Notice } from '../coordination/notice.ts';
 import type { PreparedCheckpointer, ShardContext } from '../handler.ts';
 import { asPosition, readCheckpoint, readPrepare } from './checkpoint-arguments.ts';
 

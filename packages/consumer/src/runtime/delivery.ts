@@ -22,10 +22,10 @@ import type {
   FetchBatch,
   OpenShard,
   ResultOf,
-  Results,
   ShardEffect,
   Tenure,
 } from '../coordination/effects.ts';
+import type { Results } from '../coordination/results.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
 import type { Gap, OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { asPendingCheckpoint, asPosition } from './checkpoint-arguments.ts';

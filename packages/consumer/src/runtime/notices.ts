@@ -9,7 +9,7 @@ import {
   unreachable,
 } from '@shardline/common';
 import { takesLeases } from '../coordination/client-version.ts';
-import type { LeaseLoss, Notice } from '../coordination/effects.ts';
+import type { LeaseLoss, Notice } from '../coordination/notice.ts';
 import type { Rival } from '../coordination/worker-id.ts';
 import type { Failures } from './failures.ts';
 

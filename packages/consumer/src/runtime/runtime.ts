@@ -17,14 +17,14 @@ import type {
   Effect,
   Event,
   ListShards,
-  Notice,
   ReportWorker,
   ResultOf,
-  Results,
   ShardEffect,
   TableEffect,
   Tell,
 } from '../coordination/effects.ts';
+import type { Notice } from '../coordination/notice.ts';
+import type { Results } from '../coordination/results.ts';
 import type { Worker, WorkerView } from '../coordination/worker.ts';
 import type { ShardHandler } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';

@@ -2,7 +2,7 @@
 // table (whose conditions the contract suite proves equal to DynamoDB's) and a list of shards, in a time of its own. Effects on the
 // table are answered at once, and so is the handler; fetches wait for the test. Options are the consumer's defaults.
 import { evenRanges, type HashKeyRange, parseCheckpoint } from '@shardline/common';
-import type { Done, Effect, Event, Notice, Results, Tell } from '../../src/coordination/effects.ts';
+import type { Done, Effect, Event, Tell } from '../../src/coordination/effects.ts';
 import {
   type ChildShard,
   type Lease,
@@ -10,6 +10,8 @@ import {
   type Shard,
   type Utilization,
 } from '../../src/coordination/lease.ts';
+import type { Notice } from '../../src/coordination/notice.ts';
+import type { Results } from '../../src/coordination/results.ts';
 import type { InitialPosition } from '../../src/coordination/shard-sync.ts';
 import { Worker, type WorkerOptions, type WorkerView } from '../../src/coordination/worker.ts';
 import { MemoryLeaseTable } from '../../src/lease-table/memory.ts';

@@ -1,7 +1,7 @@
 // What befalls single processes in some worlds: handlers that hang or block their process, processes that sleep, credentials that
 // expire for all calls of one of them; and the checker of what the watchdog makes of it. Chance comes from a sequence of its own,
 // so that all other worlds stay as they are. As on a real machine a process whose handler ignores its signal is ended from outside.
-import type { Notice } from '../../../consumer/dist/coordination/effects.js';
+import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import { createPrng, type Prng } from '../prng.ts';
 
 /** What a handler does in place of its work; one that hangs heeds its aborted signal, or ignores it. */

@@ -1,5 +1,6 @@
 // Planted bugs of checkpoints: in two phases, and as the writes by which a busy holder learns of a handoff.
-import type { Event, LeaseWrite } from '../../../consumer/dist/coordination/effects.js';
+import type { Event } from '../../../consumer/dist/coordination/effects.js';
+import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function checkpointBugs(): readonly PlantedBug[] {

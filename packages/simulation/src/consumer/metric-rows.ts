@@ -1,6 +1,7 @@
 // Watches the worker metric rows of a simulated world from outside: a leader may delete what a dead worker left, never the row of
 // one that has reported since. By a history of its own reports, not by what stands in the rows.
-import type { Results, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { Results } from '../../../consumer/dist/coordination/results.js';
 import { MAX_CLOCK_DRIFT } from './swarm.ts';
 import { TIMES } from './worker-options.ts';
 

@@ -1,7 +1,8 @@
 // Bugs planted on purpose, one switch each, to show that the checkers would see them. They live out here: each one bends what
 // the core is told or what the table does, and the core itself has no switch. CI asserts that every one is found.
-import type { Event, LeaseWrite, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { Event, TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease, Shard } from '../../../consumer/dist/coordination/lease.js';
+import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { WorkerOptions, WorkerView } from '../../../consumer/dist/coordination/worker.js';
 import { checkpointBugs } from './checkpoint-bugs.ts';
 import { leaderBugs } from './leader-bugs.ts';

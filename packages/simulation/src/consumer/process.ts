@@ -9,12 +9,12 @@ import type {
   Event,
   FetchBatch,
   ListShards,
-  Notice,
-  Results,
   TableEffect,
   TrackedStream,
 } from '../../../consumer/dist/coordination/effects.js';
 import { answers } from '../../../consumer/dist/coordination/effects.js';
+import type { Notice } from '../../../consumer/dist/coordination/notice.js';
+import type { Results } from '../../../consumer/dist/coordination/results.js';
 import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import { type Hang, judgeStall, type WatchedCall } from './bad-days.ts';
 import type { Position, TenureRef } from './checkers.ts';

@@ -2,8 +2,8 @@
 // the workers. A Kinesis record stands for one to three user records (an aggregate); its one byte says how many.
 import { compareExtended, type ExtendedSequenceNumber, type HashKey, type SequenceNumber } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
-import type { Fetched } from '../../../consumer/dist/coordination/effects.js';
 import { leaseKeyOf, type Shard } from '../../../consumer/dist/coordination/lease.js';
+import type { Fetched } from '../../../consumer/dist/coordination/results.js';
 import { counterAt, readShard } from '../../../local/dist/model/position.js';
 import type { Prng } from '../prng.ts';
 import type { ConsumerCheckers, Position } from './checkers.ts';

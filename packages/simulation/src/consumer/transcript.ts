@@ -1,7 +1,8 @@
 // What happened in a world, a line each, for people: when, who, what. A fault bears a mark. Only written when it is asked for: a
 // seed replays to the byte, so a failing one is run again with it.
-import type { Notice, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease } from '../../../consumer/dist/coordination/lease.js';
+import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { EventQueue } from '../event-queue.ts';
 import type { ConsumerCheckers, Position } from './checkers.ts';
 

@@ -1,5 +1,5 @@
 // Planted bugs of two processes under one worker id.
-import type { LeaseWrite } from '../../../consumer/dist/coordination/effects.js';
+import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function twinBugs(): readonly PlantedBug[] {

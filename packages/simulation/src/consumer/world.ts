@@ -5,8 +5,9 @@
 
 import { TRIM_HORIZON } from '@shardline/common';
 import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
-import type { LeaderWrite, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { isEnded, type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
+import type { LeaderWrite } from '../../../consumer/dist/coordination/results.js';
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';

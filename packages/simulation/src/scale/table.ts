@@ -1,8 +1,9 @@
 // The lease table of a large fleet: the memory table with an index by owner, as DynamoDB has one, and a meter that counts what each
 // effect would cost there. Requests are calls; units are those of DynamoDB's on-demand billing: 1 kB a write, 4 kB a consistent
 // read, half of that for the index, and a write more for each entry of the index that appears or goes.
-import type { Results, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
+import type { Results } from '../../../consumer/dist/coordination/results.js';
 import { leaseItem, workerItem } from '../../../consumer/dist/lease-table/item.js';
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 

@@ -1,0 +1,108 @@
+// What a worker tells without being asked: for whoever watches it, and for the runtime where a promise of the user's waits
+// for it. On the way out of the core only; no answer comes back. Invariant: a notice decides nothing, so a runtime that
+// dropped those on leases, leaders and failures would read and checkpoint all the same.
+import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { ClientVersion } from './client-version.ts';
+import type { CloseReason, Effect, Tenure } from './effects.ts';
+import type { StallVerdict } from './watchdog.ts';
+import type { Rival } from './worker-id.ts';
+
+export type Notice =
+  | {
+      readonly kind: 'leaseBegun';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      readonly checkpoint: ExtendedSequenceNumber;
+    }
+  | {
+      readonly kind: 'leaseEnded';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      readonly reason: CloseReason;
+      /** Set when the reason is `leaseLost`. */
+      readonly loss: LeaseLoss | undefined;
+    }
+  | {
+      readonly kind: 'checkpointed';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      readonly checkpoint: ExtendedSequenceNumber;
+    }
+  | {
+      readonly kind: 'checkpointSettled';
+      readonly requestId: number;
+      readonly outcome: 'done' | 'leaseLost' | 'outOfRange';
+    }
+  | {
+      readonly kind: 'handlerFailed';
+      readonly leaseKey: string;
+      readonly attempt: number;
+      readonly retryInMs: number;
+      readonly error: unknown;
+    }
+  | {
+      readonly kind: 'effectFailed';
+      readonly effect: Effect['kind'];
+      readonly leaseKey: string | undefined;
+      readonly retryInMs: number;
+      readonly error: unknown;
+    }
+  /** A lease does not get on, or does again. */
+  | ({
+      readonly kind: 'stall';
+      readonly leaseKey: string;
+      readonly tenure: Tenure;
+      /** Behind which it reads, up to which the handler was given records, or which is not written. */
+      readonly position: ExtendedSequenceNumber;
+      /** In the handler. */
+      readonly batch: { readonly recordCount: number; readonly byteCount: number } | undefined;
+      readonly holdsLease: boolean;
+    } & StallVerdict)
+  | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
+  /** Another process has this worker's id; this one ends. */
+  | ({ readonly kind: 'workerIdInUse' } & Rival)
+  | { readonly kind: 'leadershipGained' }
+  | { readonly kind: 'leadershipLost' }
+  | {
+      readonly kind: 'leasesPlanned';
+      readonly created: number;
+      readonly assigned: number;
+      readonly handedOff: number;
+      readonly deleted: number;
+    }
+  /** This worker is about to take leases itself. */
+  | { readonly kind: 'leasesTaken'; readonly taken: number; readonly stolen: number }
+  /** The fleet speaks another protocol from now on. */
+  | {
+      readonly kind: 'clientVersionChanged';
+      readonly from: ClientVersion;
+      readonly to: ClientVersion;
+      readonly by: string;
+    }
+  /** Workers of the KCL 2.x hold leases of a fleet that a leader assigns. `goesBack`: so it won't any more. */
+  | { readonly kind: 'workersOf2x'; readonly workerIds: readonly string[]; readonly goesBack: boolean }
+  | { readonly kind: 'hole'; readonly text: string }
+  /** These leases are of an earlier stream of the same name. */
+  | {
+      readonly kind: 'streamReplaced';
+      readonly streamId: string | undefined;
+      readonly leaseKeys: readonly string[];
+      /** How many leases begin anew. */
+      readonly anewCount: number;
+      /** Who renews some of them and does not say what he reads: Java workers, of this fleet or of another stream's. */
+      readonly renewedBy: readonly string[];
+      /** Until it is told again, while nothing changes. */
+      readonly againInMs: number;
+    }
+  | { readonly kind: 'stopped'; readonly abandoned: readonly string[] };
+
+/** What became of a lease that was lost. */
+export type LeaseLoss =
+  /** The row is gone: the leader cleaned it up, or somebody deleted it by hand. */
+  | { readonly how: 'deleted' }
+  /** `by` undefined: it was taken away, and nobody has it yet. */
+  | { readonly how: 'taken'; readonly by: string | undefined }
+  /** The leader waited no longer for a handoff to be completed. */
+  | { readonly how: 'handedOver'; readonly to: string }
+  /** Somebody wrote it in this worker's own name. */
+  | { readonly how: 'ownId' };

@@ -1,0 +1,82 @@
+// What effects bring back: the result that belongs to each kind, in the event `done`. Between the world, which makes them
+// (lease table, retrieval, delivery), and the core, which reads them. Plain values: a condition that was refused is a result,
+// an error is not. Invariant: a result says what was found or done, never what to do about it.
+import type { ExtendedSequenceNumber, SequenceNumber } from '@shardline/common';
+import type { ClientVersionRow } from './client-version.ts';
+import type { ChildShard, LeaderRow, Lease, Shard, WorkerProcess, WorkerRow, WorkerSign } from './lease.ts';
+
+/** What a batch is to the core: a handle and its bounds. The records stay with the runtime. */
+export interface BatchBounds {
+  readonly batchId: number;
+  /** User records in it; 0 when only its position moved on. */
+  readonly recordCount: number;
+  readonly byteCount: number;
+  /** Of the first Kinesis record that user records of it are from; undefined without user records. */
+  readonly first?: SequenceNumber | undefined;
+  /** Position of its last record. */
+  readonly last: ExtendedSequenceNumber;
+}
+
+export interface Fetched {
+  readonly batch: BatchBounds | undefined;
+  /** No record will ever follow. */
+  readonly atShardEnd: boolean;
+  /** At the end: the children; empty only if the stream is gone. */
+  readonly childShards: readonly ChildShard[];
+}
+
+/** The result that belongs to each kind of effect. */
+export interface Results {
+  readTable: { readonly leases: readonly Lease[]; readonly workers: readonly WorkerRow[] };
+  discoverLeases: { readonly leases: readonly Lease[] };
+  readLeases: { readonly leases: readonly Lease[] };
+  /** False: it was there already. */
+  createLease: { readonly created: boolean };
+  renewLease: LeaseWrite;
+  checkpointLease: LeaseWrite;
+  assignLease: LeaseWrite;
+  takeLease: LeaseWrite;
+  handOffLease: LeaseWrite;
+  evictLease: LeaseWrite;
+  deleteLease: { readonly deleted: boolean };
+  fillLease: LeaseWrite;
+  resetLease: LeaseWrite;
+  readLeader: { readonly leader: LeaderRow | undefined };
+  writeLeader: LeaderWrite;
+  deleteLeader: LeaderWrite;
+  /** Refused: what the row says that stands in the way. */
+  reportWorker:
+    | { readonly applied: true; readonly process: WorkerProcess }
+    | { readonly applied: false; readonly sign: WorkerSign };
+  /** Undefined: there is no row. After a question that was put, with the question. */
+  lookAtWorker: { readonly sign: WorkerSign | undefined };
+  forgetWorker: undefined;
+  deleteWorker: { readonly deleted: boolean };
+  /** Undefined: somebody has deleted it. */
+  readClientVersion: { readonly row: ClientVersionRow | undefined };
+  /** The row as it is now, whether or not the change was applied. */
+  changeClientVersion: { readonly row: ClientVersionRow | undefined };
+  /** `isAnother`: the stream was deleted and made again since this process began to read it. */
+  listShards: { readonly shards: readonly Shard[]; readonly isAnother?: boolean };
+  openShard: undefined;
+  fetchBatch: Fetched;
+  /** What the handler vouches for by returning: the batch's end, or undefined when checkpoints are made by hand. */
+  deliverBatch: { readonly checkpoint: ExtendedSequenceNumber | undefined };
+  drainShard: undefined;
+  endShard: undefined;
+  closeShard: undefined;
+}
+
+/** What became of a conditional write. A refused one is an event, not an error; `lease` is the row as it is now. */
+export type LeaseWrite =
+  | { readonly applied: true; readonly lease: Lease }
+  | {
+      readonly applied: false;
+      readonly lease: Lease | undefined;
+      /** The SDK sent it more than once by itself: an earlier sending may have been applied. */
+      readonly repeated?: boolean;
+    };
+
+export type LeaderWrite =
+  | { readonly applied: true }
+  | { readonly applied: false; readonly leader: LeaderRow | undefined };
