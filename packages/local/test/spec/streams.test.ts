@@ -144,17 +144,17 @@ test('DeleteStream: "If an application attempts to operate on a deleted stream, 
   scene.clock.advance(100);
   const StartingPosition = { Type: 'LATEST' } as const;
   for (const call of [
-    scene.put('x'),
-    scene.get(ShardIterator),
-    scene.iterator(),
-    scene.shards(),
-    scene.split(),
-    scene.summary(),
-    drop(),
-    scene.client.send(new kinesis.SubscribeToShardCommand({ ConsumerARN, ShardId: first, StartingPosition })),
-    scene.client.send(new kinesis.ListStreamConsumersCommand({ StreamARN })),
+    () => scene.put('x'),
+    () => scene.get(ShardIterator),
+    () => scene.iterator(),
+    () => scene.shards(),
+    () => scene.split(),
+    () => scene.summary(),
+    () => drop(),
+    () => scene.client.send(new kinesis.SubscribeToShardCommand({ ConsumerARN, ShardId: first, StartingPosition })),
+    () => scene.client.send(new kinesis.ListStreamConsumersCommand({ StreamARN })),
   ]) {
-    await expectRefusal(call, kinesis.ResourceNotFoundException);
+    await expectRefusal(call(), kinesis.ResourceNotFoundException);
   }
 });
 
