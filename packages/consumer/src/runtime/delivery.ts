@@ -5,11 +5,9 @@
 import {
   type Clock,
   compareExtended,
-  consumerDiagnostics,
   type ExtendedSequenceNumber,
   invariant,
   type Logger,
-  type MetricsSink,
   parseSequenceNumber,
   SHARD_END,
   unreachable,
@@ -27,32 +25,27 @@ import type {
 } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
-import type { Gap, OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
+import type { OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { asPendingCheckpoint, asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
+import { DeliveryReport, type DeliveryReportOptions, type ReportedShard } from './delivery-report.ts';
 import type { HandlerCall } from './event-loop.ts';
 
-export interface DeliveryOptions {
-  readonly application: string;
-  readonly workerId: string;
+export interface DeliveryOptions extends DeliveryReportOptions {
   readonly handler: ShardHandler;
   /** `manual`: a finished batch vouches for nothing, only `context.checkpoint` does. */
   readonly checkpointing: 'auto' | 'manual';
   readonly openSource: OpenSource;
   readonly checkpointer: Checkpointer;
   readonly logger: Logger;
-  readonly metrics: MetricsSink;
   readonly clock: Clock;
 }
 
 /** One tenure of one shard. */
-interface Shard {
-  readonly leaseKey: string;
-  readonly shardId: string;
+interface Shard extends ReportedShard {
   readonly source: ShardSource;
   readonly controller: AbortController;
   readonly context: ShardContext;
-  readonly logger: Logger;
   readonly batches: Map<number, SourceBatch>;
   batchCount: number;
   /** `initialize` has returned. */
@@ -66,7 +59,6 @@ interface Shard {
   /** What `checkpoint()` without a position means in the call under way. */
   givenTo: ExtendedSequenceNumber | undefined;
   millisBehindLatest: number | undefined;
-  straysReported: boolean;
   /** Known at the shard's end. */
   childShardIds: readonly string[];
 }
@@ -86,10 +78,12 @@ const LATEST_MARGIN_MS = 5_000;
 
 export class Delivery {
   readonly #options: DeliveryOptions;
+  readonly #report: DeliveryReport;
   readonly #shards = new Map<Tenure, Shard>();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
+    this.#report = new DeliveryReport(options);
   }
 
   /** Runs one effect. Rejects with HandlerThrew, or with what the source threw. */
@@ -163,7 +157,8 @@ export class Delivery {
     const { batch, atShardEnd, childShards } = await shard.source.fetch(after, shard.controller.signal);
     if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
     if (batch === undefined) return { batch: undefined, atShardEnd, childShards };
-    this.#observe(shard, batch);
+    shard.millisBehindLatest = batch.millisBehindLatest;
+    this.#report.fetched(shard, batch);
     shard.batchCount += 1;
     const batchId = shard.batchCount;
     const { records, byteCount, last } = batch;
@@ -175,11 +170,11 @@ export class Delivery {
   }
 
   async #deliver({ tenure, batchId, attempt }: DeliverBatch): Promise<Results['deliverBatch']> {
-    const { handler, checkpointing, clock, metrics } = this.#options;
+    const { handler, checkpointing, clock } = this.#options;
     const shard = this.#shard(tenure);
     const batch = shard.batches.get(batchId);
     invariant(batch !== undefined, `batch ${batchId} of ${shard.leaseKey} is delivered but not held`);
-    const { records, byteCount, last, millisBehindLatest } = batch;
+    const { records, last, millisBehindLatest } = batch;
     const startedAt = clock.now();
     const { streamName } = shard.source;
     const given = { streamName, shardId: shard.shardId, records, millisBehindLatest, attempt };
@@ -187,13 +182,10 @@ export class Delivery {
       await this.#call(shard, 'processRecords', last, () => handler.processRecords(given, shard.context));
     } catch (error) {
       const cause = error instanceof HandlerThrew ? error.thrown : error;
-      this.#handled(shard, records.length, startedAt, { outcome: 'threw', cause });
+      this.#report.threw(shard, batch, clock.now() - startedAt, cause);
       throw error;
     }
-    this.#handled(shard, records.length, startedAt, { outcome: 'handled' });
-    const dimensions = { ShardId: shard.shardId };
-    metrics.count('RecordsProcessed', records.length, dimensions);
-    metrics.count('DataBytesProcessed', byteCount, dimensions);
+    this.#report.handled(shard, batch, clock.now() - startedAt);
     shard.batches.delete(batchId);
     advance(shard, last);
     return { checkpoint: checkpointing === 'auto' ? last : undefined };
@@ -209,11 +201,9 @@ export class Delivery {
 
   async #end({ tenure }: EndShard): Promise<undefined> {
     const shard = this.#shard(tenure);
-    const { handler, application, workerId: worker } = this.#options;
+    const { handler } = this.#options;
     await this.#call(shard, 'shardEnded', SHARD_END, () => handler.shardEnded?.(shard.context));
-    const { leaseKey, childShardIds } = shard;
-    const { shardEnded } = consumerDiagnostics;
-    if (shardEnded.hasSubscribers) shardEnded.publish({ application, worker, leaseKey, childShardIds });
+    this.#report.ended(shard, shard.childShardIds);
     return undefined;
   }
 
@@ -274,7 +264,6 @@ export class Delivery {
       finishedTo: checkpoint,
       givenTo: undefined,
       millisBehindLatest: undefined,
-      straysReported: false,
       childShardIds: [],
     };
     return shard;
@@ -315,71 +304,6 @@ export class Delivery {
       shard.call = undefined;
       returned();
     }
-  }
-
-  #observe(shard: Shard, batch: SourceBatch): void {
-    const { application, workerId: worker, metrics } = this.#options;
-    const { records, kinesisRecordCount, corruptCount, strayCount, gap, millisBehindLatest } = batch;
-    const { leaseKey, shardId } = shard;
-    const dimensions = { ShardId: shardId };
-    shard.millisBehindLatest = millisBehindLatest;
-    if (millisBehindLatest !== undefined) metrics.gauge('MillisBehindLatest', millisBehindLatest, dimensions);
-    if (corruptCount > 0) {
-      metrics.count('CorruptRecords', corruptCount, dimensions);
-      shard.logger.warn(
-        { corruptCount },
-        'aggregated records could not be read; each is delivered as one plain record',
-      );
-    }
-    if (strayCount > 0) {
-      metrics.count('StrayRecords', strayCount, dimensions);
-      if (!shard.straysReported) {
-        shard.straysReported = true;
-        shard.logger.warn(
-          { strayCount },
-          "user records' hash keys lie outside the shard: a producer aggregated across shards, order by key is not kept",
-        );
-      }
-    }
-    if (gap !== undefined) this.#missed(shard, gap);
-    const { batchFetched } = consumerDiagnostics;
-    if (!batchFetched.hasSubscribers) return;
-    batchFetched.publish({
-      application,
-      worker,
-      leaseKey,
-      kinesisRecordCount,
-      userRecordCount: records.length,
-      corruptCount,
-      strayCount,
-      ...(millisBehindLatest !== undefined && { millisBehindLatest }),
-    });
-  }
-
-  #missed(shard: Shard, gap: Gap): void {
-    const { application, workerId: worker, metrics } = this.#options;
-    const { leaseKey, shardId } = shard;
-    const bounds = { after: String(gap.after), before: String(gap.before) };
-    metrics.count('RecordGaps', 1, { ShardId: shardId });
-    shard.logger.error(
-      bounds,
-      'the record of the checkpoint is no longer in the stream: records after it may be lost, up to the first that is there',
-    );
-    const { gap: channel } = consumerDiagnostics;
-    if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, ...bounds });
-  }
-
-  #handled(
-    shard: Shard,
-    userRecordCount: number,
-    startedAt: number,
-    end: { readonly outcome: 'handled' } | { readonly outcome: 'threw'; readonly cause: unknown },
-  ): void {
-    const { application, workerId: worker, clock } = this.#options;
-    const { batchHandled } = consumerDiagnostics;
-    if (!batchHandled.hasSubscribers) return;
-    const durationMs = clock.now() - startedAt;
-    batchHandled.publish({ application, worker, leaseKey: shard.leaseKey, userRecordCount, durationMs, ...end });
   }
 }
 
