@@ -3,13 +3,15 @@
 // the resource, as the service's refusal names them if it does. It decides no retry; the core does. A failed condition of the lease table passes through as it is.
 import {
   type Clock,
+  type CredentialsOwner,
   classifyAwsError,
   isShardlineError,
+  mayBeRenewed,
   type OperatingCode,
   OperatingError,
+  renewCredentials,
   systemClock,
 } from '@shardline/common';
-import { type CredentialsOwner, mayBeRenewed, renewCredentials } from './credentials.ts';
 
 export interface AwsCallsOptions {
   /** The SDK client that makes the calls. */

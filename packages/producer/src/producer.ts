@@ -97,7 +97,7 @@ export class Producer implements AsyncDisposable {
     this.#log = resolved.logger.child({ producer: this.#id });
     this.#client = resolved.client ?? makeClient(resolved);
     this.#outstanding = new Outstanding(resolved);
-    this.#sender = new Sender({ client: this.#client, clock, maxRequestsInFlight, requestTimeoutMs });
+    this.#sender = new Sender({ client: this.#client, clock, maxRequestsInFlight, requestTimeoutMs, log: this.#log });
     this.#times = { bufferedTimeMs: Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2), recordTtlMs };
     this.#lastTimes = timesOf(clock.now(), this.#times);
     this.#metrics = new MetricsReport(resolved, clock.now());
@@ -135,7 +135,7 @@ export class Producer implements AsyncDisposable {
   /**
    * Puts a user record; its data is copied. Resolves when it is in the stream, rejects with a PutError, which holds the
    * record: `BUFFER_FULL` (retryable, at once), `EXPIRED`, `THROTTLED` (with failIfThrottled), `REQUEST_FAILED`, `STREAM_NOT_FOUND`,
-   * `ACCESS_DENIED`, `CLOSED`.
+   * `ACCESS_DENIED`, `KEY_UNUSABLE`, `CLOSED`.
    * @throws UsageError at the call, for a record that can't be put, or a stream that can't be one of this producer's.
    */
   put(input: UserRecordInput): Promise<PutResult>;

@@ -3,7 +3,16 @@
 // Invariants: at most maxRequestsInFlight requests are open; every request ends within requestTimeoutMs; an answer always has as
 // many entries as the request had.
 import { type KinesisClient, PutRecordsCommand, type PutRecordsResultEntry } from '@aws-sdk/client-kinesis';
-import { type Clock, classifyAwsError, httpStatusOf, type StreamIdentifier, streamAddress } from '@shardline/common';
+import {
+  type Clock,
+  classifyAwsError,
+  httpStatusOf,
+  type Logger,
+  mayBeRenewed,
+  renewCredentials,
+  type StreamIdentifier,
+  streamAddress,
+} from '@shardline/common';
 import PQueue, { type QueueAddOptions } from 'p-queue';
 import type { Answer, Entry, EntryAnswer } from './batch.ts';
 import { meaningOf } from './error-meaning.ts';
@@ -14,7 +23,11 @@ export interface SenderOptions {
   readonly clock: Clock;
   readonly maxRequestsInFlight: number;
   readonly requestTimeoutMs: number;
+  readonly log: Logger;
 }
+
+const CREDENTIALS_FAIL =
+  'the AWS credentials have expired or cannot be had: records are tried again until their recordTtlMs is over. Renew them where the SDK looks for them: environment, profile, SSO, instance or container metadata';
 
 type RequestOptions = QueueAddOptions & TurnOptions;
 type RequestQueue = Turns<() => Promise<unknown>>;
@@ -23,6 +36,8 @@ export class Sender {
   readonly #options: SenderOptions;
   readonly #queue: PQueue<RequestQueue, RequestOptions>;
   readonly #inFlight = new Set<AbortController>();
+  /** Since the last answer of Kinesis. */
+  #hasWarned = false;
 
   constructor(options: SenderOptions) {
     this.#options = options;
@@ -64,13 +79,26 @@ export class Sender {
     this.#inFlight.add(controller);
     try {
       const { Records: results = [] } = await client.send(command, { abortSignal: controller.signal });
+      this.#hasWarned = false;
       return readResults(results, entries.length);
     } catch (error) {
-      return late ? timedOut(requestTimeoutMs, error) : readError(error);
+      if (late) return timedOut(requestTimeoutMs, error);
+      return readError(error, await this.#areCredentialsAtFault(error));
     } finally {
       this.#inFlight.delete(controller);
       stopTimer();
     }
+  }
+
+  /** Refused for credentials that may be better soon: asks for them anew, and says once what to do. */
+  async #areCredentialsAtFault(error: unknown): Promise<boolean> {
+    const { client, clock, log } = this.#options;
+    const { kind, code } = classifyAwsError(error);
+    if (kind !== 'expired-credentials' && !(await mayBeRenewed(code, client, clock))) return false;
+    renewCredentials(client, clock);
+    log[this.#hasWarned ? 'debug' : 'warn']({ err: error }, CREDENTIALS_FAIL);
+    this.#hasWarned = true;
+    return true;
   }
 }
 
@@ -101,9 +129,10 @@ function timedOut(requestTimeoutMs: number, cause: unknown): Answer {
   return { kind: 'failed', errorCode: 'RequestTimeout', errorMessage, throttled: false, written: 'unknown', cause };
 }
 
-function readError(cause: unknown): Answer {
+/** What was refused for credentials is not permanent, whatever the service calls it: nothing was written, and it is tried again. */
+function readError(cause: unknown, areCredentialsAtFault: boolean): Answer {
   const { kind, code } = classifyAwsError(cause);
-  const { permanent, throttled } = meaningOf(code, kind);
+  const { permanent, throttled } = meaningOf(code, areCredentialsAtFault ? 'expired-credentials' : kind);
   // An answer of the 4xx kind says that nothing was applied; without an answer, or with 5xx, nobody knows.
   const status = httpStatusOf(cause);
   const refused = status !== undefined && status >= 400 && status < 500;
@@ -113,7 +142,7 @@ function readError(cause: unknown): Answer {
     errorCode: code,
     errorMessage: cause instanceof Error ? cause.message : String(cause),
     throttled,
-    written: refused || neverSent ? 'no' : 'unknown',
+    written: refused || neverSent || areCredentialsAtFault ? 'no' : 'unknown',
     cause,
     ...(permanent === undefined ? {} : { permanent }),
   };

@@ -11,6 +11,8 @@ export type Fault =
   | 'lose-request'
   | 'never-answer'
   | 'forget-one-result'
+  /** The first record alone, with that code. */
+  | `refuse-one:${string}`
   | 'InternalFailure'
   | 'ProvisionedThroughputExceededException'
   | 'AccessDeniedException'
@@ -73,7 +75,7 @@ async function pass(
     outgoing.destroy();
     return;
   }
-  if (fault.endsWith('Exception') || fault === 'InternalFailure') {
+  if (!fault.includes(':') && (fault.endsWith('Exception') || fault === 'InternalFailure')) {
     const status = fault === 'InternalFailure' ? 500 : 400;
     outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' });
     outgoing.end(JSON.stringify({ __type: fault, message: 'spoiled' }));
@@ -93,6 +95,12 @@ async function pass(
   if (fault === 'forget-one-result') {
     const results: { Records: unknown[] } = JSON.parse(text);
     text = JSON.stringify({ ...results, Records: results.Records.slice(1) });
+  }
+  if (fault.startsWith('refuse-one:')) {
+    const results: { FailedRecordCount: number; Records: object[] } = JSON.parse(text);
+    results.FailedRecordCount++;
+    results.Records[0] = { ErrorCode: fault.slice('refuse-one:'.length), ErrorMessage: 'spoiled' };
+    text = JSON.stringify(results);
   }
   outgoing.writeHead(answer.statusCode ?? 500, { 'content-type': 'application/x-amz-json-1.1' });
   outgoing.end(text);

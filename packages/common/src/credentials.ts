@@ -1,6 +1,6 @@
 // Credentials that do not work at the moment, but may again: expired ones, and sources that cannot be asked. Looks at an SDK client's
 // own credentials and asks for them anew, because the SDK keeps those without an expiry for ever. Decides no retry.
-import type { Clock } from '@shardline/common';
+import type { Clock } from './clock.ts';
 
 /** What of an SDK client matters here. A client of the user's making may have none of it. */
 export interface CredentialsOwner {
