@@ -8,7 +8,7 @@ import type { JavaProgram } from '../java/build.ts';
 import { FedStream } from '../kcl/fed-stream.ts';
 import { faultsOf, placeOf } from '../kcl/history.ts';
 import { startKclWorker } from '../kcl/kcl-worker.ts';
-import { until, untilAsked, type WorkerEvent, type WorkerProcess } from '../kcl/worker-process.ts';
+import { until, untilAsked, type WorkerEvent, type WorkerKind, type WorkerProcess } from '../kcl/worker-process.ts';
 import { type Move, movesOf } from './moves.ts';
 import { type NodeWorkerOptions, startNodeWorker } from './node-worker.ts';
 import { tenureFaults, tenuresOf } from './tenures.ts';
@@ -40,20 +40,22 @@ export interface Casting {
   readonly program: JavaProgram;
   /** Beside those of all fleets, by the names of the workers' environment. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Beside these, those of one kind of worker. */
+  readonly environmentOf?: Readonly<Partial<Record<WorkerKind, Readonly<Record<string, string>>>>>;
+  /** A record straight into every shard, so often. Default: what our producer puts. */
+  readonly pulseMs?: number;
 }
 
 /**
  * Of all workers of a fleet, by the names of their environment. The lease must outlast the time for which a busy machine forgets
  * about a process; what only waits is short.
  */
-const FAILOVER_MS = 6_000;
-const LEADER_LEASE_MS = 6_000;
-const TIMES = {
-  FAILOVER_MS: String(FAILOVER_MS),
+export const TIMES = {
+  FAILOVER_MS: '6000',
   ASSIGNMENT_INTERVAL_MS: '2000',
-  LEADER_LEASE_MS: String(LEADER_LEASE_MS),
+  LEADER_LEASE_MS: '6000',
   METRICS_REPORT_INTERVAL_MS: '3000',
-};
+} as const;
 type Row = Record<string, { readonly S?: string | undefined }>;
 
 /** Enough for every shard to have some of either kind. */
@@ -63,7 +65,7 @@ export class Fleet extends FedStream {
   readonly workers: WorkerProcess[] = [];
   readonly #setting: Setting;
   readonly #program: JavaProgram;
-  readonly #environment: Readonly<Record<string, string>>;
+  readonly #environments: Readonly<Record<WorkerKind, Readonly<Record<string, string>>>>;
   readonly #dynamoDB;
   readonly #delivered: Set<string> = new Set();
   readonly #unmet: string[] = [];
@@ -72,11 +74,13 @@ export class Fleet extends FedStream {
   /** By shard, who delivered its last record, and when. */
   readonly #readers: Map<string, { readonly worker: WorkerProcess; readonly at: number }> = new Map();
 
-  private constructor(setting: Setting, name: string, { shardCount, program, environment = {} }: Casting) {
-    super(setting.kinesis, name, shardCount, { keysEach: KEYS_EACH });
+  private constructor(setting: Setting, name: string, casting: Casting) {
+    const { shardCount, program, environment = {}, environmentOf = {}, pulseMs } = casting;
+    super(setting.kinesis, name, shardCount, { keysEach: KEYS_EACH, pulseMs });
     this.#setting = setting;
     this.#program = program;
-    this.#environment = { ...TIMES, ...environment };
+    const all = { ...TIMES, ...environment };
+    this.#environments = { java: { ...all, ...environmentOf.java }, node: { ...all, ...environmentOf.node } };
     const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
     this.#dynamoDB = createDynamoDBClient({ endpoint: setting.dynamoDBEndpoint, region: 'us-east-1', credentials });
   }
@@ -108,7 +112,7 @@ export class Fleet extends FedStream {
   async startJava(workerId: string): Promise<WorkerProcess> {
     return this.#enter(
       await startKclWorker({
-        ...this.#place(workerId),
+        ...this.#place(workerId, 'java'),
         mode: 'POLLING',
         wire: 'CBOR',
         kinesisCertificate: undefined,
@@ -117,8 +121,12 @@ export class Fleet extends FedStream {
     );
   }
 
+  start(kind: WorkerKind, workerId: string): Promise<WorkerProcess> {
+    return kind === 'java' ? this.startJava(workerId) : this.startNode(workerId);
+  }
+
   async startNode(workerId: string): Promise<WorkerProcess> {
-    return this.#enter(await startNodeWorker(this.#place(workerId)));
+    return this.#enter(await startNodeWorker(this.#place(workerId, 'node')));
   }
 
   /** SIGKILL, and a note of whether it led. */
@@ -168,6 +176,18 @@ export class Fleet extends FedStream {
     return this.shards.flatMap(({ id, isOpen }) => (isOpen && this.#readers.get(id)?.worker === worker ? [id] : []));
   }
 
+  /** Until others can see that it lives: it has written its metric row. */
+  untilReports({ workerId }: WorkerProcess): Promise<void> {
+    const reports = async (): Promise<boolean> => (await this.#row(this.stream, 'leaseKey', workerId)) !== undefined;
+    return untilAsked(`${workerId} reports`, this.#alive, reports);
+  }
+
+  /** Who leads, as its row says. */
+  async leading(): Promise<WorkerProcess | undefined> {
+    const leader = await this.#leader();
+    return this.workers.find(({ workerId }) => workerId === leader);
+  }
+
   async #leader(): Promise<string | undefined> {
     return (await this.#state('Leader'))?.['ownerName']?.S;
   }
@@ -194,11 +214,11 @@ export class Fleet extends FedStream {
     return this.workers.filter(({ hasEnded }) => !hasEnded);
   }
 
-  #place(workerId: string): NodeWorkerOptions {
+  #place(workerId: string, kind: WorkerKind): NodeWorkerOptions {
     const { stream } = this;
     const { kinesis, dynamoDBEndpoint } = this.#setting;
     const endpoints = { kinesisEndpoint: kinesis.endpoint, dynamoDBEndpoint };
-    return { workerId, application: stream, stream, ...endpoints, times: this.#environment };
+    return { workerId, application: stream, stream, ...endpoints, times: this.#environments[kind] };
   }
 
   #enter(worker: WorkerProcess): WorkerProcess {
@@ -233,8 +253,9 @@ export class Fleet extends FedStream {
     const names = new Set(put.map(({ key, number }) => `${key} ${number}`));
     const handled = [...new Set(deliveries)].filter((name) => names.has(name)).length;
     const tenures = tenuresOf(this.workers);
+    const failoverMs = Math.max(...Object.values(this.#environments).map((times) => Number(times['FAILOVER_MS'])));
     // A scene that was broken off has lost everything, which says nothing.
-    const told = [...this.#unmet, ...faultsOf(put, this.workers, this.shards), ...tenureFaults(tenures, FAILOVER_MS)];
+    const told = [...this.#unmet, ...faultsOf(put, this.workers, this.shards), ...tenureFaults(tenures, failoverMs)];
     const faults = troubles.length > 0 ? troubles : told;
     return {
       name: this.stream,

@@ -1,5 +1,5 @@
 // How long shards rested when they went from one worker to another: from the last record of the one to the first of the other, and
-// where the one was killed, from then on. Records come to every shard all the time, every 0.3 s or so, so no figure is finer.
+// where the one was killed, from then on. Records come to every shard all the time; no figure is finer than their pause.
 import type { WorkerKind } from '../kcl/worker-process.ts';
 import type { Tenure, Told } from './tenures.ts';
 
@@ -71,7 +71,7 @@ export function describeMoves(moves: readonly Move[]): string[] {
 }
 
 /** @param sorted not empty. */
-function quantile(sorted: readonly number[], share: number): number {
+export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
 }
 

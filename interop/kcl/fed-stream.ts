@@ -1,7 +1,8 @@
 // A stream of the local Kinesis with what is put into it, so that several can be played on beside each other on one server.
 import { toHashKey } from '@shardline/common';
 import type { KinesisModel, LocalKinesis } from '@shardline/local';
-import { Feed, type FeedOptions } from './feed.ts';
+import { Feed, type FeedOptions, type RecordSource } from './feed.ts';
+import { ShardPulse } from './shard-pulse.ts';
 
 export interface FedShard {
   readonly id: string;
@@ -11,24 +12,29 @@ export interface FedShard {
   readonly isShortLived: boolean;
 }
 
+export interface FedStreamOptions extends FeedOptions {
+  /** The server's time. */
+  readonly now?: (() => number) | undefined;
+  /** A record straight into every shard, so often, in place of what our producer puts. */
+  readonly pulseMs?: number | undefined;
+}
+
 export class FedStream {
   readonly stream: string;
-  readonly feed: Feed;
+  readonly feed: RecordSource;
   readonly #model: KinesisModel;
   readonly #now: () => number;
 
-  /** @param now the server's time. */
-  constructor(
-    kinesis: LocalKinesis,
-    stream: string,
-    shardCount: number,
-    options: FeedOptions & { readonly now?: (() => number) | undefined } = {},
-  ) {
+  constructor(kinesis: LocalKinesis, stream: string, shardCount: number, options: FedStreamOptions = {}) {
+    const { now = Date.now, pulseMs } = options;
     this.stream = stream;
     this.#model = kinesis.model;
-    this.#now = options.now ?? Date.now;
+    this.#now = now;
     this.#model.createStream({ name: stream, shardCount }, this.now);
-    this.feed = new Feed(stream, kinesis.clientConfig, options);
+    this.feed =
+      pulseMs === undefined
+        ? new Feed(stream, kinesis.clientConfig, options)
+        : new ShardPulse(stream, this.#model, { pulseMs, now });
   }
 
   get now(): number {

@@ -18,6 +18,18 @@ export interface PutRecord {
   readonly duplicate: boolean;
 }
 
+/** Where a stage's records come from. */
+export interface RecordSource {
+  readonly records: readonly PutRecord[];
+  /** Puts some into every shard. Resolves when they are in the stream. */
+  put(): Promise<void>;
+  /** Begins to put all the time. */
+  run(): void;
+  /** Ends when everything that was put is in the stream. */
+  stop(): Promise<void>;
+  close(): Promise<void>;
+}
+
 export interface FeedOptions {
   /** Partition keys of the plain records, and as many of those to aggregate. Default 12. */
   readonly keysEach?: number;
@@ -25,7 +37,7 @@ export interface FeedOptions {
   readonly pauseMs?: number;
 }
 
-export class Feed {
+export class Feed implements RecordSource {
   readonly records: PutRecord[] = [];
   readonly #client: KinesisClient;
   readonly #producers: readonly {

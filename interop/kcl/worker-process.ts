@@ -160,10 +160,11 @@ export async function untilAsked(
   workers: readonly WorkerProcess[],
   ask: () => Promise<boolean>,
   timeoutMs: number = WAIT_MS,
+  askEveryMs: number = ASK_EVERY_MS,
 ): Promise<void> {
   const over = new AbortController();
   const asking = async (): Promise<void> => {
-    while (!over.signal.aborted && !(await ask())) await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+    while (!over.signal.aborted && !(await ask())) await new Promise((resolve) => setTimeout(resolve, askEveryMs));
   };
   await withinTime(what, workers, asking(), timeoutMs).finally(() => over.abort());
 }
