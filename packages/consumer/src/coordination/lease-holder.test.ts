@@ -6,6 +6,7 @@ import {
   parseCheckpoint,
   TRIM_HORIZON,
 } from '@shardline/common';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Lease, newLease } from './lease.ts';
 import { type HolderWrite, LeaseHolder, mayClaim } from './lease-holder.ts';
@@ -86,10 +87,38 @@ describe('LeaseHolder', () => {
 
   test('renews each third of failoverTimeMs, one write in flight', () => {
     const holder = claimed();
-    expect(holder.nextWrite(299)).toBeUndefined();
-    expect(holder.deadline()).toBe(300);
-    expect(holder.nextWrite(300)).toMatchObject({ kind: 'renewLease', leaseCounter: 6 });
+    expect(holder.nextWrite(296)).toBeUndefined();
+    expect(holder.deadline()).toBe(297);
+    expect(holder.nextWrite(297)).toMatchObject({ kind: 'renewLease', leaseCounter: 6 });
     expect(holder.nextWrite(301)).toBeUndefined();
+  });
+
+  test('any number of leases are renewed at 34 times of a period at most, each within the last 32nd of its own', () => {
+    const failoverTimeMs = fc.integer({ min: 3_000, max: 60_000 });
+    const shares = fc.array(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), { minLength: 200 });
+    fc.assert(
+      fc.property(failoverTimeMs, fc.nat(1e9), shares, (failoverTimeMs, beginsAt, shares) => {
+        const periodMs = failoverTimeMs / 3;
+        const dueTimes = new Set<number>();
+        const intervals = new Set<number>();
+        for (const share of shares) {
+          const holder = new LeaseHolder(1, row, { ...options, failoverTimeMs });
+          const now = beginsAt + share * periodMs;
+          const claim = holder.nextWrite(now) as HolderWrite;
+          holder.answered(claim, { applied: true, lease: applied(claim, row) }, now);
+          const dueAt = holder.deadline();
+          expect(dueAt).toBeLessThanOrEqual(now + periodMs);
+          expect(dueAt).toBeGreaterThan(now + periodMs - periodMs / 32);
+          dueTimes.add(dueAt);
+          // Woken a little late, as by any timer, it stays with the same others.
+          const renewal = holder.nextWrite(dueAt + 0.5) as HolderWrite;
+          holder.answered(renewal, { applied: true, lease: applied(renewal, row) }, dueAt + 0.5);
+          intervals.add(holder.deadline() - dueAt);
+        }
+        expect(dueTimes.size).toBeLessThanOrEqual(34);
+        expect(intervals.size).toBe(1);
+      }),
+    );
   });
 
   test('a checkpoint counts as a renewal, the newest position wins', () => {
@@ -100,7 +129,7 @@ describe('LeaseHolder', () => {
     const write = holder.nextWrite(200) as HolderWrite;
     expect(write).toMatchObject({ kind: 'checkpointLease', checkpoint: at(3), leaseCounter: 6 });
     holder.answered(write, { applied: true, lease: applied(write, holder.lease) }, 210);
-    expect(holder.nextWrite(499)).toBeUndefined();
+    expect(holder.nextWrite(494)).toBeUndefined();
     expect(holder.nextWrite(500)).toMatchObject({ kind: 'renewLease', leaseCounter: 7 });
   });
 
@@ -170,7 +199,7 @@ describe('LeaseHolder', () => {
     expect(holder.writtenRevision).toBeLessThan(revision);
     holder.answered(write, { applied: true, lease: applied(write, holder.lease) }, 210);
     expect(holder).toMatchObject({ writtenRevision: revision, position: TRIM_HORIZON, flushed: true });
-    expect(holder.nextWrite(499)).toBeUndefined();
+    expect(holder.nextWrite(494)).toBeUndefined();
   });
 
   test('sees in the answer to a checkpoint that a handoff has begun, which leaves the counter alone', () => {

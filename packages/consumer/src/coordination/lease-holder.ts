@@ -19,6 +19,8 @@ export interface LeaseHolderOptions {
   readonly retryMs: number;
 }
 
+/** Times in a renewal period at which leases are renewed: all together that fall due before the next. */
+const RENEWALS_A_PERIOD = 32;
 /** Weight of the last period in the smoothed throughput (KCL LeaseStatsRecorder). */
 const THROUGHPUT_ALPHA = 0.5;
 
@@ -158,9 +160,8 @@ export class LeaseHolder {
   /** When `nextWrite` will have something, as far as is known now. */
   deadline(): number {
     if (this.#inFlight !== undefined || this.#gone !== undefined) return Number.POSITIVE_INFINITY;
-    const renewal = this.#confirmedAt === undefined ? 0 : this.#confirmedAt + this.#renewalPeriodMs();
     const checkpoint = this.flushed ? Number.POSITIVE_INFINITY : this.#checkpointDueAt;
-    const due = this.#releasing ? 0 : Math.min(renewal, checkpoint);
+    const due = this.#releasing ? 0 : Math.min(this.#renewalDueAt(), checkpoint);
     return Math.max(due, this.#retryAt);
   }
 
@@ -197,7 +198,7 @@ export class LeaseHolder {
   #choose(now: number): HolderWrite | undefined {
     const { leaseKey, leaseCounter } = this.#lease;
     const { tenure } = this;
-    const renews = this.#confirmedAt === undefined || now >= this.#confirmedAt + this.#renewalPeriodMs();
+    const renews = now >= this.#renewalDueAt();
     // Where there is something to write, the write that keeps the lease carries it: a checkpoint costs no more than a renewal.
     if (!this.flushed && (renews || now >= this.#checkpointDueAt)) {
       const { checkpoint, pendingCheckpoint, childShardIds } = this.#unwritten;
@@ -267,7 +268,7 @@ export class LeaseHolder {
   #measure(now: number): number | undefined {
     this.#measuredAt ??= now;
     const elapsedMs = now - this.#measuredAt;
-    if (elapsedMs < this.#renewalPeriodMs()) return undefined;
+    if (elapsedMs < this.#renewalPeriodMs() - this.#turnMs()) return undefined;
     const measured = this.#bytesRead / 1024 / (elapsedMs / 1000);
     const before = this.#throughputKBps ?? measured;
     this.#throughputKBps = THROUGHPUT_ALPHA * measured + (1 - THROUGHPUT_ALPHA) * before;
@@ -275,6 +276,21 @@ export class LeaseHolder {
     this.#bytesRead = 0;
     // As many decimals as the KCL writes.
     return Math.round(this.#throughputKBps * 1e6) / 1e6;
+  }
+
+  /**
+   * At most a period after the last confirmed write, and together with the leases that fall due soon after this one: to be woken
+   * for each by itself costs a process more than the renewals do.
+   */
+  #renewalDueAt(): number {
+    if (this.#confirmedAt === undefined) return 0;
+    const turnMs = this.#turnMs();
+    return Math.floor((this.#confirmedAt + this.#renewalPeriodMs()) / turnMs) * turnMs;
+  }
+
+  /** Whole, so that a turn after a period is a turn again and no lease drifts from one to the turn before. */
+  #turnMs(): number {
+    return Math.max(1, Math.floor(this.#renewalPeriodMs() / RENEWALS_A_PERIOD));
   }
 
   #renewalPeriodMs(): number {
