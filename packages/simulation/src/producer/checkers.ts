@@ -56,14 +56,13 @@ export class ProducerCheckers {
   #appendCount = 0;
   #requestCount = 0;
   #refusedAtMs = Number.NEGATIVE_INFINITY;
-  /** What the pipeline was told last; undefined before. */
+  /** What the stream's pipeline was told last; undefined before. */
   #toldStrategy: RecordDistributionStrategy | undefined;
   /** The stream has been AUTO at some time, or orders of keys were not asked for. */
   #isUnordered: boolean;
 
   constructor(options: PipelineOptions, recordTtlMs: number, onViolation: () => void) {
     this.#options = options;
-    this.#toldStrategy = options.recordDistributionStrategyDefault;
     this.#isUnordered = options.ordering === 'none';
     this.#recordTtlMs = recordTtlMs;
     this.#onViolation = onViolation;
@@ -76,6 +75,11 @@ export class ProducerCheckers {
   /** The stream's strategy has become another one. */
   strategyChanged(): void {
     this.#isUnordered = true;
+  }
+
+  /** A pipeline for the stream is made, which has heard nothing. */
+  pipelineMade(): void {
+    this.#toldStrategy = this.#options.recordDistributionStrategyDefault;
   }
 
   /** The pipeline is about to hear of the strategy. */

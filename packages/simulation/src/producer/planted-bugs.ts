@@ -114,6 +114,21 @@ const plantedBugs: readonly PlantedBug[] = [
     mistake: 'a Kinesis record that need not wait takes no bytes from its shard',
     stages: (options) => ({ limiter: new LightLimiter(options) }),
   },
+  {
+    name: 'wrong-stream',
+    mistake: 'a record goes to another stream of the producer than its put names',
+    stages: () => ({}),
+  },
+  {
+    name: 'bound-per-stream',
+    mistake: 'the bound of outstanding records counts each stream by itself',
+    stages: () => ({}),
+  },
+  {
+    name: 'busy-stream-forgotten',
+    mistake: 'past maxStreamCount a stream is forgotten although it has records',
+    stages: () => ({}),
+  },
 ];
 
 /** Names of the planted bugs. */

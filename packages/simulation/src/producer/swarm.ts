@@ -9,6 +9,8 @@ export interface PlannedPut {
   readonly partitionKey: string | undefined;
   readonly explicitHashKey: bigint | undefined;
   readonly dataBytes: number;
+  /** Into the world's other stream. */
+  readonly toOther?: boolean;
 }
 
 /** Chances of what may happen to a request, each 0 to 1. */
@@ -41,6 +43,10 @@ export interface Plan {
   readonly requestTimeoutMs: number;
   readonly maxLatencyMs: number;
   readonly options: PipelineOptions;
+  readonly maxOutstandingRecordCount: number;
+  readonly maxStreamCount: number;
+  /** The other stream is put to by its ARN. */
+  readonly otherByArn: boolean;
   readonly faults: FaultRates;
   readonly puts: readonly PlannedPut[];
   readonly incidents: readonly { readonly atMs: number; readonly kind: Incident }[];
@@ -77,6 +83,9 @@ export function planWorld(prng: Prng): Plan {
       failIfThrottled: prng.chance(0.1),
       maxRequestsInFlight: prng.pick([1, 2, 5, 24]),
     },
+    maxOutstandingRecordCount: 100_000,
+    maxStreamCount: 100,
+    otherByArn: false,
     faults: {
       throttledEntry: rate(prng, 0.5),
       failedEntry: rate(prng, 0.3),
