@@ -660,8 +660,8 @@ describe.each([
     const sinceSeconds = 1_700_000_000;
     const report = (processId: string, more: { over?: WorkerSign; answers?: string } = {}) =>
       table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId, ...more });
-    const look = async (ask?: { by: string; of: string }) =>
-      (await table.run({ kind: 'lookAtWorker', workerId: 'w1', ask })).sign;
+    const look = async (ask?: { by: string; of: string; after?: string }) =>
+      (await table.run({ kind: 'lookAtWorker', workerId: 'w1', ask: ask && { after: undefined, ...ask } })).sign;
     const signOf = (id: string): WorkerSign => ({
       process: { id, sinceSeconds },
       lastUpdateSeconds: sinceSeconds,
@@ -694,6 +694,24 @@ describe.each([
       expect(await look()).toEqual({ ...signOf('p1'), answers: 'p2' });
       await report('p1');
       expect(await look()).toEqual(signOf('p1'));
+    });
+
+    it('is asked for by one at a time: another question stands unless it is named, and its sender alone may take over', async () => {
+      await report('p1');
+      await look({ by: 'p2', of: 'p1' });
+      expect(await look({ by: 'p3', of: 'p1' })).toMatchObject({ askedBy: 'p2' });
+      expect(await look({ by: 'p3', of: 'p1', after: 'p0' })).toMatchObject({ askedBy: 'p2' });
+      expect(await look({ by: 'p3', of: 'p1', after: 'p2' })).toMatchObject({ askedBy: 'p3' });
+      expect(await report('p2', { over: { ...signOf('p1'), askedBy: 'p2' } })).toMatchObject({ applied: false });
+      expect(await report('p3', { over: { ...signOf('p1'), askedBy: 'p3' } })).toMatchObject({ applied: true });
+      expect(await look({ by: 'p2', of: 'p3', after: 'p9' })).toMatchObject({ askedBy: 'p2' });
+    });
+
+    it('stays with the process that answered in the very second in which it was seen', async () => {
+      await report('p1');
+      const seen = (await look({ by: 'p2', of: 'p1' })) as WorkerSign;
+      await report('p1', { answers: 'p2' });
+      expect(await report('p2', { over: seen })).toMatchObject({ applied: false, sign: { process: { id: 'p1' } } });
     });
 
     it('is given up by who has it alone', async () => {
@@ -859,8 +877,10 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         answers: flag ? 'asker' : undefined,
       };
     case 'look': {
-      const of = right ? (table.workers.get(owner)?.process?.id ?? 'p1') : 'p1';
-      return { kind: 'lookAtWorker', workerId: owner, ask: flag ? { by: `p${number}`, of } : undefined };
+      const row = table.workers.get(owner);
+      const of = right ? (row?.process?.id ?? 'p1') : 'p1';
+      const after = right ? row?.askedBy : undefined;
+      return { kind: 'lookAtWorker', workerId: owner, ask: flag ? { by: `p${number}`, of, after } : undefined };
     }
     case 'forget':
       return { kind: 'forgetWorker', workerId: owner, processId: `p${number}` };

@@ -166,7 +166,7 @@ export interface DeleteLeader {
 }
 /**
  * Writes this worker's metric row; the table's clock fills in the time. Condition: there is none, or it is this process's, or still
- * as it was seen in `over`. The KCL writes it unconditionally: ours is the lock on the worker id.
+ * as it was seen in `over`, the question in it included. The KCL writes it unconditionally: ours is the lock on the worker id.
  */
 export interface ReportWorker {
   readonly kind: 'reportWorker';
@@ -179,11 +179,14 @@ export interface ReportWorker {
   /** The process that asked. */
   readonly answers?: string | undefined;
 }
-/** Looks who has the worker id; with `ask` it also asks that process for a sign of life. Condition of asking: it is still that one's. */
+/**
+ * Looks who has the worker id; with `ask` it also asks that process for a sign of life. Condition of asking: the id is still that
+ * one's, and the question in its row is still that of `after`, or nobody's.
+ */
 export interface LookAtWorker {
   readonly kind: 'lookAtWorker';
   readonly workerId: string;
-  readonly ask: { readonly by: string; readonly of: string } | undefined;
+  readonly ask: { readonly by: string; readonly of: string; readonly after: string | undefined } | undefined;
 }
 /** Deletes this worker's metric row. Condition: it is this process's. */
 export interface ForgetWorker {

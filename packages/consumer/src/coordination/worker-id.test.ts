@@ -137,6 +137,47 @@ describe('the right to a worker id', () => {
     expect([one.id.rival, other.id.rival].filter((rival) => rival !== undefined)).toHaveLength(1);
   });
 
+  test('goes first to who asked first: as many as there are, each that comes later waits, and one has it after one patience', () => {
+    const house = new House();
+    house.start('dead').pause();
+    const all = ['b', 'c', 'd', 'e'].map((name) => {
+      const { id } = house.start(name);
+      house.pass(70);
+      return id;
+    });
+    house.pass(options.workerIdPatienceMs - 4 * 70);
+    expect(all.map(({ held }) => held)).toEqual([true, false, false, false]);
+    house.pass(1_000);
+    expect(all.map(({ rival }) => rival?.how)).toEqual([undefined, 'live', 'live', 'live']);
+  });
+
+  test('is not kept from the living by one that asked and died: twice a patience later another one asks in its place', () => {
+    const house = new House();
+    house.start('dead').pause();
+    house.start('died too').pause();
+    const one = house.start('b');
+    house.pass(50);
+    const other = house.start('c');
+    house.pass(2 * options.workerIdPatienceMs - 50);
+    expect(house.sign()).toMatchObject({ process: { id: 'dead' }, askedBy: 'b' });
+    house.pass(options.workerIdPatienceMs + 1);
+    expect([one.id.held, other.id.held]).toEqual([true, false]);
+    house.pass(200);
+    expect(other.id.rival).toMatchObject({ how: 'live', process: { id: 'b' } });
+  });
+
+  test('a question of a dead process that lingered takes nobody’s place', () => {
+    const house = new House();
+    house.start('dead').pause();
+    const restarted = house.start('b');
+    for (let at = 0; at < 300; at += 50) {
+      house.pass(50);
+      const ask = { by: 'died too', of: 'dead', after: undefined };
+      house.table.apply({ kind: 'lookAtWorker', workerId: 'w', ask });
+    }
+    expect(restarted.id.held).toBe(true);
+  });
+
   test('a report of before the question, that lingered, is no answer', () => {
     const house = new House();
     house.start('dead').pause();

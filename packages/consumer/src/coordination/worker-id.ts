@@ -37,14 +37,18 @@ export interface Rival {
 /** A process that has to answer, and by when. */
 interface Question {
   readonly sign: WorkerSign;
-  /** Infinite until the question is known to stand in the row. */
+  /** Whose question stands in the row, as far as is known: this process's, that of another one, which goes first, or nobody's. */
+  asker: string | undefined;
+  /** Until then something has to change in the row. Infinite while nobody asks: nobody is waited for. */
   patientUntil: number;
-  /** Another process has asked since, and goes first. */
-  yields?: true;
 }
 
 /** So often a row may be written over by what is no process of ours: a write of a dead one lingers once. */
 const MOST_OVERWRITES = 1;
+/** Who asked first takes over when its patience has ended, and shows itself so. Who finds it asking waits for that, with as much to spare. */
+const ASKER_PATIENCES = 2;
+/** So often it is looked for an answer. */
+const LOOKS_A_PATIENCE = 6;
 /** Java workers can't be asked: they renew every third of the failover time, and are given a little more. */
 const JAVA_PATIENCE = 1.25 / 3;
 /** A lease that was taken up twice in so many failover times, and was written by neither a leader nor this process. */
@@ -119,7 +123,7 @@ export class WorkerId {
       this.#looking = false;
       this.#lookAt = now + this.#options.workerIdLookIntervalMs;
       if (this.#question === undefined) this.#lookedAtOwn(event.result.sign, now);
-      else this.#lookedAtOther(this.#question, event.effect.ask !== undefined, event.result.sign, now);
+      else this.#lookedAtOther(this.#question, event.result.sign, now);
     } else return false;
     return true;
   }
@@ -164,14 +168,21 @@ export class WorkerId {
     this.#out.push({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId, ...given });
   }
 
-  /** A question is put until it is known to stand in the row; a Java worker can't be asked any. */
+  /**
+   * A question is put until it is known to stand in the row, and in the place of nobody's but one that has stood there for too
+   * long: were the last to ask the first to go, those who ask could keep each other waiting for ever. A Java worker can't be asked.
+   */
   #look(now: number): void {
     this.#looking = true;
     this.#lookedAt = now;
     const { workerId, incarnation: by } = this.#options;
-    const { sign, patientUntil = 0 } = this.#question ?? {};
-    const asks = sign?.process !== undefined && patientUntil === Number.POSITIVE_INFINITY;
-    this.#out.push({ kind: 'lookAtWorker', workerId, ask: asks ? { by, of: sign.process.id } : undefined });
+    const { sign, asker, patientUntil = 0 } = this.#question ?? {};
+    const asks = sign?.process !== undefined && asker !== by && (asker === undefined || now >= patientUntil);
+    this.#out.push({
+      kind: 'lookAtWorker',
+      workerId,
+      ask: asks ? { by, of: sign.process.id, after: asker } : undefined,
+    });
   }
 
   #reported({ answers: answered }: ReportWorker, now: number): void {
@@ -201,14 +212,20 @@ export class WorkerId {
 
   /** The next report waits for the answer. */
   #ask(sign: WorkerSign, now: number): void {
-    const { failoverTimeMs } = this.#options;
-    const patientUntil = sign.process === undefined ? now + JAVA_PATIENCE * failoverTimeMs : Number.POSITIVE_INFINITY;
-    this.#question = { sign, patientUntil };
+    const { askedBy, process } = sign;
+    const patienceMs = process === undefined ? JAVA_PATIENCE * this.#options.failoverTimeMs : this.#patienceMs(askedBy);
+    this.#question = { sign, asker: askedBy, patientUntil: now + patienceMs };
     this.#reportAt = Number.POSITIVE_INFINITY;
     this.#lookAt = now;
   }
 
-  #lookedAtOther(question: Question, asked: boolean, sign: WorkerSign | undefined, now: number): void {
+  #patienceMs(asker: string | undefined): number {
+    if (asker === undefined) return Number.POSITIVE_INFINITY;
+    const { incarnation, workerIdPatienceMs } = this.#options;
+    return asker === incarnation ? workerIdPatienceMs : ASKER_PATIENCES * workerIdPatienceMs;
+  }
+
+  #lookedAtOther(question: Question, sign: WorkerSign | undefined, now: number): void {
     const { incarnation, workerIdPatienceMs } = this.#options;
     const { process } = question.sign;
     // It has left, or an earlier report of ours was applied.
@@ -217,21 +234,15 @@ export class WorkerId {
     else if (sign.process?.id !== process?.id) this.#ask(sign, now);
     else if (process === undefined && sign.lastUpdateSeconds !== question.sign.lastUpdateSeconds)
       this.#lose(undefined, 'live');
-    else if (asked) {
-      question.patientUntil = now + workerIdPatienceMs;
-      this.#lookAt = Math.min(this.#lookAt, now + workerIdPatienceMs / 6);
-    } else if (process !== undefined && sign.askedBy === undefined) {
-      // A report of before the question has lingered and taken its place.
-      this.#ask(sign, now);
-    } else if (this.#lookedAt >= question.patientUntil) {
-      // A third process, which asked later and had its turn, is dead as well.
-      if (sign.askedBy !== undefined && sign.askedBy !== incarnation) this.#ask(sign, now);
-      else this.#takeOver(sign, now);
-    } else if (sign.askedBy !== undefined && sign.askedBy !== incarnation && !question.yields) {
-      question.yields = true;
-      question.patientUntil = now + 2 * workerIdPatienceMs;
-      this.#lookAt = question.patientUntil;
-    } else this.#lookAt = Math.min(question.patientUntil, now + workerIdPatienceMs / 6);
+    else if (process !== undefined && sign.askedBy !== question.asker) {
+      question.asker = sign.askedBy;
+      question.patientUntil = now + this.#patienceMs(sign.askedBy);
+      // Nobody asks any more: another one was answered, or a report of before the question has lingered and taken its place.
+      this.#lookAt = sign.askedBy === undefined ? now : now + workerIdPatienceMs / LOOKS_A_PATIENCE;
+    } else if (this.#lookedAt < question.patientUntil)
+      this.#lookAt = Math.min(question.patientUntil, now + workerIdPatienceMs / LOOKS_A_PATIENCE);
+    else if (process === undefined || question.asker === incarnation) this.#takeOver(sign, now);
+    else this.#lookAt = now + workerIdPatienceMs / LOOKS_A_PATIENCE;
   }
 
   #takeOver(sign: WorkerSign | undefined, now: number): void {

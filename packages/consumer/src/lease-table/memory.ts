@@ -222,7 +222,10 @@ const operations: Operations = {
   reportWorker: (table, { workerId, utilization, processId, over, answers }) => {
     const row = table.workers.get(workerId);
     const isFree = row === undefined || row.process?.id === processId;
-    const isAsSeen = row?.process?.id === over?.process?.id && row?.lastUpdateSeconds === over?.lastUpdateSeconds;
+    const isAsSeen =
+      row?.process?.id === over?.process?.id &&
+      row?.lastUpdateSeconds === over?.lastUpdateSeconds &&
+      row?.askedBy === over?.askedBy;
     if (!isFree && !(over !== undefined && isAsSeen)) return { applied: false, sign: signOf(row) };
     const lastUpdateSeconds = Math.floor(table.wallNow() / 1000);
     const sinceSeconds = table.processes.get(processId) ?? lastUpdateSeconds;
@@ -234,7 +237,8 @@ const operations: Operations = {
 
   lookAtWorker: (table, { workerId, ask }) => {
     const row = table.workers.get(workerId);
-    if (row !== undefined && ask !== undefined && row.process?.id === ask.of)
+    const stands = row?.askedBy === undefined || row.askedBy === ask?.after;
+    if (row !== undefined && ask !== undefined && row.process?.id === ask.of && stands)
       table.workers.set(workerId, { ...row, askedBy: ask.by });
     const seen = table.workers.get(workerId);
     return { sign: seen && signOf(seen) };

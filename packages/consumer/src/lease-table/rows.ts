@@ -248,10 +248,12 @@ export class Rows {
   /** Refused questions are looks. */
   async lookAtWorker({ workerId, ask }: LookAtWorker): Promise<WorkerSign | undefined> {
     if (ask === undefined) return this.#getSign(workerId, true);
+    const after: Values = ask.after === undefined ? {} : { ':after': { S: ask.after } };
+    const stands = ask.after === undefined ? '' : ` OR ${ASKED_BY_PATH} = :after`;
     const write = {
-      condition: `${PROCESS_PATH} = :of`,
+      condition: `${PROCESS_PATH} = :of AND (attribute_not_exists(${ASKED_BY_PATH})${stands})`,
       update: `SET ${ASKED_BY_PATH} = :by`,
-      values: { ':of': { S: ask.of }, ':by': { S: ask.by } },
+      values: { ':of': { S: ask.of }, ':by': { S: ask.by }, ...after },
     };
     const { item } = await this.#layout.on(this.#workerTable, (table) => table.update(workerId, write));
     return item === undefined ? this.#getSign(workerId) : readSign(item);
@@ -317,13 +319,19 @@ export class Rows {
   }
 }
 
-/** The condition that a metric row is still as it was seen. */
-function asSeen({ process, lastUpdateSeconds }: WorkerSign): { condition: string; values: Values } {
-  const values = { ':seenLut': { N: String(lastUpdateSeconds) } };
-  if (process === undefined) return { condition: `lut = :seenLut AND attribute_not_exists(${PROCESS_PATH})`, values };
+/** The condition that a metric row is still as it was seen: `lut` is in whole seconds, but each report takes the question away. */
+function asSeen({ process, lastUpdateSeconds, askedBy }: WorkerSign): { condition: string; values: Values } {
+  const is = (path: string, name: string, value: string | undefined): string =>
+    value === undefined ? `attribute_not_exists(${path})` : `${path} = ${name}`;
+  const seenProcess = is(PROCESS_PATH, ':seenProcess', process?.id);
+  const seenAsker = is(ASKED_BY_PATH, ':seenAsker', askedBy);
   return {
-    condition: `lut = :seenLut AND ${PROCESS_PATH} = :seenProcess`,
-    values: { ...values, ':seenProcess': { S: process.id } },
+    condition: `lut = :seenLut AND ${seenProcess} AND ${seenAsker}`,
+    values: {
+      ':seenLut': { N: String(lastUpdateSeconds) },
+      ...(process !== undefined && { ':seenProcess': { S: process.id } }),
+      ...(askedBy !== undefined && { ':seenAsker': { S: askedBy } }),
+    },
   };
 }
 

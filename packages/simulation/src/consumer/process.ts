@@ -25,7 +25,11 @@ import { describeNotice } from './transcript.ts';
 import type { World } from './world.ts';
 
 /** How long a client waits for an answer before it gives up. */
-const TIMEOUT_MS = 300;
+export const TIMEOUT_MS = 300;
+/** How long a request takes that nothing befalls, or an answer. */
+const USUAL_MS = [1, 4] as const;
+/** The longest call of a world without faults. */
+export const HEALED_CALL_MS: number = 2 * USUAL_MS[1];
 /** How much later still a request may land that was given up. */
 const LATEST_MS = 3000;
 
@@ -294,7 +298,7 @@ export class SimulatedProcess {
 
   #latency(): number {
     const { prng, plan } = this.#world;
-    return this.#world.mishap(plan.rates.slow) ? prng.between(20, TIMEOUT_MS - 50) : prng.between(1, 4);
+    return this.#world.mishap(plan.rates.slow) ? prng.between(20, TIMEOUT_MS - 50) : prng.between(...USUAL_MS);
   }
 
   #runOnTable(effect: TableEffect): void {

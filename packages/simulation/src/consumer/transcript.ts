@@ -3,6 +3,7 @@
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
+import type { Results } from '../../../consumer/dist/coordination/results.js';
 import type { EventQueue } from '../event-queue.ts';
 import type { ConsumerCheckers, Position } from './checkers.ts';
 
@@ -89,6 +90,19 @@ export function describeWrite(
     }
     case 'forgetWorker':
       return () => 'deletes its worker metric row';
+    case 'reportWorker': {
+      // One by the clock is no news.
+      if (applied && effect.over === undefined && effect.answers === undefined) return undefined;
+      const over = effect.over === undefined ? '' : ` in the place of that of ${shortProcess(effect.over.process)}`;
+      const answer = effect.answers === undefined ? '' : `, in answer to ${shortProcess({ id: effect.answers })}`;
+      return () => `writes its worker metric row${over}${answer}${refused}`;
+    }
+    case 'lookAtWorker': {
+      const { ask } = effect;
+      if (ask === undefined) return undefined;
+      const stands = (result as Results['lookAtWorker']).sign?.askedBy === ask.by ? '' : ' — REFUSED';
+      return () => `asks ${shortProcess({ id: ask.of })} whether it lives${stands}`;
+    }
     default:
       return undefined;
   }
@@ -134,6 +148,11 @@ export function describeNotice(notice: Notice): string | ((place: Place) => stri
 
 function nameOf({ id, workerId }: Actor): string {
   return workerId === `worker-${id}` ? workerId : `${workerId}#${id}`;
+}
+
+/** Process 10 has `0000000a-0000-4000-8000-00000000000a`; there is none in a row of the KCL's. */
+function shortProcess(process: { readonly id: string } | undefined): string {
+  return process === undefined ? 'a worker of the KCL' : `process ${Number.parseInt(process.id.slice(0, 8), 16)}`;
 }
 
 /** `shardId-000000000003` is shard 3; in an application of several streams its name stands before it. */

@@ -3,7 +3,7 @@ import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js'
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function twinBugs(): readonly PlantedBug[] {
-  return [takesTheIdOfTheLiving(), ownNameIsOwnWrite()];
+  return [takesTheIdOfTheLiving(), ownNameIsOwnWrite(), waitsForADeadAsker()];
 }
 
 function takesTheIdOfTheLiving(): PlantedBug {
@@ -30,5 +30,15 @@ function ownNameIsOwnWrite(): PlantedBug {
       const write = result as LeaseWrite;
       return write.applied ? write : { ...write, repeated: true };
     },
+  };
+}
+
+function waitsForADeadAsker(): PlantedBug {
+  return {
+    name: 'waits-for-a-dead-asker',
+    mistake: 'whoever finds another process asking for the worker id lets it go first, though it has died since',
+    theme: 'restarts',
+    apply: (effect, _world, _workerId, run) =>
+      run(effect.kind === 'lookAtWorker' && effect.ask?.after !== undefined ? { ...effect, ask: undefined } : effect),
   };
 }

@@ -187,6 +187,7 @@ export class World {
     if (effect.kind === 'writeLeader' && (result as LeaderWrite).applied)
       this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now, sentAt));
+    this.#twins?.ran(effect, result, this.queue.now, sentAt);
     this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
     this.transcript?.does(process, describeWrite(effect, result, before, after));
     if (after !== before) this.#changed(process, effect, before, after);
