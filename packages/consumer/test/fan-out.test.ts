@@ -314,6 +314,7 @@ describe("the shard's end", () => {
         { shardId: 'shardId-000000000001', parentShardIds: [SHARD], hashKeyRange: low },
         { shardId: 'shardId-000000000002', parentShardIds: [SHARD], hashKeyRange: high },
       ],
+      millisBehindLatest: 0,
     });
     expect(await inTime(source.fetch(last, never))).toEqual(read);
     // A tenure that begins at the end sees it as well.

@@ -157,7 +157,12 @@ describe('where reading begins (KCL IteratorBuilder)', () => {
     const { sequenceNumber } = await put(aggregate('a', 'b'));
     const source = sourceOf();
     const after = { sequenceNumber, subSequenceNumber: 1 };
-    expect(await fetch(source, after)).toEqual({ batch: undefined, atShardEnd: false, childShards: [] });
+    expect(await fetch(source, after)).toEqual({
+      batch: undefined,
+      atShardEnd: false,
+      childShards: [],
+      millisBehindLatest: 0,
+    });
     await put('c');
     expect(textsOf(await fetch(source, after))).toEqual(['c']);
   });
@@ -306,7 +311,12 @@ describe("the shard's end", () => {
   it('has come when the stream is gone, with no children', async () => {
     local.model.deleteStream({ streamName: 'orders' }, clock.wallNow());
     local.model.settle(clock.wallNow());
-    expect(await fetch(sourceOf(), TRIM_HORIZON)).toEqual({ batch: undefined, atShardEnd: true, childShards: [] });
+    expect(await fetch(sourceOf(), TRIM_HORIZON)).toEqual({
+      batch: undefined,
+      atShardEnd: true,
+      childShards: [],
+      millisBehindLatest: undefined,
+    });
   });
 });
 

@@ -90,10 +90,11 @@ export class Backlog {
   /** As much of it as makes one batch; the rest waits, undecoded. */
   read(after: ExtendedSequenceNumber): SourceRead {
     const batch = this.#takeBatch(after);
+    const millisBehindLatest = this.#millisBehindLatest;
     if (this.#childShards === undefined || this.#at < this.#records.length) {
-      return { batch, atShardEnd: false, childShards: [] };
+      return { batch, atShardEnd: false, childShards: [], millisBehindLatest };
     }
-    return { batch, atShardEnd: true, childShards: this.#childShards };
+    return { batch, atShardEnd: true, childShards: this.#childShards, millisBehindLatest };
   }
 
   #lookForGap(): void {

@@ -44,7 +44,7 @@ interface Subscription {
   readonly end: () => void;
 }
 
-const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [] };
+const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [], millisBehindLatest: undefined };
 const ACTION = 'kinesis:SubscribeToShard';
 
 export class FanOutSource implements ShardSource {

@@ -37,7 +37,7 @@ export interface PollingSourceOptions extends BeginningOptions {
 /** Reads a second are limited for all polling consumers of a shard together. */
 export const SHORTEST_READ_INTERVAL_MS: number = 1000 / SHARD_GET_RECORDS_PER_SECOND;
 
-const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [] };
+const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [], millisBehindLatest: undefined };
 
 export class PollingSource implements ShardSource {
   readonly streamName: string;

@@ -1,5 +1,5 @@
 // The port through which a tenure reads its shard: Kinesis records in, user records out, in order, from a position on.
-// One source serves one tenure; polling.ts is one kind, enhanced fan-out will be another. A source paces itself, decides no
+// One source serves one tenure; polling.ts is one kind, fan-out.ts the other. A source paces itself, decides no
 // retry (a failed fetch is asked again by the core) and holds at most one answer of Kinesis.
 // Invariant: between two fetches with `after` of the second = `last` of the first, no record is left out and none repeated.
 import type { ExtendedSequenceNumber, HashKeyRange, SequenceNumber } from '@shardline/common';
@@ -41,6 +41,8 @@ export interface SourceRead {
   readonly atShardEnd: boolean;
   /** At the end: the children; empty only if the shard or its stream is gone. */
   readonly childShards: readonly ChildShard[];
+  /** As the newest answer says it, which may hold no records: ms. */
+  readonly millisBehindLatest: number | undefined;
 }
 
 export interface ShardSource {

@@ -154,10 +154,12 @@ export class Delivery {
 
   async #fetch({ tenure, after }: FetchBatch): Promise<Results['fetchBatch']> {
     const shard = this.#shard(tenure);
-    const { batch, atShardEnd, childShards } = await shard.source.fetch(after, shard.controller.signal);
+    const read = await shard.source.fetch(after, shard.controller.signal);
+    const { batch, atShardEnd, childShards } = read;
+    // An answer without records says how far behind the shard is, too.
+    shard.millisBehindLatest = read.millisBehindLatest;
     if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
     if (batch === undefined) return { batch: undefined, atShardEnd, childShards };
-    shard.millisBehindLatest = batch.millisBehindLatest;
     this.#report.fetched(shard, batch);
     shard.batchCount += 1;
     const batchId = shard.batchCount;

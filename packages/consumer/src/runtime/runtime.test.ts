@@ -203,7 +203,12 @@ function stage(
   return made;
 }
 
-const open = (batch: SourceBatch): SourceRead => ({ batch, atShardEnd: false, childShards: [] });
+const open = (batch: SourceBatch): SourceRead => ({
+  batch,
+  atShardEnd: false,
+  childShards: [],
+  millisBehindLatest: batch.millisBehindLatest,
+});
 
 describe('the handler', () => {
   it('gets batches one at a time, in order, and each is checkpointed after it', async () => {
@@ -221,6 +226,16 @@ describe('the handler', () => {
     for (const first of [1, 3, 5]) source.give(open(batchOf(recordsFrom(first, 2), first + 1)));
     await until(() => table.memory.leases.get('shard-0')?.checkpoint.sequenceNumber === 6n);
     expect(log).toEqual(['1,2', '3,4', '5,6']);
+  });
+
+  it('and a read without records says how far behind the shard is, too', async () => {
+    const { source, runtime, until } = stage({ processRecords: () => undefined });
+    const behind = (): number | undefined =>
+      runtime.view().leases.map(({ tenure }) => tenure && runtime.millisBehindLatest(tenure))[0];
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => behind() === 7);
+    source.give({ batch: undefined, atShardEnd: false, childShards: [], millisBehindLatest: 0 });
+    await until(() => behind() === 0);
   });
 
   it('is asked to initialize again until it does, and is not told of a loss it never began', async () => {
