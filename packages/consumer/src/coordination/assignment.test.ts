@@ -205,7 +205,7 @@ test('by utilization, a run moves no more than the damped part of what the giver
       const percent = { hot, cold: 10 };
       const workers = (['hot', 'cold'] as const).map((workerId) => ({
         workerId,
-        metrics: [{ name: 'C', percent: percent[workerId], limitPercent: 100 }],
+        metrics: [{ name: 'C', percent: percent[workerId], limitPercent: 100, doubtPercent: 0 }],
       }));
       const rules = { ...rulesFor('utilization'), dampeningPercentage, allowThroughputOvershoot: false };
       const moves = planAssignment(leases, workers, rules);

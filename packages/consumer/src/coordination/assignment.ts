@@ -31,6 +31,8 @@ export interface WorkerMetric {
   readonly percent: number;
   /** It should stay below this. */
   readonly limitPercent: number;
+  /** By how much `percent` may be off, to go by how its figures jump about; 0: they stand still, or are too few to tell. */
+  readonly doubtPercent: number;
 }
 
 /** KCL 3.x LeaseManagementConfig and its WorkerUtilizationAwareAssignmentConfig. */

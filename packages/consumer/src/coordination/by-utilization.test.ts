@@ -21,8 +21,8 @@ function free(leaseKey: string, throughputKBps?: number): AssignableLease {
   return { leaseKey, owner: undefined, available: true, movable: false, throughputKBps };
 }
 
-function worker(workerId: string, cpuPercent?: number, limitPercent = 100): AssignableWorker {
-  const metrics = cpuPercent === undefined ? [] : [{ name: 'C', percent: cpuPercent, limitPercent }];
+function worker(workerId: string, cpuPercent?: number, limitPercent = 100, doubtPercent = 0): AssignableWorker {
+  const metrics = cpuPercent === undefined ? [] : [{ name: 'C', percent: cpuPercent, limitPercent, doubtPercent }];
   return { workerId, metrics };
 }
 
@@ -188,6 +188,49 @@ describe('planByUtilization', () => {
     expect(planByUtilization(leases, near, rules)).toEqual([]);
     const limited = [worker('w1', 52, 50), worker('w2', 42)];
     expect(planByUtilization(leases, limited, { ...rules, reBalanceThresholdPercentage: 20 })).toHaveLength(1);
+  });
+
+  test('what is within the doubt of a figure moves nothing: neither above the threshold or the limit, nor below', () => {
+    const leases = [...'abcdefghij'].map((key, index) => held(key, index < 5 ? 'w1' : 'w2', 10));
+    const plan = (first: number, second: number, doubt: number, limit = 100): number => {
+      const workers = [worker('w1', first, limit, doubt), worker('w2', second, 100, doubt)];
+      return planByUtilization(leases, workers, { ...rules, reBalanceThresholdPercentage: 15 }).length;
+    };
+    expect(plan(60, 40, 0)).toBe(1);
+    expect(plan(60, 40, 2)).toBe(1);
+    expect(plan(60, 40, 3)).toBe(0);
+    expect(plan(52, 42, 1, 50)).toBe(1);
+    expect(plan(52, 42, 3, 50)).toBe(0);
+    // One of three far below the average, the others hardly above it.
+    const three = (doubt: number): AssignableWorker[] =>
+      [54, 54, 42].map((cpu, index) => worker(`w${index + 1}`, cpu, 100, doubt));
+    expect(planByUtilization(leases, three(0), rules)).toHaveLength(1);
+    expect(planByUtilization(leases, three(5), rules)[0]?.to).not.toBe('w1');
+    const served = [...leases, held('k', 'w3', 10), held('l', 'w3', 10), held('m', 'w3', 10)];
+    expect(planByUtilization(served, three(0), rules)).toHaveLength(1);
+    expect(planByUtilization(served, three(5), rules)).toEqual([]);
+  });
+
+  test('figures that happen to stand still are believed no more than those of the other workers', () => {
+    const leases = [...'abcdefghijklmno'].map((key, index) => held(key, `w${(index % 3) + 1}`, 10));
+    const cpus = [57, 48, 45];
+    const fleet = (doubts: readonly number[]): AssignableWorker[] =>
+      cpus.map((cpu, index) => worker(`w${index + 1}`, cpu, 100, doubts[index]));
+    expect(planByUtilization(leases, fleet([0, 0, 0]), rules)).toHaveLength(1);
+    expect(planByUtilization(leases, fleet([0, 8, 8]), rules)).toEqual([]);
+    expect(planByUtilization(leases, fleet([0, 0, 8]), rules)).toHaveLength(1);
+  });
+
+  test('a worker with little to do that has as many leases as it may is waited for by nobody', () => {
+    const cpus = { full: 34, w1: 50, w2: 50, w3: 51, w4: 50 };
+    const workers = Object.entries(cpus).map(([workerId, cpu]) => worker(workerId, cpu));
+    const leases = Object.keys(cpus).flatMap((owner) =>
+      Array.from({ length: owner === 'full' ? 12 : 10 }, (_, index) => held(`${owner}-${index}`, owner, 10 * index)),
+    );
+    // Whoever happened to be the busiest gave a lease away in every run, and to one that was no less busy.
+    expect(planByUtilization(leases, workers, { ...rules, maxLeasesForWorker: 12 })).toEqual([]);
+    const roomy = planByUtilization(leases, workers, { ...rules, maxLeasesForWorker: 13 });
+    expect(roomy.map(({ to }) => to)).toEqual(['full']);
   });
 
   test('a worker exactly at the threshold is within it: 11 leases of an average of 10 stay, 12 do not', () => {

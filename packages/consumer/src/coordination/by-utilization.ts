@@ -4,9 +4,11 @@
 // throughput is known.
 // Invariants: in balancing nobody receives beyond its limit, nor so much that it would be as busy as the giver was, and nobody
 // gives its last lease away; so each move makes the spread smaller, and a fleet whose figures follow its leases comes to rest.
+// Figures that jump about move nothing while they may be as far off as that, and a worker that is full is waited for by nobody.
 // The KCL lets nobody pass the average: a fleet with one large lease too many on a worker then stays as it is for ever.
 import type { AssignableLease, AssignableWorker, Assignment, AssignmentRules } from './assignment.ts';
 import { Ranking } from './ranking.ts';
+import { median } from './utilization.ts';
 
 /** What the figures of a worker without any are called (KCL: the default metric). */
 const THROUGHPUT = 'T';
@@ -28,7 +30,9 @@ interface Load {
   throughputKBps: number;
   /** By the number of the metric; NaN: the worker doesn't have it. */
   readonly percents: number[];
-  readonly limitPercents: number[];
+  readonly limitPercents: readonly number[];
+  /** By how much each of `percents` may be off. */
+  readonly doubtPercents: readonly number[];
 }
 
 interface Weighed {
@@ -165,17 +169,25 @@ class Plan {
     return furthest.sort((a, b) => b.weight - a.weight);
   }
 
-  /** Those above the average's margin or their own limit; if some are only far below it, the busiest one. */
+  /**
+   * Those above the average's margin or their own limit; if some are only far below it, and may receive, the busiest one. Neither
+   * counts before it is beyond doubt: of many workers whose figures jump about, one always looks as if it were far off.
+   */
   #outliers(metric: number, average: number): number[] {
     const margin = (average * this.#rules.reBalanceThresholdPercentage) / 100;
+    // What shakes one worker's figures shakes those of its kind, and ten figures tell little of it.
+    const measured = this.#fleet.filter(({ percents }) => !Number.isNaN(percents[metric]));
+    const usualDoubt = median(measured.map(({ doubtPercents }) => doubtPercents[metric] as number));
     const above: number[] = [];
     let busiest: number | undefined;
     let most = Number.NEGATIVE_INFINITY;
     let isUneven = false;
-    for (const [index, { percents, limitPercents }] of this.#fleet.entries()) {
+    for (const [index, load] of this.#fleet.entries()) {
+      const { percents, limitPercents, doubtPercents } = load;
       const percent = percents[metric] as number;
-      if (percent > average + margin + ROUNDING || percent > (limitPercents[metric] as number)) above.push(index);
-      else if (percent < average - margin - ROUNDING) isUneven = true;
+      const doubt = Math.max(doubtPercents[metric] as number, usualDoubt);
+      if (percent - doubt > Math.min(average + margin + ROUNDING, limitPercents[metric] as number)) above.push(index);
+      else if (percent + doubt < average - margin - ROUNDING && this.#mayReceive(load)) isUneven = true;
       if (percent > most) {
         busiest = index;
         most = percent;
@@ -304,6 +316,7 @@ function emptyLoad({ workerId, metrics }: AssignableWorker, names: readonly stri
     throughputKBps: 0,
     percents: own.map((metric) => metric?.percent ?? Number.NaN),
     limitPercents: own.map((metric) => metric?.limitPercent ?? Number.POSITIVE_INFINITY),
+    doubtPercents: own.map((metric) => metric?.doubtPercent ?? 0),
   };
 }
 

@@ -1,8 +1,9 @@
 // What the leader knows of the fleet from looking at the table again and again: which leases are expired, which handoffs are
 // overdue, which workers live. Judged by change as this process saw it, never by comparing clocks (KCL LeaseAssignmentManager;
 // a new leader therefore needs one failoverTimeMs before it can call any owned lease expired).
-import type { AssignableLease, AssignableWorker, WorkerMetric } from './assignment.ts';
+import type { AssignableLease, AssignableWorker } from './assignment.ts';
 import { actualOwner, isEnded, type Lease, NOTHING_MEASURED, type Utilization, type WorkerRow } from './lease.ts';
+import { isSound, metricsOf } from './utilization.ts';
 
 export interface FleetOptions {
   readonly workerId: string;
@@ -185,26 +186,4 @@ export class Fleet {
       sight?.handoff !== undefined && this.#readAt - sight.handoffSince > gracefulLeaseHandoffTimeoutMs + failoverTimeMs
     );
   }
-}
-
-/** KCL WorkerMetricStats: every metric has a limit that is not 0, and could be measured the last time. */
-function isSound({ stats, operatingRange }: Utilization): boolean {
-  return Object.entries(stats).every(([name, values]) => (operatingRange[name]?.[0] ?? 0) > 0 && values.at(-1) !== -1);
-}
-
-function metricsOf({ stats, operatingRange }: Utilization, alpha: number): WorkerMetric[] {
-  return Object.entries(stats).map(([name, values]) => ({
-    name,
-    percent: smoothed(values, alpha),
-    limitPercent: operatingRange[name]?.[0] ?? 0,
-  }));
-}
-
-/** Exponentially, oldest first, without the values that could not be measured. */
-function smoothed(values: readonly number[], alpha: number): number {
-  let average: number | undefined;
-  for (const value of values) {
-    if (value !== -1) average = average === undefined ? value : alpha * value + (1 - alpha) * average;
-  }
-  return average ?? 0;
 }
