@@ -252,8 +252,9 @@ export function numberedData(number: number, lengthBytes: number): Buffer {
   return Buffer.from(`${number}:`.padEnd(lengthBytes, '.'));
 }
 
-function numberOf(data: Uint8Array): number {
-  return Number.parseInt(Buffer.from(data).toString('latin1'), 10);
+/** The number at the beginning of such data. */
+export function numberOf(data: Uint8Array): number {
+  return Number.parseInt(Buffer.from(data.subarray(0, 16)).toString('latin1'), 10);
 }
 
 function unpack(entry: Entry): readonly PlainRecord[] {
