@@ -3,7 +3,7 @@
 // Invariant: nothing is written for the fleet but while the lock says that we lead.
 // While workers take leases themselves, as those of the KCL 2.x do, it assigns none.
 // A fleet whose rows Java workers are moving from three tables to one is theirs to lead: ours does one run and stands back.
-import { type AssignmentRules, planAssignment } from './assignment.ts';
+import type { AssignmentRules } from './assignment.ts';
 import type { FleetVersion } from './client-version.ts';
 import {
   answers,
@@ -16,9 +16,8 @@ import {
 } from './effects.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
 import { LeaderLock, type LeaderLockOptions } from './leader-lock.ts';
-import { actualOwner, type Lease, type Shard } from './lease.ts';
-import { planCleanup } from './lease-cleanup.ts';
-import type { Repair } from './lease-repair.ts';
+import { type Findings, nothingFound, planRun } from './leader-plan.ts';
+import { actualOwner, type Lease } from './lease.ts';
 import type { Results } from './results.ts';
 import type { Reset } from './stream-replaced.ts';
 import { type FormerStreams, StreamSync } from './stream-sync.ts';
@@ -64,10 +63,8 @@ export class Leader {
   readonly #streams: StreamSync;
   #table: readonly Lease[] = [];
   #listsOpen = 0;
-  #missing: Lease[] = [];
-  #repairs: Repair[] = [];
-  #garbage: string[] = [];
-  #resets: Reset[] = [];
+  /** What the listings of this run have shown so far. */
+  #found: Findings = nothingFound();
   /** Workers of ours, by the last reading: they read this application's streams. */
   #kin: ReadonlySet<string> = new Set();
   /** What the run still has to write, the last first. */
@@ -198,13 +195,10 @@ export class Leader {
       return;
     }
     const listings = this.#streams.due(this.#table, now);
-    this.#missing = [];
-    this.#repairs = [];
-    this.#garbage = [];
-    this.#resets = [];
+    this.#found = nothingFound();
     this.#listsOpen = listings.length;
     if (listings.length === 0) {
-      this.#write([], now);
+      this.#write(now);
       return;
     }
     this.#run = 'listing';
@@ -214,9 +208,9 @@ export class Leader {
   #shardsListed(listing: ListShards, { shards, isAnother }: Results['listShards'], now: number): void {
     const listed = this.#streams.listed(listing, shards, this.#table, now, isAnother);
     const { missing, hole, replaced = [], resets = [], repairs } = listed;
-    this.#missing.push(...missing);
-    this.#repairs.push(...(repairs?.fill ?? []));
-    this.#garbage.push(...(repairs?.garbage ?? []));
+    this.#found.missing.push(...missing);
+    this.#found.repairs.push(...(repairs?.fill ?? []));
+    this.#found.garbage.push(...(repairs?.garbage ?? []));
     if (hole !== undefined) this.#hole(hole);
     if (replaced.length > 0) this.#replaced(listing, replaced, resets);
     this.#listAnswered(now);
@@ -229,7 +223,7 @@ export class Leader {
       return owner !== undefined && !this.#kin.has(owner) && this.#fleet.isLive(lease) ? [owner] : [];
     };
     const mayReset = resets.filter(({ lease }) => strangerOf(lease).length === 0);
-    this.#resets.push(...mayReset);
+    this.#found.resets.push(...mayReset);
     const leaseKeys = replaced.map((lease) => lease.leaseKey);
     const renewedBy = [...new Set(replaced.flatMap(strangerOf))];
     const againInMs = this.#options.shardSyncIntervalMs;
@@ -240,10 +234,10 @@ export class Leader {
   /** A stream that could not be listed does not hold the others up; it comes again soon. */
   #listAnswered(now: number): void {
     this.#listsOpen -= 1;
-    if (this.#listsOpen === 0) this.#write(this.#missing, now);
+    if (this.#listsOpen === 0) this.#write(now);
   }
 
-  #write(missing: readonly Lease[], now: number): void {
+  #write(now: number): void {
     this.#run = 'writing';
     this.#createdCount = 0;
     // The table may have been read long ago; a leader that is no longer sure of itself writes nothing.
@@ -251,57 +245,21 @@ export class Leader {
       this.#endRun(now);
       return;
     }
-    for (const hole of this.#streams.holes(this.#table, missing)) this.#hole(hole);
-    const former = new Set(this.#streams.former(this.#table, now));
-    const kept = former.size === 0 ? this.#table : this.#table.filter(({ leaseKey }) => !former.has(leaseKey));
-    const byKey = new Map(this.#table.map((lease) => [lease.leaseKey, lease]));
+    for (const hole of this.#streams.holes(this.#table, this.#found.missing)) this.#hole(hole);
     const balances = this.#mayBalance(now);
     if (balances) this.#balancedAt = now;
-    const workers = this.#version.takes ? [] : this.#fleet.activeWorkers();
-    const moves = planAssignment(this.#fleet.judge(kept), workers, rulesOf(this.#options, balances));
-    const finished = new Set([...planCleanup(this.#table), ...this.#garbage]);
-    const deleted = [...finished].filter((leaseKey) => this.#fleet.mayCleanUp(leaseKey));
-
-    const writes: Effect[] = [];
-    for (const lease of missing)
-      writes.push({ kind: 'createLease', lease, leaseKey: lease.leaseKey, tenure: undefined });
-    // Behind the leases that are missing: as long as one of these stands, it is known that the stream is another one.
-    for (const { lease, shard } of this.#resets) writes.push(resetOf(lease, shard));
-    for (const { leaseKey, to, kind } of moves) {
-      const lease = byKey.get(leaseKey) as Lease;
-      if (kind === 'handOff') writes.push({ kind: 'handOffLease', leaseKey, from: lease.leaseOwner as string, to });
-      else {
-        writes.push({
-          kind: 'assignLease',
-          leaseKey,
-          seenOwner: lease.leaseOwner,
-          seenCheckpointOwner: lease.checkpointOwner,
-          // A handoff that is overdue is ended although its old owner still renews.
-          seenCounter: this.#fleet.isLive(lease) ? undefined : lease.leaseCounter,
-          newOwner: to,
-          tenure: undefined,
-        });
-      }
-    }
-    for (const repair of this.#repairs) writes.push({ kind: 'fillLease', ...repair });
-    for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: true });
-    for (const leaseKey of former) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: false });
-
-    const hasChanged = writes.length > 0;
-    if (hasChanged) {
-      const handedOff = moves.filter((move) => move.kind === 'handOff').length;
-      const notice = {
-        kind: 'leasesPlanned',
-        created: missing.length,
-        assigned: moves.length - handedOff,
-        handedOff,
-        deleted: deleted.length + former.size,
-      } as const;
-      this.#out.push({ kind: 'tell', notice });
-    }
-    this.#hasChanged = hasChanged;
-    // Last, and no change that others would follow.
-    for (const worker of this.#fleet.goneWorkers(kept)) writes.push({ kind: 'deleteWorker', ...worker });
+    const { writes, planned } = planRun(
+      {
+        table: this.#table,
+        fleet: this.#fleet,
+        former: this.#streams.former(this.#table, now),
+        found: this.#found,
+        assigns: !this.#version.takes,
+      },
+      rulesOf(this.#options, balances),
+    );
+    this.#hasChanged = planned !== undefined;
+    if (planned !== undefined) this.#out.push({ kind: 'tell', notice: { kind: 'leasesPlanned', ...planned } });
     this.#writes = writes.reverse();
     this.#writesOpen = 0;
     this.#beginWrites(now);
@@ -370,11 +328,6 @@ function rulesOf(options: LeaderOptions, balances: boolean): AssignmentRules {
     dampeningPercentage: options.dampeningPercentage,
     allowThroughputOvershoot: options.allowThroughputOvershoot,
   };
-}
-
-function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {
-  const seen = { seenCounter: leaseCounter, seenCheckpoint: checkpoint };
-  return { kind: 'resetLease', leaseKey, ...seen, parentShardIds, hashKeyRange };
 }
 
 /** Whether the leader, not the holder of a lease, asked for this. */

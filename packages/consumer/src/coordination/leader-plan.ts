@@ -1,0 +1,96 @@
+// What one run of the leader writes, from what it has read and listed: first leases, beginnings anew, assignments, repairs, deletions,
+// in the order in which they are begun. Between the questions of each part (assignment.ts, lease-cleanup.ts, stream-sync.ts,
+// lease-repair.ts) and leader.ts, which begins the writes while it is sure to lead.
+// Invariant: a plan follows from the view alone; nothing is remembered from one run to the next.
+import { type AssignmentRules, planAssignment } from './assignment.ts';
+import type { Effect } from './effects.ts';
+import type { Fleet } from './fleet.ts';
+import type { Lease, Shard } from './lease.ts';
+import { planCleanup } from './lease-cleanup.ts';
+import type { Repair } from './lease-repair.ts';
+import type { Reset } from './stream-replaced.ts';
+
+/** What the listings of a run have shown. */
+export interface Findings {
+  /** Leases of shards that have none. */
+  readonly missing: Lease[];
+  readonly repairs: Repair[];
+  /** Keys of leases whose shards the stream no longer has. */
+  readonly garbage: string[];
+  /** Leases of an earlier stream of the same name that begin anew. */
+  readonly resets: Reset[];
+}
+
+export interface RunView {
+  readonly table: readonly Lease[];
+  readonly fleet: Fleet;
+  /** Keys of leases of streams that are read no longer, to be deleted. */
+  readonly former: readonly string[];
+  readonly found: Findings;
+  /** Whether leases are the leader's to assign. */
+  readonly assigns: boolean;
+}
+
+export interface RunPlan {
+  readonly writes: Effect[];
+  /** Undefined: the run changes nothing that others would follow. */
+  readonly planned:
+    | { readonly created: number; readonly assigned: number; readonly handedOff: number; readonly deleted: number }
+    | undefined;
+}
+
+export function nothingFound(): Findings {
+  return { missing: [], repairs: [], garbage: [], resets: [] };
+}
+
+export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
+  const { table, fleet, found } = view;
+  const former = new Set(view.former);
+  const kept = former.size === 0 ? table : table.filter(({ leaseKey }) => !former.has(leaseKey));
+  const byKey = new Map(table.map((lease) => [lease.leaseKey, lease]));
+  const moves = planAssignment(fleet.judge(kept), view.assigns ? fleet.activeWorkers() : [], rules);
+  const finished = new Set([...planCleanup(table), ...found.garbage]);
+  const deleted = [...finished].filter((leaseKey) => fleet.mayCleanUp(leaseKey));
+
+  const writes: Effect[] = [];
+  for (const lease of found.missing)
+    writes.push({ kind: 'createLease', lease, leaseKey: lease.leaseKey, tenure: undefined });
+  // Behind the leases that are missing: as long as one of these stands, it is known that the stream is another one.
+  for (const { lease, shard } of found.resets) writes.push(resetOf(lease, shard));
+  for (const { leaseKey, to, kind } of moves) {
+    const lease = byKey.get(leaseKey) as Lease;
+    if (kind === 'handOff') writes.push({ kind: 'handOffLease', leaseKey, from: lease.leaseOwner as string, to });
+    else {
+      writes.push({
+        kind: 'assignLease',
+        leaseKey,
+        seenOwner: lease.leaseOwner,
+        seenCheckpointOwner: lease.checkpointOwner,
+        // A handoff that is overdue is ended although its old owner still renews.
+        seenCounter: fleet.isLive(lease) ? undefined : lease.leaseCounter,
+        newOwner: to,
+        tenure: undefined,
+      });
+    }
+  }
+  for (const repair of found.repairs) writes.push({ kind: 'fillLease', ...repair });
+  for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: true });
+  for (const leaseKey of former) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: false });
+
+  const handedOff = moves.filter((move) => move.kind === 'handOff').length;
+  const planned = {
+    created: found.missing.length,
+    assigned: moves.length - handedOff,
+    handedOff,
+    deleted: deleted.length + former.size,
+  };
+  const hasChanged = writes.length > 0;
+  // Last, and no change that others would follow.
+  for (const worker of fleet.goneWorkers(kept)) writes.push({ kind: 'deleteWorker', ...worker });
+  return { writes, planned: hasChanged ? planned : undefined };
+}
+
+function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {
+  const seen = { seenCounter: leaseCounter, seenCheckpoint: checkpoint };
+  return { kind: 'resetLease', leaseKey, ...seen, parentShardIds, hashKeyRange };
+}
