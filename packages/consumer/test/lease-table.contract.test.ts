@@ -658,7 +658,7 @@ describe.each([
 
   describe('the right to a worker id', () => {
     const sinceSeconds = 1_700_000_000;
-    const report = (processId: string, more: { over?: WorkerSign; answers?: string } = {}) =>
+    const report = (processId: string, more: { over?: WorkerSign; answers?: string; leaves?: true } = {}) =>
       table.run({ kind: 'reportWorker', workerId: 'w1', utilization: NOTHING_MEASURED, processId, ...more });
     const look = async (ask?: { by: string; of: string; after?: string }) =>
       (await table.run({ kind: 'lookAtWorker', workerId: 'w1', ask: ask && { after: undefined, ...ask } })).sign;
@@ -705,6 +705,13 @@ describe.each([
       expect(await report('p2', { over: { ...signOf('p1'), askedBy: 'p2' } })).toMatchObject({ applied: false });
       expect(await report('p3', { over: { ...signOf('p1'), askedBy: 'p3' } })).toMatchObject({ applied: true });
       expect(await look({ by: 'p2', of: 'p3', after: 'p9' })).toMatchObject({ askedBy: 'p2' });
+    });
+
+    it('shows whose process leaves, until another one writes the row', async () => {
+      await report('p1', { leaves: true });
+      expect(await look()).toEqual({ ...signOf('p1'), leaves: true });
+      await report('p2', { over: signOf('p1') });
+      expect(await look()).toEqual(signOf('p2'));
     });
 
     it('stays with the process that answered in the very second in which it was seen', async () => {
@@ -875,6 +882,7 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         processId: `p${number}`,
         over: right ? table.apply({ kind: 'lookAtWorker', workerId: owner, ask: undefined }).sign : undefined,
         answers: flag ? 'asker' : undefined,
+        leaves: flag || undefined,
       };
     case 'look': {
       const row = table.workers.get(owner);

@@ -178,6 +178,8 @@ export interface ReportWorker {
   readonly over?: WorkerSign | undefined;
   /** The process that asked. */
   readonly answers?: string | undefined;
+  /** It is stopping, gets no more leases, and has the id until its last handler has returned. */
+  readonly leaves?: true | undefined;
 }
 /**
  * Looks who has the worker id; with `ask` it also asks that process for a sign of life. Condition of asking: the id is still that

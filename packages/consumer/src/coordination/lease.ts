@@ -77,6 +77,8 @@ export interface Utilization {
 }
 
 export const NOTHING_MEASURED: Utilization = { stats: {}, operatingRange: {} };
+/** In the row of a worker that leaves: whoever leads, a Java worker too, gives nothing to one whose last value is missing. */
+export const LEAVES: Utilization = { stats: { C: [-1] }, operatingRange: { C: [100] } };
 
 /** Which process wrote a metric row; a worker id should have one process, but nothing keeps a user from giving it to two. */
 export interface WorkerProcess {
@@ -100,6 +102,8 @@ export interface WorkerSign {
   readonly askedBy: string | undefined;
   /** The process whose question this row answers. */
   readonly answers: string | undefined;
+  /** It works no longer, but its last handlers still run. */
+  readonly leaves?: true | undefined;
 }
 
 /** A worker's metric row. */

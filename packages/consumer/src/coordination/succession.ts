@@ -4,6 +4,7 @@
 import type { AssignmentLimits } from './assignment.ts';
 import { planByCount } from './by-count.ts';
 import { actualOwner, isEnded, type Lease, type WorkerRow } from './lease.ts';
+import { isSound } from './utilization.ts';
 
 export interface SuccessionRules extends AssignmentLimits {
   readonly leaving: string;
@@ -19,7 +20,7 @@ export function planSuccession(
 ): ReadonlyMap<string, string> {
   const { leaving, workerStaleMs } = rules;
   const heirs = workers
-    .filter(({ workerId, ageMs }) => workerId !== leaving && ageMs < workerStaleMs)
+    .filter(({ workerId, ageMs, utilization }) => workerId !== leaving && ageMs < workerStaleMs && isSound(utilization))
     .map(({ workerId }) => workerId);
   const assignable = leases
     .filter((lease) => !isEnded(lease))

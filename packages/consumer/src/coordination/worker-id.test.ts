@@ -114,6 +114,36 @@ describe('the right to a worker id', () => {
     expect(house.start('b').id.held).toBe(true);
   });
 
+  test('is kept by a process that leaves for as long as it does, and who came meanwhile is not refused, but waits', () => {
+    const house = new House();
+    const first = house.start('a');
+    house.pass(50);
+    first.id.leave(house.now);
+    const second = house.start('b');
+    house.pass(3_000);
+    expect([first.id.held, second.id.held, second.id.rival]).toEqual([true, false, undefined]);
+    expect(house.sign()).toMatchObject({ process: { id: 'a' }, leaves: true });
+    // Looks of the one that leaves, and of the one that waits for it: none at the speed of the network.
+    expect(house.asked.length).toBeLessThan(200);
+    first.pause();
+    house.table.apply({ kind: 'forgetWorker', workerId: 'w', processId: 'a' });
+    house.pass(60);
+    expect(second.id.held).toBe(true);
+    expect(house.sign()?.leaves).toBeUndefined();
+  });
+
+  test('passes on from one that died while it left', () => {
+    const house = new House();
+    const first = house.start('a');
+    first.id.leave(house.now);
+    house.pass(0);
+    const second = house.start('b');
+    house.pass(200);
+    first.pause();
+    house.pass(450);
+    expect(second.id.held).toBe(true);
+  });
+
   test('is lost by a process that slept when it was asked: it ends with its first look, and leaves the row alone', () => {
     const house = new House();
     const sleeper = house.start('a');

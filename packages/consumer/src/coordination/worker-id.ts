@@ -2,10 +2,11 @@
 // every write of the protocol names the id alone. The worker's metric row is the lock. Each report is conditional on the row being
 // absent or this process's own. Who finds another's row asks in it, and waits: whoever lives answers with its next look. Only a
 // silent one is taken over from, and if it wakes, it finds out by its next look and ends. So the one that is there wins.
+// Who leaves has the id, and answers, until its last handler has returned: only then may a newcomer take up what it finds under the id.
 // Invariant: no lease is claimed before the row was this process's; who has lost the row never writes it again.
 import type { Done, Effect, Failed, ReportWorker, Tell } from './effects.ts';
 import { answers } from './effects.ts';
-import { type Lease, NOTHING_MEASURED, type WorkerProcess, type WorkerSign } from './lease.ts';
+import { LEAVES, type Lease, NOTHING_MEASURED, type WorkerProcess, type WorkerSign } from './lease.ts';
 
 export interface WorkerIdOptions {
   readonly workerId: string;
@@ -64,6 +65,7 @@ export class WorkerId {
   #answers: string | undefined;
   #over: WorkerSign | undefined;
   #overwriteCount = 0;
+  #leaves = false;
   #reporting = false;
   #reportAt = Number.POSITIVE_INFINITY;
   #looking = false;
@@ -94,7 +96,18 @@ export class WorkerId {
     return this.#reporting;
   }
 
+  /** Another process could have the id as soon as this one has given it up. */
+  get isShared(): boolean {
+    return this.#options.workerIdLookIntervalMs !== Number.POSITIVE_INFINITY;
+  }
+
   begin(now: number): void {
+    this.#reportAt = now;
+  }
+
+  /** Says in the row that this process gets no more leases, but is still at work on those that it has. */
+  leave(now: number): void {
+    this.#leaves = true;
     this.#reportAt = now;
   }
 
@@ -165,7 +178,8 @@ export class WorkerId {
     this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
     const { workerId, incarnation: processId } = this.#options;
     const given = { over: this.#over, answers: this.#answers };
-    this.#out.push({ kind: 'reportWorker', workerId, utilization: NOTHING_MEASURED, processId, ...given });
+    const state = this.#leaves ? ({ utilization: LEAVES, leaves: true } as const) : { utilization: NOTHING_MEASURED };
+    this.#out.push({ kind: 'reportWorker', workerId, processId, ...state, ...given });
   }
 
   /**
@@ -230,14 +244,15 @@ export class WorkerId {
     const { process } = question.sign;
     // It has left, or an earlier report of ours was applied.
     if (sign === undefined || sign.process?.id === incarnation) this.#takeOver(undefined, now);
-    else if (sign.answers === incarnation) this.#lose(sign.process, 'live');
+    else if (sign.answers === incarnation && !sign.leaves) this.#lose(sign.process, 'live');
     else if (sign.process?.id !== process?.id) this.#ask(sign, now);
     else if (process === undefined && sign.lastUpdateSeconds !== question.sign.lastUpdateSeconds)
       this.#lose(undefined, 'live');
     else if (process !== undefined && sign.askedBy !== question.asker) {
       question.asker = sign.askedBy;
       question.patientUntil = now + this.#patienceMs(sign.askedBy);
-      // Nobody asks any more: another one was answered, or a report of before the question has lingered and taken its place.
+      // Nobody asks any more: another one was answered, or this one by a process that leaves and is asked until it has gone; or a report
+      // of before the question has lingered and taken its place.
       this.#lookAt = sign.askedBy === undefined ? now : now + workerIdPatienceMs / LOOKS_A_PATIENCE;
     } else if (this.#lookedAt < question.patientUntil)
       this.#lookAt = Math.min(question.patientUntil, now + workerIdPatienceMs / LOOKS_A_PATIENCE);

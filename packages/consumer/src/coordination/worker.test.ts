@@ -333,12 +333,15 @@ describe('Worker', () => {
     script.withBatch();
     script.report('other', 'process-of-other');
     script.stop();
-    expect(script.table.workers.has('me')).toBe(false);
+    // The lock on its worker id: a newcomer under it would take the lease up, beside the handler.
+    expect(script.table.workers.get('me')).toMatchObject({ leaves: true });
     expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
     script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
     script.done('drainShard', undefined);
     expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
+    expect(script.table.workers.has('me')).toBe(true);
     script.done('closeShard', undefined);
+    expect(script.table.workers.has('me')).toBe(false);
     expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'other', checkpoint: parseCheckpoint('7') });
     expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
   });

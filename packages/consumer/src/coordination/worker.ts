@@ -178,7 +178,7 @@ export class Worker {
     if (this.#stop === undefined) deadline = Math.min(deadline, this.#version.deadline());
     if (this.#takes) deadline = Math.min(deadline, this.#taker.deadline());
     if (!this.#discovering && this.#stop === undefined) deadline = Math.min(deadline, this.#discoverAt);
-    if (this.#stop === undefined) deadline = Math.min(deadline, this.#id.deadline());
+    if (this.#stop === undefined || this.#keepsId) deadline = Math.min(deadline, this.#id.deadline());
     if (this.#stop !== undefined)
       deadline = Math.min(
         deadline,
@@ -504,7 +504,7 @@ export class Worker {
     this.#out.push({ kind: 'tell', notice: { kind: 'checkpointSettled', requestId, outcome } });
   }
 
-  // --- stopping: the metric row goes, so that nobody gives us more; leases are drained and left to the other workers ---
+  // --- stopping: the metric row goes, or says so, so that nobody gives us more; leases are drained and left to the other workers ---
 
   /** @param keepsRow the metric row is another process's as well. */
   #beginStop(now: number, keepsRow = false): void {
@@ -520,6 +520,7 @@ export class Worker {
       heirs: looksForHeirs ? undefined : new Map(),
       heirsBy: now + Math.min(LONGEST_LOOK_MS, failoverTimeMs / 3),
     };
+    if (this.#keepsId) this.#id.leave(now);
     if (looksForHeirs) this.#out.push({ kind: 'readTable', for: 'succession' });
     this.#leader.resign();
     for (const slot of this.#slots.values()) this.#advanceSlot(slot, now);
@@ -537,13 +538,22 @@ export class Worker {
       }
     }
     if (stop.heirs === undefined && now >= stop.heirsBy) this.#inherit(new Map(), now);
+    if (this.#keepsId) this.#id.advance(now);
     // A report under way would make the row anew.
-    if (!stop.forgetting && !this.#id.reporting) {
+    else if (!stop.forgetting && !this.#id.reporting) {
       stop.forgetting = true;
       const { workerId, incarnation: processId } = this.#options;
       this.#out.push({ kind: 'forgetWorker', workerId, processId });
     }
     if ((stop.forgotten && this.#slots.size === 0 && this.#leader.resigned) || now >= stop.giveUpAt) this.#finish();
+  }
+
+  /**
+   * While a handler may run, no other process may take up what stands under the worker id: it would begin beside it. Where no other one
+   * can come under that id, nothing keeps the row.
+   */
+  get #keepsId(): boolean {
+    return this.#slots.size > 0 && this.#id.held && this.#id.isShared;
   }
 
   /** From now on leases go to these; those without one go to nobody, and the leader finds them. The first answer counts. */

@@ -93,6 +93,7 @@ const PROCESS_READS = 'shardlineReads';
 const PROCESS_HOST = 'shardlineProcessHost';
 const ASKED_BY = 'shardlineAskedBy';
 const ANSWERS = 'shardlineAnswers';
+const LEAVES = 'shardlineLeaves';
 /** Where a metric row says which process wrote it, and where another puts its question. */
 export const PROCESS_PATH: string = `properties.${PROCESS}`;
 export const ASKED_BY_PATH: string = `properties.${ASKED_BY}`;
@@ -185,6 +186,7 @@ export function workerItem(
   { stats, operatingRange }: Utilization,
   { id, sinceSeconds, reads, host }: WorkerProcess,
   answered?: string,
+  leaves?: true,
 ): WrittenItem {
   return {
     entityType: { S: 'WORKER_METRIC_STATS' },
@@ -199,6 +201,7 @@ export function workerItem(
         ...(reads !== undefined && { [PROCESS_READS]: { S: reads } }),
         ...(host !== undefined && { [PROCESS_HOST]: { S: host } }),
         ...(answered !== undefined && { [ANSWERS]: { S: answered } }),
+        ...(leaves && { [LEAVES]: { S: 'true' } }),
       },
     },
     sup: { N: '1' },
@@ -296,6 +299,7 @@ export function readSign(item: Item): WorkerSign {
     lastUpdateSeconds: Number(item['lut']?.N ?? 0),
     askedBy: properties?.[ASKED_BY]?.S,
     answers: properties?.[ANSWERS]?.S,
+    leaves: properties?.[LEAVES] === undefined ? undefined : true,
   };
 }
 

@@ -14,7 +14,7 @@ export interface MemoryLeaseTableOptions {
   readonly wallNow?: () => number;
 }
 
-type StoredWorker = Omit<WorkerRow, 'workerId' | 'ageMs'> & Partial<Pick<WorkerSign, 'askedBy' | 'answers'>>;
+type StoredWorker = Omit<WorkerRow, 'workerId' | 'ageMs'> & Partial<Pick<WorkerSign, 'askedBy' | 'answers' | 'leaves'>>;
 
 type Operations = {
   readonly [K in TableEffect['kind']]: (
@@ -219,7 +219,7 @@ const operations: Operations = {
     return { applied: true };
   },
 
-  reportWorker: (table, { workerId, utilization, processId, over, answers }) => {
+  reportWorker: (table, { workerId, utilization, processId, over, answers, leaves }) => {
     const row = table.workers.get(workerId);
     const isFree = row === undefined || row.process?.id === processId;
     const isAsSeen =
@@ -231,7 +231,7 @@ const operations: Operations = {
     const sinceSeconds = table.processes.get(processId) ?? lastUpdateSeconds;
     table.processes.set(processId, sinceSeconds);
     const process = { id: processId, sinceSeconds };
-    table.workers.set(workerId, { lastUpdateSeconds, utilization, process, answers });
+    table.workers.set(workerId, { lastUpdateSeconds, utilization, process, answers, leaves });
     return { applied: true, process };
   },
 
@@ -318,8 +318,8 @@ function write(
   return { applied: true, lease };
 }
 
-function signOf({ process, lastUpdateSeconds, askedBy, answers }: StoredWorker): WorkerSign {
-  return { process, lastUpdateSeconds, askedBy, answers };
+function signOf({ process, lastUpdateSeconds, askedBy, answers, leaves }: StoredWorker): WorkerSign {
+  return { process, lastUpdateSeconds, askedBy, answers, leaves };
 }
 
 function workerRows(table: MemoryLeaseTable): WorkerRow[] {

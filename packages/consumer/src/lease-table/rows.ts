@@ -220,6 +220,7 @@ export class Rows {
     processId,
     over,
     answers,
+    leaves,
   }: ReportWorker): Promise<Results['reportWorker']> {
     const nowSeconds = Math.floor(this.#clock.wallNow() / 1000);
     const sinceSeconds = this.#since.get(processId) ?? nowSeconds;
@@ -230,7 +231,7 @@ export class Rows {
       ...(this.#belonging !== undefined && { reads: describeReads(this.#belonging.reads) }),
       ...(this.#host !== undefined && { host: this.#host }),
     };
-    const { assignments, values } = assign(workerItem(nowSeconds, utilization, process, answers));
+    const { assignments, values } = assign(workerItem(nowSeconds, utilization, process, answers, leaves));
     const free = `attribute_not_exists(#key) OR ${PROCESS_PATH} = :me`;
     const taken = over && asSeen(over);
     const write = {

@@ -200,6 +200,8 @@ export class Runtime {
   }
 
   #reported(effect: ReportWorker): ReportWorker {
+    // What one that leaves says of itself is no figure.
+    if (effect.leaves) return effect;
     return { ...effect, utilization: this.#options.workerMetrics?.report() ?? effect.utilization };
   }
 

@@ -315,7 +315,7 @@ export class Member {
       case 'deliverBatch':
         return { checkpoint: this.#vouches.get(`${effect.leaseKey} ${effect.batchId}`) };
       case 'reportWorker':
-        return this.#fleet.table.apply({ ...effect, utilization: this.utilization });
+        return this.#fleet.table.apply({ ...effect, ...(!effect.leaves && { utilization: this.utilization }) });
       case 'openShard':
       case 'fetchBatch':
       case 'drainShard':

@@ -58,13 +58,39 @@ describe('a worker that leaves in good order', () => {
     }
   });
 
-  test('takes its metric row away first, so that no leader gives it more, and looks at the table once', () => {
+  test('says first, in its metric row, that it can be given no more, looks at the table once, and takes the row away with its last lease', () => {
     const { fleet, first } = pair();
     const since = fleet.now;
     first.held.add('drainShard');
     first.stop();
-    expect(fleet.table.workers.has('first')).toBe(false);
+    // As a Java worker says it whose last figure is missing (KCL WorkerMetricStats.isAnyWorkerMetricFailing).
+    expect(fleet.table.workers.get('first')?.utilization).toEqual({ stats: { C: [-1] }, operatingRange: { C: [100] } });
     expect(fleet.of('readTable', since)).toHaveLength(1);
+    for (const { leaseKey } of first.view.leases) {
+      expect(fleet.table.workers.has('first')).toBe(true);
+      first.done('drainShard', undefined, leaseKey);
+    }
+    expect(fleet.table.workers.has('first')).toBe(false);
+  });
+
+  test('of a worker id that was made up for it, which nobody else can come under, the row goes at once', () => {
+    const fleet = new Fleet();
+    fleet.shards = ids.map((id) => shardOf(id));
+    const only = fleet.start('only', { workerIdLookIntervalMs: Number.POSITIVE_INFINITY });
+    fleet.passUntil(() => only.view.leases.length === 4, 120 * secondMs);
+    fleet.pass(secondMs);
+    only.held.add('drainShard');
+    only.stop();
+    expect(fleet.table.workers.has('only')).toBe(false);
+  });
+
+  test('gives nothing to another one that leaves, either', () => {
+    const { fleet, first, second } = pair();
+    fleet.other('third', { stats: { C: [-1] }, operatingRange: { C: [100] } });
+    second.held.add('drainShard');
+    second.stop();
+    first.stop();
+    expect(fleet.counts()).toEqual({ nobody: 2, second: 2 });
   });
 
   test('gives its leases to the worker with the fewest, one after the other', () => {

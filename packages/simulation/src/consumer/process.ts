@@ -144,6 +144,11 @@ export class SimulatedProcess {
     return [...this.#deliveries.values()].some(({ hang }) => hang !== undefined);
   }
 
+  /** A handler runs in it. */
+  get isHandling(): boolean {
+    return this.alive && this.#deliveries.size > 0;
+  }
+
   // --- the core in it ---
 
   /** What is wrong with ours; the KCL's workers are as they are. */

@@ -3,7 +3,7 @@ import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js'
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function twinBugs(): readonly PlantedBug[] {
-  return [takesTheIdOfTheLiving(), ownNameIsOwnWrite(), waitsForADeadAsker()];
+  return [takesTheIdOfTheLiving(), ownNameIsOwnWrite(), waitsForADeadAsker(), givesTheIdUpAtOnce()];
 }
 
 function takesTheIdOfTheLiving(): PlantedBug {
@@ -40,5 +40,19 @@ function waitsForADeadAsker(): PlantedBug {
     theme: 'restarts',
     apply: (effect, _world, _workerId, run) =>
       run(effect.kind === 'lookAtWorker' && effect.ask?.after !== undefined ? { ...effect, ask: undefined } : effect),
+  };
+}
+
+/** Was ours once. */
+function givesTheIdUpAtOnce(): PlantedBug {
+  return {
+    name: 'gives-the-id-up-at-once',
+    mistake: 'a worker that stops gives its worker id up before its last handlers have returned',
+    apply: (effect, _world, _workerId, run) => {
+      const result = run(effect);
+      if (effect.kind === 'reportWorker' && effect.leaves)
+        run({ kind: 'forgetWorker', workerId: effect.workerId, processId: effect.processId });
+      return result;
+    },
   };
 }

@@ -1,6 +1,7 @@
 // Worlds in which a user gives one worker id to two processes: once the faults are over, one is started under the id of each that lives.
 // And their checker: soon one of the two has ended. It is the newcomer, which has not begun any lease, where the other one was
-// well; so nothing moves. Chance has no part in it, so all other worlds stay as they are.
+// well; so nothing moves. In half of these worlds who is at work is told to stop in that moment, and the newcomer has to wait for
+// its handlers. Chance has no part in it, so all other worlds stay as they are.
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Results } from '../../../consumer/dist/coordination/results.js';
 import { HEALED_CALL_MS, type SimulatedProcess, TIMEOUT_MS } from './process.ts';
@@ -37,14 +38,21 @@ interface Pair {
   aloneSince: number;
   /** The incumbent had the id for sure. */
   readonly wasAtWork: boolean;
+  /** The incumbent was told to stop. */
+  readonly leaves: boolean;
 }
 
 export class Twins {
   readonly #pairs: Pair[] = [];
+  readonly #leave: boolean;
+
+  constructor(leave: boolean) {
+    this.#leave = leave;
+  }
 
   /** @returns undefined: in this world ids differ. */
   static of(seed: number): Twins | undefined {
-    return seed % 6 === 1 ? new Twins() : undefined;
+    return seed % 6 === 1 ? new Twins(seed % 12 === 1) : undefined;
   }
 
   /** @param start makes a process of that id and starts it. */
@@ -52,7 +60,10 @@ export class Twins {
     for (const incumbent of living) {
       if (incumbent.isUnwell) continue;
       const wasAtWork = incumbent.hasBegun;
-      this.#pairs.push({ incumbent, newcomer: start(incumbent.workerId), since: now, aloneSince: now, wasAtWork });
+      const leaves = this.#leave && incumbent.isHandling;
+      if (leaves) incumbent.stop();
+      const newcomer = start(incumbent.workerId);
+      this.#pairs.push({ incumbent, newcomer, since: now, aloneSince: now, wasAtWork, leaves });
     }
   }
 
@@ -70,8 +81,13 @@ export class Twins {
 
   /** What is wrong, if anything is. */
   judge(now: number): string | undefined {
-    for (const { incumbent, newcomer, since, aloneSince, wasAtWork } of this.#pairs) {
+    for (const { incumbent, newcomer, since, aloneSince, wasAtWork, leaves } of this.#pairs) {
       const id = incumbent.workerId;
+      if (leaves) {
+        // That nothing begins beside a handler the checkers of the shards see.
+        if (!isAtWork(newcomer)) return `the process that came in the place of one that leaves, ${id}, has ended`;
+        continue;
+      }
       if (wasAtWork && newcomer.hasBegun) return `a second process of ${id} began a lease, beside one that lives`;
       if (wasAtWork && !isAtWork(incumbent)) return `of two processes under ${id} the one ended that was there first`;
       if (!isAtWork(incumbent) && !isAtWork(newcomer)) return `of two processes under ${id} both ended`;
