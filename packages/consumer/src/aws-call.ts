@@ -33,7 +33,8 @@ export interface SendOptions {
 export class AwsCalls {
   readonly #options: AwsCallsOptions;
   readonly #clock: Clock;
-  readonly #running = new Set<AbortController>();
+  /** What ends each call under way. */
+  readonly #running = new Set<(reason: unknown) => void>();
   #closed = false;
 
   constructor(options: AwsCallsOptions) {
@@ -50,20 +51,28 @@ export class AwsCalls {
     signal?.throwIfAborted();
     const { timeoutMs, resource } = this.#options;
     const controller = new AbortController();
-    const onAbort = (): void => controller.abort(signal?.reason);
+    let end = (_reason: unknown): void => undefined;
+    // The SDK does not look at the signal while it waits between its own retries.
+    const ended = new Promise<T>((resolve, reject) => {
+      end = (reason) => {
+        controller.abort(reason);
+        reject(reason);
+      };
+      send({ abortSignal: controller.signal }).then(resolve, reject);
+    });
+    const onAbort = (): void => end(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     const cancelTimer = this.#clock.setTimer(() => {
       const message = `${action} on ${resource} took longer than ${timeoutMs} ms`;
-      controller.abort(new OperatingError('TIMEOUT', message, { retryable: true }));
+      end(new OperatingError('TIMEOUT', message, { retryable: true }));
     }, timeoutMs);
-    this.#running.add(controller);
+    this.#running.add(end);
     try {
-      // The SDK does not look at the signal while it waits between its own retries.
-      return await Promise.race([send({ abortSignal: controller.signal }), rejectionOf(controller.signal)]);
+      return await ended;
     } catch (error) {
       throw controller.signal.aborted ? controller.signal.reason : await this.#translate(error, action);
     } finally {
-      this.#running.delete(controller);
+      this.#running.delete(end);
       cancelTimer();
       signal?.removeEventListener('abort', onAbort);
     }
@@ -72,7 +81,7 @@ export class AwsCalls {
   /** Ends all running calls and refuses new ones. */
   close(): void {
     this.#closed = true;
-    for (const controller of this.#running) controller.abort(this.#closedError('the call'));
+    for (const end of this.#running) end(this.#closedError('the call'));
   }
 
   #closedError(action: string): OperatingError {
@@ -124,12 +133,6 @@ function deniedIn(message: string): { readonly action: string; readonly resource
 /** The service's name for what failed, through the operating error that wraps it: `ValidationException`. */
 export function awsCodeOf(error: unknown): string {
   return classifyAwsError(error instanceof Error && error.cause !== undefined ? error.cause : error).code;
-}
-
-function rejectionOf(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
 
 function messageOf(error: unknown): string {
