@@ -6,6 +6,7 @@
 import { DynamoDBClient, type DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import { KinesisClient, type KinesisClientConfig } from '@aws-sdk/client-kinesis';
 import { NodeHttp2Handler } from '@smithy/node-http-handler';
+import { Exchanges } from './aws-exchange.ts';
 import { ShortcutHandler, shorten } from './aws-shortcut.ts';
 import { describe, UsageError } from './errors.ts';
 import { silentLogger } from './logger.ts';
@@ -286,12 +287,16 @@ function configOf(client: KinesisClient | undefined): Pick<KinesisClientConfig, 
 }
 
 function httpHandler(options: HttpClientOptions): ShortcutHandler {
-  const agent = { keepAlive: true, maxSockets: options.maxSockets ?? DEFAULT_MAX_SOCKETS };
+  const maxSockets = options.maxSockets ?? DEFAULT_MAX_SOCKETS;
+  const connectionTimeout = options.connectionTimeoutMs ?? DEFAULT_CONNECTION_TIMEOUT_MS;
   const requestTimeout = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS;
-  return new ShortcutHandler({
-    httpAgent: agent,
-    httpsAgent: agent,
-    connectionTimeout: options.connectionTimeoutMs ?? DEFAULT_CONNECTION_TIMEOUT_MS,
+  const exchanges = new Exchanges({
+    maxSockets,
+    connectionTimeoutMs: connectionTimeout,
+    requestTimeoutMs: requestTimeout,
+  });
+  return new ShortcutHandler(exchanges, {
+    connectionTimeout,
     requestTimeout,
     // Without this the handler only warns, and waits on.
     throwOnRequestTimeout: true,

@@ -3,6 +3,7 @@
 // the last request that it made itself for that operation; new are the body, the time and the signature. Only an answer of 200 is read
 // here: every other one, and every failure, is given to the SDK as that of its own first attempt, so that errors, retries
 // and the clock's correction are the SDK's in all things. A client that somebody adds middleware to goes the SDK's way for good.
+import { Readable } from 'node:stream';
 import {
   type AttributeValue,
   type DynamoDBClient,
@@ -19,8 +20,9 @@ import {
   PutRecordsCommand,
   type PutRecordsInput,
 } from '@aws-sdk/client-kinesis';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { type Credentials, Signer } from './aws-signer.ts';
+import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler';
+import type { Answer, Exchanges, Peer } from './aws-exchange.ts';
+import { type Credentials, type Signed, Signer, toBeSigned } from './aws-signer.ts';
 import { readPutRecords, writePutRecords } from './put-records-body.ts';
 
 /**
@@ -52,20 +54,17 @@ interface Shortened {
 
 /** The last request that the SDK has made of an operation on a resource, whose account may decide the endpoint. */
 interface Template {
-  readonly request: Pick<HttpRequest, 'protocol' | 'hostname' | 'path' | 'method' | 'query'> & {
-    readonly port?: number;
-  };
-  readonly headers: Readonly<Record<string, string>>;
+  readonly peer: Peer;
+  readonly signed: Signed;
   readonly accessKeyId: string;
-  readonly region: string;
-  readonly service: string;
 }
 
 interface Operation {
   readonly target: string;
   /** Default: as JSON, bytes as base64. */
   readonly write?: (input: object) => string | Buffer;
-  readonly read: (answer: Json) => Json;
+  /** @param text what the answer was parsed from. */
+  readonly read: (answer: Json, text: string) => Json;
 }
 
 const operations: ReadonlyMap<unknown, Operation> = new Map<unknown, Operation>([
@@ -109,6 +108,17 @@ const NOT_KEPT: ReadonlySet<string> = new Set([
 /** A handler of HTTP/1.1 that remembers what the SDK asks it for. */
 export class ShortcutHandler extends NodeHttpHandler {
   readonly templates: Map<string, Template> = new Map();
+  readonly exchanges: Exchanges;
+
+  constructor(exchanges: Exchanges, options: Omit<NodeHttpHandlerOptions, 'httpAgent' | 'httpsAgent'>) {
+    super({ ...options, httpAgent: exchanges.agent, httpsAgent: exchanges.secureAgent });
+    this.exchanges = exchanges;
+  }
+
+  override destroy(): void {
+    super.destroy();
+    this.exchanges.destroy();
+  }
 
   override async handle(
     request: HttpRequest,
@@ -132,22 +142,20 @@ export class ShortcutHandler extends NodeHttpHandler {
     if (accessKeyId === undefined || region === undefined || service === undefined) return;
     if (
       !targets.has(target) ||
+      method !== 'POST' ||
       path !== '/' ||
       Object.keys(query ?? {}).length > 0 ||
       !headers['content-type']?.startsWith('application/x-amz-json')
     )
       return;
-    const request = { protocol, hostname, path, method, query, ...(port !== undefined && { port }) };
     const kept = Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_KEPT.has(name)));
     kept['host'] ??= port === undefined ? hostname : `${hostname}:${port}`;
     if (kept['amz-sdk-request'] !== undefined)
       kept['amz-sdk-request'] = kept['amz-sdk-request'].replace(/attempt=\d+/, 'attempt=1');
     this.templates.set(keyOf(target, JSON.parse(typeof body === 'string' ? body : new TextDecoder().decode(body))), {
-      request,
-      headers: kept,
+      peer: { secure: protocol === 'https:', host: hostname.replace(/^\[(.*)\]$/, '$1'), port },
+      signed: toBeSigned(kept, region, service),
       accessKeyId,
-      region,
-      service,
     });
   }
 }
@@ -186,30 +194,25 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, han
     const identity = await credentials();
     if (identity.accessKeyId !== template.accessKeyId) return sendBySdk(command, options);
     const body = write(command.input);
-    const headers = signer.sign(template, identity, body, Date.now() + systemClockOffset);
-    const request = { ...template.request, headers, body } as HttpRequest;
-    let exchange: Exchange;
+    const headers = signer.sign(template.signed, identity, body, Date.now() + systemClockOffset);
+    const signal = options.abortSignal as AbortSignal | undefined;
+    let answer: Answer;
     try {
-      exchange = await NodeHttpHandler.prototype.handle.call(handler, request, options);
-      const { statusCode, headers: answered } = exchange.response;
-      if (statusCode === 200) {
-        const $metadata = {
-          httpStatusCode: 200,
-          requestId: answered['x-amzn-requestid'],
-          attempts: 1,
-          totalRetryDelay: 0,
-        };
-        const body = await bytesOfBody(exchange.response.body);
-        return { ...(command[READ_ANSWER]?.(body) ?? read(JSON.parse(body.toString()))), $metadata };
+      answer = await handler.exchanges.post(template.peer, headers, body, signal);
+      if (answer.statusCode === 200) {
+        const requestId = answer.headers['x-amzn-requestid'];
+        const $metadata = { httpStatusCode: 200, requestId, attempts: 1, totalRetryDelay: 0 };
+        return { ...(command[READ_ANSWER]?.(answer.body) ?? readBy(read, answer.body)), $metadata };
       }
     } catch (error) {
-      if ((options.abortSignal as AbortSignal | undefined)?.aborted) throw error;
+      if (signal?.aborted) throw error;
       const outcome = Promise.reject(error);
       // Whoever waits for it may come later than Node looks.
       outcome.catch(() => undefined);
       return sendBySdk(command, { ...options, [FIRST_ATTEMPT]: { outcome } } as SendOptions);
     }
-    return sendBySdk(command, { ...options, [FIRST_ATTEMPT]: { outcome: Promise.resolve(exchange) } } as SendOptions);
+    const outcome = Promise.resolve(asExchange(answer));
+    return sendBySdk(command, { ...options, [FIRST_ATTEMPT]: { outcome } } as SendOptions);
   }
 
   const { middlewareStack } = shortened;
@@ -229,7 +232,14 @@ function isSpecial(command: Command, options: SendOptions | undefined): boolean 
   return command[READ_ANSWER] === undefined && command.middlewareStack.identify().length > 0;
 }
 
+function readBy(read: Operation['read'], body: Buffer): Json {
+  const text = body.toString();
+  return read(JSON.parse(text), text);
+}
+
 function encode(input: object): string {
+  // Most say nothing but texts, and a replacer takes as long as all the rest.
+  if (isPlain(input)) return JSON.stringify(input);
   // The replacer is given what a toJSON makes of Buffers and Dates; `this` has them as they are.
   return JSON.stringify(input, function (this: Json, name, value: unknown) {
     const raw = this[name];
@@ -238,13 +248,24 @@ function encode(input: object): string {
   });
 }
 
-function bytesOfBody(body: NodeJS.ReadableStream): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    body.on('data', (chunk: Buffer) => chunks.push(chunk));
-    body.on('end', () => resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)));
-    body.on('error', reject);
-  });
+/** Holds neither bytes nor times. */
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (value instanceof Uint8Array || value instanceof Date) return false;
+  for (const name in value) if (!isPlain((value as Json)[name])) return false;
+  return true;
+}
+
+/** As the SDK's handler gives it. */
+function asExchange({ statusCode, reason, headers, body }: Answer): Exchange {
+  return {
+    response: {
+      statusCode,
+      reason: reason ?? '',
+      headers: headers as Record<string, string>,
+      body: Readable.from([body]),
+    },
+  };
 }
 
 // --- answers as the SDK gives them ---
@@ -260,7 +281,9 @@ interface ItemsAnswer {
   readonly ItemCollectionMetrics?: { readonly ItemCollectionKey?: Attributes };
 }
 
-function readItems(answer: Json): Json {
+function readItems(answer: Json, text: string): Json {
+  // Neither `B` nor `BS`: there is nothing to be read anew.
+  if (!text.includes('"B')) return answer;
   const {
     Attributes: row,
     Item: found,

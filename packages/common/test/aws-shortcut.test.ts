@@ -3,6 +3,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import {
   ConditionalCheckFailedException,
   type DynamoDBClient,
@@ -16,7 +18,12 @@ import { GetRecordsCommand, GetShardIteratorCommand, PutRecordsCommand } from '@
 import { Sha256 } from '@smithy/core/checksum';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, expect, test } from 'vitest';
-import { createDynamoDBClient, createKinesisClient, type HttpClientOptions } from '../src/aws-client.ts';
+import {
+  classifyAwsError,
+  createDynamoDBClient,
+  createKinesisClient,
+  type HttpClientOptions,
+} from '../src/aws-client.ts';
 
 interface Asked {
   readonly headers: IncomingHttpHeaders;
@@ -31,7 +38,7 @@ afterEach(async () => {
 /** Answers request by request; the last answer goes for all that follow. */
 async function serve(
   ...answers: ((response: ServerResponse) => void)[]
-): Promise<{ endpoint: string; asked: Asked[] }> {
+): Promise<{ endpoint: string; asked: Asked[]; connections: () => Promise<number> }> {
   const asked: Asked[] = [];
   const http = createServer(async (request: IncomingMessage, response) => {
     let body = '';
@@ -46,7 +53,8 @@ async function serve(
     http.close();
     await once(http, 'close');
   });
-  return { endpoint: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, asked };
+  const connections = promisify(http.getConnections.bind(http));
+  return { endpoint: `http://127.0.0.1:${(http.address() as AddressInfo).port}`, asked, connections };
 }
 
 const json =
@@ -297,6 +305,65 @@ test('an aborted call ends at once and is not tried again', async () => {
   await client.send(update());
   await expect(client.send(update(), { abortSignal: controller.signal })).rejects.toMatchObject({ name: 'AbortError' });
   expect(asked).toHaveLength(2);
+});
+
+const stopsMidway = (response: ServerResponse): void => {
+  response.writeHead(200, { 'content-length': '1000' });
+  response.write('{');
+};
+test.each<[string, (response: ServerResponse) => void, string]>([
+  ['an answer that does not come', () => undefined, 'heard nothing'],
+  ['an answer that stops midway', stopsMidway, 'heard nothing'],
+])('the short wait for %s ends', async (_, never, said) => {
+  const { endpoint, asked } = await serve(json(200, {}), never);
+  const client = dynamodb(endpoint, { requestTimeoutMs: 40, maxAttempts: 1 });
+  await client.send(update());
+  const error = await client.send(update()).catch((thrown: unknown) => thrown);
+  expect(classifyAwsError(error)).toEqual({ kind: 'transient', code: 'ETIMEDOUT' });
+  expect(String(error)).toContain(said);
+  expect(asked.map(isShort)).toEqual([false, true]);
+});
+
+test('the short wait for a free socket ends, and leaves the one that is in use alone', async () => {
+  let answerLate = (): void => undefined;
+  const late = (response: ServerResponse): void => {
+    answerLate = () => json(200, { Attributes: { a: { S: 'late' } } })(response);
+  };
+  const { endpoint, asked } = await serve(json(200, {}), late);
+  const client = dynamodb(endpoint, { maxSockets: 1, connectionTimeoutMs: 40, maxAttempts: 1 });
+  await client.send(update());
+  const first = client.send(update());
+  const error = await client.send(update()).catch((thrown: unknown) => thrown);
+  expect(classifyAwsError(error)).toEqual({ kind: 'transient', code: 'ETIMEDOUT' });
+  expect(String(error)).toContain('got no connection');
+  expect(asked).toHaveLength(2);
+  answerLate();
+  expect((await first).Attributes).toEqual({ a: { S: 'late' } });
+});
+
+test('an answer that takes longer than requestTimeoutMs is waited for while it goes on', async () => {
+  const slowly = async (response: ServerResponse): Promise<void> => {
+    const body = JSON.stringify({ Attributes: { a: { S: 'x'.repeat(20) } } });
+    response.writeHead(200, { 'content-length': body.length });
+    for (const letter of body) {
+      response.write(letter);
+      await delay(20);
+    }
+  };
+  const { endpoint, asked } = await serve(json(200, {}), (response) => void slowly(response));
+  const client = dynamodb(endpoint, { requestTimeoutMs: 300, maxAttempts: 1 });
+  await client.send(update());
+  expect((await client.send(update())).Attributes).toEqual({ a: { S: 'x'.repeat(20) } });
+  expect(asked.map(isShort)).toEqual([false, true]);
+});
+
+test('a client that is destroyed keeps no connection of the short way open', async () => {
+  const { endpoint, connections } = await serve(json(200, {}));
+  const client = dynamodb(endpoint);
+  for (let call = 0; call < 3; call += 1) await client.send(update());
+  expect(await connections()).toBe(1);
+  client.destroy();
+  await expect.poll(connections).toBe(0);
 });
 
 test('PutRecords says by the short way what it says by the SDK, and is answered alike', async () => {
