@@ -78,6 +78,20 @@ test('credentials that are of no use are warned of at once, with since when and 
   expect(lines).toEqual([['warn', expect.stringMatching(/since 2023-11-14T22:13:20.000Z: .*Renew them/)]]);
 });
 
+test('what comes and goes is told of as often as what lasts, once a minute', () => {
+  const { clock, failures, lines } = scene();
+  const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true });
+  for (let second = 0; second < 130; second += 1) {
+    // Of two calls under way while the credentials change one is refused, and one is not.
+    failures.failed('checkpointLease', 'a', expired, 100);
+    failures.worked('renewLease', 'a');
+    expect(failures.troubles()).toEqual([]);
+    clock.advance(1_000);
+  }
+  expect(lines.map(([level]) => level)).toEqual(['warn', 'info', 'warn', 'info', 'warn', 'info']);
+  expect(lines[1]).toEqual(['info', 'checkpointLease works again']);
+});
+
 test('what is not tried again any more is forgotten, and a single failure never becomes a trouble by waiting', () => {
   const { clock, failures } = scene();
   failures.failed('handOffLease', 'a', away, 100);

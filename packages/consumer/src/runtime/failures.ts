@@ -59,6 +59,8 @@ const stepsOfLeases: ReadonlySet<string> = new Set([
 export class Failures {
   readonly #options: FailuresOptions;
   readonly #entries = new Map<string, Entry>();
+  /** When a trouble that is over was told last: one that comes and goes is not told each time it comes. */
+  readonly #toldAt = new Map<string, number>();
 
   constructor(options: FailuresOptions) {
     this.#options = options;
@@ -81,8 +83,9 @@ export class Failures {
     if (!this.#isTrouble(entry)) {
       if (entry.failureCount === 1) logger.info(line, `${step} failed and is tried again`);
       else logger.debug(line, `${step} failed and is tried again`);
-    } else if (entry.toldAt === undefined || clock.now() >= entry.toldAt + TELL_INTERVAL_MS) {
+    } else if (clock.now() >= (entry.toldAt ?? this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) + TELL_INTERVAL_MS) {
       entry.toldAt = clock.now();
+      this.#toldAt.set(key, entry.toldAt);
       const isPassing = isRetryable(error);
       logger[isPassing ? 'warn' : 'error'](line, text);
     }
