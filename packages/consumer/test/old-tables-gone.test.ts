@@ -28,6 +28,7 @@ const effects: readonly TableEffect[] = [
   { kind: 'readTable', for: 'leader' },
   { kind: 'reportWorker', workerId: 'node', utilization: NOTHING_MEASURED, processId: 'p' },
   { kind: 'readLeader' },
+  { kind: 'readClientVersion' },
   { kind: 'writeLeader', leader, expectedVersion: undefined },
   { kind: 'deleteLeader', leader },
   { kind: 'forgetWorker', workerId: 'node', processId: 'p' },
@@ -76,6 +77,23 @@ describe('a table that is deleted before the move is complete', () => {
       message: expect.stringContaining(`table ${name}${METRICS} `),
     });
   });
+});
+
+describe('a table of states that is deleted before the move is complete', () => {
+  it.each(
+    effects.filter(({ kind }) => kind === 'readLeader' || kind === 'readClientVersion' || kind === 'writeLeader'),
+  )(
+    'is a failure that is tried again, and named, to $kind: the lease table could not say who leads',
+    async (effect) => {
+      const name = `stateless-${effect.kind}`;
+      const table = await openSpread(name);
+      await drop(name + STATES);
+      const missing = { code: 'LEASE_TABLE_UNAVAILABLE', message: expect.stringContaining(`table ${name}${STATES}`) };
+      await expect(table.run(effect)).rejects.toMatchObject(missing);
+      const inLeaseTable = (await rows(cloud.dynamoDB, name)).map((row) => row['leaseKey']?.S);
+      expect(inLeaseTable).not.toContain('Leader');
+    },
+  );
 });
 
 it('a worker goes on with its leases through the end of the move and of the old tables', async () => {
