@@ -52,6 +52,8 @@ export interface ShardView {
   /** Above 1: the handler keeps throwing. */
   readonly handlerAttempt: number;
   readonly millisBehindLatest: number | undefined;
+  /** As in `ShardHealth`. */
+  readonly lastProgressAt: Date | undefined;
   readonly handingOffTo: string | undefined;
 }
 
@@ -84,6 +86,8 @@ export class Consumer implements AsyncDisposable {
   #state: ConsumerState = 'idle';
   #parts: Parts | undefined;
   #running: Promise<void> | undefined;
+  /** What `run` rejected with. */
+  #failure: unknown;
 
   /** @throws UsageError naming the option. */
   constructor(options: ConsumerOptions) {
@@ -156,6 +160,7 @@ export class Consumer implements AsyncDisposable {
         pendingBatchCount: lease.pendingBatchCount,
         handlerAttempt: lease.handlerAttempt,
         millisBehindLatest: runtime.millisBehindLatest(lease.tenure),
+        lastProgressAt: lease.progressAt === undefined ? undefined : this.#wallTimeOf(lease.progressAt),
         handingOffTo: lease.handingOffTo,
       }),
     );
@@ -164,16 +169,21 @@ export class Consumer implements AsyncDisposable {
 
   /** For probes: whether this consumer works, and if not, why. Asks nobody, so it may be called at any time. */
   health(): ConsumerHealth {
-    const { clock } = this.#options;
     const { runtime, failures } = this.#parts ?? {};
     const isRunning = this.#state === 'running' || this.#state === 'stopping';
     return healthOf({
       state: this.#state,
+      failure: this.#failure,
       view: isRunning ? runtime?.view() : undefined,
       troubles: failures?.troubles() ?? [],
       millisBehindLatest: (tenure) => runtime?.millisBehindLatest(tenure),
-      wallTimeOf: (now) => new Date(clock.wallNow() - (clock.now() - now)),
+      wallTimeOf: (now) => this.#wallTimeOf(now),
     });
+  }
+
+  #wallTimeOf(now: number): Date {
+    const { clock } = this.#options;
+    return new Date(clock.wallNow() - (clock.now() - now));
   }
 
   async #work(handler: ShardHandler): Promise<void> {
@@ -188,7 +198,10 @@ export class Consumer implements AsyncDisposable {
     } catch (error) {
       // `stop` while opening ends what was being waited for; that is no failure of `run`.
       const stopped = this.#state === 'stopping' && error instanceof OperatingError && error.code === 'CLOSED';
-      if (!stopped) throw error;
+      if (!stopped) {
+        this.#failure = error;
+        throw error;
+      }
     } finally {
       this.#parts = undefined;
       this.#state = 'stopped';

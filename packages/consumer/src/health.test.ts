@@ -1,4 +1,4 @@
-import { parseCheckpoint } from '@shardline/common';
+import { OperatingError, parseCheckpoint } from '@shardline/common';
 import { expect, test } from 'vitest';
 import type { LeaseView } from './coordination/worker.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
@@ -20,6 +20,7 @@ const held: LeaseView = {
 function health(lease: Partial<LeaseView>): ConsumerHealth {
   return healthOf({
     state: 'running',
+    failure: undefined,
     view: { workerId: 'w1', leader: false, stopping: false, leases: [{ ...held, ...lease }] },
     troubles: [],
     millisBehindLatest: () => 12,
@@ -44,4 +45,21 @@ test('a handler that ignores its aborted signal makes it not live', () => {
   expect(live).toBe(false);
   expect(reasons).toEqual([expect.stringContaining('61 s after its signal was aborted; end this process')]);
   expect(shards[0]).toMatchObject({ stalled: { reason: 'handler', forMs: 61_000 }, lastProgressAt: new Date(5_000) });
+});
+
+test('a consumer whose run has rejected is neither live nor ready, and says why', () => {
+  const ended = { state: 'stopped', view: undefined, troubles: [], millisBehindLatest: () => 0 } as const;
+  const wallTimeOf = (now: number): Date => new Date(now);
+  const failure = new OperatingError('WORKER_ID_IN_USE', 'another process works under it', { retryable: false });
+  expect(healthOf({ ...ended, failure, wallTimeOf })).toEqual({
+    state: 'stopped',
+    live: false,
+    ready: false,
+    reasons: ['the consumer is stopped, since run rejected: WORKER_ID_IN_USE: another process works under it'],
+    shards: [],
+  });
+  expect(healthOf({ ...ended, failure: undefined, wallTimeOf })).toMatchObject({
+    live: false,
+    reasons: ['the consumer is stopped'],
+  });
 });

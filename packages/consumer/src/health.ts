@@ -1,5 +1,6 @@
 // What a probe wants to know of a consumer: whether it works, and if not, why, in words. Put together from what the core, the
 // watchdog and the failures say at the moment; it judges nothing by itself and asks nobody.
+import { isShardlineError } from '@shardline/common';
 import type { ConsumerState } from './consumer.ts';
 import type { LeaseView, WorkerView } from './coordination/worker.ts';
 import type { Trouble } from './runtime/failures.ts';
@@ -31,6 +32,8 @@ export interface ShardHealth {
 
 export interface HealthSources {
   readonly state: ConsumerState;
+  /** What `run` rejected with; undefined: it has not. */
+  readonly failure: unknown;
   /** Undefined: not running. */
   readonly view: WorkerView | undefined;
   readonly troubles: readonly Trouble[];
@@ -39,10 +42,17 @@ export interface HealthSources {
   readonly wallTimeOf: (now: number) => Date;
 }
 
-export function healthOf({ state, view, troubles, millisBehindLatest, wallTimeOf }: HealthSources): ConsumerHealth {
+export function healthOf({
+  state,
+  failure,
+  view,
+  troubles,
+  millisBehindLatest,
+  wallTimeOf,
+}: HealthSources): ConsumerHealth {
   const leases = view?.leases ?? [];
   const reasons = [
-    ...(state === 'running' ? [] : [`the consumer is ${state}`]),
+    ...(state === 'running' ? [] : [`the consumer is ${state}${failure === undefined ? '' : causeOf(failure)}`]),
     ...troubles.map(({ text }) => text),
     ...leases.flatMap(stallOf),
     ...leases.flatMap(throwing),
@@ -61,6 +71,11 @@ export function healthOf({ state, view, troubles, millisBehindLatest, wallTimeOf
       stalled: stall && { reason: stall.reason, forMs: Math.round(stall.forMs) },
     })),
   };
+}
+
+function causeOf(failure: unknown): string {
+  const code = isShardlineError(failure) ? `${failure.code}: ` : '';
+  return `, since run rejected: ${code}${failure instanceof Error ? failure.message : String(failure)}`;
 }
 
 /** Of one batch, before it is said that the shard does not get on: a handler may well fail now and then. */
