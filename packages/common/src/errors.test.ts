@@ -7,6 +7,7 @@ import {
   OperatingError,
   ShardlineError,
   UsageError,
+  withoutStack,
 } from './errors.ts';
 import { invariant, unreachable } from './invariant.ts';
 
@@ -102,4 +103,17 @@ group('invariants', () => {
     expect(() => unreachable({ kind: 'new' } as never)).toThrow("unexpected case: { kind: 'new' }");
     expect(() => unreachable({ kind: 'new', hashKey: 5n } as never)).toThrow(InvariantError);
   });
+});
+
+test('an error made without a stack has its name and message alone, and the next one has its stack again', () => {
+  const made = withoutStack(() => new OperatingError('EXPIRED', 'too late', { retryable: true }));
+  expect(made.stack).toBe('OperatingError: too late');
+  expect(made).toMatchObject({ name: 'OperatingError', code: 'EXPIRED', message: 'too late' });
+  expect(new Error('after').stack).toContain('errors.test');
+  expect(() =>
+    withoutStack(() => {
+      throw new Error('midway');
+    }),
+  ).toThrow('midway');
+  expect(new Error('after').stack).toContain('errors.test');
 });

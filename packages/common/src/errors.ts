@@ -95,6 +95,21 @@ export function isShardlineError(error: unknown): error is ShardlineError {
   return typeof error === 'object' && error !== null && brand in error;
 }
 
+/**
+ * Makes an error that is not thrown but handed on, far from any call of the application's: the stack would name our own timer and cost
+ * 30 µs, which is seconds when a hundred thousand records fail at once.
+ */
+export function withoutStack<Made extends Error>(make: () => Made): Made {
+  const { stackTraceLimit } = Error;
+  // Not an assignment: it may be frozen.
+  Reflect.set(Error, 'stackTraceLimit', 0);
+  try {
+    return make();
+  } finally {
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
+  }
+}
+
 /** Says what a value is, briefly, for the "got" of a usage error: `a string of 300`, `-1`, `null`. Never prints the whole value. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') {

@@ -1,7 +1,14 @@
 // Drives the pipeline of one stream, between `put` and the wire: hands it what happens with the clock's time (one timer), carries
 // out its effects, and settles the promises. Decides nothing about delivery.
 // Invariants: every record taken settles exactly once; after `stop` there is no timer, and no answer reaches the pipeline.
-import { type Clock, type Logger, type Random, type StreamIdentifier, unreachable } from '@shardline/common';
+import {
+  type Clock,
+  type Logger,
+  type Random,
+  type StreamIdentifier,
+  unreachable,
+  withoutStack,
+} from '@shardline/common';
 import type { Entry, KinesisRecord, Request } from './batch.ts';
 import type { Effect, Place } from './effects.ts';
 import {
@@ -306,7 +313,7 @@ export class StreamDriver {
     const nowMs = clock.now();
     metrics.failed(record, failure.code === 'EXPIRED', nowMs);
     const word = record.stream ?? stream.streamArn ?? stream.streamName;
-    const error = putError(failure, word, inputOf(record), record.attempts, record.mayBeWritten);
+    const error = withoutStack(() => putError(failure, word, inputOf(record), record.attempts, record.mayBeWritten));
     publishSettle(name, record, nowMs - record.putAtMs, error);
     this.#forget(record);
     record.settle.onFailure(error);
