@@ -92,3 +92,12 @@ test('what it says is ours is an option', async () => {
   }
   client.destroy();
 });
+
+test('each test that it names is there', () => {
+  const named = [...page.matchAll(/\[[\w.-]+\]\(\.\.\/([\w./-]+\.test\.ts)\): \*(.+?)\*(?=;| \|)/g)];
+  expect(named.length).toBeGreaterThan(15);
+  for (const [, path = '', title = ''] of named) {
+    const tests = readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+    expect({ path, title, isThere: tests.includes(title) }).toEqual({ path, title, isThere: true });
+  }
+});

@@ -1,6 +1,13 @@
 // What becomes of a record when Kinesis says no, over real sockets: by the local server's faults, and by a proxy for what AWS says of
 // single records.
-import { createKinesisClient, type Logger, silentLogger } from '@shardline/common';
+import {
+  type Clock,
+  createKinesisClient,
+  type Logger,
+  onDiagnostic,
+  silentLogger,
+  systemClock,
+} from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { isPutError, Producer, type ProducerOptions, type PutError } from '../src/index.ts';
@@ -130,4 +137,38 @@ describe('nobody knows whether it was written: said so', () => {
     expect(attempts.map(({ written }) => written)).toEqual(['unknown', 'yes']);
     expect(duplicate).toBe(true);
   });
+});
+
+describe('the time to live', () => {
+  /** A producer for which half a minute more has passed as soon as its first request has left. */
+  function producerWhoseTimeIsOver(): Producer {
+    let aheadMs = 0;
+    const clock: Clock = { ...systemClock, now: () => systemClock.now() + aheadMs };
+    const stop = onDiagnostic('shardline:producer:request', () => {
+      stop();
+      aheadMs = 31_000;
+    });
+    return producerOf({ clock, recordTtlMs: 30_000, recordDistributionStrategyDefault: 'USER_PARTITION_KEY' });
+  }
+
+  test('awaits what is under way when it is over', async () => {
+    local.faults.add({ kind: 'delay', operation: 'PutRecords', beforeApplyMs: 100 });
+    const { attempts, duplicate } = await producerWhoseTimeIsOver().put({ partitionKey: 'k', data: 'x' });
+    expect(attempts).toMatchObject([{ written: 'yes' }]);
+    expect(attempts[0]?.durationMs).toBeGreaterThan(30_000);
+    expect(duplicate).toBe(false);
+  });
+
+  test.each([
+    ['ServiceUnavailable', true],
+    ['ProvisionedThroughputExceededException', false],
+  ] as const)(
+    'begins no attempt after it: %s ends the record, which may be written: %s',
+    async (type, mayBeWritten) => {
+      const fault = local.faults.add({ kind: 'error', type, operation: 'PutRecords' });
+      const error = await errorOf(producerWhoseTimeIsOver());
+      expect(error).toMatchObject({ code: 'EXPIRED', retryable: true, mayBeWritten, attempts: [{ errorCode: type }] });
+      expect(fault.applied).toBe(1);
+    },
+  );
 });
