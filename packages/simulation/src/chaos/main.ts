@@ -1,19 +1,45 @@
 // `npm run chaos:producer [-- --seconds N --seed S --rate N]`: producers through N seconds of faults and reshards over real sockets.
 // Prints a line every second, then what was promised and what the stream holds, and last a line of JSON. Exit code 1 when a promise was
-// broken.
+// broken. With `--throttled`: how much memory a producer's process needs while Kinesis refuses nearly all; exit code 1 when it grows.
 import { parseArgs } from 'node:util';
 import { runCommand } from '../arguments.ts';
 import { runChaos } from './chaos.ts';
+import { measureMemory } from './memory.ts';
 
-const USAGE = 'usage: npm run chaos:producer -- [--seconds N] [--seed S] [--rate RECORDS_PER_SECOND]';
+const USAGE = `usage: npm run chaos:producer -- [--seconds N] [--seed S] [--rate RECORDS_PER_SECOND]
+       npm run chaos:producer -- --throttled [--seconds N] [--size BYTES]`;
 
 interface Given {
   readonly seconds: number;
   readonly seed: number;
   readonly rate: number;
+  readonly throttled: boolean;
+  readonly size: number;
 }
 
-async function main({ seconds, seed, rate }: Given): Promise<number> {
+/** Of what is retained, from one third of the time to the next. */
+const MOST_GROWTH = 1.15;
+const REFUSED_SHARE = 0.98;
+
+function main(given: Given): Promise<number> {
+  return given.throttled ? measure(given) : chaos(given);
+}
+
+async function measure({ seconds, size }: Given): Promise<number> {
+  const { samples, ...figures } = await measureMemory({
+    durationMs: seconds * 1_000,
+    dataBytes: size,
+    refusedShare: REFUSED_SHARE,
+    onSample: ({ second, residentMB, outstanding, settled }) =>
+      console.log(`${second} s: ${residentMB} MB, ${outstanding} outstanding, ${settled} settled`),
+  });
+  const residentMB = samples.map((sample) => sample.residentMB);
+  console.log(JSON.stringify({ seconds, size, ...figures, residentMB }));
+  const [, before = 0, last = 0] = figures.retainedMB;
+  return last <= MOST_GROWTH * before ? 0 : 1;
+}
+
+async function chaos({ seconds, seed, rate }: Given): Promise<number> {
   const result = await runChaos({
     seed,
     durationMs: seconds * 1_000,
@@ -31,17 +57,29 @@ async function main({ seconds, seed, rate }: Given): Promise<number> {
 function readArguments(): Given {
   const { values } = parseArgs({
     options: {
-      seconds: { type: 'string', default: '60' },
+      seconds: { type: 'string' },
       seed: { type: 'string', default: '1' },
       rate: { type: 'string', default: '1500' },
+      throttled: { type: 'boolean', default: false },
+      size: { type: 'string', default: '200' },
     },
   });
-  const read = (name: 'seconds' | 'seed' | 'rate', from: number): number => {
-    const number = Number(values[name]);
+  // Six times the longest that a record lives: growth is seen between its last two thirds.
+  const seconds = values.seconds ?? (values.throttled ? '180' : '60');
+  const given = { ...values, seconds };
+  const read = (name: 'seconds' | 'seed' | 'rate' | 'size', from: number): number => {
+    const number = Number(given[name]);
     if (Number.isSafeInteger(number) && number >= from) return number;
-    throw new Error(`--${name}: expected a whole number from ${from}, got ${JSON.stringify(values[name])}`);
+    throw new Error(`--${name}: expected a whole number from ${from}, got ${JSON.stringify(given[name])}`);
   };
-  return { seconds: read('seconds', 1), seed: read('seed', 0), rate: read('rate', 1) };
+  const { throttled } = values;
+  return {
+    seconds: read('seconds', 1),
+    seed: read('seed', 0),
+    rate: read('rate', 1),
+    throttled,
+    size: read('size', 1),
+  };
 }
 
 await runCommand(readArguments, USAGE, main);
