@@ -1,5 +1,5 @@
-// One shard in one tenure: waits for its parents, opens, fetches ahead, delivers one batch at a time, sees the shard to its
-// end or gives it up in good order. Pure; asks the lease holder whether it may deliver and tells it what was vouched for.
+// One shard in one tenure: waits for its parents, opens, fetches ahead (prefetch.ts), delivers one batch at a time, sees the shard
+// to its end (shard-family.ts) or gives it up in good order. Pure; asks the lease holder whether it may deliver and tells it what was vouched for.
 // Invariants: a batch is delivered only while the lease is fresh; nothing is vouched for that the handler has not finished; a
 // handler that throws gets the same batch again; SHARD_END comes after the children's leases exist and the handler agreed.
 import {
@@ -7,7 +7,6 @@ import {
   backoffMs,
   compareExtended,
   type ExtendedSequenceNumber,
-  isShardlineError,
   justBefore,
   SHARD_END,
   TRIM_HORIZON,
@@ -15,20 +14,17 @@ import {
 } from '@shardline/common';
 import type { CloseReason, Done, Effect, Failed, Tell } from './effects.ts';
 import { answers } from './effects.ts';
-import { type ChildShard, isEnded, type Lease, leaseKeyOf, newLease } from './lease.ts';
+import { isEnded, type Lease, leaseKeyOf, newLease } from './lease.ts';
 import type { LeaseHolder } from './lease-holder.ts';
 import type { Notice } from './notice.ts';
+import { Prefetch, type PrefetchOptions } from './prefetch.ts';
 import type { BatchBounds, Fetched } from './results.ts';
+import { familyOf, nextChild } from './shard-family.ts';
 import type { StallReason, Waits } from './watchdog.ts';
 
-export interface ShardConsumerOptions {
-  /** Batches fetched and not yet handled, the one in the handler included. */
-  readonly maxPendingBatchCount: number;
-  /** Stop fetching ahead once so many bytes wait; one batch is always fetched. */
-  readonly maxPendingBytes: number;
+export interface ShardConsumerOptions extends PrefetchOptions {
   readonly parentShardPollIntervalMs: number;
   readonly handlerBackoff: BackoffOptions;
-  readonly fetchBackoff: BackoffOptions;
   readonly tableBackoff: BackoffOptions;
 }
 
@@ -48,23 +44,16 @@ export class ShardConsumer {
   #drained = false;
   #retryAt = 0;
   #attempt = 0;
-  #fetching = false;
-  #fetchRetryAt = 0;
-  #fetchAttempt = 0;
-  #fetchedTo: ExtendedSequenceNumber;
-  #queue: BatchBounds[] = [];
+  readonly #prefetch: Prefetch;
   #delivering = false;
   #deliverRetryAt = 0;
   #deliverAttempt = 0;
   /** The newest position the handler was given: manual checkpoints may not pass it. */
   #givenTo: ExtendedSequenceNumber;
-  #end: Fetched | undefined;
   #endStep: EndStep = 'children';
   #leaving: CloseReason | undefined;
   #stale = false;
-  /** Answers so far, of the source and of the handler: what the watchdog goes by. */
-  #readCount = 0;
-  #readThrottled = false;
+  /** The handler's answers so far: what the watchdog goes by. */
   #callCount = 0;
 
   /** @param out where effects are put, in order. */
@@ -72,7 +61,7 @@ export class ShardConsumer {
     this.#holder = holder;
     this.#options = options;
     this.#out = out;
-    this.#fetchedTo = holder.lease.checkpoint;
+    this.#prefetch = new Prefetch(holder.lease.checkpoint, options);
     this.#givenTo = holder.lease.checkpoint;
   }
 
@@ -81,7 +70,7 @@ export class ShardConsumer {
   }
 
   get pendingBatchCount(): number {
-    return this.#queue.length;
+    return this.#prefetch.count;
   }
 
   get handlerAttempt(): number {
@@ -94,10 +83,8 @@ export class ShardConsumer {
 
   /** What the shard waits for. A read that failed and is tried again is still waited for; a handler that threw has returned. */
   waits(now: number): Waits {
-    const retries = this.#fetchAttempt > 0 && !this.#readThrottled;
-    const reads = this.#phase === 'processing' && (this.#fetching || retries);
     return {
-      read: reads ? this.#readCount : undefined,
+      read: this.#phase === 'processing' ? this.#prefetch.awaited : undefined,
       handler: this.#isCalling() ? this.#callCount : undefined,
       checkpoint: this.#holder.checkpointOwed(now),
       closing: this.#phase === 'closing',
@@ -109,8 +96,8 @@ export class ShardConsumer {
     readonly position: ExtendedSequenceNumber;
     readonly batch: BatchBounds | undefined;
   } {
-    const batch = this.#delivering ? this.#queue[0] : undefined;
-    if (reason === 'read') return { position: this.#fetchedTo, batch };
+    const batch = this.#delivering ? this.#prefetch.first : undefined;
+    if (reason === 'read') return { position: this.#prefetch.fetchedTo, batch };
     return { position: reason === 'handler' ? this.#givenTo : this.#holder.position, batch };
   }
 
@@ -137,7 +124,7 @@ export class ShardConsumer {
   }
 
   get childShardIds(): readonly string[] | undefined {
-    return this.#end?.childShards.map((child) => child.shardId);
+    return this.#prefetch.end?.childShards.map((child) => child.shardId);
   }
 
   deadline(): number {
@@ -150,9 +137,8 @@ export class ShardConsumer {
         // The last checkpoint is the holder's to write.
         return this.#asking || this.#stale || this.#endStep === 'checkpoint' ? Number.POSITIVE_INFINITY : this.#retryAt;
       case 'processing': {
-        const fetch = this.#wantsFetch() ? this.#fetchRetryAt : Number.POSITIVE_INFINITY;
         const deliver = this.#wantsDelivery() && !this.#stale ? this.#deliverRetryAt : Number.POSITIVE_INFINITY;
-        return Math.min(fetch, deliver);
+        return Math.min(this.#prefetch.deadline(), deliver);
       }
       case 'draining':
       case 'closing':
@@ -218,14 +204,9 @@ export class ShardConsumer {
     const { effect, error } = event;
     switch (effect.kind) {
       case 'fetchBatch': {
-        this.#fetching = false;
-        // Throttled is an answer: the shard is read by others as well, and that is no stall.
-        this.#readThrottled = isShardlineError(error) && error.code === 'THROTTLED';
-        if (this.#readThrottled) this.#readCount += 1;
+        this.#prefetch.failed(error);
         if (this.#phase !== 'processing') return;
-        this.#fetchAttempt += 1;
-        const retryInMs = backoffMs(this.#fetchAttempt, random, this.#options.fetchBackoff);
-        this.#fetchRetryAt = now + retryInMs;
+        const retryInMs = this.#prefetch.retry(now, random);
         this.#tell({ kind: 'effectFailed', effect: effect.kind, leaseKey: this.#key, retryInMs, error });
         return;
       }
@@ -332,7 +313,7 @@ export class ShardConsumer {
   #advanceProcessing(now: number): void {
     this.#passEmptyBatches();
     if (this.#wantsDelivery() && now >= this.#deliverRetryAt && this.#mayCallHandler(now)) {
-      const batch = this.#queue[0] as BatchBounds;
+      const batch = this.#prefetch.first as BatchBounds;
       this.#delivering = true;
       this.#deliverAttempt += 1;
       if (compareExtended(batch.last, this.#givenTo) > 0) this.#givenTo = batch.last;
@@ -340,38 +321,22 @@ export class ShardConsumer {
       const { batchId } = batch;
       this.#out.push({ kind: 'deliverBatch', leaseKey, tenure, batchId, attempt: this.#deliverAttempt });
     }
-    if (this.#wantsFetch() && now >= this.#fetchRetryAt) {
-      this.#fetching = true;
+    if (this.#prefetch.begin(now)) {
       const { leaseKey, shardId } = this.#holder.lease;
       const { tenure } = this.#holder;
-      this.#out.push({ kind: 'fetchBatch', leaseKey, tenure, shardId, after: this.#fetchedTo });
+      this.#out.push({ kind: 'fetchBatch', leaseKey, tenure, shardId, after: this.#prefetch.fetchedTo });
     }
-    if (this.#end !== undefined && this.#queue.length === 0) this.#phase = 'ending';
-  }
-
-  #wantsFetch(): boolean {
-    if (this.#fetching || this.#end !== undefined || this.#queue.length >= this.#options.maxPendingBatchCount)
-      return false;
-    const waiting = this.#queue.reduce((sum, batch) => sum + batch.byteCount, 0);
-    return this.#queue.length === 0 || waiting < this.#options.maxPendingBytes;
+    if (this.#prefetch.end !== undefined && this.#prefetch.count === 0) this.#phase = 'ending';
   }
 
   #wantsDelivery(): boolean {
-    return !this.#delivering && this.#queue.length > 0;
+    return !this.#delivering && this.#prefetch.count > 0;
   }
 
   #fetched(fetched: Fetched): void {
-    this.#fetching = false;
-    this.#readCount += 1;
-    this.#fetchAttempt = 0;
-    this.#fetchRetryAt = 0;
-    if (this.#phase !== 'processing') return;
-    if (fetched.batch !== undefined) {
-      this.#pinBeginning(fetched.batch);
-      this.#queue.push(fetched.batch);
-      this.#fetchedTo = fetched.batch.last;
-    }
-    if (fetched.atShardEnd) this.#end = fetched;
+    const keeps = this.#phase === 'processing';
+    if (keeps && fetched.batch !== undefined) this.#pinBeginning(fetched.batch);
+    this.#prefetch.fetched(fetched, keeps);
   }
 
   /**
@@ -389,13 +354,13 @@ export class ShardConsumer {
     this.#deliverAttempt = 0;
     this.#deliverRetryAt = 0;
     if (this.#phase === 'closing' || this.#phase === 'closed') return;
-    this.#queue.shift();
+    this.#prefetch.shift();
     if (checkpoint !== undefined) this.#holder.vouch(checkpoint);
   }
 
   /** A batch without records (all of them at or before the checkpoint) needs no handler. */
   #passEmptyBatches(): void {
-    while (!this.#delivering && this.#queue[0]?.recordCount === 0) this.#queue.shift();
+    while (!this.#delivering && this.#prefetch.first?.recordCount === 0) this.#prefetch.shift();
   }
 
   // --- the shard's end (KCL ShutdownTask) ---
@@ -406,7 +371,7 @@ export class ShardConsumer {
       this.#close('shardEnded');
       return;
     }
-    if (this.#endStep === 'children' && this.#end?.childShards.length === 0) this.#endStep = 'callback';
+    if (this.#endStep === 'children' && this.#prefetch.end?.childShards.length === 0) this.#endStep = 'callback';
     if (this.#asking || now < this.#retryAt) return;
     // A holder that slept may have lost the lease long ago: its family is complete then, or was, and is cleaned up.
     if (!this.#mayCallHandler(now)) return;
@@ -414,39 +379,27 @@ export class ShardConsumer {
     else if (this.#endStep === 'callback') this.#ask({ kind: 'endShard', ...this.#base });
   }
 
-  /** The children and, of a merge, the other parent: which of their leases exist decides what may be created. */
   #askFamily(): void {
-    const children = this.#end?.childShards ?? [];
-    const family = new Set(children.flatMap((child) => [child.shardId, ...child.parentShardIds]));
-    family.delete(this.#holder.lease.shardId);
-    this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: this.#keysOf([...family]) });
+    const family = familyOf(this.#holder.lease.shardId, this.#prefetch.end?.childShards ?? []);
+    this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: this.#keysOf(family) });
   }
 
   #familyRead(leases: readonly Lease[], now: number): void {
-    const existing = new Set(leases.map((lease) => lease.shardId));
-    const missing = (this.#end?.childShards ?? []).filter((child) => !existing.has(child.shardId));
-    const [next] = missing;
-    if (next === undefined) {
+    const { shardId, streamId } = this.#holder.lease;
+    const next = nextChild(shardId, this.#prefetch.end?.childShards ?? [], leases);
+    if (next === 'complete') {
       this.#endStep = 'callback';
       this.#retryAt = 0;
       return;
     }
-    if (!this.#mayCreate(next, existing)) {
-      // The other parent's lease will come by shard sync; until then the child would start before that parent is read.
+    if (next === 'notYet') {
       this.#retryAt = now + this.#options.parentShardPollIntervalMs;
       return;
     }
     // Asleep since the family was read, this worker would make a child anew that others have finished and cleaned up.
     if (!this.#mayCallHandler(now)) return;
     // KCL: children begin at TRIM_HORIZON whatever the application's initial position, so that nothing is skipped.
-    const lease = newLease(next, TRIM_HORIZON, this.#holder.lease.streamId);
-    this.#ask({ kind: 'createLease', ...this.#base, lease });
-  }
-
-  /** A merge's child may be created only when the other parent has a lease too. */
-  #mayCreate(child: ChildShard, existing: ReadonlySet<string>): boolean {
-    const self = this.#holder.lease.shardId;
-    return child.parentShardIds.every((parent) => parent === self || existing.has(parent));
+    this.#ask({ kind: 'createLease', ...this.#base, lease: newLease(next, TRIM_HORIZON, streamId) });
   }
 
   // --- leaving ---
@@ -469,7 +422,7 @@ export class ShardConsumer {
 
   #close(reason: CloseReason): void {
     this.#phase = 'closing';
-    this.#queue = [];
+    this.#prefetch.clear();
     this.#out.push({ kind: 'closeShard', ...this.#base, reason });
   }
 }
