@@ -62,7 +62,24 @@ export function plantedBugs(): readonly PlantedBug[] {
     hastyWatchdog(),
     sweepsTheLiving(),
     ...twinBugs(),
+    looksPastTheReturned(),
   ];
+}
+
+function looksPastTheReturned(): PlantedBug {
+  const held = new Map<string, readonly string[]>();
+  return {
+    name: 'looks-past-the-returned',
+    mistake:
+      'a lease that came back while its old handler ran is found only with a later look, not when that has returned',
+    theme: 'silence',
+    apply: (effect, _world, workerId, run) => {
+      if (effect.kind !== 'discoverLeases') return run(effect);
+      const before = held.get(workerId) ?? [];
+      held.set(workerId, effect.held);
+      return run({ ...effect, held: [...before, ...effect.held] });
+    },
+  };
 }
 
 function releasedWhileRunning(): PlantedBug {

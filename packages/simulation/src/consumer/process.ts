@@ -206,6 +206,8 @@ export class SimulatedProcess {
     this.#world.transcript?.does(this, describeNotice(notice));
     if (notice.kind === 'leaseBegun') this.hasBegun = true;
     if (notice.kind === 'workerIdInUse') this.stopping = true;
+    if (notice.kind === 'leaseEnded' && notice.reason === 'leaseLost' && !this.is2x)
+      this.#world.handlerReturned(this, notice.leaseKey);
     if (notice.kind === 'checkpointSettled') {
       // The handler's promise settles after the step that settled it.
       this.#later(0, () => {

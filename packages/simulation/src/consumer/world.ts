@@ -20,6 +20,7 @@ import { MixedFleet } from './mixed-fleet.ts';
 import { asOlderFleet, RowChecker } from './older-rows.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { SimulatedProcess } from './process.ts';
+import { ReturnedLeases } from './returned-leases.ts';
 import { SimulatedStream } from './stream.ts';
 import { type Incident, MAX_CLOCK_DRIFT, type Plan, planWorld, type WorldSize } from './swarm.ts';
 import { describeWrite, Transcript } from './transcript.ts';
@@ -77,6 +78,8 @@ export class World {
   readonly #metricRows = new MetricRowChecker();
   readonly leaderPace: LeaderPaceChecker = new LeaderPaceChecker();
   readonly #twins: Twins | undefined;
+  /** Undefined while there are faults. */
+  #returned: ReturnedLeases | undefined;
   /** Workers of the KCL 2.x take part. */
   readonly #mixed: MixedFleet | undefined;
   readonly #processes: SimulatedProcess[] = [];
@@ -194,6 +197,11 @@ export class World {
     return result;
   }
 
+  /** That of a lost tenure. */
+  handlerReturned(process: SimulatedProcess, leaseKey: string): void {
+    this.#returned?.returned(process, this.table.leases.get(leaseKey), this.queue.now);
+  }
+
   /** A process has stopped in good order, or crashed: another one comes in its place. */
   ended(process: SimulatedProcess, from: number, to: number, always = false): void {
     this.checkers.processDied(process.id);
@@ -208,6 +216,7 @@ export class World {
 
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
+    this.#returned?.changed((after ?? before)?.leaseKey ?? '');
     if (kind === 'takeLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
     const isHolders = kind === 'renewLease' || kind === 'checkpointLease';
     const ref = isHolders ? process.refOf(effect.tenure) : undefined;
@@ -322,6 +331,7 @@ export class World {
   #heal(): void {
     this.transcript?.happens('the faults end');
     this.#faults = false;
+    this.#returned = new ReturnedLeases(this.queue.now);
     if (this.#living().every(({ is2x }) => is2x)) this.#start();
     if (this.#mixed?.comesLate === true) this.#start(true);
     this.#twins?.begin(this.#living(), this.queue.now, (workerId) => this.#start(false, workerId));
@@ -334,6 +344,7 @@ export class World {
     while (checkers.violations.length === 0 && queue.now < until) {
       queue.runUntil(queue.now + LOOK_MS);
       checkers.report(this.#twins?.judge(queue.now));
+      checkers.report(this.#returned?.judge(queue.now));
       if (!this.#isSettled()) continue;
       const moves = this.#moveCount;
       queue.runUntil(queue.now + this.#restMs);
