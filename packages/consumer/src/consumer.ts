@@ -16,7 +16,8 @@ import {
   UsageError,
 } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
-import { type LeaseView, Worker } from './coordination/worker.ts';
+import { Worker } from './coordination/worker.ts';
+import type { LeaseView } from './coordination/worker-view.ts';
 import type { Handler, ShardHandler } from './handler.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
 import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';

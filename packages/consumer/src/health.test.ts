@@ -1,6 +1,6 @@
 import { OperatingError, parseCheckpoint } from '@shardline/common';
 import { expect, test } from 'vitest';
-import type { LeaseView } from './coordination/worker.ts';
+import type { LeaseView } from './coordination/worker-view.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
 
 const held: LeaseView = {

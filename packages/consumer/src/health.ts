@@ -2,7 +2,7 @@
 // watchdog and the failures say at the moment; it judges nothing by itself and asks nobody.
 import { isShardlineError } from '@shardline/common';
 import type { ConsumerState } from './consumer.ts';
-import type { LeaseView, WorkerView } from './coordination/worker.ts';
+import type { LeaseView, WorkerView } from './coordination/worker-view.ts';
 import type { Trouble } from './runtime/failures.ts';
 
 /** Plain data, fit for JSON. */

@@ -3,7 +3,6 @@
 // gives it up. Pure: no clock, no chance, no I/O, no promise; the runtime is the only caller.
 // Invariants: at most one tenure of a lease at a time in this worker, and the next one begins only after the handler of the
 // last has returned; an answer of another tenure than the present one changes nothing.
-import type { ExtendedSequenceNumber } from '@shardline/common';
 import { Agenda, type Scheduled } from './agenda.ts';
 import { type ClientVersionOptions, FleetVersion } from './client-version.ts';
 import type {
@@ -21,12 +20,13 @@ import { answers } from './effects.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
 import { isEnded, type Lease } from './lease.ts';
 import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from './lease-holder.ts';
-import { ShardConsumer, type ShardConsumerOptions, type ShardPhase } from './shard-consumer.ts';
+import { ShardConsumer, type ShardConsumerOptions } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { planSuccession } from './succession.ts';
 import { isTakerEffect, Taker, type TakerOptions } from './taker.ts';
-import { type StallVerdict, Watchdog, type WatchdogOptions } from './watchdog.ts';
+import { Watchdog, type WatchdogOptions } from './watchdog.ts';
 import { WorkerId, type WorkerIdOptions } from './worker-id.ts';
+import { leaseView, type WorkerView } from './worker-view.ts';
 
 export interface WorkerOptions
   extends LeaderOptions,
@@ -40,32 +40,6 @@ export interface WorkerOptions
   readonly leaseDiscoveryIntervalMs: number;
   /** How long `stop` waits for handlers before it aborts their signals. */
   readonly shutdownGraceMs: number;
-}
-
-/** What an operator sees of a worker. */
-export interface WorkerView {
-  readonly workerId: string;
-  readonly leader: boolean;
-  readonly stopping: boolean;
-  readonly leases: readonly LeaseView[];
-}
-
-export interface LeaseView {
-  readonly leaseKey: string;
-  readonly tenure: Tenure;
-  readonly leaseCounter: number;
-  readonly checkpoint: ExtendedSequenceNumber;
-  /** `ended`: finished, kept until it is cleaned up. `claiming`: not confirmed yet. */
-  readonly phase: ShardPhase | 'claiming' | 'ended';
-  readonly fresh: boolean;
-  readonly pendingBatchCount: number;
-  /** Above 1: the handler keeps throwing. */
-  readonly handlerAttempt: number;
-  readonly handingOffTo: string | undefined;
-  /** When it was last seen to get on; undefined before the first look. */
-  readonly progressAt: number | undefined;
-  /** What the watchdog told last, while that holds. */
-  readonly stall: StallVerdict | undefined;
 }
 
 /** A worker that leaves does not wait longer than this to learn who else is there. */
@@ -194,19 +168,7 @@ export class Worker {
       workerId: this.#options.workerId,
       leader: this.#leader.isLeader(now),
       stopping: this.#stop !== undefined,
-      leases: [...this.#slots.values()].map(({ holder, consumer }) => ({
-        leaseKey: holder.lease.leaseKey,
-        tenure: holder.tenure,
-        leaseCounter: holder.lease.leaseCounter,
-        checkpoint: holder.lease.checkpoint,
-        phase: consumer?.phase ?? (isEnded(holder.lease) ? 'ended' : 'claiming'),
-        fresh: holder.isFresh(now),
-        pendingBatchCount: consumer?.pendingBatchCount ?? 0,
-        handlerAttempt: consumer?.handlerAttempt ?? 0,
-        handingOffTo: holder.successor,
-        progressAt: this.#watchdog.progressAt(holder.tenure),
-        stall: this.#watchdog.stallOf(holder.tenure),
-      })),
+      leases: [...this.#slots.values()].map((slot) => leaseView(slot, this.#watchdog, now)),
     };
   }
 

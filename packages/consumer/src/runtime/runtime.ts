@@ -25,7 +25,8 @@ import type {
 } from '../coordination/effects.ts';
 import type { Notice } from '../coordination/notice.ts';
 import type { Results } from '../coordination/results.ts';
-import type { Worker, WorkerView } from '../coordination/worker.ts';
+import type { Worker } from '../coordination/worker.ts';
+import type { WorkerView } from '../coordination/worker-view.ts';
 import type { ShardHandler } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { Streams } from '../retrieval/streams.ts';

@@ -13,7 +13,8 @@ import {
 import type { Notice } from '../../src/coordination/notice.ts';
 import type { Results } from '../../src/coordination/results.ts';
 import type { InitialPosition } from '../../src/coordination/shard-sync.ts';
-import { Worker, type WorkerOptions, type WorkerView } from '../../src/coordination/worker.ts';
+import { Worker, type WorkerOptions } from '../../src/coordination/worker.ts';
+import type { WorkerView } from '../../src/coordination/worker-view.ts';
 import { MemoryLeaseTable } from '../../src/lease-table/memory.ts';
 import { resolveOptions } from '../../src/options.ts';
 import { workerOptions } from '../../src/worker-options.ts';

@@ -13,7 +13,8 @@ import {
 } from '../../../consumer/dist/coordination/effects.js';
 import type { ChildShard } from '../../../consumer/dist/coordination/lease.js';
 import { isEnded, type Lease, leaseKeyOf, newLease } from '../../../consumer/dist/coordination/lease.js';
-import type { Worker, WorkerView } from '../../../consumer/dist/coordination/worker.js';
+import type { Worker } from '../../../consumer/dist/coordination/worker.js';
+import type { WorkerView } from '../../../consumer/dist/coordination/worker-view.js';
 
 /** What a simulated process needs of what runs in it. */
 export type Core = Pick<Worker, 'step' | 'deadline' | 'view'>;

@@ -3,7 +3,8 @@
 import type { Event, TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease, Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
-import type { WorkerOptions, WorkerView } from '../../../consumer/dist/coordination/worker.js';
+import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
+import type { WorkerView } from '../../../consumer/dist/coordination/worker-view.js';
 import { checkpointBugs } from './checkpoint-bugs.ts';
 import { leaderBugs } from './leader-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';

@@ -1,0 +1,54 @@
+// What an operator sees of a worker and its leases: for health, for `view()`, and for nothing that decides. Made of what the parts
+// of the core say of themselves at the time of the question. Invariant: looking changes nothing.
+import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { Tenure } from './effects.ts';
+import { isEnded } from './lease.ts';
+import type { LeaseHolder } from './lease-holder.ts';
+import type { ShardConsumer, ShardPhase } from './shard-consumer.ts';
+import type { StallVerdict, Watchdog } from './watchdog.ts';
+
+/** What an operator sees of a worker. */
+export interface WorkerView {
+  readonly workerId: string;
+  readonly leader: boolean;
+  readonly stopping: boolean;
+  readonly leases: readonly LeaseView[];
+}
+
+export interface LeaseView {
+  readonly leaseKey: string;
+  readonly tenure: Tenure;
+  readonly leaseCounter: number;
+  readonly checkpoint: ExtendedSequenceNumber;
+  /** `ended`: finished, kept until it is cleaned up. `claiming`: not confirmed yet. */
+  readonly phase: ShardPhase | 'claiming' | 'ended';
+  readonly fresh: boolean;
+  readonly pendingBatchCount: number;
+  /** Above 1: the handler keeps throwing. */
+  readonly handlerAttempt: number;
+  readonly handingOffTo: string | undefined;
+  /** When it was last seen to get on; undefined before the first look. */
+  readonly progressAt: number | undefined;
+  /** What the watchdog told last, while that holds. */
+  readonly stall: StallVerdict | undefined;
+}
+
+export function leaseView(
+  { holder, consumer }: { readonly holder: LeaseHolder; readonly consumer: ShardConsumer | undefined },
+  watchdog: Watchdog,
+  now: number,
+): LeaseView {
+  return {
+    leaseKey: holder.lease.leaseKey,
+    tenure: holder.tenure,
+    leaseCounter: holder.lease.leaseCounter,
+    checkpoint: holder.lease.checkpoint,
+    phase: consumer?.phase ?? (isEnded(holder.lease) ? 'ended' : 'claiming'),
+    fresh: holder.isFresh(now),
+    pendingBatchCount: consumer?.pendingBatchCount ?? 0,
+    handlerAttempt: consumer?.handlerAttempt ?? 0,
+    handingOffTo: holder.successor,
+    progressAt: watchdog.progressAt(holder.tenure),
+    stall: watchdog.stallOf(holder.tenure),
+  };
+}
