@@ -1,12 +1,14 @@
-// `npm run chaos:producer [-- --seconds N --seed S --rate N]`: producers through N seconds of faults and reshards over real sockets.
+// `npm run chaos:producer [-- --seconds N --seed S --rate N]`: first the stages of a producer through ten minutes of faults in virtual time,
+// one of the simulator's worlds that lasts, then producers through N seconds of faults and reshards over real sockets.
 // Prints a line every second, then what was promised and what the stream holds, and last a line of JSON. Exit code 1 when a promise was
 // broken. With `--throttled`: how much memory a producer's process needs while Kinesis refuses nearly all; exit code 1 when it grows.
 import { parseArgs } from 'node:util';
 import { runCommand } from '../arguments.ts';
+import { simulateProducer } from '../producer/index.ts';
 import { runChaos } from './chaos.ts';
 import { measureMemory } from './memory.ts';
 
-const USAGE = `usage: npm run chaos:producer -- [--seconds N] [--seed S] [--rate RECORDS_PER_SECOND]
+const USAGE = `usage: npm run chaos:producer -- [--seconds N] [--seed S] [--rate RECORDS_PER_SECOND] [--virtual-minutes N]
        npm run chaos:producer -- --throttled [--seconds N] [--size BYTES]`;
 
 interface Given {
@@ -15,6 +17,7 @@ interface Given {
   readonly rate: number;
   readonly throttled: boolean;
   readonly size: number;
+  readonly virtualMinutes: number;
 }
 
 /** Of what is retained, from one third of the time to the next. */
@@ -39,7 +42,9 @@ async function measure({ seconds, size }: Given): Promise<number> {
   return last <= MOST_GROWTH * before ? 0 : 1;
 }
 
-async function chaos({ seconds, seed, rate }: Given): Promise<number> {
+async function chaos({ seconds, seed, rate, virtualMinutes }: Given): Promise<number> {
+  const virtual = simulateProducer(seed, { faultsForMs: virtualMinutes * 60_000 });
+  for (const violation of virtual.violations) console.log(`VIOLATION in virtual time: ${violation}`);
   const result = await runChaos({
     seed,
     durationMs: seconds * 1_000,
@@ -50,8 +55,10 @@ async function chaos({ seconds, seed, rate }: Given): Promise<number> {
   console.table(result.faults);
   const { faults, ...figures } = result;
   const struck = Object.values(faults).reduce((sum, count) => sum + count, 0);
-  console.log(JSON.stringify({ seconds, ...figures, struck }));
-  return Object.values(result.violations).every((count) => count === 0) ? 0 : 1;
+  const { putCount: puts, requestCount: requests, violations } = virtual;
+  const inVirtualTime = { minutes: virtualMinutes, puts, requests, violations: violations.length };
+  console.log(JSON.stringify({ seconds, ...figures, struck, inVirtualTime }));
+  return violations.length === 0 && Object.values(result.violations).every((count) => count === 0) ? 0 : 1;
 }
 
 function readArguments(): Given {
@@ -62,12 +69,13 @@ function readArguments(): Given {
       rate: { type: 'string', default: '1500' },
       throttled: { type: 'boolean', default: false },
       size: { type: 'string', default: '200' },
+      'virtual-minutes': { type: 'string', default: '10' },
     },
   });
   // Six times the longest that a record lives: growth is seen between its last two thirds.
   const seconds = values.seconds ?? (values.throttled ? '180' : '60');
   const given = { ...values, seconds };
-  const read = (name: 'seconds' | 'seed' | 'rate' | 'size', from: number): number => {
+  const read = (name: 'seconds' | 'seed' | 'rate' | 'size' | 'virtual-minutes', from: number): number => {
     const number = Number(given[name]);
     if (Number.isSafeInteger(number) && number >= from) return number;
     throw new Error(`--${name}: expected a whole number from ${from}, got ${JSON.stringify(given[name])}`);
@@ -79,6 +87,7 @@ function readArguments(): Given {
     rate: read('rate', 1),
     throttled,
     size: read('size', 1),
+    virtualMinutes: read('virtual-minutes', 0),
   };
 }
 

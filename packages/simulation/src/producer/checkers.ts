@@ -42,8 +42,9 @@ const AMPLE_TTL_MS = 3_000;
 /** From the last refusal on a rate is back where it began within this time. */
 const RATE_RECOVERY_MS = 11_000;
 
-/** No sound world comes near. */
+/** No sound world comes near: so many, and so many more for each put. */
 const MOST_REQUESTS = 5_000;
+const MOST_REQUESTS_A_PUT = 100;
 
 export class ProducerCheckers {
   readonly violations: string[] = [];
@@ -66,6 +67,10 @@ export class ProducerCheckers {
     this.#isUnordered = options.ordering === 'none';
     this.#recordTtlMs = recordTtlMs;
     this.#onViolation = onViolation;
+  }
+
+  get requestCount(): number {
+    return this.#requestCount;
   }
 
   get outstandingCount(): number {
@@ -95,7 +100,8 @@ export class ProducerCheckers {
   /** A request begins: within limits, nothing too old in it. */
   requestBegun(entries: readonly Entry[], now: number): void {
     const { collectionMaxCount, collectionMaxSizeBytes, aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    if (++this.#requestCount > MOST_REQUESTS) this.violate('requests without end');
+    if (++this.#requestCount > MOST_REQUESTS + MOST_REQUESTS_A_PUT * this.#put.size)
+      this.violate('requests without end');
     if (entries.length > collectionMaxCount) this.violate(`a request of ${entries.length} entries`);
     const sizeBytes = entries.reduce(
       (sum, entry) => sum + entry.data.length + Buffer.byteLength(entry.partitionKey ?? ''),

@@ -9,6 +9,14 @@ test(`nothing is violated in ${SEEDS} worlds`, () => {
     expect({ seed, violations: simulateProducer(seed).violations }).toEqual({ seed, violations: [] });
 });
 
+test('nothing is violated in worlds whose faults last for a minute', () => {
+  for (const seed of [2, 3, 6, 8]) {
+    const { violations, requestCount } = simulateProducer(seed, { faultsForMs: 60_000 });
+    expect({ seed, violations }).toEqual({ seed, violations: [] });
+    expect(requestCount).toBeGreaterThan(100);
+  }
+});
+
 test('a seed replays to the byte, broken or not', () => {
   for (const seed of [3, 30]) {
     const bug = { plantedBug: 'keys-overtake' };

@@ -12,6 +12,7 @@ import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { numberedData, ProducerCheckers } from './checkers.ts';
 import { withLoad } from './load.ts';
+import { lasting } from './long.ts';
 import { boundsOf, streamsOf } from './stream-bugs.ts';
 import { arnOf, type SharedWorld, StreamWorld } from './stream-world.ts';
 import { type FaultRates, type Incident, type Plan, type PlannedPut, planWorld } from './swarm.ts';
@@ -33,14 +34,27 @@ const NO_FAULTS: FaultRates = {
   failedDescribing: 0,
 };
 
+export interface ProducerWorldOptions {
+  readonly plantedBug?: string;
+  readonly transcript?: boolean;
+  /** How long the faults last at least. Default: as long as the seed says, some seconds. */
+  readonly faultsForMs?: number;
+}
+
+export interface ProducerWorldResult {
+  readonly violations: string[];
+  readonly transcript: readonly string[];
+  readonly putCount: number;
+  readonly requestCount: number;
+}
+
 /** Runs the world of a seed, with one of `producerPlantedBugs` in it if asked. The same seed gives the same result, to the byte. */
-export function simulateProducer(
-  seed: number,
-  options: { readonly plantedBug?: string; readonly transcript?: boolean } = {},
-): { readonly violations: string[]; readonly transcript: readonly string[] } {
+export function simulateProducer(seed: number, options: ProducerWorldOptions = {}): ProducerWorldResult {
   const transcript: string[] | undefined = options.transcript === true ? [] : undefined;
-  const violations = new ProducerWorld(seed, options.plantedBug, transcript).run();
-  return { violations, transcript: transcript ?? [] };
+  const world = new ProducerWorld(seed, options, transcript);
+  const violations = world.run();
+  const { putCount, requestCount } = world;
+  return { violations, transcript: transcript ?? [], putCount, requestCount };
 }
 
 class ProducerWorld implements SharedWorld {
@@ -60,10 +74,10 @@ class ProducerWorld implements SharedWorld {
   #pausedUntilMs = 0;
   #abandoned = false;
 
-  constructor(seed: number, plantedBug: string | undefined, transcript: string[] | undefined) {
+  constructor(seed: number, { plantedBug, faultsForMs = 0 }: ProducerWorldOptions, transcript: string[] | undefined) {
     this.#transcript = transcript;
     this.prng = createPrng(seed);
-    this.plan = withStreams(withLoad(planWorld(this.prng), seed), seed);
+    this.plan = lasting(withStreams(withLoad(planWorld(this.prng), seed), seed), faultsForMs);
     const { options, reshardMs, shardCount, strategy, recordTtlMs, maxStreamCount } = this.plan;
     this.faults = this.plan.faults;
     this.model = new KinesisModel({ limits: false, reshardMs });
@@ -80,6 +94,14 @@ class ProducerWorld implements SharedWorld {
       make: (stream) => this.#make(stream, plantedBug),
       onForgotten: ({ stream }) => this.log(' ', `stream ${stream.streamName} is forgotten`),
     });
+  }
+
+  get putCount(): number {
+    return this.#lastNumber;
+  }
+
+  get requestCount(): number {
+    return [...this.#checkers.values()].reduce((sum, { requestCount }) => sum + requestCount, 0);
   }
 
   run(): string[] {
