@@ -2,8 +2,9 @@
 // local Kinesis and keeps its leases in the DynamoDB beside it, both in a process of their own. Prints how long it takes until every
 // shard's first record was handled, and at rest the processor time, the heap of a lease and the event loop's delay; beside it the
 // pure core alone. The reads of idle shards are most of it, so it is measured with the default pause between them, and with a long
-// one, which leaves the coordination. Beside it the calls to AWS a second, the processor time of one, and what the Java KCL's rules
-// would write. Last a line of JSON. Needs `node --expose-gc`.
+// one, which leaves the coordination; beside that, what bare `node:http` takes for as many calls to the same table's server
+// (http-floor.ts), and what the Java KCL's rules would write. Each is measured once its code is warm, as that of a process that
+// runs for days is. Last a line of JSON. Needs `node --expose-gc`.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -13,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createDynamoDBClient, createKinesisClient } from '@shardline/common';
 import { Consumer } from '@shardline/consumer';
+import { type Floor, measureFloor } from './http-floor.ts';
 
 interface Cost {
   readonly idleTimeBetweenReadsMs: number;
@@ -26,6 +28,10 @@ interface Cost {
   readonly callsPerSecond: Readonly<Record<string, number>>;
   /** All of the processor time, over all calls. */
   readonly cpuMicrosPerCall: number;
+  /** With rare reads. */
+  readonly floor: Floor | undefined;
+  /** Of the floor's processor time a call. */
+  readonly timesFloor: number | undefined;
 }
 
 const LOCAL = fileURLToPath(new URL('../../packages/local/bin/shardline-local.js', import.meta.url));
@@ -34,7 +40,10 @@ const STREAM = 'leases';
 /** Reads so rare that what is left is the coordination. */
 const RARE_READS_MS = 120_000;
 const START_TIMEOUT_MS = 300_000;
-const SETTLE_MS = 5_000;
+/** Thousands of calls: Node runs in half the time what it has run often. */
+const SETTLE_MS = 30_000;
+/** Leases are renewed in bunches, 32 times in a third of failoverTimeMs. */
+const BUNCHES_PER_SECOND = 9.6;
 /** Of PutRecords. */
 const RECORDS_A_PUT = 500;
 const WARM_UP_LEASES = 1;
@@ -113,7 +122,12 @@ async function putEverywhere({ endpoint }: ClientConfig, shardCount: number): Pr
   }
 }
 
-async function measure(shardCount: number, idleTimeBetweenReadsMs: number, seconds: number): Promise<Cost> {
+async function measure(
+  shardCount: number,
+  idleTimeBetweenReadsMs: number,
+  seconds: number,
+  settleMs = SETTLE_MS,
+): Promise<Cost> {
   const { server, clientConfigs } = await startServers(shardCount);
   try {
     await putEverywhere(clientConfigs.kinesis, shardCount);
@@ -143,7 +157,7 @@ async function measure(shardCount: number, idleTimeBetweenReadsMs: number, secon
     if ((await Promise.race([all, running, inTime])) === 'late')
       throw new Error(`after ${START_TIMEOUT_MS} ms ${delivered.size} of ${shardCount} shards had been handled`);
     const allDeliveredMs = Math.round(performance.now() - startedMs);
-    await sleep(SETTLE_MS);
+    await sleep(settleMs);
     const heapBytesPerLease = Math.round((heapBytes() - before) / shardCount);
     const delay = monitorEventLoopDelay({ resolution: 10 });
     delay.enable();
@@ -167,6 +181,18 @@ async function measure(shardCount: number, idleTimeBetweenReadsMs: number, secon
     kinesisClient.destroy();
     dynamoDBClient.destroy();
     if (held !== shardCount) throw new Error(`the consumer held ${held} of ${shardCount} leases`);
+    const perSecond = (1_000 * callCount) / elapsedMs;
+    const floor =
+      idleTimeBetweenReadsMs < RARE_READS_MS
+        ? undefined
+        : await measureFloor({
+            endpoint: clientConfigs.dynamodb.endpoint,
+            tableName: STREAM,
+            callsPerSecond: perSecond,
+            bunchCount: Math.round(perSecond / BUNCHES_PER_SECOND),
+            warmUpMs: settleMs,
+            measureMs: seconds * 1_000,
+          });
     return {
       idleTimeBetweenReadsMs,
       allDeliveredMs,
@@ -175,6 +201,8 @@ async function measure(shardCount: number, idleTimeBetweenReadsMs: number, secon
       eventLoopDelayP99Ms,
       callsPerSecond,
       cpuMicrosPerCall,
+      floor,
+      timesFloor: floor && Math.round((100 * cpuMicrosPerCall) / floor.cpuMicrosPerCall) / 100,
     };
   } finally {
     server.kill('SIGTERM');
@@ -183,7 +211,7 @@ async function measure(shardCount: number, idleTimeBetweenReadsMs: number, secon
 }
 
 // Loads the code and fills its caches, which are no lease's.
-await measure(WARM_UP_LEASES, 1_000, 1);
+await measure(WARM_UP_LEASES, 1_000, 1, 0);
 const costs: Cost[] = [];
 for (const idleMs of [Number(values['idle-ms']), RARE_READS_MS]) costs.push(await measure(leases, idleMs, seconds));
 const core = spawnSync(process.execPath, ['--expose-gc', CORE, '--leases', String(leases)], { encoding: 'utf8' });
@@ -201,6 +229,12 @@ for (const cost of costs) {
   const calls = Object.entries(cost.callsPerSecond).filter(([, count]) => count > 0);
   console.log(`    calls a second                             ${calls.map(([name, n]) => `${name} ${n}`).join(', ')}`);
   console.log(`    processor time, over all calls             ${cost.cpuMicrosPerCall} µs a call`);
+  if (cost.floor === undefined) continue;
+  const { callsPerSecond, bunchCount, cpuPercent, cpuMicrosPerCall } = cost.floor;
+  console.log(
+    `    bare node:http, ${callsPerSecond} calls a second, ${bunchCount} at a time: ` +
+      `${cpuPercent} % of a core, ${cpuMicrosPerCall} µs a call; ours takes ${cost.timesFloor} times that`,
+  );
 }
 console.log(`  the pure core alone: ${corePercent} % of a core, ${heapBytesPerLease} B a lease`);
 const kclWritesPerSecond = Math.round((10_000 * leases) / (FAILOVER_TIME_MS / 3 - KCL_EPSILON_MS)) / 10;
