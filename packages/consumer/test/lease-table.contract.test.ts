@@ -511,7 +511,8 @@ describe.each([
   });
 
   describe('handOffLease', () => {
-    const handOff = (from: string, to: string) => table.run({ kind: 'handOffLease', leaseKey: key, from, to });
+    const handOff = (from: string, to: string, seenCounter?: number) =>
+      table.run({ kind: 'handOffLease', leaseKey: key, from, to, seenCounter });
 
     it('names the next owner and lets the old one finish, with the counter as it was', async () => {
       await create(lease({ leaseOwner: 'w1', leaseCounter: 8 }));
@@ -526,6 +527,13 @@ describe.each([
     ])('is refused by %s', async (_, row) => {
       await create(row);
       expect(await handOff('w1', 'w2')).toEqual(refused(row));
+    });
+
+    it('is refused by another counter, where one is given', async () => {
+      const row = lease({ leaseOwner: 'w1', leaseCounter: 5 });
+      await create(row);
+      expect(await handOff('w1', 'w2', 4)).toEqual(refused(row));
+      expect(await handOff('w1', 'w2', 5)).toMatchObject({ applied: true });
     });
 
     it('is refused where there is no row', async () => {
@@ -617,6 +625,15 @@ describe.each([
     await create(lease({ leaseKey: 'held', leaseOwner: 'w1' }));
     const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1', held: ['held', 'gone'] });
     expect(leases.map((row) => row.leaseKey)).toEqual(['new']);
+  });
+
+  it('discoverLeases looks at some leases alone when told to', async () => {
+    await create(lease({ leaseKey: 'asked', leaseOwner: 'w1', checkpointOwner: 'w2' }));
+    await create(lease({ leaseKey: 'not asked', leaseOwner: 'w1' }));
+    await create(lease({ leaseKey: 'not mine', leaseOwner: 'w2' }));
+    const among = ['asked', 'not mine', 'gone'];
+    const { leases } = await table.run({ kind: 'discoverLeases', owner: 'w1', held: [], among });
+    expect(leases.map((row) => row.leaseKey)).toEqual(['asked']);
   });
 
   it('readTable tells leases and workers apart from each other and from the leader', async () => {
@@ -844,7 +861,13 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
       return { kind: 'assignLease', leaseKey, ...seen, newOwner: owner, tenure: undefined };
     }
     case 'handOff':
-      return { kind: 'handOffLease', leaseKey, from: seenOwner ?? owner, to: owner };
+      return {
+        kind: 'handOffLease',
+        leaseKey,
+        from: seenOwner ?? owner,
+        to: owner,
+        seenCounter: flag ? leaseCounter : undefined,
+      };
     case 'evict':
       return {
         kind: 'evictLease',

@@ -25,6 +25,8 @@ export interface DiscoverLeases {
   readonly kind: 'discoverLeases';
   readonly owner: string;
   readonly held: readonly string[];
+  /** Only these leases, without the index. */
+  readonly among?: readonly string[] | undefined;
 }
 /** Some leases, read consistently; absent ones are left out of the answer. */
 export interface ReadLeases {
@@ -102,12 +104,18 @@ export interface TakeLease {
   readonly seenCheckpointOwner: string | undefined;
   readonly newOwner: string;
 }
-/** Begins a graceful handoff. Condition: leaseOwner = from, no checkpointOwner. The counter stays, so `from` goes on renewing. */
+/**
+ * Begins a graceful handoff. Condition: leaseOwner = from, no checkpointOwner, and the counter if one is given. The counter stays, so
+ * `from` goes on renewing. The leader asks its owner so; a holder that is about to leave tells its heir so, and gives its counter.
+ */
 export interface HandOffLease {
   readonly kind: 'handOffLease';
   readonly leaseKey: string;
   readonly from: string;
   readonly to: string;
+  readonly seenCounter?: number | undefined;
+  /** The holder's own tenure; undefined: the leader's. */
+  readonly tenure?: Tenure | undefined;
 }
 /**
  * Condition: row exists, owner as seen, no checkpointOwner, and the counter if one is given. Removes the owner, adds 1 to the

@@ -337,7 +337,6 @@ export function isLeaderEffect(effect: Effect): boolean {
     case 'readLeader':
     case 'writeLeader':
     case 'deleteLeader':
-    case 'handOffLease':
     case 'deleteLease':
     case 'fillLease':
     case 'resetLease':
@@ -347,6 +346,7 @@ export function isLeaderEffect(effect: Effect): boolean {
       return effect.for === 'leader';
     case 'createLease':
     case 'assignLease':
+    case 'handOffLease':
       return effect.tenure === undefined;
     default:
       return false;

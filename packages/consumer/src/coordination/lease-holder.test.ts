@@ -285,3 +285,85 @@ test('a lease may be claimed when it is assigned to the worker and no old owner 
   expect(mayClaim(row, 'other')).toBe(false);
   expect(mayClaim({ ...row, checkpointOwner: 'old' }, 'me')).toBe(false);
 });
+
+describe('LeaseHolder, of a worker that leaves', () => {
+  const toldOf = (lease: Lease): Lease => ({ ...lease, leaseOwner: 'heir', checkpointOwner: 'me' });
+
+  test('tells its heir once, on condition of its counter, and goes on renewing', () => {
+    const holder = claimed();
+    holder.announce('heir');
+    expect(holder.deadline()).toBe(0);
+    const told = holder.nextWrite(50) as HolderWrite;
+    expect(told).toMatchObject({ kind: 'handOffLease', from: 'me', to: 'heir', seenCounter: 6, tenure: 1 });
+    holder.answered(told, { applied: true, lease: toldOf(holder.lease) }, 60);
+    expect([holder.isAnnounced, holder.successor, holder.claimed]).toEqual([true, 'heir', true]);
+    expect(holder.nextWrite(60)).toBeUndefined();
+    expect(holder.nextWrite(310)).toMatchObject({ kind: 'renewLease', leaseCounter: 6, handoffKnown: true });
+  });
+
+  test('does not count as renewed by telling: to others the lease is as old as before', () => {
+    const holder = claimed();
+    holder.announce('heir');
+    const told = holder.nextWrite(800) as HolderWrite;
+    holder.answered(told, { applied: true, lease: toldOf(holder.lease) }, 810);
+    expect([holder.isFresh(899), holder.isFresh(900)]).toEqual([true, false]);
+  });
+
+  test('that cannot tell releases to its heir all the same', () => {
+    const holder = claimed();
+    holder.announce('heir');
+    holder.nextWrite(50);
+    holder.failed(60);
+    expect([holder.announces, holder.isAnnounced]).toEqual([false, false]);
+    holder.release('heir');
+    const given = { kind: 'assignLease', seenOwner: 'me', seenCheckpointOwner: undefined, newOwner: 'heir' };
+    expect(holder.nextWrite(60)).toMatchObject({ ...given, seenCounter: 6 });
+  });
+
+  test('whose telling was applied and never answered finds that out by its release, and completes the handoff', () => {
+    const holder = claimed();
+    holder.announce('heir');
+    holder.nextWrite(50);
+    holder.failed(60);
+    holder.release('heir');
+    const write = holder.nextWrite(60) as HolderWrite;
+    holder.answered(write, { applied: false, lease: toldOf(holder.lease) }, 70);
+    const completes = { kind: 'assignLease', seenOwner: 'heir', seenCheckpointOwner: 'me', newOwner: 'heir' };
+    expect(holder.nextWrite(70)).toMatchObject({ ...completes, seenCounter: 6 });
+  });
+
+  test('keeps in mind that a renewal without an answer may land after its heir was told', () => {
+    const holder = claimed();
+    expect(holder.nextWrite(300)?.kind).toBe('renewLease');
+    holder.failed(310);
+    holder.announce('heir');
+    const told = holder.nextWrite(320) as HolderWrite;
+    holder.answered(told, { applied: true, lease: toldOf(holder.lease) }, 330);
+    const again = holder.nextWrite(330) as HolderWrite;
+    expect(again).toMatchObject({ kind: 'renewLease', leaseCounter: 6 });
+    const landed = { ...toldOf(holder.lease), leaseCounter: 7 };
+    holder.answered(again, { applied: false, lease: landed }, 340);
+    expect([holder.gone, holder.lease]).toEqual([undefined, landed]);
+  });
+
+  test('withdraws what it announced by taking the lease back, which renews it', () => {
+    const holder = claimed();
+    holder.announce('heir');
+    const told = holder.nextWrite(50) as HolderWrite;
+    holder.answered(told, { applied: true, lease: toldOf(holder.lease) }, 60);
+    holder.withdraw();
+    const back = holder.nextWrite(200) as HolderWrite;
+    const given = { kind: 'assignLease', seenOwner: 'heir', seenCheckpointOwner: 'me', newOwner: 'me' };
+    expect(back).toMatchObject({ ...given, seenCounter: 6 });
+    const mine = { ...holder.lease, leaseOwner: 'me', checkpointOwner: undefined, leaseCounter: 7 };
+    holder.answered(back, { applied: true, lease: mine }, 210);
+    expect([holder.gone, holder.successor, holder.isAnnounced, holder.withdraws]).toEqual([
+      undefined,
+      undefined,
+      false,
+      false,
+    ]);
+    expect([holder.isFresh(200 + 899), holder.isFresh(200 + 900)]).toEqual([true, false]);
+    expect(holder.nextWrite(220)).toBeUndefined();
+  });
+});

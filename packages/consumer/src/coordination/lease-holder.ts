@@ -3,13 +3,13 @@
 // holder is conditional on the lease counter, and only one is in flight. A write whose answer was lost is repeated with the
 // same counter, so at most one of the two can have been applied, and a refusal tells which (KCL DynamoDBLeaseRefresher).
 import type { ExtendedSequenceNumber } from '@shardline/common';
-import type { AssignLease, CheckpointLease, EvictLease, RenewLease, Tenure } from './effects.ts';
+import type { AssignLease, CheckpointLease, EvictLease, HandOffLease, RenewLease, Tenure } from './effects.ts';
 import { actualOwner, type Lease, type PendingCheckpoint } from './lease.ts';
 import type { LeaseLoss } from './notice.ts';
 import type { LeaseWrite } from './results.ts';
 import { Unwritten } from './unwritten.ts';
 
-export type HolderWrite = RenewLease | CheckpointLease | AssignLease | EvictLease;
+export type HolderWrite = RenewLease | CheckpointLease | HandOffLease | AssignLease | EvictLease;
 
 export interface LeaseHolderOptions {
   readonly workerId: string;
@@ -43,6 +43,10 @@ export class LeaseHolder {
   #writtenCount = 0;
   #releasing = false;
   #heir: string | undefined;
+  /** Who is to be told that it gets the lease. */
+  #announcedTo: string | undefined;
+  #isAnnounced = false;
+  #isWithdrawing = false;
   /** Bytes read since `#measuredAt`. */
   #bytesRead = 0;
   #measuredAt: number | undefined;
@@ -139,6 +143,30 @@ export class LeaseHolder {
     this.#hurried = true;
   }
 
+  /** Tell this worker, by the row, that it will get the lease, which stays ours until it is released. Tried once. */
+  announce(heir: string): void {
+    this.#announcedTo = heir;
+  }
+
+  /** What was announced holds no longer: the row is to name us as the owner again. */
+  withdraw(): void {
+    this.#isWithdrawing = true;
+  }
+
+  /** Somebody is about to be told. */
+  get announces(): boolean {
+    return this.#announcedTo !== undefined;
+  }
+
+  /** The handoff that the row shows was begun by us. */
+  get isAnnounced(): boolean {
+    return this.#isAnnounced && this.successor !== undefined;
+  }
+
+  get withdraws(): boolean {
+    return this.#isWithdrawing && this.successor !== undefined;
+  }
+
   /**
    * Give the lease up once what is vouched for has been written: to the one a handoff names, else to `heir`, else to nobody.
    * The shard must be closed by then.
@@ -161,7 +189,7 @@ export class LeaseHolder {
   deadline(): number {
     if (this.#inFlight !== undefined || this.#gone !== undefined) return Number.POSITIVE_INFINITY;
     const checkpoint = this.flushed ? Number.POSITIVE_INFINITY : this.#checkpointDueAt;
-    const due = this.#releasing ? 0 : Math.min(this.#renewalDueAt(), checkpoint);
+    const due = this.#releasing || this.announces || this.withdraws ? 0 : Math.min(this.#renewalDueAt(), checkpoint);
     return Math.max(due, this.#retryAt);
   }
 
@@ -170,13 +198,20 @@ export class LeaseHolder {
     const { startedAt, revision } = this.#inFlight ?? { startedAt: now, revision: 0 };
     this.#inFlight = undefined;
     if (this.#gone !== undefined) return;
+    if (write.kind === 'handOffLease') this.#announcedTo = undefined;
     if (!result.applied) {
       this.#refused(result.lease, this.#uncertain || result.repeated === true, now);
       return;
     }
     this.#lease = result.lease;
+    if (write.kind === 'handOffLease') {
+      // The counter stands still: to others the lease is as old as before, and what was uncertain may land yet.
+      this.#isAnnounced = true;
+      return;
+    }
     this.#uncertain = false;
-    if (write.kind === 'assignLease' || write.kind === 'evictLease') {
+    // An assignment to ourselves only withdraws what was announced.
+    if (write.kind === 'evictLease' || (write.kind === 'assignLease' && write.newOwner !== this.#options.workerId)) {
       this.#gone = 'released';
       return;
     }
@@ -190,7 +225,13 @@ export class LeaseHolder {
 
   /** It isn't known whether the write was applied. */
   failed(now: number): void {
+    const write = this.#inFlight?.write;
     this.#inFlight = undefined;
+    if (write?.kind === 'handOffLease') {
+      // It leaves the counter alone. If it is applied after all, the next write finds out.
+      this.#announcedTo = undefined;
+      return;
+    }
     this.#uncertain = true;
     this.#retryAt = now + this.#options.retryMs;
   }
@@ -215,16 +256,7 @@ export class LeaseHolder {
         throughputKBps,
       };
     }
-    if (this.#releasing) {
-      const me = this.#options.workerId;
-      const given = { kind: 'assignLease', leaseKey, tenure, seenCounter: leaseCounter } as const;
-      const { successor } = this;
-      if (successor !== undefined)
-        return { ...given, seenOwner: successor, seenCheckpointOwner: me, newOwner: successor };
-      if (this.#heir !== undefined)
-        return { ...given, seenOwner: me, seenCheckpointOwner: undefined, newOwner: this.#heir };
-      return { kind: 'evictLease', leaseKey, tenure, seenOwner: me, seenCounter: leaseCounter };
-    }
+    if (this.#releasing || this.announces || this.withdraws) return this.#passOn();
     if (renews) {
       const throughputKBps = this.#measure(now);
       const handoffKnown = this.successor !== undefined;
@@ -233,6 +265,23 @@ export class LeaseHolder {
       return { kind: 'renewLease', leaseKey, tenure, leaseCounter, handoffKnown, beginsAtLatest, throughputKBps };
     }
     return undefined;
+  }
+
+  /** The write of one that leaves: it tells the heir, takes that back, or gives the lease up. */
+  #passOn(): HandOffLease | AssignLease | EvictLease {
+    const { leaseKey, leaseCounter: seenCounter } = this.#lease;
+    const { tenure, successor } = this;
+    const me = this.#options.workerId;
+    if (this.#announcedTo !== undefined && !this.#releasing)
+      return { kind: 'handOffLease', leaseKey, from: me, to: this.#announcedTo, seenCounter, tenure };
+    const given = { kind: 'assignLease', leaseKey, tenure, seenCounter } as const;
+    if (successor !== undefined) {
+      const newOwner = this.#releasing ? successor : me;
+      return { ...given, seenOwner: successor, seenCheckpointOwner: me, newOwner };
+    }
+    if (this.#heir !== undefined)
+      return { ...given, seenOwner: me, seenCheckpointOwner: undefined, newOwner: this.#heir };
+    return { kind: 'evictLease', leaseKey, tenure, seenOwner: me, seenCounter };
   }
 
   /**

@@ -248,6 +248,18 @@ describe('the right to a worker id', () => {
     }
   });
 
+  test('a lease that is on its way here is renewed by the worker that has it yet, and shows no Java worker', () => {
+    const house = new House();
+    house.javaReports();
+    const mine = house.start('b');
+    for (let counter = 1; counter <= 7; counter += 1) {
+      house.pass(50);
+      mine.id.found([{ ...leaseOf('s', counter), checkpointOwner: 'other' }]);
+    }
+    house.pass(300);
+    expect([mine.id.held, mine.id.rival]).toEqual([true, undefined]);
+  });
+
   test('a Java worker that comes later can only be yielded to: it writes the row over and over', () => {
     const house = new House();
     const mine = house.start('a');

@@ -6,7 +6,7 @@
 // Invariant: no lease is claimed before the row was this process's; who has lost the row never writes it again.
 import type { Done, Effect, Failed, ReportWorker, Tell } from './effects.ts';
 import { answers } from './effects.ts';
-import { LEAVES, type Lease, NOTHING_MEASURED, type WorkerProcess, type WorkerSign } from './lease.ts';
+import { actualOwner, LEAVES, type Lease, NOTHING_MEASURED, type WorkerProcess, type WorkerSign } from './lease.ts';
 
 export interface WorkerIdOptions {
   readonly workerId: string;
@@ -155,7 +155,10 @@ export class WorkerId {
   /** Leases under the id that this process does not hold: those of a live Java worker are renewed. */
   found(leases: readonly Lease[]): void {
     if (this.#question === undefined || this.#question.sign.process !== undefined) return;
-    for (const { leaseKey, leaseCounter } of leases) {
+    for (const lease of leases) {
+      // One that is on its way here is renewed by the worker that still has it.
+      if (actualOwner(lease) !== this.#options.workerId) continue;
+      const { leaseKey, leaseCounter } = lease;
       const before = this.#counters.get(leaseKey) ?? leaseCounter;
       if (leaseCounter > before) this.#lose(undefined, 'live');
       this.#counters.set(leaseKey, leaseCounter);

@@ -49,6 +49,9 @@ const options: WorkerOptions = {
   tableBackoff: { baseMs: 10, maxMs: 10 },
 };
 
+/** A discovery and what the index lags behind. */
+const NOTICE_MS = 400;
+
 const shardA = {
   shardId: 'a',
   parentShardIds: [],
@@ -328,22 +331,42 @@ describe('Worker', () => {
     expect(script.worker.deadline()).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('a worker that leaves gives its lease to another one, after its handler has returned', () => {
+  test('a worker that leaves tells its heir by the row, reads on until it can know, and gives the lease after its handler has returned', () => {
     const script = new Script();
     script.withBatch();
     script.report('other', 'process-of-other');
     script.stop();
     // The lock on its worker id: a newcomer under it would take the lease up, beside the handler.
     expect(script.table.workers.get('me')).toMatchObject({ leaves: true });
-    expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
+    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'other', checkpointOwner: 'me' });
     script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    expect(script.isOpen('fetchBatch')).toBe(true);
+    expect(script.isOpen('drainShard')).toBe(false);
+    script.pass(NOTICE_MS);
+    script.done('fetchBatch', { batch: undefined, atShardEnd: false, childShards: [] });
     script.done('drainShard', undefined);
-    expect(script.table.leases.get('a')?.leaseOwner).toBe('me');
+    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'other', checkpointOwner: 'me' });
     expect(script.table.workers.has('me')).toBe(true);
     script.done('closeShard', undefined);
     expect(script.table.workers.has('me')).toBe(false);
-    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'other', checkpoint: parseCheckpoint('7') });
+    expect(script.table.leases.get('a')).toMatchObject({
+      leaseOwner: 'other',
+      checkpointOwner: undefined,
+      checkpoint: parseCheckpoint('7'),
+    });
     expect(script.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
+  });
+
+  test('a worker that leaves does not wait for a Java heir to know, which would take ten seconds', () => {
+    const script = new Script();
+    script.withBatch();
+    script.table.workers.set('java', { lastUpdateSeconds: 0, utilization: NOTHING_MEASURED, process: undefined });
+    script.stop();
+    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'me', checkpointOwner: undefined });
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    script.done('drainShard', undefined);
+    script.done('closeShard', undefined);
+    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'java', checkpoint: parseCheckpoint('7') });
   });
 
   test('a worker that leaves gives nothing to one whose row is stale', () => {

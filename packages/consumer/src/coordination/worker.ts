@@ -5,6 +5,7 @@
 // last has returned; an answer of another tenure than the present one changes nothing.
 import { Agenda, type Scheduled } from './agenda.ts';
 import { type ClientVersionOptions, FleetVersion } from './client-version.ts';
+import { Discovery, type DiscoveryOptions } from './discovery.ts';
 import type {
   CheckpointLease,
   CheckpointRequested,
@@ -33,23 +34,46 @@ export interface WorkerOptions
     LeaseHolderOptions,
     ShardConsumerOptions,
     WatchdogOptions,
+    DiscoveryOptions,
     TakerOptions,
     ClientVersionOptions,
     WorkerIdOptions {
-  /** How often to look for leases that were given to us. */
-  readonly leaseDiscoveryIntervalMs: number;
   /** How long `stop` waits for handlers before it aborts their signals. */
   readonly shutdownGraceMs: number;
 }
 
 /** A worker that leaves does not wait longer than this to learn who else is there. */
 const LONGEST_LOOK_MS = 1_000;
+/** So long after a write the owner index may show the row as it was, and a look may take. */
+const INDEX_MS = 100;
+
+interface Stop {
+  readonly startedAt: number;
+  readonly abortAt: number;
+  readonly giveUpAt: number;
+  forgetting: boolean;
+  /** Since when nobody sees the metric row any more. */
+  forgottenAt: number | undefined;
+  /** Who shall have each lease; undefined while that is being found out, but no longer than until `heirsBy`. */
+  heirs: ReadonlyMap<string, string> | undefined;
+  readonly heirsBy: number;
+  /** Workers that look often for what they are told is on its way. */
+  alert: ReadonlySet<string>;
+  /** No shard is read beyond that for its heir to notice. */
+  readonly leaveBy: number;
+  /** Whether to look for leases that somebody gives to us all the same. */
+  readonly looks: boolean;
+}
 
 interface Slot extends Scheduled {
   readonly holder: LeaseHolder;
   consumer: ShardConsumer | undefined;
   /** The consumer has begun; there is one for each tenure at most. */
   begun: boolean;
+  /** Its heir was to be told. */
+  told: boolean;
+  /** Its heir knows by then; undefined while that is not so sure. */
+  leavesAt: number | undefined;
   /** Checkpoints by hand, each settled once its revision is written. */
   readonly waiters: { readonly requestId: number; readonly revision: number }[];
 }
@@ -64,24 +88,12 @@ export class Worker {
   /** Each slot by its own deadline. */
   readonly #agenda = new Agenda<Slot>();
   readonly #watchdog: Watchdog;
+  readonly #discovery: Discovery;
   #out: (Effect | Tell)[] = [];
   #tenureCount = 0;
-  #discovering = false;
-  #discoverAt = Number.POSITIVE_INFINITY;
   /** Leases were found that may be claimed only when the worker id is known to be this process's. */
   #foundEarly = false;
-  #stop:
-    | {
-        readonly startedAt: number;
-        readonly abortAt: number;
-        readonly giveUpAt: number;
-        forgetting: boolean;
-        forgotten: boolean;
-        /** Who shall have each lease; undefined while that is being found out, but no longer than until `heirsBy`. */
-        heirs: ReadonlyMap<string, string> | undefined;
-        readonly heirsBy: number;
-      }
-    | undefined;
+  #stop: Stop | undefined;
   #aborted = false;
   #started = false;
   #stopped = false;
@@ -93,6 +105,7 @@ export class Worker {
     this.#leader = new Leader(options, this.#out, this.#version);
     this.#taker = new Taker(options, this.#out);
     this.#watchdog = new Watchdog(options);
+    this.#discovery = new Discovery(options, this.#out);
   }
 
   get stopped(): boolean {
@@ -110,7 +123,7 @@ export class Worker {
       case 'start':
         this.#started = true;
         this.#version.begin(event.clientVersion ?? '3X', now);
-        this.#discoverAt = now;
+        this.#discovery.hurry(now);
         this.#id.begin(now);
         break;
       case 'tick':
@@ -151,7 +164,7 @@ export class Worker {
     let deadline = this.#leader.deadline();
     if (this.#stop === undefined) deadline = Math.min(deadline, this.#version.deadline());
     if (this.#takes) deadline = Math.min(deadline, this.#taker.deadline());
-    if (!this.#discovering && this.#stop === undefined) deadline = Math.min(deadline, this.#discoverAt);
+    if (this.#looks) deadline = Math.min(deadline, this.#discovery.deadline());
     if (this.#stop === undefined || this.#keepsId) deadline = Math.min(deadline, this.#id.deadline());
     if (this.#stop !== undefined)
       deadline = Math.min(
@@ -190,21 +203,24 @@ export class Worker {
     } else if (isLeaderEffect(event.effect)) {
       this.#leader.done(event, now);
       // What the leader gave to itself needn't wait for the next discovery.
-      if (answers(event, 'assignLease') && event.effect.newOwner === this.#options.workerId) this.#discoverAt = now;
+      if (answers(event, 'assignLease') && event.effect.newOwner === this.#options.workerId) this.#discovery.hurry(now);
     } else if (answers(event, 'discoverLeases')) {
-      this.#discovering = false;
+      this.#discovery.found(event.result.leases, now);
       this.#id.found(event.result.leases);
       this.#checkId(now);
       for (const lease of event.result.leases) this.#discovered(lease, now);
     } else if (answers(event, 'readTable')) {
       const { leases } = event.result;
-      // While workers take leases, those of the KCL look for none that they were given.
-      const workers = event.result.workers.filter((worker) => worker.process !== undefined || !this.#version.takes);
-      this.#inherit(planSuccession(leases, workers, { ...this.#options, leaving: this.#options.workerId }), now);
-    } else if (answers(event, 'forgetWorker')) this.#forgotten();
+      const ours = event.result.workers.filter((worker) => worker.process !== undefined);
+      // While workers take leases, those of the KCL look for none that they were given, and none of us knows of handoffs.
+      const [workers, alert] = this.#version.takes ? [ours, []] : [event.result.workers, ours];
+      const heirs = planSuccession(leases, workers, { ...this.#options, leaving: this.#options.workerId });
+      this.#inherit(heirs, new Set(alert.map(({ workerId }) => workerId)), now);
+    } else if (answers(event, 'forgetWorker')) this.#forgotten(now);
     else if (
       answers(event, 'renewLease') ||
       answers(event, 'checkpointLease') ||
+      answers(event, 'handOffLease') ||
       answers(event, 'assignLease') ||
       answers(event, 'evictLease')
     ) {
@@ -243,22 +259,22 @@ export class Worker {
     const leaseKey = 'leaseKey' in effect ? effect.leaseKey : undefined;
     switch (effect.kind) {
       case 'discoverLeases':
-        this.#discovering = false;
-        this.#discoverAt = now + retryInMs;
+        this.#discovery.failed(now);
         break;
       case 'reportWorker':
       case 'lookAtWorker':
         this.#id.failed(event, now);
         break;
       case 'readTable':
-        this.#inherit(new Map(), now);
+        this.#inherit(new Map(), new Set(), now);
         break;
       case 'forgetWorker':
         // The row grows stale by itself.
-        this.#forgotten();
+        this.#forgotten(now);
         break;
       case 'renewLease':
       case 'checkpointLease':
+      case 'handOffLease':
       case 'assignLease':
       case 'evictLease': {
         const slot = this.#slotOf(effect.leaseKey, effect.tenure as Tenure);
@@ -297,11 +313,7 @@ export class Worker {
     this.#version.advance(now);
     if (this.#takes) this.#taker.advance(now);
     this.#id.advance(now);
-    if (!this.#discovering && now >= this.#discoverAt) {
-      this.#discovering = true;
-      this.#discoverAt = now + this.#options.leaseDiscoveryIntervalMs;
-      this.#out.push({ kind: 'discoverLeases', owner: this.#options.workerId, held: [...this.#slots.keys()] });
-    }
+    this.#discovery.advance(this.#slots.keys(), now);
   }
 
   /** What was learned of the worker id: it is this process's now, and leases may be claimed; or another's, and this one ends. */
@@ -310,7 +322,7 @@ export class Worker {
     const { rival, held } = this.#id;
     if (held && this.#foundEarly) {
       this.#foundEarly = false;
-      this.#discoverAt = now;
+      this.#discovery.hurry(now);
     }
     if (rival === undefined) return;
     this.#out.push({ kind: 'tell', notice: { kind: 'workerIdInUse', ...rival } });
@@ -323,14 +335,17 @@ export class Worker {
   }
 
   #discovered(lease: Lease, now: number): void {
-    if (this.#stop !== undefined || this.#slots.has(lease.leaseKey) || !mayClaim(lease, this.#options.workerId)) return;
+    if (!this.#looks || this.#slots.has(lease.leaseKey) || !mayClaim(lease, this.#options.workerId)) return;
+    // Finished: whoever leaves leaves it as it is.
+    if (this.#stop !== undefined && isEnded(lease)) return;
     if (!this.#id.held) {
       this.#foundEarly = true;
       return;
     }
     this.#tenureCount += 1;
     const holder = new LeaseHolder(this.#tenureCount, lease, this.#options);
-    const slot: Slot = { holder, consumer: undefined, begun: false, waiters: [], dueAt: now, place: -1 };
+    const leaving = { told: false, leavesAt: undefined };
+    const slot: Slot = { holder, consumer: undefined, begun: false, ...leaving, waiters: [], dueAt: now, place: -1 };
     this.#slots.set(lease.leaseKey, slot);
     this.#advanceSlot(slot, now);
   }
@@ -341,7 +356,7 @@ export class Worker {
   #advanceSlot(slot: Slot, now: number): void {
     const { holder } = slot;
     if (this.#mayBegin(slot)) this.#begin(slot);
-    this.#leave(slot);
+    const staysUntil = this.#leave(slot, now);
     const { consumer } = slot;
     consumer?.advance(now);
     if (consumer?.phase === 'closed') this.#closed(slot, consumer.closeReason as CloseReason);
@@ -353,12 +368,13 @@ export class Worker {
     if (slot.consumer === undefined && (holder.gone !== undefined || this.#isPastHelp(slot, now))) {
       this.#slots.delete(holder.lease.leaseKey);
       // It may have been given back while its handler ran.
-      if (slot.begun && holder.gone === 'lost') this.#discoverAt = now;
+      if (slot.begun && holder.gone === 'lost') this.#discovery.hurry(now);
       this.#agenda.remove(slot);
       this.#watchdog.forget(holder.tenure);
       for (const { requestId } of slot.waiters) this.#settle(requestId, 'leaseLost');
     } else {
-      this.#agenda.set(slot, Math.min(holder.deadline(), slot.consumer?.deadline() ?? Number.POSITIVE_INFINITY));
+      const readsAt = slot.consumer?.deadline() ?? Number.POSITIVE_INFINITY;
+      this.#agenda.set(slot, Math.min(holder.deadline(), readsAt, staysUntil));
     }
   }
 
@@ -382,12 +398,48 @@ export class Worker {
     this.#out.push({ kind: 'tell', notice: { kind: 'leaseBegun', leaseKey, tenure: holder.tenure, checkpoint } });
   }
 
-  /** Tells the consumer why it has to go, if it has to. */
-  #leave({ holder, consumer }: Slot): void {
-    if (consumer === undefined) return;
+  /** Tells the consumer why it has to go, if it has to. @returns when it will have to, if it may stay until then. */
+  #leave(slot: Slot, now: number): number {
+    const { holder, consumer } = slot;
+    if (consumer === undefined) return Number.POSITIVE_INFINITY;
     if (holder.gone === 'lost') consumer.abort('leaseLost');
-    else if (holder.successor !== undefined) consumer.drain('handedOff');
-    else if (this.#stop !== undefined) consumer.drain('stopping');
+    else if (this.#stop !== undefined && consumer.closeReason === undefined) {
+      const leavesAt = this.#leavesAt(slot, this.#stop, now);
+      if (now < leavesAt) return leavesAt;
+      consumer.drain('stopping');
+    } else if (holder.successor !== undefined) consumer.drain('handedOff');
+    return this.#withdrawsAt(slot, now);
+  }
+
+  /**
+   * A leader takes a lease by force when its handoff is overdue. Who leaves may have a handler that takes longer, and is waited for as
+   * long as the user says; so in time the handoff is withdrawn. @returns when.
+   */
+  #withdrawsAt({ holder, leavesAt }: Slot, now: number): number {
+    if (leavesAt === undefined || !holder.isAnnounced || holder.withdraws) return Number.POSITIVE_INFINITY;
+    const withdrawsAt = leavesAt + this.#options.gracefulLeaseHandoffTimeoutMs / 2;
+    if (now < withdrawsAt) return withdrawsAt;
+    holder.withdraw();
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * A shard is read on until its heir was told by the row, as by a leader that begins a handoff, and had the time to notice. Where a
+   * leader has begun one, or the telling went wrong, nothing is waited for.
+   */
+  #leavesAt(slot: Slot, { heirs, alert, leaveBy }: Stop, now: number): number {
+    const { holder } = slot;
+    if (holder.isAnnounced) {
+      slot.leavesAt ??= now + noticeMs(this.#options);
+      return Math.min(slot.leavesAt, leaveBy);
+    }
+    if (holder.successor !== undefined || !holder.isFresh(now)) return now;
+    if (heirs === undefined || holder.announces) return leaveBy;
+    const heir = heirs.get(holder.lease.leaseKey);
+    if (heir === undefined || !alert.has(heir) || slot.told) return now;
+    slot.told = true;
+    holder.announce(heir);
+    return leaveBy;
   }
 
   #closed(slot: Slot, reason: CloseReason): void {
@@ -403,7 +455,12 @@ export class Worker {
   /** A lease that a handoff names nobody for waits a moment for an heir when this worker leaves. */
   #release({ holder }: Slot): void {
     if (this.#stop === undefined || holder.successor !== undefined) holder.release();
-    else if (this.#stop.heirs !== undefined) holder.release(this.#stop.heirs.get(holder.lease.leaseKey));
+    else if (this.#stop.heirs !== undefined) {
+      const { heirs } = this.#stop;
+      // What was given to us while we left goes to one of those who get the others.
+      const [anyHeir] = heirs.values();
+      holder.release(heirs.get(holder.lease.leaseKey) ?? anyHeir);
+    }
   }
 
   /**
@@ -478,9 +535,13 @@ export class Worker {
       abortAt: now + shutdownGraceMs,
       giveUpAt: now + 2 * shutdownGraceMs,
       forgetting: keepsRow,
-      forgotten: keepsRow || !this.#started,
+      forgottenAt: keepsRow || !this.#started ? now : undefined,
       heirs: looksForHeirs ? undefined : new Map(),
       heirsBy: now + Math.min(LONGEST_LOOK_MS, failoverTimeMs / 3),
+      alert: new Set(),
+      leaveBy: now + Math.min(2 * LONGEST_LOOK_MS, shutdownGraceMs / 2, failoverTimeMs / 2),
+      // Another process that has or gets the same id looks for the same leases.
+      looks: !keepsRow && this.#started && !this.#id.isShared,
     };
     if (this.#keepsId) this.#id.leave(now);
     if (looksForHeirs) this.#out.push({ kind: 'readTable', for: 'succession' });
@@ -499,7 +560,7 @@ export class Worker {
         this.#advanceSlot(slot, now);
       }
     }
-    if (stop.heirs === undefined && now >= stop.heirsBy) this.#inherit(new Map(), now);
+    if (stop.heirs === undefined && now >= stop.heirsBy) this.#inherit(new Map(), new Set(), now);
     if (this.#keepsId) this.#id.advance(now);
     // A report under way would make the row anew.
     else if (!stop.forgetting && !this.#id.reporting) {
@@ -507,7 +568,25 @@ export class Worker {
       const { workerId, incarnation: processId } = this.#options;
       this.#out.push({ kind: 'forgetWorker', workerId, processId });
     }
-    if ((stop.forgotten && this.#slots.size === 0 && this.#leader.resigned) || now >= stop.giveUpAt) this.#finish();
+    if ((!this.#awaitsMore(stop, now) && this.#leader.resigned) || now >= stop.giveUpAt) this.#finish();
+  }
+
+  /**
+   * Whether leases are here or may still come. Who read our metric row before it went, a leader or another worker that leaves, may
+   * give us some yet; so the last thing is a look that began after that, and what it finds is passed on.
+   */
+  #awaitsMore(stop: Stop, now: number): boolean {
+    const { forgottenAt } = stop;
+    const isEmpty = forgottenAt !== undefined && this.#slots.size === 0;
+    if (!stop.looks) return !isEmpty;
+    if (isEmpty) this.#discovery.lookSince(forgottenAt, now);
+    this.#discovery.advance(this.#slots.keys(), now);
+    return !isEmpty || !this.#discovery.hasLookedSince(forgottenAt) || this.#discovery.expects(now);
+  }
+
+  /** Whether leases that were given to us are looked for. */
+  get #looks(): boolean {
+    return this.#stop === undefined || this.#stop.looks;
   }
 
   /**
@@ -519,20 +598,26 @@ export class Worker {
   }
 
   /** From now on leases go to these; those without one go to nobody, and the leader finds them. The first answer counts. */
-  #inherit(heirs: ReadonlyMap<string, string>, now: number): void {
+  #inherit(heirs: ReadonlyMap<string, string>, alert: ReadonlySet<string>, now: number): void {
     if (this.#stop === undefined || this.#stop.heirs !== undefined) return;
     this.#stop.heirs = heirs;
+    this.#stop.alert = alert;
     for (const slot of [...this.#slots.values()]) this.#advanceSlot(slot, now);
   }
 
-  #forgotten(): void {
-    if (this.#stop !== undefined) this.#stop.forgotten = true;
+  #forgotten(now: number): void {
+    if (this.#stop !== undefined) this.#stop.forgottenAt = now;
   }
 
   #finish(): void {
     this.#stopped = true;
     this.#out.push({ kind: 'tell', notice: { kind: 'stopped', abandoned: [...this.#slots.keys()] } });
   }
+}
+
+/** How long a worker of ours takes to find what stands in the table: until its next look, and what that one may be late. */
+function noticeMs({ leaseDiscoveryIntervalMs }: DiscoveryOptions): number {
+  return Math.min(leaseDiscoveryIntervalMs + INDEX_MS, LONGEST_LOOK_MS);
 }
 
 export type { InitialPosition, LeaderOptions, LeaseHolderOptions, ShardConsumerOptions };

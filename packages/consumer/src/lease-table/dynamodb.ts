@@ -136,9 +136,9 @@ const operations: {
 } = {
   readTable: (rows) => rows.scan(),
 
-  discoverLeases: async (rows, { owner, held }) => {
+  discoverLeases: async (rows, { owner, held, among }) => {
     const known = new Set(held);
-    const keys = await rows.queryOwner(owner);
+    const keys = among ?? (await rows.queryOwner(owner));
     if (keys === undefined)
       return { leases: (await rows.scanNow(owner)).filter((lease) => !known.has(lease.leaseKey)) };
     const leases = await rows.getLeases(keys.filter((key) => !known.has(key)));
@@ -191,15 +191,15 @@ const operations: {
     const owner = seenAs('leaseOwner', seenOwner);
     const checkpointOwner = seenAs('checkpointOwner', seenCheckpointOwner);
     const switches = ownerSwitches({ leaseOwner: seenOwner, checkpointOwner: seenCheckpointOwner }, newOwner);
-    const counter = seenCounter === undefined ? '' : ' AND leaseCounter = :seenCounter';
+    const counter = counterAs(seenCounter);
     return rows.update(
       leaseKey,
-      `attribute_exists(#key) AND ${owner.condition} AND ${checkpointOwner.condition}${counter}`,
+      `attribute_exists(#key) AND ${owner.condition} AND ${checkpointOwner.condition}${counter.condition}`,
       'SET leaseOwner = :newOwner REMOVE checkpointOwner ADD leaseCounter :one, ownerSwitchesSinceCheckpoint :switches',
       {
         ...owner.values,
         ...checkpointOwner.values,
-        ...(seenCounter === undefined ? {} : { ':seenCounter': { N: String(seenCounter) } }),
+        ...counter.values,
         ':newOwner': { S: newOwner },
         ':one': { N: '1' },
         ':switches': { N: String(switches) },
@@ -217,25 +217,25 @@ const operations: {
     );
   },
 
-  handOffLease: (rows, { leaseKey, from, to }) =>
-    rows.update(
+  handOffLease: (rows, { leaseKey, from, to, seenCounter }) => {
+    const counter = counterAs(seenCounter);
+    return rows.update(
       leaseKey,
-      'leaseOwner = :from AND attribute_not_exists(checkpointOwner)',
+      `leaseOwner = :from AND attribute_not_exists(checkpointOwner)${counter.condition}`,
       'SET leaseOwner = :to, checkpointOwner = :from',
-      { ':from': { S: from }, ':to': { S: to } },
-    ),
+      { ':from': { S: from }, ':to': { S: to }, ...counter.values },
+    );
+  },
 
-  evictLease: (rows, { leaseKey, seenOwner, seenCounter }) =>
-    rows.update(
+  evictLease: (rows, { leaseKey, seenOwner, seenCounter }) => {
+    const counter = counterAs(seenCounter);
+    return rows.update(
       leaseKey,
-      `leaseOwner = :owner AND attribute_not_exists(checkpointOwner)${seenCounter === undefined ? '' : ' AND leaseCounter = :seenCounter'}`,
+      `leaseOwner = :owner AND attribute_not_exists(checkpointOwner)${counter.condition}`,
       'REMOVE leaseOwner ADD leaseCounter :one',
-      {
-        ':owner': { S: seenOwner },
-        ':one': { N: '1' },
-        ...(seenCounter === undefined ? {} : { ':seenCounter': { N: String(seenCounter) } }),
-      },
-    ),
+      { ':owner': { S: seenOwner }, ':one': { N: '1' }, ...counter.values },
+    );
+  },
 
   deleteLease: async (rows, { leaseKey, onlyEnded }) => ({
     deleted: onlyEnded
@@ -304,6 +304,12 @@ const operations: {
 
 function counters(leaseCounter: number): Values {
   return { ':counter': { N: String(leaseCounter) }, ':next': { N: String(leaseCounter + 1) } };
+}
+
+/** The condition, after others, that the counter still is as it was seen; none where it was not. */
+function counterAs(seen: number | undefined): { condition: string; values: Values } {
+  if (seen === undefined) return { condition: '', values: {} };
+  return { condition: ' AND leaseCounter = :seenCounter', values: { ':seenCounter': { N: String(seen) } } };
 }
 
 /** The condition that an attribute is still as it was seen: with that value, or absent. */

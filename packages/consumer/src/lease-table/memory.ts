@@ -66,10 +66,12 @@ export class MemoryLeaseTable implements LeaseTable {
 const operations: Operations = {
   readTable: (table) => ({ leases: [...table.leases.values()], workers: workerRows(table) }),
 
-  discoverLeases: (table, { owner, held }) => {
+  discoverLeases: (table, { owner, held, among }) => {
     const leases: Lease[] = [];
     for (const lease of table.leases.values()) {
-      if (lease.leaseOwner === owner && !held.includes(lease.leaseKey)) leases.push(lease);
+      const { leaseKey } = lease;
+      const isAsked = among === undefined || among.includes(leaseKey);
+      if (lease.leaseOwner === owner && isAsked && !held.includes(leaseKey)) leases.push(lease);
     }
     return { leases };
   },
@@ -144,11 +146,14 @@ const operations: Operations = {
       (row) => givenTo(row, newOwner),
     ),
 
-  handOffLease: (table, { leaseKey, from, to }) =>
+  handOffLease: (table, { leaseKey, from, to, seenCounter }) =>
     write(
       table,
       leaseKey,
-      (row) => row.leaseOwner === from && row.checkpointOwner === undefined,
+      (row) =>
+        row.leaseOwner === from &&
+        row.checkpointOwner === undefined &&
+        (seenCounter === undefined || row.leaseCounter === seenCounter),
       (row) => ({ ...row, leaseOwner: to, checkpointOwner: from }),
     ),
 

@@ -3,30 +3,41 @@
 import { describe, expect, test } from 'vitest';
 import { assignmentMs, Fleet, failoverMs, type Member, secondMs, shardOf } from './fleet.ts';
 
-const discoveryMs = 500;
+/** A discovery, and what the index lags behind: for so long a shard is read on after its heir was told. */
+const noticeMs = 600;
+/** Between looks for what is on its way. */
+const quickMs = 110;
 const ids = ['a', 'b', 'c', 'd'];
 
 /** Both hold two of four leases; `first` leads. */
-function pair(): { readonly fleet: Fleet; readonly first: Member; readonly second: Member } {
+function pair(changes: Parameters<Fleet['start']>[1] = {}): {
+  readonly fleet: Fleet;
+  readonly first: Member;
+  readonly second: Member;
+} {
   const fleet = new Fleet();
   fleet.shards = ids.map((id) => shardOf(id));
-  const first = fleet.start('first');
-  const second = fleet.start('second');
+  const first = fleet.start('first', changes);
+  const second = fleet.start('second', changes);
   fleet.passUntil(() => first.view.leases.length === 2 && second.view.leases.length === 2, 120 * secondMs);
   fleet.pass(secondMs);
   return { fleet, first, second };
 }
 
 describe('a worker that leaves in good order', () => {
-  test('gives each of its leases to another worker itself, so that its shards rest for one discovery interval at most, although it led', () => {
+  test('tells its heir by the row, reads on until that one must know, then gives it the lease, so that its shards rest for a tenth of a second, although it led', () => {
     const { fleet, first, second } = pair();
     first.stop();
     expect(fleet.counts()).toEqual({ second: 4 });
-    const took = fleet.passUntil(
+    const left = [...first.view.leases].map(({ leaseKey }) => leaseKey);
+    expect(left.map((key) => fleet.lease(key).checkpointOwner)).toEqual(['first', 'first']);
+    const isGiven = (): boolean => left.every((key) => fleet.lease(key).checkpointOwner === undefined);
+    expect(fleet.passUntil(isGiven, failoverMs)).toBeLessThanOrEqual(noticeMs);
+    const rested = fleet.passUntil(
       () => second.view.leases.filter(({ phase }) => phase === 'processing').length === 4,
       failoverMs,
     );
-    expect(took).toBeLessThanOrEqual(discoveryMs);
+    expect(rested).toBeLessThanOrEqual(quickMs);
   });
 
   test('lets the handler return, lets it checkpoint, writes that, and only then gives the lease away', () => {
@@ -36,26 +47,55 @@ describe('a worker that leaves in good order', () => {
     first.held.add('deliverBatch').add('drainShard').add('closeShard');
     first.batch(mine.leaseKey, 7);
     first.stop();
-    expect(fleet.lease(mine.leaseKey).leaseOwner).toBe('first');
+    const announced = { leaseOwner: 'second', checkpointOwner: 'first' };
+    expect(fleet.lease(mine.leaseKey)).toMatchObject(announced);
     first.carryOut('deliverBatch');
+    fleet.pass(noticeMs);
     first.done('drainShard', undefined, mine.leaseKey);
-    expect(fleet.lease(mine.leaseKey)).toMatchObject({ leaseOwner: 'first', checkpoint: { sequenceNumber: 7n } });
+    expect(fleet.lease(mine.leaseKey)).toMatchObject({ ...announced, checkpoint: { sequenceNumber: 7n } });
     first.done('closeShard', undefined, mine.leaseKey);
-    expect(fleet.lease(mine.leaseKey).leaseOwner).toBe('second');
+    expect(fleet.lease(mine.leaseKey)).toMatchObject({ leaseOwner: 'second', checkpointOwner: undefined });
   });
 
-  test('does so on condition of its own counter, which a Java worker sees as any other assignment', () => {
+  test('does both on condition of its own counter, which a Java worker sees as any other handoff', () => {
     const { fleet, first } = pair();
     const before = new Map([...fleet.table.leases].map(([key, lease]) => [key, lease.leaseCounter]));
     const since = fleet.now;
     first.stop();
+    const told = fleet.of('handOffLease', since).map(({ effect }) => effect);
+    expect(told).toHaveLength(2);
+    for (const effect of told) {
+      const seenCounter = before.get(effect.leaseKey);
+      expect(effect).toMatchObject({ from: 'first', to: 'second', seenCounter });
+      expect(fleet.lease(effect.leaseKey).leaseCounter).toBe(seenCounter);
+    }
+    fleet.pass(noticeMs);
     const given = fleet.of('assignLease', since).map(({ effect }) => effect);
     expect(given).toHaveLength(2);
     for (const effect of given) {
-      const seen = { seenOwner: 'first', seenCheckpointOwner: undefined, newOwner: 'second' };
-      expect(effect).toMatchObject({ ...seen, seenCounter: before.get(effect.leaseKey) });
-      expect(fleet.lease(effect.leaseKey).ownerSwitchesSinceCheckpoint).toBeGreaterThanOrEqual(1);
+      const seen = { seenOwner: 'second', seenCheckpointOwner: 'first', newOwner: 'second' };
+      expect(effect).toMatchObject({ ...seen, seenCounter: expect.any(Number) });
     }
+  });
+
+  test('passes on what a leader gives it after it has gone: that leader had read its metric row before. Of an id that nobody else can have', () => {
+    const { fleet, first } = pair({ workerIdLookIntervalMs: Number.POSITIVE_INFINITY });
+    const [other] = [...fleet.table.leases.values()].filter(({ leaseOwner }) => leaseOwner === 'second');
+    if (other === undefined) throw new Error('no lease');
+    first.stop();
+    const { leaseKey, leaseCounter } = other;
+    fleet.table.apply({
+      kind: 'assignLease',
+      leaseKey,
+      seenOwner: 'second',
+      seenCheckpointOwner: undefined,
+      seenCounter: leaseCounter,
+      newOwner: 'first',
+      tenure: undefined,
+    });
+    fleet.pass(2 * secondMs);
+    expect(first.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [] });
+    expect(fleet.lease(leaseKey).leaseOwner).toBe('second');
   });
 
   test('says first, in its metric row, that it can be given no more, looks at the table once, and takes the row away with its last lease', () => {
@@ -66,6 +106,7 @@ describe('a worker that leaves in good order', () => {
     // As a Java worker says it whose last figure is missing (KCL WorkerMetricStats.isAnyWorkerMetricFailing).
     expect(fleet.table.workers.get('first')?.utilization).toEqual({ stats: { C: [-1] }, operatingRange: { C: [100] } });
     expect(fleet.of('readTable', since)).toHaveLength(1);
+    fleet.pass(noticeMs);
     for (const { leaseKey } of first.view.leases) {
       expect(fleet.table.workers.has('first')).toBe(true);
       first.done('drainShard', undefined, leaseKey);
@@ -90,7 +131,8 @@ describe('a worker that leaves in good order', () => {
     second.held.add('drainShard');
     second.stop();
     first.stop();
-    expect(fleet.counts()).toEqual({ nobody: 2, second: 2 });
+    // The second one had told the first before that one left.
+    expect(fleet.counts()).toEqual({ nobody: 2, first: 2 });
   });
 
   test('gives its leases to the worker with the fewest, one after the other', () => {
@@ -137,14 +179,32 @@ describe('a worker that leaves in good order', () => {
     first.held.add('deliverBatch').add('closeShard');
     first.batch(mine.leaseKey, 7);
     first.stop();
+    fleet.pass(noticeMs);
     first.done('closeShard', undefined, other.leaseKey);
-    fleet.pass(30 * secondMs - 1);
+    fleet.pass(30 * secondMs - noticeMs - 1);
     expect(first.isOpen('closeShard', mine.leaseKey)).toBe(false);
     fleet.pass(1);
     expect(first.open('closeShard', mine.leaseKey).reason).toBe('stopping');
     fleet.pass(30 * secondMs);
     expect(first.notices.at(-1)).toEqual({ kind: 'stopped', abandoned: [mine.leaseKey] });
-    expect(fleet.lease(mine.leaseKey).leaseOwner).toBe('first');
+    expect(fleet.lease(mine.leaseKey)).toMatchObject({ leaseOwner: 'first', checkpointOwner: undefined });
+  });
+
+  test('whose handler takes long has told its heir in vain, and says so after half of gracefulLeaseHandoffTimeoutMs, 15 s, before a leader finds the handoff overdue', () => {
+    const { fleet, first } = pair();
+    const [mine] = first.view.leases;
+    if (mine === undefined) throw new Error('no lease');
+    first.held.add('deliverBatch');
+    first.batch(mine.leaseKey, 7);
+    first.stop();
+    fleet.pass(noticeMs + 15 * secondMs - 1);
+    expect(fleet.lease(mine.leaseKey)).toMatchObject({ leaseOwner: 'second', checkpointOwner: 'first' });
+    fleet.pass(1);
+    expect(fleet.lease(mine.leaseKey)).toMatchObject({ leaseOwner: 'first', checkpointOwner: undefined });
+    first.held.delete('deliverBatch');
+    first.carryOut('deliverBatch');
+    fleet.pass(secondMs);
+    expect(fleet.lease(mine.leaseKey)).toMatchObject({ leaseOwner: 'second', checkpointOwner: undefined });
   });
 });
 

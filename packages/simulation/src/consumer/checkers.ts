@@ -146,7 +146,7 @@ export class ConsumerCheckers {
       }
     }
     this.#deliverInOrder(leaseKey, ref, batch);
-    this.twoPhase.delivers(leaseKey, ref);
+    this.twoPhase.delivers(leaseKey, ref, now);
     const running = this.#runningOn(leaseKey);
     const { failoverTimeMs, handoffTimeoutMs } = this.#options;
     for (const [other, { confirmedAt }] of running) {
@@ -216,6 +216,8 @@ export class ConsumerCheckers {
     if (before !== undefined && after !== undefined && actualOwner(before) !== actualOwner(after))
       this.#holders.delete(lease.leaseKey);
     const holder = this.#holders.get(lease.leaseKey);
+    if (ref !== undefined && before?.checkpointOwner !== undefined && after?.checkpointOwner === undefined)
+      this.#handoffs.delete(ref);
     // Its time runs from the first request: a later one to whoever has the lease next is another tenure's.
     if (after?.checkpointOwner !== undefined && before?.checkpointOwner === undefined && holder !== undefined)
       if (!this.#handoffs.has(holder)) this.#handoffs.set(holder, now);

@@ -57,7 +57,7 @@ export class MixedFleet {
   /** What is wrong with a leader's write, if anything is. */
   judge(effect: TableEffect, now: number, version: ClientVersion): string | undefined {
     if (!takesLeases(version)) this.#assignedUntil = now;
-    const isLeaders = effect.kind === 'handOffLease' || (effect.kind === 'assignLease' && effect.tenure === undefined);
+    const isLeaders = (effect.kind === 'handOffLease' || effect.kind === 'assignLease') && effect.tenure === undefined;
     if (!isLeaders || now <= this.#assignedUntil + LATE_MS) return undefined;
     return `a leader gave ${effect.leaseKey} away at ${now}, while workers take leases themselves`;
   }

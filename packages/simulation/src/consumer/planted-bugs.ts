@@ -51,6 +51,8 @@ export function plantedBugs(): readonly PlantedBug[] {
     eagerCleanUp(),
     blindAssignment(),
     handsOverEarly(),
+    impatientHeir(),
+    cannotLeave(),
     streamsMixedUp(),
     halfAFamily(),
     takenForGarbage(),
@@ -376,6 +378,30 @@ function leavesRowsBare(): PlantedBug {
     mistake: 'nobody fills in what the rows of an older fleet lack',
     apply: (effect, _world, _workerId, run) =>
       effect.kind === 'fillLease' ? { applied: false, lease: undefined } : run(effect),
+  };
+}
+
+function impatientHeir(): PlantedBug {
+  return {
+    name: 'impatient-heir',
+    mistake: 'a worker that is told which leases it will get takes them before they are released',
+    apply: (effect, world, workerId, run) => {
+      if (effect.kind !== 'discoverLeases') return run(effect);
+      const held = new Set(effect.held);
+      for (const lease of world.table.leases.values()) {
+        if (lease.leaseOwner === workerId && lease.checkpointOwner !== undefined && !held.has(lease.leaseKey))
+          world.table.leases.set(lease.leaseKey, { ...lease, checkpointOwner: undefined });
+      }
+      return run(effect);
+    },
+  };
+}
+
+function cannotLeave(): PlantedBug {
+  return {
+    name: 'cannot-leave',
+    mistake: 'a worker that has told its heirs reads on for longer than they take to notice',
+    options: (options) => ({ ...options, leaseDiscoveryIntervalMs: 4 * options.leaseDiscoveryIntervalMs }),
   };
 }
 

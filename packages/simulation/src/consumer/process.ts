@@ -32,6 +32,8 @@ const USUAL_MS = [1, 4] as const;
 export const HEALED_CALL_MS: number = 2 * USUAL_MS[1];
 /** How much later still a request may land that was given up. */
 const LATEST_MS = 3000;
+/** How late the index may be that workers look for their leases in, as the core reckons. */
+const INDEX_MS = 100;
 
 interface Delivery {
   /** Ends the handler; a failed one handled nothing. */
@@ -173,8 +175,18 @@ export class SimulatedProcess {
   #showAnswer(event: Event): void {
     // A worker of the KCL 2.x knows of no handoff.
     if (event.kind !== 'done' || this.is2x) return;
-    if (!answers(event, 'renewLease') && !answers(event, 'checkpointLease')) return;
-    this.#world.checkers.twoPhase.answered(this.refOf(event.effect.tenure), event.result.lease);
+    const { twoPhase } = this.#world.checkers;
+    const { now } = this.#world.queue;
+    if (answers(event, 'handOffLease') && event.effect.tenure !== undefined && event.result.applied) {
+      twoPhase.announced(this.refOf(event.effect.tenure), now + this.#noticeMs);
+    } else if (answers(event, 'renewLease') || answers(event, 'checkpointLease')) {
+      twoPhase.answered(this.refOf(event.effect.tenure), event.result.lease, now);
+    }
+  }
+
+  /** By the world's clock: until a live heir has looked once more. */
+  get #noticeMs(): number {
+    return (this.#world.plan.leaseDiscoveryIntervalMs + INDEX_MS) / this.#clockRate;
   }
 
   #readClock(): number {

@@ -18,7 +18,8 @@ export class TwoPhaseChecker {
   readonly #rows = new Map<string, Row>();
   /** What the row showed when the tenure wrote it last. */
   readonly #seen = new Map<TenureRef, Pending>();
-  readonly #handingOff = new Set<TenureRef>();
+  /** Tenures that know of their handoff, and until when they may go on: at once, or for as long as their own heir has to be told. */
+  readonly #handingOff = new Map<TenureRef, number>();
 
   constructor(fail: (text: string) => void) {
     this.#fail = fail;
@@ -49,12 +50,17 @@ export class TwoPhaseChecker {
   }
 
   /** A holder got an answer that shows the row. */
-  answered(ref: TenureRef, row: Lease | undefined): void {
-    if (row?.checkpointOwner !== undefined) this.#handingOff.add(ref);
+  answered(ref: TenureRef, row: Lease | undefined, now: number): void {
+    if (row?.checkpointOwner !== undefined && !this.#handingOff.has(ref)) this.#handingOff.set(ref, now);
   }
 
-  delivers(leaseKey: string, ref: TenureRef): void {
-    if (this.#handingOff.has(ref))
+  /** A holder that leaves has begun the handoff itself, and reads on until its heir has had the time to notice. */
+  announced(ref: TenureRef, mayDeliverUntil: number): void {
+    if (!this.#handingOff.has(ref)) this.#handingOff.set(ref, mayDeliverUntil);
+  }
+
+  delivers(leaseKey: string, ref: TenureRef, now: number): void {
+    if (now > (this.#handingOff.get(ref) ?? Number.POSITIVE_INFINITY))
       this.#fail(`${leaseKey} was delivered after its holder had been shown that it is to be handed off`);
   }
 }

@@ -218,9 +218,11 @@ export class World {
     const { kind } = effect;
     this.#returned?.changed((after ?? before)?.leaseKey ?? '');
     if (kind === 'takeLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
-    const isHolders = kind === 'renewLease' || kind === 'checkpointLease';
-    const ref = isHolders ? process.refOf(effect.tenure) : undefined;
-    if ((kind === 'assignLease' || kind === 'evictLease') && effect.tenure !== undefined)
+    // A holder that assigns its lease to itself takes back what it has told its heir.
+    const isKept = kind === 'assignLease' && effect.newOwner === process.workerId && effect.tenure !== undefined;
+    const isHolders = kind === 'renewLease' || kind === 'checkpointLease' || isKept;
+    const ref = isHolders ? process.refOf(effect.tenure as number) : undefined;
+    if (!isKept && (kind === 'assignLease' || kind === 'evictLease') && effect.tenure !== undefined)
       this.checkers.released(effect.leaseKey, process.refOf(effect.tenure), this.queue.now);
     this.checkers.tableChanged(before, after, ref, this.queue.now);
     if (after !== undefined) this.checkers.twoPhase.rowChanged(kind, before, after, ref);

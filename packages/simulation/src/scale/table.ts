@@ -1,7 +1,7 @@
 // The lease table of a large fleet: the memory table with an index by owner, as DynamoDB has one, and a meter that counts what each
 // effect would cost there. Requests are calls; units are those of DynamoDB's on-demand billing: 1 kB a write, 4 kB a consistent
 // read, half of that for the index, and a write more for each entry of the index that appears or goes.
-import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { DiscoverLeases, TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
 import type { Results } from '../../../consumer/dist/coordination/results.js';
 import { leaseItem, workerItem } from '../../../consumer/dist/lease-table/item.js';
@@ -81,7 +81,7 @@ export class MeteredTable {
         this.#read(Math.ceil(this.bytes / PAGE_BYTES), this.bytes / READ_UNIT_BYTES);
         return this.#table.apply(effect);
       case 'discoverLeases':
-        return this.#discover(effect.owner, new Set(effect.held));
+        return this.#discover(effect);
       case 'readLeases':
         this.#read(effect.leaseKeys.length, effect.leaseKeys.length);
         return this.#table.apply(effect);
@@ -93,13 +93,15 @@ export class MeteredTable {
     }
   }
 
-  #discover(owner: string, held: ReadonlySet<string>): Results['discoverLeases'] {
-    const keys = this.ownedBy(owner);
-    this.#read(1, Math.max(1, Math.ceil((keys.size * INDEX_ENTRY_BYTES) / READ_UNIT_BYTES)) / 2);
-    const leases: Lease[] = [];
-    for (const key of keys) if (!held.has(key)) leases.push(this.#table.leases.get(key) as Lease);
-    this.#read(leases.length, leases.length);
-    return { leases };
+  #discover({ owner, held, among }: DiscoverLeases): Results['discoverLeases'] {
+    const owned = this.ownedBy(owner);
+    if (among === undefined) {
+      this.#read(1, Math.max(1, Math.ceil((owned.size * INDEX_ENTRY_BYTES) / READ_UNIT_BYTES)) / 2);
+    }
+    const known = new Set(held);
+    const keys = [...(among ?? owned)].filter((key) => !known.has(key));
+    this.#read(keys.length, keys.length);
+    return { leases: keys.flatMap((key) => (owned.has(key) ? [this.#table.leases.get(key) as Lease] : [])) };
   }
 
   #write(effect: TableEffect): Results[TableEffect['kind']] {
