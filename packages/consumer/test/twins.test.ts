@@ -40,7 +40,9 @@ it('a second process under a worker id is refused, whoever it is, and handles no
     expect.stringMatching(/^the consumer is stopped, since run rejected: WORKER_ID_IN_USE: another process/),
   ];
   expect(second.health()).toMatchObject({ state: 'stopped', live: false, ready: false, reasons });
-  expect(first.view().shards).toMatchObject([{ leaseKey: SHARD(0), lastProgressAt: expect.any(Date) }]);
+  // The watchdog looks once a second.
+  const shards = [{ leaseKey: SHARD(0), lastProgressAt: expect.any(Date) }];
+  await until(() => expect(first.view().shards).toMatchObject(shards));
 
   await scene.put('b 2');
   await until(() => expect(handled).toEqual(['a 1', 'b 2']));
