@@ -28,6 +28,19 @@ test('the least loaded of the others inherits first', () => {
   ]);
 });
 
+test('workers of ours come before Java ones, which look for leases rarely, up to half as many again as an even share', () => {
+  const ours = (workerId: string): WorkerRow => ({ ...worker(workerId), process: { id: workerId, sinceSeconds: 0 } });
+  const leases = [...Array.from({ length: 9 }, (_, index) => lease(`l${index}`, 'me')), lease('x', 'node')];
+  const workers = [worker('java-1'), ours('node'), worker('java-2'), worker('java-3')];
+  const heirs = [...planSuccession(leases, workers, rules).values()];
+  // Ten leases, four workers: an even share is 2.5.
+  expect(heirs.filter((heir) => heir === 'node')).toHaveLength(3);
+  expect(heirs).toHaveLength(9);
+  expect([...planSuccession(leases.slice(0, 3), workers, rules).values()]).toEqual(['node', 'node', 'java-1']);
+  const full = planSuccession(leases, workers, { ...rules, maxLeasesForWorker: 2 });
+  expect([...full.values()].filter((heir) => heir === 'node')).toHaveLength(1);
+});
+
 test('who is stale, full or leaving inherits nothing', () => {
   const leases = [lease('a', 'me'), lease('b', 'full')];
   const workers = [worker('me'), worker('stale', 1000), worker('full')];

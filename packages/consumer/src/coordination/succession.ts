@@ -1,7 +1,7 @@
 // Who takes over when a worker leaves in good order: one pure decision, taken by the worker that leaves, over one look at the
 // table. It assigns its leases itself, so that a deploy moves a shard at once whoever leads; a KCL leaves its leases to expire.
 // Invariant: only live workers are named, as far as one look can tell; a lease without one is left to nobody and the leader.
-import type { AssignmentLimits } from './assignment.ts';
+import type { AssignableLease, AssignmentLimits } from './assignment.ts';
 import { planByCount } from './by-count.ts';
 import { actualOwner, isEnded, type Lease, type WorkerRow } from './lease.ts';
 import { isSound } from './utilization.ts';
@@ -12,6 +12,12 @@ export interface SuccessionRules extends AssignmentLimits {
   readonly workerStaleMs: number;
 }
 
+/**
+ * Workers of ours find their leases within `leaseDiscoveryIntervalMs`, Java ones every 10 s: ours come first, up to so many times an even
+ * share. Whoever leads evens it out later, by handoffs that let no shard rest.
+ */
+const PROMPT_SHARE = 1.5;
+
 /** The heir of each unfinished lease of the worker that leaves; no entry: nobody has room, or nobody is there. */
 export function planSuccession(
   leases: readonly Lease[],
@@ -19,9 +25,9 @@ export function planSuccession(
   rules: SuccessionRules,
 ): ReadonlyMap<string, string> {
   const { leaving, workerStaleMs } = rules;
-  const heirs = workers
-    .filter(({ workerId, ageMs, utilization }) => workerId !== leaving && ageMs < workerStaleMs && isSound(utilization))
-    .map(({ workerId }) => workerId);
+  const heirs = workers.filter(
+    ({ workerId, ageMs, utilization }) => workerId !== leaving && ageMs < workerStaleMs && isSound(utilization),
+  );
   const assignable = leases
     .filter((lease) => !isEnded(lease))
     .map((lease) => ({
@@ -31,6 +37,21 @@ export function planSuccession(
       movable: false,
       throughputKBps: lease.throughputKBps,
     }));
-  const moves = planByCount(assignable, heirs, rules, false);
-  return new Map(moves.map(({ leaseKey, to }) => [leaseKey, to]));
+  const prompt = heirs.filter((heir) => heir.process !== undefined);
+  const most = Math.ceil((PROMPT_SHARE * assignable.length) / heirs.length);
+  const given = plan(assignable, prompt, { ...rules, maxLeasesForWorker: Math.min(rules.maxLeasesForWorker, most) });
+  const left = assignable.map((lease) => {
+    const owner = given.get(lease.leaseKey);
+    return owner === undefined ? lease : { ...lease, owner, available: false };
+  });
+  return new Map([...given, ...plan(left, heirs, rules)]);
+}
+
+function plan(
+  leases: readonly AssignableLease[],
+  heirs: readonly WorkerRow[],
+  limits: AssignmentLimits,
+): ReadonlyMap<string, string> {
+  const names = heirs.map(({ workerId }) => workerId);
+  return new Map(planByCount(leases, names, limits, false).map(({ leaseKey, to }) => [leaseKey, to]));
 }
