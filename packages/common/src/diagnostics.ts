@@ -189,6 +189,20 @@ export interface ConsumerDiagnostics {
   };
   /** This worker became the leader, or ceased to be. */
   'shardline:consumer:leader-elected': { application: string; worker: string; leader: boolean };
+  /**
+   * This worker leads, and gives away the leases of one that has not renewed them for `silentMs`: it died, is suspended, or cannot
+   * write. Of keys and of `heirs`, who get them, those with the most first, 20 at most are named.
+   */
+  'shardline:consumer:worker-silent': {
+    application: string;
+    worker: string;
+    silentWorker: string;
+    silentMs: number;
+    leaseCount: number;
+    leaseKeys: readonly string[];
+    heirs: readonly { readonly worker: string; readonly leaseCount: number }[];
+    heirCount: number;
+  };
   /** An effect of the coordination failed; the worker goes on. `step` names the effect. */
   'shardline:consumer:step-error': { application: string; worker: string; step: string; cause: unknown };
 }
@@ -242,6 +256,7 @@ export const consumerDiagnostics: {
   readonly checkpoint: DiagnosticChannel<'shardline:consumer:checkpoint'>;
   readonly shardEnded: DiagnosticChannel<'shardline:consumer:shard-ended'>;
   readonly leaderElected: DiagnosticChannel<'shardline:consumer:leader-elected'>;
+  readonly workerSilent: DiagnosticChannel<'shardline:consumer:worker-silent'>;
   readonly stepError: DiagnosticChannel<'shardline:consumer:step-error'>;
 } = {
   leaseBegun: open('shardline:consumer:lease-begun'),
@@ -256,6 +271,7 @@ export const consumerDiagnostics: {
   checkpoint: open('shardline:consumer:checkpoint'),
   shardEnded: open('shardline:consumer:shard-ended'),
   leaderElected: open('shardline:consumer:leader-elected'),
+  workerSilent: open('shardline:consumer:worker-silent'),
   stepError: open('shardline:consumer:step-error'),
 };
 

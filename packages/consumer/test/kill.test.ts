@@ -3,8 +3,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { type Diagnostics, type Logger, onDiagnostic, silentLogger } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { type Cloud, keyOf, quick, Scene, SHARD, startCloud, until } from './cloud.ts';
+import { type Cloud, handleInTest, keyOf, quick, Scene, SHARD, startCloud, until } from './cloud.ts';
 
 interface Handled {
   readonly worker: string;
@@ -85,6 +86,47 @@ describe('a worker killed with SIGKILL', () => {
     const exited = once(heir, 'exit');
     heir.send('stop');
     expect(await exited).toEqual([0, null]);
+  });
+
+  it('is named by the leader, on the log and on a channel, with its leases and who gets them', async () => {
+    const scene = new Scene(cloud, 'named', 4);
+    const lines: [fields: object, text: string | undefined][] = [];
+    const warn = (fields: object, text?: string): void => {
+      lines.push([fields, text]);
+    };
+    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    const messages: Diagnostics['shardline:consumer:worker-silent'][] = [];
+    onTestFinished(
+      onDiagnostic('shardline:consumer:worker-silent', (message) => {
+        if (message.application === scene.name) messages.push(message);
+      }),
+    );
+    handleInTest(scene.consumer({ workerId: 'leader', failoverTimeMs: 1_000, logger }));
+    await until(async () => expect((await scene.row('Leader'))?.['ownerName']?.S).toBe('leader'));
+    const victim = startWorker(scene, 'victim', []);
+    const ownedBy = async (worker: string): Promise<(string | undefined)[]> =>
+      (await scene.rows())
+        .filter((row) => row['leaseOwner']?.S === worker && row['checkpointOwner'] === undefined)
+        .map((row) => row['leaseKey']?.S);
+    await until(async () => expect(await ownedBy('victim')).toHaveLength(2));
+    expect(messages).toEqual([]);
+    const leaseKeys = (await ownedBy('victim')).sort();
+    victim.kill('SIGKILL');
+    await until(async () => expect(await ownedBy('leader')).toHaveLength(4));
+    expect(messages).toHaveLength(1);
+    const told = {
+      silentWorker: 'victim',
+      silentMs: expect.toSatisfy((ms: number) => ms > 1_000),
+      leaseCount: 2,
+      leaseKeys,
+      heirs: [{ worker: 'leader', leaseCount: 2 }],
+      heirCount: 1,
+    };
+    expect(messages[0]).toEqual({ application: scene.name, worker: 'leader', ...told });
+    const line = lines.filter(([, text]) => text?.startsWith('worker victim is silent for '));
+    expect(line).toEqual([
+      [told, expect.stringMatching(/ s: its 2 leases \(shardId-\S+, shardId-\S+\) go to worker leader$/)],
+    ]);
   });
 
   it('is not taken for a rival when it comes back at once under its id, and goes on', async () => {

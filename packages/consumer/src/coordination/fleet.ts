@@ -116,6 +116,12 @@ export class Fleet {
     return actualOwner(lease) !== undefined && !this.#isExpired(lease);
   }
 
+  /** For how long its holder has not written it; undefined: it has none, or one that is not silent yet. */
+  silentMs(lease: Lease): number | undefined {
+    const sight = this.#leases.get(lease.leaseKey);
+    return sight !== undefined && this.#isExpired(lease) ? this.#readAt - sight.since : undefined;
+  }
+
   /** Whether its metric row is fresh: a worker of the KCL 2.x has none. */
   reports(workerId: string): boolean {
     const since = this.#workers.get(workerId)?.since ?? Number.NEGATIVE_INFINITY;

@@ -8,6 +8,7 @@ import type { Fleet } from './fleet.ts';
 import type { Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
 import type { Repair } from './lease-repair.ts';
+import { type SilentWorker, silentWorkers } from './silence.ts';
 import type { Reset } from './stream-replaced.ts';
 
 /** What the listings of a run have shown. */
@@ -37,6 +38,7 @@ export interface RunPlan {
   readonly planned:
     | { readonly created: number; readonly assigned: number; readonly handedOff: number; readonly deleted: number }
     | undefined;
+  readonly silent: readonly SilentWorker[];
 }
 
 export function nothingFound(): Findings {
@@ -87,7 +89,8 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const hasChanged = writes.length > 0;
   // Last, and no change that others would follow.
   for (const worker of fleet.goneWorkers(kept)) writes.push({ kind: 'deleteWorker', ...worker });
-  return { writes, planned: hasChanged ? planned : undefined };
+  const silent = silentWorkers(moves, (leaseKey) => byKey.get(leaseKey), fleet);
+  return { writes, planned: hasChanged ? planned : undefined, silent };
 }
 
 function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {

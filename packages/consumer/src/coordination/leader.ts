@@ -248,7 +248,7 @@ export class Leader {
     for (const hole of this.#streams.holes(this.#table, this.#found.missing)) this.#hole(hole);
     const balances = this.#mayBalance(now);
     if (balances) this.#balancedAt = now;
-    const { writes, planned } = planRun(
+    const { writes, planned, silent } = planRun(
       {
         table: this.#table,
         fleet: this.#fleet,
@@ -259,6 +259,7 @@ export class Leader {
       rulesOf(this.#options, balances),
     );
     this.#hasChanged = planned !== undefined;
+    for (const worker of silent) this.#out.push({ kind: 'tell', notice: { kind: 'workerSilent', ...worker } });
     if (planned !== undefined) this.#out.push({ kind: 'tell', notice: { kind: 'leasesPlanned', ...planned } });
     this.#writes = writes.reverse();
     this.#writesOpen = 0;

@@ -4,6 +4,7 @@
 import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { ClientVersion } from './client-version.ts';
 import type { CloseReason, Effect, Tenure } from './effects.ts';
+import type { SilentWorker } from './silence.ts';
 import type { StallVerdict } from './watchdog.ts';
 import type { Rival } from './worker-id.ts';
 
@@ -70,6 +71,8 @@ export type Notice =
       readonly handedOff: number;
       readonly deleted: number;
     }
+  /** The leader gives away the leases of a worker that has not renewed them. */
+  | ({ readonly kind: 'workerSilent' } & SilentWorker)
   /** This worker is about to take leases itself. */
   | { readonly kind: 'leasesTaken'; readonly taken: number; readonly stolen: number }
   /** The fleet speaks another protocol from now on. */

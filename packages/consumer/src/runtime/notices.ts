@@ -89,6 +89,9 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       logger.info(counts, 'leases planned');
       return;
     }
+    case 'workerSilent':
+      tellSilence(notice, options);
+      return;
     case 'leasesTaken': {
       const { taken, stolen } = notice;
       logger.info({ taken, stolen }, 'takes leases');
@@ -133,6 +136,39 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     default:
       unreachable(notice);
   }
+}
+
+/** Keys, and workers, that one line names. */
+const MOST_NAMED = 20;
+
+/** The line that says who died; a worker of hundreds of leases is one line, too. */
+function tellSilence(
+  { workerId: silentWorker, silentMs, leases }: Extract<Notice, { kind: 'workerSilent' }>,
+  options: NoticesOptions,
+): void {
+  const { application, workerId: worker, logger } = options;
+  const leaseCount = leases.length;
+  const leaseKeys = leases.slice(0, MOST_NAMED).map(({ leaseKey }) => leaseKey);
+  const counts = new Map<string, number>();
+  for (const { to } of leases) counts.set(to, (counts.get(to) ?? 0) + 1);
+  const shares = [...counts].map(([heir, count]) => ({ worker: heir, leaseCount: count }));
+  const heirs = shares.sort((a, b) => b.leaseCount - a.leaseCount).slice(0, MOST_NAMED);
+  const fields = {
+    silentWorker,
+    silentMs: Math.round(silentMs),
+    leaseCount,
+    leaseKeys,
+    heirs,
+    heirCount: shares.length,
+  };
+  const more = leaseCount - leaseKeys.length;
+  const keys = `${leaseKeys.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const others = shares.length - 1;
+  const to = `worker ${heirs[0]?.worker}${others > 0 ? ` and ${others} more` : ''}`;
+  const text = `worker ${silentWorker} is silent for ${(silentMs / 1000).toFixed(1)} s`;
+  logger.warn(fields, `${text}: its ${leaseCount} ${leaseCount === 1 ? 'lease' : 'leases'} (${keys}) go to ${to}`);
+  const { workerSilent } = consumerDiagnostics;
+  if (workerSilent.hasSubscribers) workerSilent.publish({ application, worker, ...fields });
 }
 
 function replacedText({ streamId, leaseKeys, renewedBy }: Extract<Notice, { kind: 'streamReplaced' }>): string {

@@ -133,6 +133,10 @@ export function describeNotice(notice: Notice): string | ((place: Place) => stri
       const { created, assigned, handedOff, deleted } = notice;
       return `plans as leader: ${created} to create, ${assigned} to assign, ${handedOff} to hand off, ${deleted} to delete`;
     }
+    case 'workerSilent': {
+      const to = notice.leases.map(({ leaseKey, to }) => `${shortKey(leaseKey)} to ${to}`);
+      return `gives away as leader what ${notice.workerId} has not renewed for ${Math.round(notice.silentMs)} ms: ${to.join(', ')}`;
+    }
     case 'leadershipGained':
       return 'leads from now on';
     case 'leadershipLost':
