@@ -74,6 +74,11 @@ export class LeaseHolder {
     return this.#confirmedAt !== undefined;
   }
 
+  /** When the last write that was applied had begun; undefined: none was. */
+  get confirmedAt(): number | undefined {
+    return this.#confirmedAt;
+  }
+
   get gone(): 'lost' | 'released' | undefined {
     return this.#gone;
   }

@@ -107,5 +107,5 @@ export type LeaseLoss =
   | { readonly how: 'taken'; readonly by: string | undefined }
   /** The leader waited no longer for a handoff to be completed. */
   | { readonly how: 'handedOver'; readonly to: string }
-  /** Somebody wrote it in this worker's own name. */
+  /** It was written in this worker's own name: freed and given back by a leader, or renewed by a second process under the id. */
   | { readonly how: 'ownId' };

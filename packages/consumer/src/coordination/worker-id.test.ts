@@ -235,7 +235,7 @@ describe('the right to a worker id', () => {
       const mine = house.start('b');
       for (let counter = 1; counter <= 7; counter += 1) {
         house.pass(50);
-        mine.id.found([leaseOf('s', lives === 'renews' && counter > 5 ? 2 : 1)]);
+        mine.id.found([leaseOf('s', lives === 'renews' && counter > 5 ? 2 : 1)], true, house.now);
       }
       if (lives === 'reports') {
         house.now += 1_000;
@@ -254,7 +254,7 @@ describe('the right to a worker id', () => {
     const mine = house.start('b');
     for (let counter = 1; counter <= 7; counter += 1) {
       house.pass(50);
-      mine.id.found([{ ...leaseOf('s', counter), checkpointOwner: 'other' }]);
+      mine.id.found([{ ...leaseOf('s', counter), checkpointOwner: 'other' }], true, house.now);
     }
     house.pass(300);
     expect([mine.id.held, mine.id.rival]).toEqual([true, undefined]);
@@ -272,14 +272,54 @@ describe('the right to a worker id', () => {
     expect(mine.id.rival).toEqual({ how: 'shares', process: undefined });
   });
 
-  test('a lease that is twice lost to the own name is shared; once may be a leader’s write that lingered', () => {
-    const house = new House();
-    const mine = house.start('a');
-    mine.id.lost('s', 100);
-    mine.id.lost('t', 200);
-    mine.id.lost('s', 2_500);
-    expect(mine.id.rival).toBeUndefined();
-    mine.id.lost('s', 3_000);
-    expect(mine.id.rival).toEqual({ how: 'shares', process: undefined });
+  describe('and a lease that was lost to the own name', () => {
+    /** Lost at 300 with counter 10; this process had last written it at 0. Then seen with these counters, every 100 ms. */
+    function afterwards(changes: Partial<WorkerIdOptions>, seen: readonly (Lease | undefined)[]): [unknown, boolean] {
+      const { id } = new House().start('a', changes);
+      id.lost(leaseOf('s', 10), 0, 300);
+      seen.forEach((lease, index) => {
+        id.found(lease === undefined ? [] : [lease], true, 400 + 100 * index);
+      });
+      return [id.rival?.how, id.mayBeShared('s')];
+    }
+    const still = (count: number, counter = 10): Lease[] => Array.from({ length: count }, () => leaseOf('s', counter));
+
+    test('is left alone until another process would have renewed it, and no longer', () => {
+      expect(afterwards({}, still(3))).toEqual([undefined, true]);
+      expect(afterwards({}, still(4))).toEqual([undefined, false]);
+    });
+
+    test('is shared with a process that goes on renewing it', () => {
+      expect(afterwards({}, [...still(2), leaseOf('s', 11)])[0]).toBe('shares');
+      // Its checkpoints come between.
+      expect(afterwards({}, [leaseOf('s', 13), leaseOf('s', 15), leaseOf('s', 16)])[0]).toBe('shares');
+    });
+
+    test('is not shared where it was freed and assigned again, as often as that may be, nor where it went elsewhere', () => {
+      expect(afterwards({}, [leaseOf('s', 12), leaseOf('s', 14), leaseOf('s', 16)])).toEqual([undefined, true]);
+      expect(afterwards({}, [...still(1), undefined, leaseOf('s', 11)])).toEqual([undefined, false]);
+      expect(afterwards({}, [{ ...leaseOf('s', 11), checkpointOwner: 'other' }])).toEqual([undefined, false]);
+    });
+
+    test('is not shared where a leader may have seen it expire while this process slept', () => {
+      const { id } = new House().start('a');
+      id.lost(leaseOf('s', 10), 0, 5_000);
+      id.found([leaseOf('s', 11)], true, 5_100);
+      expect(id.rival).toBeUndefined();
+    });
+
+    test('is looked at together with all that name the worker: a look at others says nothing of it', () => {
+      const { id } = new House().start('a');
+      id.lost(leaseOf('s', 10), 0, 300);
+      id.found([], false, 350);
+      expect(id.mayBeShared('s')).toBe(true);
+      id.found([], true, 400);
+      expect(id.mayBeShared('s')).toBe(false);
+    });
+
+    test('is taken up at once, and never shared, where the id was made up for this process', () => {
+      const made = { workerIdLookIntervalMs: Number.POSITIVE_INFINITY };
+      expect(afterwards(made, [leaseOf('s', 11), leaseOf('s', 12)])).toEqual([undefined, false]);
+    });
   });
 });

@@ -6,6 +6,7 @@
 // Invariant: no lease is claimed before the row was this process's; who has lost the row never writes it again.
 import type { Done, Effect, Failed, ReportWorker, Tell } from './effects.ts';
 import { answers } from './effects.ts';
+import { ForeignRenewals, RENEWAL_PATIENCE } from './foreign-renewals.ts';
 import { actualOwner, LEAVES, type Lease, NOTHING_MEASURED, type WorkerProcess, type WorkerSign } from './lease.ts';
 
 export interface WorkerIdOptions {
@@ -50,10 +51,6 @@ const MOST_OVERWRITES = 1;
 const ASKER_PATIENCES = 2;
 /** So often it is looked for an answer. */
 const LOOKS_A_PATIENCE = 6;
-/** Java workers can't be asked: they renew every third of the failover time, and are given a little more. */
-const JAVA_PATIENCE = 1.25 / 3;
-/** A lease that was taken up twice in so many failover times, and was written by neither a leader nor this process. */
-const SHARED_FAILOVER_TIMES = 2;
 
 export class WorkerId {
   readonly #options: WorkerIdOptions;
@@ -73,12 +70,12 @@ export class WorkerId {
   #lookAt = Number.POSITIVE_INFINITY;
   /** Counters of leases under the id, while a Java worker may be behind it. */
   readonly #counters = new Map<string, number>();
-  /** When a lease was last lost to the own id. */
-  readonly #sharedAt = new Map<string, number>();
+  readonly #foreign: ForeignRenewals;
 
   constructor(options: WorkerIdOptions, out: (Effect | Tell)[]) {
     this.#options = options;
     this.#out = out;
+    this.#foreign = new ForeignRenewals(options);
   }
 
   /** Leases may be claimed. */
@@ -99,6 +96,11 @@ export class WorkerId {
   /** Another process could have the id as soon as this one has given it up. */
   get isShared(): boolean {
     return this.#options.workerIdLookIntervalMs !== Number.POSITIVE_INFINITY;
+  }
+
+  /** Another process may have this lease, as far as is known yet: it is not to be taken up. */
+  mayBeShared(leaseKey: string): boolean {
+    return this.#foreign.watches(leaseKey);
   }
 
   begin(now: number): void {
@@ -152,8 +154,12 @@ export class WorkerId {
     }
   }
 
-  /** Leases under the id that this process does not hold: those of a live Java worker are renewed. */
-  found(leases: readonly Lease[]): void {
+  /**
+   * Leases under the id that this process does not hold: those of a live Java worker are renewed.
+   * @param areAll it was looked for all of them.
+   */
+  found(leases: readonly Lease[], areAll: boolean, now: number): void {
+    if (this.#foreign.found(leases, areAll, now)) this.#lose(undefined, 'shares');
     if (this.#question === undefined || this.#question.sign.process !== undefined) return;
     for (const lease of leases) {
       // One that is on its way here is renewed by the worker that still has it.
@@ -165,13 +171,15 @@ export class WorkerId {
     }
   }
 
-  /** A lease went to the id's own name, by a write that was not this process's. Once that may be a leader's that lingered. */
-  lost(leaseKey: string, now: number): void {
-    const before = this.#sharedAt.get(leaseKey) ?? Number.NEGATIVE_INFINITY;
-    if (now - before <= SHARED_FAILOVER_TIMES * this.#options.failoverTimeMs) this.#lose(undefined, 'shares');
-    for (const [key, at] of this.#sharedAt)
-      if (now - at > SHARED_FAILOVER_TIMES * this.#options.failoverTimeMs) this.#sharedAt.delete(key);
-    this.#sharedAt.set(leaseKey, now);
+  /**
+   * A lease went to the id's own name, by a write that was not this process's: a leader's that gave it back after it was freed, or that of
+   * another process, which would go on renewing it. An id that nobody can share leaves the leader alone.
+   * @param lease as it is now.
+   * @param writtenAfter when this process last wrote it for sure.
+   */
+  lost(lease: Lease, writtenAfter: number, now: number): void {
+    if (!this.isShared) return;
+    this.#foreign.lost(lease, writtenAfter, now);
     // A process of ours says so in the row.
     this.#lookAt = now;
   }
@@ -230,7 +238,8 @@ export class WorkerId {
   /** The next report waits for the answer. */
   #ask(sign: WorkerSign, now: number): void {
     const { askedBy, process } = sign;
-    const patienceMs = process === undefined ? JAVA_PATIENCE * this.#options.failoverTimeMs : this.#patienceMs(askedBy);
+    const patienceMs =
+      process === undefined ? RENEWAL_PATIENCE * this.#options.failoverTimeMs : this.#patienceMs(askedBy);
     this.#question = { sign, asker: askedBy, patientUntil: now + patienceMs };
     this.#reportAt = Number.POSITIVE_INFINITY;
     this.#lookAt = now;

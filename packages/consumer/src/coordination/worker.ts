@@ -206,7 +206,7 @@ export class Worker {
       if (answers(event, 'assignLease') && event.effect.newOwner === this.#options.workerId) this.#discovery.hurry(now);
     } else if (answers(event, 'discoverLeases')) {
       this.#discovery.found(event.result.leases, now);
-      this.#id.found(event.result.leases);
+      this.#id.found(event.result.leases, event.effect.among === undefined, now);
       this.#checkId(now);
       for (const lease of event.result.leases) this.#discovered(lease, now);
     } else if (answers(event, 'readTable')) {
@@ -227,10 +227,9 @@ export class Worker {
       const slot = this.#slotOf(event.effect.leaseKey, event.effect.tenure as Tenure);
       if (slot === undefined) return;
       slot.holder.answered(event.effect, event.result, now);
-      if (slot.holder.loss?.how === 'ownId') {
-        this.#id.lost(event.effect.leaseKey, now);
-        this.#checkId(now);
-      }
+      const { loss, confirmedAt = Number.NEGATIVE_INFINITY } = slot.holder;
+      if (loss?.how === 'ownId' && !event.result.applied && event.result.lease !== undefined)
+        this.#id.lost(event.result.lease, confirmedAt, now);
       if (answers(event, 'checkpointLease') && event.result.applied) this.#tellWritten(event.effect);
       this.#advanceSlot(slot, now);
     } else {
@@ -313,7 +312,7 @@ export class Worker {
     this.#version.advance(now);
     if (this.#takes) this.#taker.advance(now);
     this.#id.advance(now);
-    this.#discovery.advance(this.#slots.keys(), now);
+    this.#discovery.advance(this.#held(), now);
   }
 
   /** What was learned of the worker id: it is this process's now, and leases may be claimed; or another's, and this one ends. */
@@ -342,12 +341,18 @@ export class Worker {
       this.#foundEarly = true;
       return;
     }
+    if (this.#id.mayBeShared(lease.leaseKey)) return;
     this.#tenureCount += 1;
     const holder = new LeaseHolder(this.#tenureCount, lease, this.#options);
     const leaving = { told: false, leavesAt: undefined };
     const slot: Slot = { holder, consumer: undefined, begun: false, ...leaving, waiters: [], dueAt: now, place: -1 };
     this.#slots.set(lease.leaseKey, slot);
     this.#advanceSlot(slot, now);
+  }
+
+  /** One that is lost, with its handler still running, is looked at: somebody else may have it under our id. */
+  *#held(): Iterable<string> {
+    for (const [leaseKey, { holder }] of this.#slots) if (holder.gone !== 'lost') yield leaseKey;
   }
 
   // --- one lease ---
@@ -580,7 +585,7 @@ export class Worker {
     const isEmpty = forgottenAt !== undefined && this.#slots.size === 0;
     if (!stop.looks) return !isEmpty;
     if (isEmpty) this.#discovery.lookSince(forgottenAt, now);
-    this.#discovery.advance(this.#slots.keys(), now);
+    this.#discovery.advance(this.#held(), now);
     return !isEmpty || !this.#discovery.hasLookedSince(forgottenAt) || this.#discovery.expects(now);
   }
 

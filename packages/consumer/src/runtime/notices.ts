@@ -236,7 +236,7 @@ function describeLoss(loss: LeaseLoss | undefined): string {
     case 'handedOver':
       return `lease lost: it was handed over to worker ${loss.to} before this worker had finished, which took too long`;
     case 'ownId':
-      return "lease lost: somebody else wrote its row in this worker's name; a second process under its worker id?";
+      return 'lease lost: it was freed and a leader gave it back to this worker, or a second process works under its worker id';
     default:
       return 'lease lost';
   }

@@ -140,7 +140,7 @@ test('of a lease that was lost and won again nothing of the former tenure is wri
   const { fleet, me } = lone();
   const { tenure } = me.open('fetchBatch');
   fleet.put('a', { ...fleet.lease('a'), leaseCounter: 100 });
-  fleet.pass(5 * secondMs);
+  fleet.pass(9 * secondMs);
   expect(me.view.leases[0]).toMatchObject({ leaseKey: 'a', tenure: tenure + 1 });
   const position = parseCheckpoint('7');
   me.tell({ kind: 'checkpointRequested', leaseKey: 'a', tenure, position, prepare: undefined, requestId: 9 });
