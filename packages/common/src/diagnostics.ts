@@ -89,7 +89,7 @@ export interface ConsumerDiagnostics {
   /** A tenure began: this worker holds the lease now. */
   'shardline:consumer:lease-begun': { application: string; worker: string; leaseKey: string; checkpoint: string };
   /**
-   * A tenure ended without this worker's will. `how`: the row was deleted, taken by worker `by` (or from everybody), given to `to`
+   * A tenure ended without this worker's will. `how`: the row was deleted, made unreadable, taken by worker `by` (or from everybody), given to `to`
    * because a handoff took too long, or written by somebody else in this worker's own name.
    */
   'shardline:consumer:lease-lost': {
@@ -97,7 +97,7 @@ export interface ConsumerDiagnostics {
     worker: string;
     leaseKey: string;
     reason: string;
-    how?: 'deleted' | 'taken' | 'handedOver' | 'ownId';
+    how?: 'deleted' | 'unreadable' | 'taken' | 'handedOver' | 'ownId';
     by?: string | undefined;
     to?: string;
   };

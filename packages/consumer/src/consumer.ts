@@ -170,13 +170,14 @@ export class Consumer implements AsyncDisposable {
 
   /** For probes: whether this consumer works, and if not, why. Asks nobody, so it may be called at any time. */
   health(): ConsumerHealth {
-    const { runtime, failures } = this.#parts ?? {};
+    const { runtime, failures, table } = this.#parts ?? {};
     const isRunning = this.#state === 'running' || this.#state === 'stopping';
     return healthOf({
       state: this.#state,
       failure: this.#failure,
       view: isRunning ? runtime?.view() : undefined,
       troubles: failures?.troubles() ?? [],
+      tableTroubles: table?.troubles ?? [],
       millisBehindLatest: (tenure) => runtime?.millisBehindLatest(tenure),
       wallTimeOf: (now) => this.#wallTimeOf(now),
     });

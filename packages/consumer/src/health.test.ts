@@ -23,6 +23,7 @@ function health(lease: Partial<LeaseView>): ConsumerHealth {
     failure: undefined,
     view: { workerId: 'w1', leader: false, stopping: false, leases: [{ ...held, ...lease }] },
     troubles: [],
+    tableTroubles: [],
     millisBehindLatest: () => 12,
     wallTimeOf: (now) => new Date(now),
   });
@@ -48,7 +49,13 @@ test('a handler that ignores its aborted signal makes it not live', () => {
 });
 
 test('a consumer whose run has rejected is neither live nor ready, and says why', () => {
-  const ended = { state: 'stopped', view: undefined, troubles: [], millisBehindLatest: () => 0 } as const;
+  const ended = {
+    state: 'stopped',
+    view: undefined,
+    troubles: [],
+    tableTroubles: [],
+    millisBehindLatest: () => 0,
+  } as const;
   const wallTimeOf = (now: number): Date => new Date(now);
   const failure = new OperatingError('WORKER_ID_IN_USE', 'another process works under it', { retryable: false });
   expect(healthOf({ ...ended, failure, wallTimeOf })).toEqual({

@@ -37,6 +37,8 @@ export interface HealthSources {
   /** Undefined: not running. */
   readonly view: WorkerView | undefined;
   readonly troubles: readonly Trouble[];
+  /** What is wrong with the lease table that only a hand can mend, a sentence each. */
+  readonly tableTroubles: readonly string[];
   readonly millisBehindLatest: (tenure: number) => number | undefined;
   /** `now` of the view's clock as a time of the calendar. */
   readonly wallTimeOf: (now: number) => Date;
@@ -47,6 +49,7 @@ export function healthOf({
   failure,
   view,
   troubles,
+  tableTroubles,
   millisBehindLatest,
   wallTimeOf,
 }: HealthSources): ConsumerHealth {
@@ -54,6 +57,7 @@ export function healthOf({
   const reasons = [
     ...(state === 'running' ? [] : [`the consumer is ${state}${failure === undefined ? '' : causeOf(failure)}`]),
     ...troubles.map(({ text }) => text),
+    ...tableTroubles,
     ...leases.flatMap(stallOf),
     ...leases.flatMap(throwing),
   ];

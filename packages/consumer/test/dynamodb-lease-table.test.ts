@@ -229,7 +229,7 @@ describe('rows and attributes of others', () => {
     }
     expect(lines).toEqual([
       {
-        fields: { leaseKey: 'bad', reason: expect.stringContaining('leaseCounter') },
+        fields: { table: 'spoilt', leaseKey: 'bad', reason: expect.stringContaining('leaseCounter') },
         message: 'a row of the lease table cannot be read and is passed over',
       },
     ]);

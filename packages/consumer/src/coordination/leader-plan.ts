@@ -24,6 +24,8 @@ export interface Findings {
 
 export interface RunView {
   readonly table: readonly Lease[];
+  /** Keys of rows that are there and cannot be read. */
+  readonly unreadable: ReadonlySet<string>;
   readonly fleet: Fleet;
   /** Keys of leases of streams that are read no longer, to be deleted. */
   readonly former: readonly string[];
@@ -51,7 +53,7 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const kept = former.size === 0 ? table : table.filter(({ leaseKey }) => !former.has(leaseKey));
   const byKey = new Map(table.map((lease) => [lease.leaseKey, lease]));
   const moves = planAssignment(fleet.judge(kept), view.assigns ? fleet.activeWorkers() : [], rules);
-  const finished = new Set([...planCleanup(table), ...found.garbage]);
+  const finished = new Set([...planCleanup(table, view.unreadable), ...found.garbage]);
   const deleted = [...finished].filter((leaseKey) => fleet.mayCleanUp(leaseKey));
 
   const writes: Effect[] = [];

@@ -62,6 +62,8 @@ export class Leader {
   #runAt = 0;
   readonly #streams: StreamSync;
   #table: readonly Lease[] = [];
+  /** Keys of rows that are there and cannot be read. */
+  #unreadable: ReadonlySet<string> = new Set();
   #listsOpen = 0;
   /** What the listings of this run have shown so far. */
   #found: Findings = nothingFound();
@@ -132,6 +134,7 @@ export class Leader {
     if (answers(event, 'readTable')) {
       this.#failingSince = undefined;
       this.#table = this.#streams.ours(event.result.leases);
+      this.#unreadable = new Set(event.result.unreadable);
       const ours = event.result.workers.filter((worker) => worker.process !== undefined);
       this.#kin = new Set(ours.map((worker) => worker.workerId));
       this.#fleet.observe(this.#table, event.result.workers, this.#runStartedAt, now);
@@ -194,7 +197,7 @@ export class Leader {
       this.#endRun(now);
       return;
     }
-    const listings = this.#streams.due(this.#table, now);
+    const listings = this.#streams.due(this.#table, now, this.#unreadable);
     this.#found = nothingFound();
     this.#listsOpen = listings.length;
     if (listings.length === 0) {
@@ -206,7 +209,7 @@ export class Leader {
   }
 
   #shardsListed(listing: ListShards, { shards, isAnother }: Results['listShards'], now: number): void {
-    const listed = this.#streams.listed(listing, shards, this.#table, now, isAnother);
+    const listed = this.#streams.listed(listing, shards, this.#table, now, { isAnother, unreadable: this.#unreadable });
     const { missing, hole, replaced = [], resets = [], repairs } = listed;
     this.#found.missing.push(...missing);
     this.#found.repairs.push(...(repairs?.fill ?? []));
@@ -251,6 +254,7 @@ export class Leader {
     const { writes, planned, silent } = planRun(
       {
         table: this.#table,
+        unreadable: this.#unreadable,
         fleet: this.#fleet,
         former: this.#streams.former(this.#table, now),
         found: this.#found,

@@ -35,6 +35,12 @@ test('it stays while a child has no lease, while its children are unknown, and w
   expect(planCleanup(generations.slice(1))).toEqual(['b']);
 });
 
+test('it stays while the row of a parent is there and cannot be read', () => {
+  const table = [lease('b', 'SHARD_END', { parents: ['a'], children: ['c'] }), lease('c', '7', { parents: ['b'] })];
+  expect(planCleanup(table, new Set(['a']))).toEqual([]);
+  expect(planCleanup(table, new Set(['z']))).toEqual(['b']);
+});
+
 test('an unfinished lease never goes', () => {
   expect(planCleanup([lease('a', '9', { children: ['b'] }), lease('b', '5')])).toEqual([]);
 });

@@ -205,7 +205,8 @@ export class LeaseHolder {
     if (this.#gone !== undefined) return;
     if (write.kind === 'handOffLease') this.#announcedTo = undefined;
     if (!result.applied) {
-      this.#refused(result.lease, this.#uncertain || result.repeated === true, now);
+      if (result.unreadable) this.#lose({ how: 'unreadable' });
+      else this.#refused(result.lease, this.#uncertain || result.repeated === true, now);
       return;
     }
     this.#lease = result.lease;
@@ -300,8 +301,7 @@ export class LeaseHolder {
     const ours = isOwner && (step === 0 || (step === 1 && mayBeOurs));
     // A handoff to oneself is what a leader leaves behind that gave up half way; the KCL counts it as lost, too.
     if (!ours || (current.checkpointOwner !== undefined && current.checkpointOwner === current.leaseOwner)) {
-      this.#gone = 'lost';
-      this.#loss = this.#lossTo(current);
+      this.#lose(this.#lossTo(current));
       return;
     }
     if (step === 1) this.#uncertain = false;
@@ -309,6 +309,11 @@ export class LeaseHolder {
     if (!learned) this.#retryAt = now + this.#options.retryMs;
     this.#lease = current;
     this.#unwritten.found(current);
+  }
+
+  #lose(loss: LeaseLoss): void {
+    this.#gone = 'lost';
+    this.#loss = loss;
   }
 
   #lossTo(current: Lease | undefined): LeaseLoss {

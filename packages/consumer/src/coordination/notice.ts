@@ -103,6 +103,8 @@ export type Notice =
 export type LeaseLoss =
   /** The row is gone: the leader cleaned it up, or somebody deleted it by hand. */
   | { readonly how: 'deleted' }
+  /** The row is there, but another hand has made it unreadable. */
+  | { readonly how: 'unreadable' }
   /** `by` undefined: it was taken away, and nobody has it yet. */
   | { readonly how: 'taken'; readonly by: string | undefined }
   /** The leader waited no longer for a handoff to be completed. */

@@ -27,7 +27,12 @@ export interface Fetched {
 
 /** The result that belongs to each kind of effect. */
 export interface Results {
-  readTable: { readonly leases: readonly Lease[]; readonly workers: readonly WorkerRow[] };
+  /** `unreadable`: keys of rows that are there and say nothing that could be understood. */
+  readTable: {
+    readonly leases: readonly Lease[];
+    readonly workers: readonly WorkerRow[];
+    readonly unreadable?: readonly string[];
+  };
   discoverLeases: { readonly leases: readonly Lease[] };
   readLeases: { readonly leases: readonly Lease[] };
   /** False: it was there already. */
@@ -75,6 +80,8 @@ export type LeaseWrite =
       readonly lease: Lease | undefined;
       /** The SDK sent it more than once by itself: an earlier sending may have been applied. */
       readonly repeated?: boolean;
+      /** The row is there and cannot be read, whether or not the write was applied. */
+      readonly unreadable?: boolean;
     };
 
 export type LeaderWrite =

@@ -50,6 +50,26 @@ describe('StreamSync', () => {
     expect(sync.due(table, 1011)).toHaveLength(2);
   });
 
+  test('a row that cannot be read is made by nobody, and neither are leases of what descends from its shard', () => {
+    for (const initialPosition of ['TRIM_HORIZON', 'LATEST'] as const) {
+      const sync = new StreamSync(options);
+      sync.track([{ streamId: undefined, initialPosition }]);
+      const [first, second] = shards(2) as [Shard, Shard];
+      const closed = { ...second, endingSequenceNumber: 9n };
+      const child = { ...second, shardId: 'child', parentShardIds: ['s1'], startingSequenceNumber: 10n };
+      const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+      const missing = (unreadable: string[]): string[] =>
+        sync
+          .listed(listing, [first, closed, child], leasesOf(undefined, 1), 0, { unreadable: new Set(unreadable) })
+          .missing.map(({ leaseKey }) => leaseKey);
+      expect(missing(['s1'])).toEqual([]);
+      expect(missing([])).toEqual([initialPosition === 'LATEST' ? 'child' : 's1']);
+      // Nor is a table of such rows an empty one, where every shard would begin.
+      sync.forgetListings();
+      expect(sync.due([], 0, new Set(['s1']))).toEqual([{ ...listing, filter: 'all' }]);
+    }
+  });
+
   test('what is missing of a stream is judged by the leases of that stream alone', () => {
     const sync = syncOf(A, B);
     const listing = { kind: 'listShards', streamId: B, filter: 'all' } as const;
@@ -77,7 +97,7 @@ describe('StreamSync', () => {
     const closed = { ...one, endingSequenceNumber: 5n };
     const table = [{ ...first, checkpoint: SHARD_END }];
     expect(sync.listed(listing, [closed], table, 0).replaced).toBeUndefined();
-    expect(sync.listed(listing, [closed], table, 0, true).replaced).toEqual(table);
+    expect(sync.listed(listing, [closed], table, 0, { isAnother: true }).replaced).toEqual(table);
   });
 
   test('of a stream that was made again nothing is begun, unless it shall begin anew: then from its beginning, and all of it', () => {

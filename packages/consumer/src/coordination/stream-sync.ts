@@ -2,9 +2,9 @@
 // table, where the leases leave a hole, and whose leases are kept although nobody reads their stream any more. One stream
 // without an identifier, or several with one each (KCL multi-stream: PeriodicShardSyncManager, Scheduler). Pure.
 // Invariant: leases are read before shards are listed (shard-sync.ts), and a first set of leases has no hole.
-import { findHoles } from '@shardline/common';
+import { findHoles, TRIM_HORIZON } from '@shardline/common';
 import type { ListShards, TrackedStream } from './effects.ts';
-import { isEnded, type Lease, type Shard } from './lease.ts';
+import { isEnded, type Lease, leaseKeyOf, newLease, type Shard } from './lease.ts';
 import { planRepairs, type Repairs } from './lease-repair.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { describeHole, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
@@ -30,6 +30,14 @@ export interface Listed {
   /** What is to become of these, and of others that may be of it. */
   readonly resets?: readonly Reset[];
   readonly repairs?: Repairs;
+}
+
+/** What else is known when the listing comes. */
+export interface ListedUnder {
+  /** The stream was made again since the listing worker began to read it. */
+  readonly isAnother?: boolean | undefined;
+  /** Keys of rows that are there and cannot be read. */
+  readonly unreadable?: ReadonlySet<string>;
 }
 
 type StreamId = string | undefined;
@@ -89,8 +97,8 @@ export class StreamSync {
   }
 
   /** What to list before this run's writes. An empty table begins with the shards at the initial positions. */
-  due(table: readonly Lease[], now: number): ListShards[] {
-    const isEmpty = table.length === 0;
+  due(table: readonly Lease[], now: number, unreadable: ReadonlySet<string> = new Set()): ListShards[] {
+    const isEmpty = table.length === 0 && unreadable.size === 0;
     const listings: ListShards[] = [];
     for (const streamId of this.#streams.keys()) {
       if (!isEmpty && now < (this.#dueAt.get(streamId) ?? now)) continue;
@@ -100,13 +108,12 @@ export class StreamSync {
     return listings;
   }
 
-  /** @param isAnother the stream was made again since the listing worker began to read it. */
   listed(
     { streamId, filter }: ListShards,
     shards: readonly Shard[],
     table: readonly Lease[],
     now: number,
-    isAnother = false,
+    { isAnother = false, unreadable = new Set() }: ListedUnder = {},
   ): Listed {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return { missing: [] };
@@ -115,14 +122,19 @@ export class StreamSync {
     if (filter === 'all') {
       this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs);
       const leases = table.filter((lease) => lease.streamId === streamId);
+      // A row that can't be read stands for a shard somewhere on its way: neither it nor what comes after it is missing.
+      const unread = shards.filter(({ shardId }) => unreadable.has(leaseKeyOf(streamId, shardId)));
+      const leased = [...leases, ...unread.map((shard) => newLease(shard, TRIM_HORIZON, streamId))];
       const missingFrom = (position: InitialPosition): Lease[] => [
-        ...planMissingLeases(shards, leases, position, streamId),
-        ...planOrphans(shards, leases, streamId),
+        ...planMissingLeases(shards, leased, position, streamId),
+        ...planOrphans(shards, leased, streamId),
       ];
       const found = findReplaced(shards, leases, isAnother);
       const replaced = isAnother ? found : this.#confirmed(streamId, found, now);
       if (found.length === 0) {
-        return { missing: missingFrom(initialPosition), repairs: planRepairs(shards, leases) };
+        const missing = missingFrom(initialPosition);
+        // What a finished lease waits for may be what can't be read.
+        return unread.length > 0 ? { missing } : { missing, repairs: planRepairs(shards, leases) };
       }
       // What is known of another stream's shards says nothing of these leases. Of several streams each is known by its age, so one
       // that was made again is another stream.

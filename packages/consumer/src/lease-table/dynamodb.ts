@@ -85,6 +85,11 @@ export class DynamoDBLeaseTable implements LeaseTable {
     return this.#clientVersion;
   }
 
+  /** What only a hand can mend, a sentence each. */
+  get troubles(): string[] {
+    return this.#rows.troubles;
+  }
+
   async run<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
     // The table of operations pairs each kind with its result; TypeScript can't follow that through a type parameter.
     const operation = operations[effect.kind] as unknown as (rows: Rows, effect: E) => Promise<ResultOf<E>>;
@@ -138,6 +143,7 @@ const operations: {
 
   discoverLeases: async (rows, { owner, held, among }) => {
     const known = new Set(held);
+    await rows.rereadUnreadable();
     const keys = among ?? (await rows.queryOwner(owner));
     if (keys === undefined)
       return { leases: (await rows.scanNow(owner)).filter((lease) => !known.has(lease.leaseKey)) };
@@ -146,7 +152,7 @@ const operations: {
     return { leases: leases.filter((lease) => lease.leaseOwner === owner) };
   },
 
-  readLeases: async (rows, { leaseKeys }) => ({ leases: await rows.getLeases(leaseKeys) }),
+  readLeases: async (rows, { leaseKeys }) => ({ leases: await rows.getReadableLeases(leaseKeys) }),
 
   createLease: async (rows, { lease }) => ({
     created: await rows.create({ ...leaseItem(lease), entityType: { S: 'LEASE' } }),

@@ -135,7 +135,7 @@ it.each([
   ['no numbers', { M: { C: { L: [{ S: 'x' }] } } }, 'sts.C: expected a list of numbers (L of N), got L'],
 ])('a worker row whose figures are %s is named, not thrown', (_what, sts, reason) => {
   const row = { leaseKey: { S: 'w' }, ...workerItem(5, NOTHING_MEASURED, { id: 'p', sinceSeconds: 7 }), sts };
-  expect(readRow(row, 0)).toEqual({ kind: 'unreadable', key: 'w', reason });
+  expect(readRow(row, 0)).toEqual({ kind: 'unreadable', key: 'w', isLease: false, reason });
 });
 
 describe('which rows are leases (KCL DynamoDBLeaseSerializer, EntityType)', () => {

@@ -21,6 +21,7 @@ import type {
   WorkerRow,
   WorkerSign,
 } from '../coordination/lease.ts';
+import type { UnreadableRow } from './unreadable.ts';
 
 /** A DynamoDB value as it is read: the members that lease rows use, and those that others' rows do. */
 export interface Value {
@@ -50,7 +51,7 @@ export type Row =
   | { readonly kind: 'worker'; readonly worker: WorkerRow }
   | { readonly kind: 'leader'; readonly leader: LeaderRow }
   | { readonly kind: 'other'; readonly key: string }
-  | { readonly kind: 'unreadable'; readonly key: string; readonly reason: string };
+  | ({ readonly kind: 'unreadable' } & UnreadableRow);
 
 /** Keys of the rows that are not leases, whatever their entityType (KCL 3.0 to 3.4 writes none). */
 export const LEADER_KEY = 'Leader';
@@ -114,7 +115,7 @@ export function readRow(item: Item, wallNow: number): Row {
     }
   } catch (error) {
     if (!isShardlineError(error)) throw error;
-    return { kind: 'unreadable', key, reason: error.message };
+    return { kind: 'unreadable', key, isLease: entityTypeOf(item, key) === 'LEASE', reason: error.message };
   }
 }
 

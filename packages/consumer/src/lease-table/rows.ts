@@ -1,5 +1,5 @@
-// The rows of a lease table, read into what the core knows and written from it. Rows that can't be read are reported once and
-// passed over; attributes that we don't know stay untouched, since every update names what it sets.
+// The rows of a lease table, read into what the core knows and written from it. Rows that can't be read are told of (unreadable.ts)
+// and passed over; attributes that we don't know stay untouched, since every update names what it sets.
 import type { Clock, Logger } from '@shardline/common';
 import type { ClientVersionRow } from '../coordination/client-version.ts';
 import type { ChangeClientVersion, ForgetWorker, LookAtWorker, ReportWorker } from '../coordination/effects.ts';
@@ -23,6 +23,7 @@ import {
 import type { Layout } from './layout.ts';
 import { badFormat, isDenied, unavailable } from './opening.ts';
 import { isNotFound, OWNER_INDEX, type Table, type Values } from './table.ts';
+import { UnreadableRows } from './unreadable.ts';
 
 /** Between two looks for leases of ours while there is no index, unless that is too late: half of the KCL's default of leaseAssignmentIntervalMillis. */
 const SCAN_INTERVAL_MS = 10_000;
@@ -30,8 +31,8 @@ const SCAN_INTERVAL_MS = 10_000;
 const SCANS_BEFORE_EXPIRY = 3;
 /** Rows read at once within one effect. */
 const CONCURRENT_READS = 16;
-/** Bad rows that are remembered as reported. */
-const MOST_REPORTS = 1_000;
+/** Rows that could not be read and that are read again with a look for leases. */
+const MOST_REREAD = 16;
 
 export interface RowsOptions {
   readonly logger: Logger;
@@ -41,6 +42,12 @@ export interface RowsOptions {
   readonly host?: string | undefined;
 }
 
+/** What a row that was asked for by its key holds. */
+interface AskedRow {
+  readonly lease: Lease | undefined;
+  readonly unreadable: boolean;
+}
+
 export class Rows {
   readonly #table: Table;
   readonly #layout: Layout;
@@ -48,8 +55,9 @@ export class Rows {
   readonly #clock: Clock;
   readonly #host: string | undefined;
   readonly #scanIntervalMs: number;
-  /** Reports made, so that a row that stays bad is not reported at every look. */
-  readonly #reported = new Set<string>();
+  readonly #unreadable: UnreadableRows;
+  #rereadAt = Number.NEGATIVE_INFINITY;
+  #hasWarnedOfIndex = false;
   #scannedAt = Number.NEGATIVE_INFINITY;
   /** After a refusal. */
   #queryAgainAt = Number.NEGATIVE_INFINITY;
@@ -65,6 +73,12 @@ export class Rows {
     this.#layout = layout;
     this.#logger = logger;
     this.#clock = clock;
+    this.#unreadable = new UnreadableRows(table.name, { logger, clock });
+  }
+
+  /** Why shards are not read whose rows cannot be understood. */
+  get troubles(): string[] {
+    return this.#unreadable.reasons();
   }
 
   /** This worker reads that, says so in its row, and refuses a table on which a worker of another application lives. */
@@ -84,14 +98,34 @@ export class Rows {
     return this.#table.put(item);
   }
 
+  /** Those that are there and can be read. */
   async getLeases(leaseKeys: readonly string[]): Promise<Lease[]> {
-    const found = await mapBounded(leaseKeys, CONCURRENT_READS, (key) => this.#getLease(key));
-    return found.filter((lease) => lease !== undefined);
+    const rows = await mapBounded(leaseKeys, CONCURRENT_READS, (key) => this.#getLease(key));
+    return rows.flatMap((row) => row.lease ?? []);
+  }
+
+  /** The same, for whom an absent row means something. @throws OperatingError LEASE_TABLE_FORMAT for one that can't be read */
+  async getReadableLeases(leaseKeys: readonly string[]): Promise<Lease[]> {
+    const rows = await mapBounded(leaseKeys, CONCURRENT_READS, (key) => this.#getLease(key));
+    const unreadable = leaseKeys.filter((_, index) => rows[index]?.unreadable);
+    if (unreadable.length > 0)
+      throw badFormat(this.#table, 'leases', `rows that cannot be read: ${unreadable.join(', ')}`);
+    return rows.flatMap((row) => row.lease ?? []);
+  }
+
+  /** Looks whether rows that could not be read can be by now; not at every call. */
+  async rereadUnreadable(): Promise<void> {
+    const { keys } = this.#unreadable;
+    const now = this.#clock.now();
+    if (keys.length === 0 || now - this.#rereadAt < this.#scanIntervalMs) return;
+    this.#rereadAt = now;
+    await mapBounded(keys.slice(0, MOST_REREAD), CONCURRENT_READS, (key) => this.#getLease(key));
   }
 
   /** All leases and workers; with `owner`, only the leases of that one. */
-  async scan(owner?: string): Promise<{ leases: Lease[]; workers: WorkerRow[] }> {
+  async scan(owner?: string): Promise<{ leases: Lease[]; workers: WorkerRow[]; unreadable?: string[] }> {
     const leases: Lease[] = [];
+    const unreadable: string[] = [];
     const workers = new Map<string, WorkerRow>();
     const read = async (table: Table): Promise<void> => {
       for await (const page of table.scan(owner)) {
@@ -99,7 +133,10 @@ export class Rows {
           const row = readRow(item, this.#clock.wallNow());
           if (row.kind === 'lease') leases.push(row.lease);
           else if (row.kind === 'worker') this.#note(workers, row.worker, item);
-          else if (row.kind === 'unreadable') this.#report(row.key, row.reason);
+          else if (row.kind === 'unreadable') {
+            this.#unreadable.found(row);
+            unreadable.push(row.key);
+          }
         }
       }
     };
@@ -111,8 +148,12 @@ export class Rows {
         await this.#layout.abandon(others);
       });
     }
+    if (owner === undefined) {
+      const bad = new Set(unreadable);
+      for (const key of this.#unreadable.keys) if (!bad.has(key)) this.#unreadable.mended(key);
+    }
     this.#refuseStrangers(workers.values());
-    return { leases, workers: [...workers.values()] };
+    return { leases, workers: [...workers.values()], ...(unreadable.length > 0 && { unreadable }) };
   }
 
   /** One that began in the same moment as we did, so that neither saw the other. @throws OperatingError LEASE_TABLE_FORMAT */
@@ -158,15 +199,13 @@ export class Rows {
   /** Updates one lease row; a refused condition gives the row as it is now. */
   async update(leaseKey: string, condition: string, update: string, values: Values): Promise<LeaseWrite> {
     const { applied, item, repeated } = await this.#table.update(leaseKey, { condition, update, values });
-    const lease = item && this.#leaseOf(item);
     // Not every server sends the old row along with a refusal.
-    if (!applied)
-      return {
-        applied,
-        lease: item === undefined ? await this.#getLease(leaseKey) : lease,
-        ...(repeated && { repeated }),
-      };
-    if (lease === undefined) throw unavailable(this.#table, `gave no row back for ${leaseKey}`);
+    if (applied && item === undefined) throw unavailable(this.#table, `gave no row back for ${leaseKey}`);
+    const { lease, unreadable } = item === undefined ? await this.#getLease(leaseKey) : this.#leaseOf(item);
+    // Whoever holds a lease whose row can't be read does not know it any more, applied or not.
+    if (unreadable) return { applied: false, lease, unreadable };
+    if (!applied) return { applied, lease, ...(repeated && { repeated }) };
+    if (lease === undefined) throw badFormat(this.#table, 'a lease', `another row (${leaseKey})`);
     return { applied, lease };
   }
 
@@ -292,31 +331,26 @@ export class Rows {
   readonly #leaderTable = (): Table => this.#layout.leader;
   readonly #workerTable = (): Table => this.#layout.worker;
 
-  /** The lease of that key; undefined if there is none. */
-  async #getLease(leaseKey: string): Promise<Lease | undefined> {
+  /** The lease of that key, if there is one. */
+  async #getLease(leaseKey: string): Promise<AskedRow> {
     const item = await this.#table.get(leaseKey);
-    return item === undefined ? undefined : this.#leaseOf(item);
+    if (item !== undefined) return this.#leaseOf(item);
+    this.#unreadable.mended(leaseKey);
+    return { lease: undefined, unreadable: false };
   }
 
-  /** The lease in a row that was asked for by its key; undefined for a row of another kind. */
-  #leaseOf(item: Item): Lease | undefined {
+  /** The lease in a row that was asked for by its key; none for a row of another kind. */
+  #leaseOf(item: Item): AskedRow {
     const row = readRow(item, this.#clock.wallNow());
-    if (row.kind === 'lease') return row.lease;
-    if (row.kind === 'unreadable') this.#report(row.key, row.reason);
-    return undefined;
+    if (row.kind === 'unreadable') this.#unreadable.found(row);
+    else this.#unreadable.mended(item['leaseKey']?.S ?? '');
+    return { lease: row.kind === 'lease' ? row.lease : undefined, unreadable: row.kind === 'unreadable' };
   }
 
   #warnOnce(error: Error, message: string): void {
-    if (this.#reported.has(message)) return;
-    this.#reported.add(message);
+    if (this.#hasWarnedOfIndex) return;
+    this.#hasWarnedOfIndex = true;
     this.#logger.warn({ table: this.#table.name, index: OWNER_INDEX, err: error }, message);
-  }
-
-  #report(leaseKey: string, reason: string): void {
-    const report = `${leaseKey}: ${reason}`;
-    if (this.#reported.has(report) || this.#reported.size >= MOST_REPORTS) return;
-    this.#reported.add(report);
-    this.#logger.error({ leaseKey, reason }, 'a row of the lease table cannot be read and is passed over');
   }
 }
 

@@ -229,6 +229,8 @@ function describeLoss(loss: LeaseLoss | undefined): string {
   switch (loss?.how) {
     case 'deleted':
       return 'lease lost: its row was deleted, by the clean-up of leases that are finished or of a former stream, or by hand';
+    case 'unreadable':
+      return 'lease lost: its row cannot be read any more; see the error of that row in this log, and health';
     case 'taken':
       return loss.by === undefined
         ? 'lease lost: it was taken away, and nobody has it yet'
