@@ -171,10 +171,11 @@ export class Consumer implements AsyncDisposable {
   /** For probes: whether this consumer works, and if not, why. Asks nobody, so it may be called at any time. */
   health(): ConsumerHealth {
     const { runtime, failures, table } = this.#parts ?? {};
+    const gaveUp = runtime?.failure;
     const isRunning = this.#state === 'running' || this.#state === 'stopping';
     return healthOf({
-      state: this.#state,
-      failure: this.#failure,
+      state: gaveUp === undefined ? this.#state : 'stopping',
+      failure: gaveUp ?? this.#failure,
       view: isRunning ? runtime?.view() : undefined,
       troubles: failures?.troubles() ?? [],
       tableTroubles: table?.troubles ?? [],

@@ -32,7 +32,7 @@ export interface ShardHealth {
 
 export interface HealthSources {
   readonly state: ConsumerState;
-  /** What `run` rejected with; undefined: it has not. */
+  /** What `run` rejected with, or will once the handlers have returned; undefined: nothing. */
   readonly failure: unknown;
   /** Undefined: not running. */
   readonly view: WorkerView | undefined;
@@ -55,7 +55,7 @@ export function healthOf({
 }: HealthSources): ConsumerHealth {
   const leases = view?.leases ?? [];
   const reasons = [
-    ...(state === 'running' ? [] : [`the consumer is ${state}${failure === undefined ? '' : causeOf(failure)}`]),
+    ...(state === 'running' ? [] : [`the consumer is ${state}${failure === undefined ? '' : causeOf(failure, state)}`]),
     ...troubles.map(({ text }) => text),
     ...tableTroubles,
     ...leases.flatMap(stallOf),
@@ -77,9 +77,10 @@ export function healthOf({
   };
 }
 
-function causeOf(failure: unknown): string {
+function causeOf(failure: unknown, state: ConsumerState): string {
   const code = isShardlineError(failure) ? `${failure.code}: ` : '';
-  return `, since run rejected: ${code}${failure instanceof Error ? failure.message : String(failure)}`;
+  const since = state === 'stopped' ? 'run rejected' : 'everything was given up';
+  return `, since ${since}: ${code}${failure instanceof Error ? failure.message : String(failure)}`;
 }
 
 /** Of one batch, before it is said that the shard does not get on: a handler may well fail now and then. */

@@ -492,6 +492,46 @@ describe('bad input and bad ends', () => {
     expect(consumer.view()).toMatchObject({ state: 'stopped', shards: [] });
   });
 
+  it('and run rejects, and stop resolves, only after the handler that it was given has returned', async () => {
+    const scene = new Scene(cloud, 'deleted-beneath');
+    await scene.put('a 1');
+    const log: string[] = [];
+    let goOn = (): void => undefined;
+    const consumer = scene.consumer();
+    const running = consumer.run({
+      processRecords: async (_, { signal }) => {
+        signal.addEventListener('abort', () => log.push('aborted'));
+        log.push('begins');
+        await new Promise<void>((resolve) => {
+          goOn = resolve;
+        });
+        log.push('returns');
+      },
+      leaseLost: () => {
+        log.push('leaseLost');
+      },
+    });
+    const rejected = expect(running.finally(() => log.push('run rejects'))).rejects.toMatchObject({
+      code: 'LEASE_TABLE_UNAVAILABLE',
+      message: expect.stringContaining('Restore it from a backup'),
+    });
+    await until(() => same(log, ['begins']));
+    await cloud.dynamoDB.send(new DeleteTableCommand({ TableName: scene.name }));
+    await until(() => same(log, ['begins', 'aborted']));
+    expect(consumer.health()).toMatchObject({
+      state: 'stopping',
+      ready: false,
+      reasons: expect.arrayContaining([
+        expect.stringContaining('since everything was given up: LEASE_TABLE_UNAVAILABLE'),
+      ]),
+    });
+    const stopped = consumer.stop().then(() => log.push('stop resolves'));
+    goOn();
+    await Promise.all([rejected, stopped]);
+    expect(log.slice(0, 4)).toEqual(['begins', 'aborted', 'returns', 'leaseLost']);
+    expect(log).toHaveLength(6);
+  });
+
   it('runs once, and not after stop', async () => {
     const scene = new Scene(cloud, 'once');
     const consumer = scene.consumer();

@@ -80,6 +80,8 @@ export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #report: DeliveryReport;
   readonly #shards = new Map<Tenure, Shard>();
+  /** Shards that were let go, each until its handler knows; never reject. */
+  readonly #leaving = new Map<Shard, Promise<void>>();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -106,14 +108,16 @@ export class Delivery {
     );
   }
 
-  /** Aborts whatever is left, without waiting: the runtime has ended. */
-  abandon(reason: unknown): void {
-    for (const shard of this.#shards.values()) {
-      shard.controller.abort(reason);
-      shard.source.close();
-      shard.batches.clear();
-    }
+  /** Aborts whatever is left: the runtime has ended. Resolves when no handler runs any more, and each was told that its lease is lost. */
+  async abandon(reason: unknown): Promise<void> {
+    for (const shard of this.#shards.values()) void this.#letGo(shard, reason, true);
     this.#shards.clear();
+    await Promise.all(this.#leaving.values());
+  }
+
+  /** Leases that were let go, whose handlers still run. */
+  get leaving(): string[] {
+    return [...this.#leaving.keys()].map(({ leaseKey }) => leaseKey);
   }
 
   #run(effect: ShardEffect): Promise<Results[ShardEffect['kind']]> {
@@ -214,17 +218,28 @@ export class Delivery {
     // A lease that never got past waiting for its parents.
     if (shard === undefined) return undefined;
     this.#shards.delete(tenure);
-    shard.controller.abort(reason === 'stalled' ? givenUp(shard.leaseKey) : leaseLost(shard.leaseKey));
+    const why = reason === 'stalled' ? givenUp(shard.leaseKey) : leaseLost(shard.leaseKey);
+    await this.#letGo(shard, why, reason !== 'shardEnded');
+    return undefined;
+  }
+
+  #letGo(shard: Shard, why: unknown, isLost: boolean): Promise<void> {
+    shard.controller.abort(why);
     shard.source.close();
     shard.batches.clear();
+    const gone = this.#seeOff(shard, isLost).finally(() => this.#leaving.delete(shard));
+    this.#leaving.set(shard, gone);
+    return gone;
+  }
+
+  async #seeOff(shard: Shard, isLost: boolean): Promise<void> {
     await shard.call;
-    if (reason === 'shardEnded' || !shard.opened) return undefined;
+    if (!isLost || !shard.opened) return;
     try {
       await this.#options.handler.leaseLost?.(shard.context);
     } catch (error) {
       shard.logger.error({ err: error }, 'leaseLost of the handler threw; the shard is closed all the same');
     }
-    return undefined;
   }
 
   // --- parts ---

@@ -91,6 +91,7 @@ class SlowTable implements LeaseTable {
   hold: (effect: TableEffect) => boolean = () => false;
   underWay = 0;
   mostUnderWay = 0;
+  isGone = false;
 
   constructor(memory: MemoryLeaseTable) {
     this.memory = memory;
@@ -105,6 +106,7 @@ class SlowTable implements LeaseTable {
   }
 
   async run<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
+    if (this.isGone) throw tableGoneError();
     this.underWay += 1;
     this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
     if (this.hold(effect)) await new Promise(() => undefined);
@@ -117,6 +119,24 @@ class SlowTable implements LeaseTable {
     await this.memory.close();
   }
 }
+
+/** As the table's calls throw it. */
+function tableGoneError(): OperatingError {
+  const cause = Object.assign(new Error('not found'), { name: 'ResourceNotFoundException' });
+  return new OperatingError('LEASE_TABLE_UNAVAILABLE', 'table app is not there', { retryable: false, cause });
+}
+
+/** What a promise is rejected with, as soon as it is. */
+function outcomeOf(running: Promise<void>): { error: unknown } {
+  const outcome = { error: undefined as unknown };
+  running.catch((error: unknown) => {
+    outcome.error = error;
+  });
+  return outcome;
+}
+
+/** shutdownGraceMs, by default. */
+const GRACE_MS = 30_000;
 
 interface Stage {
   readonly clock: ManualClock;
@@ -366,7 +386,7 @@ describe('what hangs and what fails', () => {
 
   it('a broken rule of ours gives everything up: run rejects, signals abort, checkpoints reject', async () => {
     const seen: { aborted?: boolean; checkpoint?: unknown } = {};
-    const { source, table, running, runtime, until } = stage({
+    const { source, table, running, runtime, clock, until } = stage({
       processRecords: async (_batch, { signal, checkpoint }) => {
         const pending = checkpoint().catch((error: unknown) => {
           seen.checkpoint = error;
@@ -381,20 +401,56 @@ describe('what hangs and what fails', () => {
     table.hold = (effect) => effect.kind === 'checkpointLease';
     source.give(open(batchOf(recordsFrom(1, 1), 1)));
     await until(() => runtime.view().leases[0]?.handlerAttempt === 1);
-    source.give(new InvariantError('a rule of ours'));
-    const failure = await running.then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    expect(failure).toBeInstanceOf(InvariantError);
+    const failed = outcomeOf(running);
+    const broken = new InvariantError('a rule of ours');
+    source.give(broken);
+    // The handler never returns: `run` waits for it as long as the user says, and no longer.
+    await until(() => seen.aborted === true);
+    const abortedAt = clock.now();
+    expect(seen).toEqual({ aborted: true, checkpoint: broken });
+    clock.advance(GRACE_MS - 1);
     await settle();
-    expect(seen).toEqual({ aborted: true, checkpoint: failure });
+    expect([failed.error, runtime.failure]).toEqual([undefined, broken]);
+    await until(() => failed.error === broken);
+    expect(clock.now() - abortedAt).toBeLessThan(GRACE_MS + 200);
     expect(source.closed).toBe(true);
     // The lease is left to expire: what a broken core would write can't be trusted.
     expect(table.memory.leases.get('shard-0')?.leaseOwner).toBe('w1');
     const counter = table.memory.leases.get('shard-0')?.leaseCounter;
     await settle();
     expect(table.memory.leases.get('shard-0')?.leaseCounter).toBe(counter);
+  });
+
+  it('a lease table that is gone aborts the signals at once, and run rejects once each handler has returned and was told of its loss', async () => {
+    const log: string[] = [];
+    let goOn = (): void => undefined;
+    const { source, table, running, clock, until } = stage({
+      processRecords: async (_batch, { signal }) => {
+        log.push('begins');
+        signal.addEventListener('abort', () => log.push(`aborted: ${(signal.reason as OperatingError).code}`));
+        await new Promise<void>((resolve) => {
+          goOn = resolve;
+        });
+        log.push('returns');
+      },
+      leaseLost: async ({ checkpoint }) => {
+        await checkpoint().catch((error: unknown) => log.push(`checkpoint: ${(error as OperatingError).code}`));
+        log.push('leaseLost');
+      },
+    });
+    const failed = outcomeOf(running);
+    void running.catch(() => log.push('run rejects'));
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => log.length > 0);
+    table.isGone = true;
+    await until(() => log.length > 1);
+    clock.advance(GRACE_MS / 2);
+    await settle();
+    expect(log).toEqual(['begins', 'aborted: LEASE_TABLE_UNAVAILABLE']);
+    goOn();
+    await settle();
+    expect(log.slice(2)).toEqual(['returns', 'checkpoint: LEASE_TABLE_UNAVAILABLE', 'leaseLost', 'run rejects']);
+    expect(failed.error).toMatchObject({ retryable: false, message: expect.stringMatching(/Restore it .* at LATEST/) });
   });
 
   it('a plan of hundreds of writes is carried out a few at a time', async () => {

@@ -1,7 +1,7 @@
 // Between the pure core and the world: gives the core its events one at a time, carries out what it asks for, answers each
 // effect exactly once, keeps its one timer, has its notices told. The only caller of `Worker.step`. It decides nothing.
 // Invariants: `step` is never entered while it runs; effects of one step are started in list order; when the core breaks a
-// rule of its own, everything is given up at once and the leases are left to expire.
+// rule of its own, everything is given up at once and the leases are left to expire; `run` ends after the handlers, in bounded time.
 import {
   type Clock,
   isShardlineError,
@@ -11,7 +11,6 @@ import {
   type Random,
 } from '@shardline/common';
 import PQueue from 'p-queue';
-import { awsCodeOf } from '../aws-call.ts';
 import type {
   Done,
   Effect,
@@ -35,12 +34,15 @@ import { Delivery, HandlerThrew } from './delivery.ts';
 import { EventLoopWatch } from './event-loop.ts';
 import type { Failures } from './failures.ts';
 import { tellNotice, workerIdInUse } from './notices.ts';
+import { tableGone } from './table-gone.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
 export interface RuntimeOptions {
   readonly application: string;
   readonly workerId: string;
   readonly failoverTimeMs: number;
+  /** So long handlers may take to return when everything is given up. */
+  readonly shutdownGraceMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
   readonly streams: Pick<
@@ -78,6 +80,7 @@ export class Runtime {
   #over = false;
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #cancelRefresh: () => void = () => undefined;
+  #failure: unknown;
   /** Why the core stopped by itself. */
   #lastError: OperatingError | undefined;
 
@@ -90,7 +93,10 @@ export class Runtime {
     this.#eventLoop = new EventLoopWatch({ ...options, callsSince });
   }
 
-  /** Begins to work. Resolves when the core has stopped; rejects when it broke a rule of its own, or when the lease table is gone. */
+  /**
+   * Begins to work. Resolves when the core has stopped; rejects when it broke a rule of its own, or when the lease table is gone: once
+   * the handlers have returned, or after `shutdownGraceMs`.
+   */
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -107,6 +113,11 @@ export class Runtime {
   /** Gives all leases up in good order, in bounded time. */
   stop(): void {
     this.#post({ kind: 'stop' });
+  }
+
+  /** Why everything was given up; handlers may still run. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   view(): WorkerView {
@@ -172,7 +183,7 @@ export class Runtime {
         // What the user's handler throws is the user's, even if it should look like a bug of ours.
         if (error instanceof HandlerThrew) this.#post({ kind: 'failed', effect: asked, error: error.thrown });
         else if (isShardlineError(error) && error.code === 'INVARIANT') this.#giveUp(error);
-        else if (isTableGone(error)) this.#giveUp(error);
+        else if (tableGone(error) !== undefined) this.#giveUp(tableGone(error));
         else this.#post({ kind: 'failed', effect: asked, error });
       },
     );
@@ -256,20 +267,31 @@ export class Runtime {
   // --- the end ---
 
   #finish(): void {
-    this.#end(new OperatingError('CLOSED', 'the consumer has stopped', { retryable: false }));
+    void this.#end(new OperatingError('CLOSED', 'the consumer has stopped', { retryable: false }));
     if (this.#lastError === undefined) this.#settle?.resolve();
     else this.#settle?.reject(this.#lastError);
   }
 
   #giveUp(error: unknown): void {
     if (this.#over) return;
-    const why = isTableGone(error) ? 'the lease table is gone' : 'a rule of our own was broken';
-    this.#options.logger.error({ err: error }, `${why}: everything is given up`);
-    this.#end(error);
-    this.#settle?.reject(error);
+    const { logger, clock, shutdownGraceMs } = this.#options;
+    const why = error instanceof OperatingError ? 'the lease table is gone' : 'a rule of our own was broken';
+    logger.error({ err: error }, `${why}: everything is given up`);
+    this.#failure = error;
+    const reject = (): void => this.#settle?.reject(error);
+    const cancel = clock.setTimer(() => {
+      const leaseKeys = this.#delivery.leaving;
+      logger.error({ leaseKeys }, 'handlers have not returned after their signals were aborted: end this process');
+      reject();
+    }, shutdownGraceMs);
+    void this.#end(error).then(() => {
+      cancel();
+      reject();
+    });
   }
 
-  #end(reason: unknown): void {
+  /** @returns resolves when no handler runs any more. */
+  #end(reason: unknown): Promise<void> {
     this.#over = true;
     this.#events.length = 0;
     this.#timer?.cancel();
@@ -278,8 +300,8 @@ export class Runtime {
     this.#cancelRefresh();
     this.#eventLoop.stop();
     this.#options.workerMetrics?.stop();
-    this.#delivery.abandon(reason);
     this.#checkpointer.close(reason);
+    return this.#delivery.abandon(reason);
   }
 
   #tell(notice: Notice): void {
@@ -288,14 +310,4 @@ export class Runtime {
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();
   }
-}
-
-/** Without its table no lease can be kept or found, and another table would begin from the start: somebody has to decide. */
-function isTableGone(error: unknown): boolean {
-  return (
-    isShardlineError(error) &&
-    error.code === 'LEASE_TABLE_UNAVAILABLE' &&
-    !error.retryable &&
-    awsCodeOf(error) === 'ResourceNotFoundException'
-  );
 }
