@@ -193,14 +193,14 @@ function tellStall(notice: StallNotice, { application, workerId: worker, logger,
   const fields = { leaseKey, reason, state, since: since.toISOString(), forMs, position, ...size };
   if (state === 'over') logger.info(fields, `the shard gets on again: ${answered[reason]}`);
   else if (state === 'stuck') logger.error(fields, stuck(holdsLease));
-  else if (state === 'givenUp')
-    logger.error(fields, `${unanswered[reason]} for longer than stallLimitMs: the lease is given up`);
+  else if (state === 'givenUp') logger.error(fields, `${unanswered[reason]} for longer than stallLimitMs: ${givesUp}`);
   else logger.warn(fields, `${unanswered[reason]} for long: ${advice[reason]}`);
   const { stall } = consumerDiagnostics;
   if (stall.hasSubscribers)
     stall.publish({ application, worker, leaseKey, state, reason, since, forMs, position, ...size, holdsLease });
 }
 
+const givesUp = "the handler's signal is aborted, and the lease is released once the handler has returned";
 const unanswered = {
   read: 'no read of the shard was answered',
   handler: 'the handler has not returned',
