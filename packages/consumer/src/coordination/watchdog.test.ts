@@ -58,3 +58,16 @@ test('an answer ends a stall, and the next one begins young', () => {
     [3500, 'stalled', 1000],
   ]);
 });
+
+test('between two tellings a stall is as old as it is, but for time in which the process did not run', () => {
+  const watchdog = new Watchdog({ stallWarningMs: 1000, stallLimitMs: 1e9, shutdownGraceMs: 0 });
+  for (let now = 0; now <= 1900; now += 100) {
+    watchdog.begin(now);
+    watchdog.look(1, waiting, now);
+  }
+  const ageAt = (now: number): number | undefined => watchdog.stallOf(1, now)?.forMs;
+  expect([ageAt(1900), ageAt(1950)]).toEqual([1900, 1950]);
+  // The next look is late: the process slept, as far as anybody knows.
+  expect(ageAt(60_000)).toBe(2000);
+  expect(watchdog.stallOf(2, 1950)).toBeUndefined();
+});

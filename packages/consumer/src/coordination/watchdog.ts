@@ -50,6 +50,7 @@ interface Watched {
   /** The age at which the present stall is told of next, and what was told last. */
   tellAtMs: number;
   told: StallVerdict | undefined;
+  toldAwakeMs: number;
   closingSince: { readonly now: number; readonly awakeMs: number } | undefined;
 }
 
@@ -81,7 +82,7 @@ export class Watchdog {
 
   /** Begins a look: counts the time since the last one, but no more than lies between two looks. */
   begin(now: number): void {
-    this.#awakeMs += Math.min(now - (this.#lookedAt ?? now), this.#lookMs);
+    this.#awakeMs = this.#awakeAt(now);
     this.#lookedAt = now;
   }
 
@@ -98,13 +99,14 @@ export class Watchdog {
       return { ...told, state: 'over', forMs: Math.max(told.forMs, now - told.since) };
     }
     if (stall === undefined) return undefined;
-    if (stall.forMs >= this.#options.stallLimitMs) return tell(watched, { ...stall, state: 'givenUp' });
-    return stall.forMs >= watched.tellAtMs ? tell(watched, { ...stall, state: 'stalled' }) : undefined;
+    if (stall.forMs >= this.#options.stallLimitMs) return this.#tell(watched, { ...stall, state: 'givenUp' });
+    return stall.forMs >= watched.tellAtMs ? this.#tell(watched, { ...stall, state: 'stalled' }) : undefined;
   }
 
-  /** What was told last of a tenure that has not got on since. */
-  stallOf(tenure: Tenure): StallVerdict | undefined {
-    return this.#watched.get(tenure)?.told;
+  /** What was told last of a tenure that has not got on since, and how old that is by now. */
+  stallOf(tenure: Tenure, now: number): StallVerdict | undefined {
+    const { told, toldAwakeMs = 0 } = this.#watched.get(tenure) ?? {};
+    return told && { ...told, forMs: told.forMs + this.#awakeAt(now) - toldAwakeMs };
   }
 
   /** When a tenure was last seen to have got on. */
@@ -124,6 +126,7 @@ export class Watchdog {
       progressAt: now,
       tellAtMs: this.#options.stallWarningMs,
       told: undefined,
+      toldAwakeMs: 0,
       closingSince: undefined,
     };
     this.#watched.set(tenure, watched);
@@ -158,12 +161,18 @@ export class Watchdog {
     const { now: since, awakeMs } = watched.closingSince;
     const forMs = this.#awakeMs - awakeMs;
     if (forMs < watched.tellAtMs) return undefined;
-    return tell(watched, { reason: 'handler', since, forMs, state: 'stuck' });
+    return this.#tell(watched, { reason: 'handler', since, forMs, state: 'stuck' });
   }
-}
 
-function tell(watched: Watched, verdict: StallVerdict): StallVerdict {
-  watched.told = verdict;
-  watched.tellAtMs = 2 * Math.max(verdict.forMs, 1);
-  return verdict;
+  #tell(watched: Watched, verdict: StallVerdict): StallVerdict {
+    watched.told = verdict;
+    watched.toldAwakeMs = this.#awakeMs;
+    watched.tellAtMs = 2 * Math.max(verdict.forMs, 1);
+    return verdict;
+  }
+
+  /** Time in which this process ran, as far as is known: no more of the present than lies between two looks. */
+  #awakeAt(now: number): number {
+    return this.#awakeMs + Math.min(now - (this.#lookedAt ?? now), this.#lookMs);
+  }
 }

@@ -29,7 +29,7 @@ export interface LeaseView {
   readonly handingOffTo: string | undefined;
   /** When it was last seen to get on; undefined before the first look. */
   readonly progressAt: number | undefined;
-  /** What the watchdog told last, while that holds. */
+  /** What the watchdog told last, while that holds, as old as it is now. */
   readonly stall: StallVerdict | undefined;
 }
 
@@ -49,6 +49,6 @@ export function leaseView(
     handlerAttempt: consumer?.handlerAttempt ?? 0,
     handingOffTo: holder.successor,
     progressAt: watchdog.progressAt(holder.tenure),
-    stall: watchdog.stallOf(holder.tenure),
+    stall: watchdog.stallOf(holder.tenure, now),
   };
 }
