@@ -5,6 +5,11 @@ import { type ExtendedSequenceNumber, OperatingError } from '@shardline/common';
 import { awsCodeOf } from '../aws-call.ts';
 import type { ShardSource, SourceRead } from './source.ts';
 
+/** What to do about one stream that was deleted and made again. */
+export const HOW_TO_BEGIN_ANEW: string =
+  'Where the stream was deleted and made again, none of its records is read until a consumer runs with ' +
+  "onStreamRecreated: 'begin-anew', which begins at its first one";
+
 /** Whether `after` is a place of an earlier stream of that name: the shard that has the name now begins behind it. */
 export type IsReplaced = (shardId: string, after: ExtendedSequenceNumber) => Promise<boolean>;
 
@@ -45,7 +50,7 @@ export class SameStreamSource implements ShardSource {
 
   #replaced(cause: unknown): OperatingError {
     const resource = `stream ${this.streamName}`;
-    const text = `${resource} is another one than before: the lease of ${this.#shardId} is of the stream that was deleted`;
+    const text = `${resource} is another one than before: the lease of ${this.#shardId} is of the stream that was deleted. ${HOW_TO_BEGIN_ANEW}`;
     return new OperatingError('STREAM_REPLACED', text, { retryable: false, cause, resource });
   }
 }

@@ -93,7 +93,7 @@ test('what comes and goes is told of as often as what lasts, once a minute', () 
 });
 
 test('what is not tried again any more is forgotten, and a single failure never becomes a trouble by waiting', () => {
-  const { clock, failures } = scene();
+  const { clock, failures, lines } = scene();
   failures.failed('handOffLease', 'a', away, 100);
   clock.advance(60_000);
   expect(failures.troubles()).toEqual([]);
@@ -101,4 +101,10 @@ test('what is not tried again any more is forgotten, and a single failure never 
   expect(failures.troubles()).toHaveLength(1);
   clock.advance(60_100);
   expect(failures.troubles()).toEqual([]);
+  // It was told, so its end is, too, once.
+  expect(failures.troubles()).toEqual([]);
+  expect(lines.slice(-2)).toEqual([
+    ['error', expect.stringContaining('handOffLease fails since')],
+    ['info', 'handOffLease has not failed again'],
+  ]);
 });

@@ -97,6 +97,7 @@ export class Failures {
       // One call that is answered shows that the credentials are good for all of its service.
       if (entry.code === 'CREDENTIALS_UNAVAILABLE' && serviceOf(entry.step) === serviceOf(step)) this.#over(key, entry);
       else if (entry.step === step) this.#passed(key, entry, subjectOf(step, leaseKey));
+      else this.#present(key);
     }
   }
 
@@ -114,7 +115,7 @@ export class Failures {
   #present(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined || this.#options.clock.now() < entry.quietFrom) return entry;
-    this.#entries.delete(key);
+    this.#over(key, entry, 'has not failed again');
     return undefined;
   }
 
@@ -132,12 +133,13 @@ export class Failures {
     if (entry.failing.size === 0) this.#over(key, entry);
   }
 
-  #over(key: string, entry: Entry): void {
+  /** Of what was told, the end is told. */
+  #over(key: string, entry: Entry, how = 'works again'): void {
     this.#entries.delete(key);
     if (entry.toldAt === undefined) return;
     const { clock, logger } = this.#options;
     const { text: _, ...fields } = troubleOf(entry);
-    logger.info({ ...fields, forMs: Math.round(clock.now() - entry.firstAt) }, `${entry.step} works again`);
+    logger.info({ ...fields, forMs: Math.round(clock.now() - entry.firstAt) }, `${entry.step} ${how}`);
   }
 
   #isTrouble({ error, firstAt, lastAt }: Entry): boolean {
@@ -170,10 +172,8 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
         ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
         : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
     case 'STREAM_REPLACED':
-      return (
-        `${messageOf(error)}. Where the stream was deleted and made again, none of its records is read until a consumer runs with ` +
-        "onStreamRecreated: 'begin-anew', which begins at its first one"
-      );
+      // One stream and one of several want different things done.
+      return messageOf(error);
     case 'STREAM_NOT_FOUND':
       return `${resource} is not there. Was it deleted? It is tried again`;
     default:

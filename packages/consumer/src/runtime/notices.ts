@@ -11,6 +11,7 @@ import {
 import { takesLeases } from '../coordination/client-version.ts';
 import type { LeaseLoss, Notice } from '../coordination/notice.ts';
 import type { Rival } from '../coordination/worker-id.ts';
+import { HOW_TO_BEGIN_ANEW } from '../retrieval/same-stream.ts';
 import type { Failures } from './failures.ts';
 
 export interface NoticesOptions {
@@ -174,11 +175,15 @@ function tellSilence(
 function replacedText({ streamId, leaseKeys, renewedBy }: Extract<Notice, { kind: 'streamReplaced' }>): string {
   const [first = ''] = leaseKeys;
   const what = `${leaseKeys.length} leases (${first}) are of another stream of the name than is there now`;
-  if (streamId !== undefined) return `${what}; list that stream by its name, or by its own account:name:epoch`;
-  if (renewedBy.length === 0) return what;
+  if (streamId !== undefined)
+    return (
+      `${what} in ${streamId}. Listed by its name or ARN, the new one is read from its beginning under an identifier of its own, ` +
+      'with the next look at the list (streamsIntervalMs); listed as account:name:epoch, give it the new epoch'
+    );
+  if (renewedBy.length === 0) return `${what}. ${HOW_TO_BEGIN_ANEW}`;
   return (
     `${what}, and ${renewedBy.join(', ')} renews them. If that is a worker of another stream's application, give this one ` +
-    'another application name; if it is a Java worker of this one, stop it before anything is begun anew'
+    `another application name; if it is a Java worker of this one, stop it before anything is begun anew. ${HOW_TO_BEGIN_ANEW}`
   );
 }
 

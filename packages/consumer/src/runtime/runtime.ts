@@ -81,6 +81,8 @@ export class Runtime {
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
   #cancelRefresh: () => void = () => undefined;
   #failure: unknown;
+  /** Of several streams those that are listed, and whose name is another stream's by now. */
+  readonly #replacedStreams = new Set<string>();
   /** Why the core stopped by itself. */
   #lastError: OperatingError | undefined;
 
@@ -226,8 +228,11 @@ export class Runtime {
 
   #replaced({ streamId, anewCount }: Extract<Notice, { kind: 'streamReplaced' }>): void {
     const { streams } = this.#options;
-    if (streamId !== undefined) streams.forget(streamId);
-    else if (anewCount > 0) void streams.beganAnew();
+    if (streamId !== undefined) {
+      streams.forget(streamId);
+      this.#replacedStreams.add(streamId);
+    }
+    if (streamId === undefined && anewCount > 0) void streams.beganAnew();
   }
 
   #postStreams(): void {
@@ -243,6 +248,7 @@ export class Runtime {
         await streams.refresh();
         failures.worked('refreshStreams', undefined);
         this.#postStreams();
+        this.#forgetReplaced();
       } catch (error) {
         // The list stays as it was.
         failures.failed('refreshStreams', undefined, error, streamsIntervalMs);
@@ -250,6 +256,15 @@ export class Runtime {
       if (!this.#over) this.#planRefresh();
     };
     this.#cancelRefresh = clock.setTimer(() => void refresh(), streamsIntervalMs, false);
+  }
+
+  /** Of several streams, one that was made again is read as another one from the next look at the list on: that is its end. */
+  #forgetReplaced(): void {
+    const { streams, failures } = this.#options;
+    if (this.#replacedStreams.size === 0) return;
+    const tracked = new Set(streams.tracked.map(({ streamId }) => streamId));
+    for (const streamId of this.#replacedStreams) if (!tracked.has(streamId)) this.#replacedStreams.delete(streamId);
+    if (this.#replacedStreams.size === 0) failures.worked('readStream', undefined);
   }
 
   /** Ends the wait for an effect, not the effect: a write that lands late is one whose outcome was not known. */
