@@ -12,13 +12,15 @@ export interface Arguments {
   /** 0: no planted bug is looked for. */
   readonly bugSeeds: number;
   readonly transcript: boolean;
+  /** The planted bug that the transcript is to have; undefined: none. */
+  readonly bug: string | undefined;
   readonly hours: number;
   readonly violations: number;
   readonly failures: string;
 }
 
 export const USAGE = `usage: npm run simulate -- [--schedules N] [--world small|large|producer|mix] [--seed S] [--jobs J] [--bug-seeds N, 0: none looked for]
-       npm run simulate -- --transcript --seed S [--world small|large|producer]
+       npm run simulate -- --transcript --seed S [--world small|large|producer] [--bug NAME]
        npm run simulate:nightly -- [--hours H] [--world W] [--seed S] [--jobs J] [--violations N] [--failures FILE]`;
 
 /** A generator's state is 32 bits wide. */
@@ -51,11 +53,14 @@ export function readArguments(): Arguments {
       jobs: { type: 'string', default: String(availableParallelism()) },
       'bug-seeds': { type: 'string' },
       transcript: { type: 'boolean', default: false },
+      bug: { type: 'string' },
       hours: { type: 'string', default: '8' },
       violations: { type: 'string', default: '10' },
       failures: { type: 'string', default: 'simulation-failures.txt' },
     },
   });
+  if (values.bug !== undefined && !values.transcript)
+    throw new Error('--bug: expected with --transcript, got it alone');
   const schedules = wholeNumber('--schedules', values.schedules);
   return {
     schedules,
@@ -65,6 +70,7 @@ export function readArguments(): Arguments {
     // Who runs one seed wants to know about that seed.
     bugSeeds: wholeNumber('--bug-seeds', values['bug-seeds'] ?? (schedules === 1 ? '0' : '2000')),
     transcript: values.transcript,
+    bug: values.bug,
     hours: positiveNumber('--hours', values.hours),
     violations: Math.max(1, wholeNumber('--violations', values.violations)),
     failures: values.failures,

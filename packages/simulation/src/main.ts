@@ -3,14 +3,22 @@
 // violations, schedulesPerSecond, plantedBugs, and the figures of each world. Exit code 1 on a violation or a bug not found.
 import { type Arguments, readArguments, runCommand, USAGE } from './arguments.ts';
 import { FailurePrinter, Heartbeat, perCpuSecond, Tally } from './report.ts';
-import { type Piece, PLANTED_BUG_COUNT, simulate, type WorldChoice, worldOf } from './simulate.ts';
+import {
+  type Piece,
+  PLANTED_BUG_COUNT,
+  plantedBugNamed,
+  plantedBugNames,
+  simulate,
+  type WorldChoice,
+  worldOf,
+} from './simulate.ts';
 import { perform } from './threads.ts';
 
 /** A piece of work: short enough to keep all threads busy to the end. */
 const PIECE_SEEDS = 50;
 
 async function main(args: Arguments): Promise<number> {
-  if (args.transcript) return printTranscript(args.world, args.seed ?? 1);
+  if (args.transcript) return printTranscript(args.world, args.seed ?? 1, args.bug);
 
   const { seed = 1, jobs } = args;
   const tally = new Tally();
@@ -60,11 +68,20 @@ function* plantedBugSearches(count: number, first: number, most: number): Genera
   for (let bug = 0; bug < count; bug += 1) yield { kind: 'bug', bug, first, most };
 }
 
-function printTranscript(choice: WorldChoice, seed: number): number {
-  const world = worldOf(choice, seed);
-  const { transcript, violations } = simulate(world, seed, true);
+/** Of a planted bug the world is the one that it is planted in, unless a consumer's is to be in a large one. */
+function printTranscript(choice: WorldChoice, seed: number, bug: string | undefined): number {
+  const named = bug === undefined ? undefined : plantedBugNamed(bug);
+  if (bug !== undefined && named === undefined) {
+    process.stderr.write(`--bug: expected one of ${plantedBugNames().join(', ')}, got ${JSON.stringify(bug)}\n`);
+    return 2;
+  }
+  const chosen = worldOf(choice, seed);
+  const isFit = named === undefined || (named.world === 'producer') === (chosen === 'producer');
+  const world = isFit ? chosen : (named?.world ?? chosen);
+  const { transcript, violations } = named?.simulate(world, seed) ?? simulate(world, seed, true);
   for (const line of transcript) console.log(line);
-  console.log(`${world} world, seed ${seed}: ${violations[0] ?? 'no violation'}`);
+  const planted = bug === undefined ? '' : ` with ${bug}`;
+  console.log(`${world} world, seed ${seed}${planted}: ${violations[0] ?? 'no violation'}`);
   return violations.length === 0 ? 0 : 1;
 }
 

@@ -60,6 +60,33 @@ export function simulate(
     : simulateWorld(seed, { size: world, transcript });
 }
 
+/** A planted bug to look at closely. */
+export interface Planted {
+  /** Where it is looked for. */
+  readonly world: WorldName;
+  /** One schedule with it, with its transcript. */
+  readonly simulate: (world: WorldName, seed: number) => ReturnType<typeof simulate>;
+}
+
+export function plantedBugNames(): string[] {
+  return [...plantedBugs().map(({ name }) => name), ...producerPlantedBugs];
+}
+
+/** @returns undefined: there is none of that name. */
+export function plantedBugNamed(wanted: string): Planted | undefined {
+  const bug = plantedBugs().find(({ name }) => name === wanted);
+  if (bug !== undefined) {
+    const size = (world: WorldName): 'small' | 'large' => (world === 'large' ? world : 'small');
+    return {
+      world: 'small',
+      simulate: (world, seed) => simulateWorld(seed, { size: size(world), bug, transcript: true }),
+    };
+  }
+  const plantedBug = producerPlantedBugs.find((name) => name === wanted);
+  if (plantedBug === undefined) return undefined;
+  return { world: 'producer', simulate: (_, seed) => simulateProducer(seed, { plantedBug, transcript: true }) };
+}
+
 /** @param nowMs any clock, for the figures. */
 export function runSeeds({ world: choice, first, count }: Piece & { kind: 'seeds' }, nowMs: () => number): SeedsDone {
   const failures: Failure[] = [];
