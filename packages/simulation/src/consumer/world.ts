@@ -333,7 +333,7 @@ export class World {
   #heal(): void {
     this.transcript?.happens('the faults end');
     this.#faults = false;
-    this.#returned = new ReturnedLeases(this.queue.now);
+    this.#returned = new ReturnedLeases(this.queue.now, this.#twins !== undefined);
     if (this.#living().every(({ is2x }) => is2x)) this.#start();
     if (this.#mixed?.comesLate === true) this.#start(true);
     this.#twins?.begin(this.#living(), this.queue.now, (workerId) => this.#start(false, workerId));
