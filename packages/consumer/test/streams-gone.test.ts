@@ -153,17 +153,26 @@ it('of several: the others go on, and one of the same name is another stream, re
   };
   // A function: it is asked again and again.
   const streams = () => ['kept', 'twice'];
-  await using consumer = kept.consumer({ streams, streamsIntervalMs: 1_000, formerStreamsWaitMs: 0 });
+  const errors: string[] = [];
+  // The list is not looked at again so soon: who reads the stream finds out.
+  const options = { streams, streamsIntervalMs: 4_000, formerStreamsWaitMs: 0, logger: errorsOf(errors) };
+  await using consumer = kept.consumer(options);
   void consumer.run(handler);
   await until(() => deepStrictEqual(seen.get(before), ['a 1']));
   drop(scene);
   await until(async () => expect((await kept.row(`${before}:${SHARD(0)}`))?.['checkpoint']?.S).not.toMatch(/^\d+$/));
+  const missing = /^findStream fails since .*: stream twice is not there. Was it deleted/;
+  await until(() => expect(consumer.health().reasons).toContainEqual(expect.stringMatching(missing)));
+  expect(consumer.health()).toMatchObject({ live: true, ready: false });
+  expect(errors).toContainEqual(expect.stringMatching(missing));
   await kept.put('k 2');
   await until(() => deepStrictEqual(seen.get(identifierOf('kept', kept.model)), ['k 1', 'k 2']));
   const after = makeAgain(scene);
   expect(after).not.toBe(before);
   await scene.put('b 2');
   await until(() => deepStrictEqual(seen.get(after), ['b 2']));
+  await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
+  expect(errors.join()).not.toContain('onStreamRecreated');
   await until(async () => expect(await kept.row(`${before}:${SHARD(0)}`)).toBeUndefined());
   deepStrictEqual(seen.get(before), ['a 1']);
 });

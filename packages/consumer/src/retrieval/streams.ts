@@ -72,6 +72,7 @@ export class Streams {
   /** By what the application calls them. */
   readonly #identified = new Map<string, string>();
   #former: FormerStreams = 'none';
+  #leftOut: ReadonlyMap<string, unknown> = new Map();
   /** The one stream of the application, as it was at the start. */
   #recognized: Awaited<ReturnType<StreamShards['identify']>> | undefined;
   #listing: Promise<Shard[]> | undefined;
@@ -96,6 +97,11 @@ export class Streams {
     return this.#former;
   }
 
+  /** Of several streams those that are listed and could not be found at the last `refresh`, by what the application calls them, and why. */
+  get leftOut(): ReadonlyMap<string, unknown> {
+    return this.#leftOut;
+  }
+
   /** As the rows of this worker say it. */
   get reads(): Reads {
     const { from } = this.#options;
@@ -108,11 +114,11 @@ export class Streams {
   }
 
   /**
-   * Asks what is to be read. Of several streams those that can't be found are left out and told of.
+   * Asks what is to be read. Of several streams those that can't be found are left out: `leftOut`.
    * @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED and others when there is nothing to read; what the list throws
    */
   async refresh(): Promise<void> {
-    const { from, client, logger } = this.#options;
+    const { from, client } = this.#options;
     this.#region ??= await client.config.region();
     if (typeof from !== 'function') {
       this.#checkRegion(from.stream, 'stream');
@@ -128,7 +134,11 @@ export class Streams {
     const tracked = found.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
     const failures = found.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
     if (tracked.length === 0 && failures.length > 0) throw failures[0];
-    for (const error of failures) logger.warn({ err: error }, 'a stream is left out for now');
+    this.#leftOut = new Map(
+      found.flatMap((outcome, index) =>
+        outcome.status === 'rejected' ? [[listed[index]?.stream ?? '', outcome.reason as unknown] as const] : [],
+      ),
+    );
     this.#tracked = [...new Map(tracked.map((each) => [each.streamId, each])).values()];
     // A stream that could not be asked for is listed all the same: whose leases look like a former stream's may be its own.
     this.#former = failures.every(isStreamNotFound) ? former : 'none';

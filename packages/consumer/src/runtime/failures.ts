@@ -55,6 +55,8 @@ const stepsOfLeases: ReadonlySet<string> = new Set([
   'drainShard',
   'endShard',
 ]);
+/** What is asked of each stream of several, under the name that the application gives it, and told of each. */
+const FIND_STREAM = 'findStream';
 
 export class Failures {
   readonly #options: FailuresOptions;
@@ -66,11 +68,11 @@ export class Failures {
     this.#options = options;
   }
 
-  /** @param retryInMs when it is tried again. */
+  /** @param leaseKey the lease that it is about; of `findStream`, the stream. @param retryInMs when it is tried again. */
   failed(step: string, leaseKey: string | undefined, error: unknown, retryInMs: number): void {
     const { clock, logger } = this.#options;
     const code = codeOf(error);
-    const key = `${step} ${code}`;
+    const key = step === FIND_STREAM ? `${step} ${code} ${leaseKey}` : `${step} ${code}`;
     const entry = this.#present(key) ?? this.#begin(step, code, key);
     entry.failing.add(subjectOf(step, leaseKey));
     entry.failureCount += 1;
@@ -151,7 +153,7 @@ export class Failures {
 function troubleOf({ step, code, error, firstWallAt, failureCount, failing }: Entry): Trouble {
   const { action, resource } = isShardlineError(error) && 'action' in error ? (error as OperatingError) : {};
   const since = new Date(firstWallAt);
-  const leaseCount = failing.size - (failing.has('') ? 1 : 0);
+  const leaseCount = step === FIND_STREAM ? 0 : failing.size - (failing.has('') ? 1 : 0);
   const text = `${step} fails since ${since.toISOString()}: ${advice(error, action, resource)}`;
   return { step, code, action, resource, since, failureCount, leaseCount, text };
 }
@@ -191,7 +193,7 @@ function serviceOf(step: string): 'kinesis' | 'dynamodb' | 'none' {
 }
 
 function subjectOf(step: string, leaseKey: string | undefined): string {
-  return stepsOfLeases.has(step) ? (leaseKey ?? '') : '';
+  return step === FIND_STREAM || stepsOfLeases.has(step) ? (leaseKey ?? '') : '';
 }
 
 function codeOf(error: unknown): string {

@@ -193,6 +193,7 @@ function stage(
     streams: {
       tracked: [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }],
       former: 'none',
+      leftOut: new Map(),
       forget: () => undefined,
       isAnother: async () => false,
       beganAnew: async () => undefined,

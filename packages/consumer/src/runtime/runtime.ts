@@ -47,7 +47,7 @@ export interface RuntimeOptions {
   readonly table: LeaseTable;
   readonly streams: Pick<
     Streams,
-    'tracked' | 'former' | 'mayChange' | 'refresh' | 'forget' | 'list' | 'isAnother' | 'beganAnew' | 'open'
+    'tracked' | 'leftOut' | 'former' | 'mayChange' | 'refresh' | 'forget' | 'list' | 'isAnother' | 'beganAnew' | 'open'
   >;
   /** How often the streams are asked for anew. */
   readonly streamsIntervalMs: number;
@@ -83,6 +83,8 @@ export class Runtime {
   #failure: unknown;
   /** Of several streams those that are listed, and whose name is another stream's by now. */
   readonly #replacedStreams = new Set<string>();
+  #toldLeftOut: readonly string[] = [];
+  #refreshing = false;
   /** Why the core stopped by itself. */
   #lastError: OperatingError | undefined;
 
@@ -107,6 +109,7 @@ export class Runtime {
       });
       this.#eventLoop.start();
       this.#postStreams();
+      this.#tellLeftOut();
       this.#post({ kind: 'start', clientVersion: this.#options.table.clientVersion });
       if (this.#options.streams.mayChange) this.#planRefresh();
     });
@@ -178,6 +181,7 @@ export class Runtime {
     this.#start(asked).then(
       // `#start` gives the result that belongs to the effect's kind; TypeScript can't see the pair.
       (result) => {
+        if (asked.kind === 'fetchBatch') this.#fetched(asked.leaseKey, result as Results['fetchBatch']);
         this.#options.failures.worked(asked.kind, 'leaseKey' in asked ? asked.leaseKey : undefined);
         this.#post({ kind: 'done', effect: asked, result } as Done);
       },
@@ -241,21 +245,49 @@ export class Runtime {
   }
 
   /** An application of several streams may add and remove some while it runs. What can't be asked stays as it is. */
-  #planRefresh(): void {
+  #planRefresh(inMs?: number): void {
     const { streams, streamsIntervalMs, clock, failures } = this.#options;
+    this.#cancelRefresh();
     const refresh = async (): Promise<void> => {
       try {
         await streams.refresh();
         failures.worked('refreshStreams', undefined);
         this.#postStreams();
         this.#forgetReplaced();
+        this.#tellLeftOut();
       } catch (error) {
         // The list stays as it was.
         failures.failed('refreshStreams', undefined, error, streamsIntervalMs);
       }
+      this.#refreshing = false;
       if (!this.#over) this.#planRefresh();
     };
-    this.#cancelRefresh = clock.setTimer(() => void refresh(), streamsIntervalMs, false);
+    const begin = (): void => {
+      this.#refreshing = true;
+      void refresh();
+    };
+    this.#cancelRefresh = clock.setTimer(begin, inMs ?? streamsIntervalMs, false);
+  }
+
+  #fetched(leaseKey: string, { atShardEnd, childShards }: Results['fetchBatch']): void {
+    if (atShardEnd && childShards.length === 0 && this.#options.streams.mayChange) this.#mayBeGone(leaseKey);
+  }
+
+  /** A shard of one of several streams ended without children: is the stream there at all? Asked at once, not at the next look at the list. */
+  #mayBeGone(leaseKey: string): void {
+    const { streams } = this.#options;
+    const gone = streams.tracked.find(({ streamId }) => streamId !== undefined && leaseKey.startsWith(`${streamId}:`));
+    if (gone === undefined) return;
+    streams.forget(gone.streamId);
+    if (!this.#refreshing) this.#planRefresh(0);
+  }
+
+  /** Those of several streams that are listed and are not there: told until they are, or are listed no longer. */
+  #tellLeftOut(): void {
+    const { streams, streamsIntervalMs, failures } = this.#options;
+    for (const name of this.#toldLeftOut) if (!streams.leftOut.has(name)) failures.worked('findStream', name);
+    for (const [name, error] of streams.leftOut) failures.failed('findStream', name, error, streamsIntervalMs);
+    this.#toldLeftOut = [...streams.leftOut.keys()];
   }
 
   /** Of several streams, one that was made again is read as another one from the next look at the list on: that is its end. */
