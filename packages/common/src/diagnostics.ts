@@ -124,7 +124,7 @@ export interface ConsumerDiagnostics {
    * A lease did not get on for long (`stalled`), was given up for it (`givenUp`), its handler did not return although its signal
    * was aborted (`stuck`: only the end of the process frees the shard), or it gets on again (`over`). `reason`: what is waited for.
    * `position`: behind which the shard is read, up to which the handler was given records, or which is not written; `recordCount`
-   * and `byteCount` are those of the batch in the handler.
+   * and `byteCount` are those of the batch in the handler, `word` the handler's word that has not returned.
    */
   'shardline:consumer:stall': {
     application: string;
@@ -138,6 +138,7 @@ export interface ConsumerDiagnostics {
     position: string;
     recordCount?: number;
     byteCount?: number;
+    word?: string;
     holdsLease: boolean;
   };
   /**

@@ -180,6 +180,7 @@ export class Consumer implements AsyncDisposable {
       troubles: failures?.troubles() ?? [],
       tableTroubles: table?.troubles ?? [],
       millisBehindLatest: (tenure) => runtime?.millisBehindLatest(tenure),
+      wordOf: (tenure) => runtime?.wordOf(tenure),
       wallTimeOf: (now) => this.#wallTimeOf(now),
     });
   }

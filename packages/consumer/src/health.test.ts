@@ -25,6 +25,7 @@ function health(lease: Partial<LeaseView>): ConsumerHealth {
     troubles: [],
     tableTroubles: [],
     millisBehindLatest: () => 12,
+    wordOf: () => 'processRecords',
     wallTimeOf: (now) => new Date(now),
   });
 }
@@ -55,6 +56,7 @@ test('a consumer whose run has rejected is neither live nor ready, and says why'
     troubles: [],
     tableTroubles: [],
     millisBehindLatest: () => 0,
+    wordOf: () => undefined,
   } as const;
   const wallTimeOf = (now: number): Date => new Date(now);
   const failure = new OperatingError('WORKER_ID_IN_USE', 'another process works under it', { retryable: false });

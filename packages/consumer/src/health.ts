@@ -4,6 +4,7 @@ import { isShardlineError } from '@shardline/common';
 import type { ConsumerState } from './consumer.ts';
 import type { LeaseView, WorkerView } from './coordination/worker-view.ts';
 import type { Trouble } from './runtime/failures.ts';
+import { handlerWord } from './runtime/notices.ts';
 
 /** Plain data, fit for JSON. */
 export interface ConsumerHealth {
@@ -40,6 +41,8 @@ export interface HealthSources {
   /** What is wrong with the lease table that only a hand can mend, a sentence each. */
   readonly tableTroubles: readonly string[];
   readonly millisBehindLatest: (tenure: number) => number | undefined;
+  /** Which of the handler's words a tenure waits for. */
+  readonly wordOf: (tenure: number) => string | undefined;
   /** `now` of the view's clock as a time of the calendar. */
   readonly wallTimeOf: (now: number) => Date;
 }
@@ -51,6 +54,7 @@ export function healthOf({
   troubles,
   tableTroubles,
   millisBehindLatest,
+  wordOf,
   wallTimeOf,
 }: HealthSources): ConsumerHealth {
   const leases = view?.leases ?? [];
@@ -58,7 +62,7 @@ export function healthOf({
     ...(state === 'running' ? [] : [`the consumer is ${state}${failure === undefined ? '' : causeOf(failure, state)}`]),
     ...troubles.map(({ text }) => text),
     ...tableTroubles,
-    ...leases.flatMap(stallOf),
+    ...leases.flatMap((lease) => stallOf(lease, wordOf)),
     ...leases.flatMap(throwing),
   ];
   return {
@@ -91,15 +95,16 @@ function throwing({ leaseKey, handlerAttempt }: LeaseView): string[] {
   return [`${leaseKey}: the handler throws for the same batch again and again; it is at attempt ${handlerAttempt}`];
 }
 
-function stallOf({ leaseKey, stall }: LeaseView): string[] {
+function stallOf({ leaseKey, tenure, stall }: LeaseView, wordOf: HealthSources['wordOf']): string[] {
   if (stall === undefined) return [];
+  const handler = handlerWord(wordOf(tenure));
   const seconds = Math.round(stall.forMs / 1000);
   if (stall.state === 'stuck') {
-    return [`${leaseKey}: the handler has not returned ${seconds} s after its signal was aborted; end this process`];
+    return [`${leaseKey}: ${handler} has not returned ${seconds} s after its signal was aborted; end this process`];
   }
   const waited = {
     read: 'no read was answered',
-    handler: 'the handler has not returned',
+    handler: `${handler} has not returned`,
     checkpoint: 'a checkpoint could not be written',
   };
   return [`${leaseKey}: ${waited[stall.reason]} for ${seconds} s`];

@@ -57,13 +57,37 @@ describe('a handler that does not return', () => {
     expect(consumer.health()).toMatchObject({
       live: true,
       ready: false,
-      reasons: [expect.stringContaining(`${SHARD(0)}: the handler has not returned for`)],
+      reasons: [expect.stringContaining(`${SHARD(0)}: the handler's processRecords has not returned for`)],
       shards: [{ leaseKey: SHARD(0), phase: 'processing', stalled: { reason: 'handler' } }],
     });
     goOn();
     await until(() => expect(stalls.at(-1)).toMatchObject({ state: 'over' }));
     await until(async () => expect(await scene.checkpointOf(SHARD(0))).toMatch(/^\d{56}:0$/));
     await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
+  });
+
+  it('is told of by the word that hangs, or throws', async () => {
+    const scene = new Scene(cloud, 'words');
+    const stalls = stallsOf('words');
+    let calls = 0;
+    const consumer = scene.consumer({ stallWarningMs: 300, shutdownGraceMs: 100 });
+    const running = consumer.run({
+      initialize: () => {
+        calls += 1;
+        if (calls < 3) throw new Error('cannot connect to postgres');
+        return new Promise<void>(() => undefined);
+      },
+      processRecords: () => undefined,
+    });
+    await until(() =>
+      expect(consumer.health().reasons.join()).toMatch(
+        /^the handler's initialize throws for shardId-0{12} since \S+: Error: cannot connect to postgres; it is called again/,
+      ),
+    );
+    await until(() => expect(stalls[0]).toMatchObject({ state: 'stalled', reason: 'handler', word: 'initialize' }));
+    expect(consumer.health().reasons.join()).toContain(`${SHARD(0)}: the handler's initialize has not returned for`);
+    await consumer.stop();
+    await running;
   });
 
   it('but heeds its signal loses the lease past the limit, to another worker and nothing is lost', async () => {

@@ -88,7 +88,7 @@ describe('of one stream, made again under its name', () => {
     drop(scene);
     makeAgain(scene);
     await scene.put('b 1');
-    await until(() => expect(consumer.health().reasons.join()).toContain('fetchBatch fails since'));
+    await until(() => expect(consumer.health().reasons.join()).toContain('reading a shard (fetchBatch) fails for '));
     expect(consumer.health().reasons.join()).toContain("onStreamRecreated: 'begin-anew'");
     expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toBe(before);
     deepStrictEqual(seen, ['a 1']);
@@ -161,7 +161,8 @@ it('of several: the others go on, and one of the same name is another stream, re
   await until(() => deepStrictEqual(seen.get(before), ['a 1']));
   drop(scene);
   await until(async () => expect((await kept.row(`${before}:${SHARD(0)}`))?.['checkpoint']?.S).not.toMatch(/^\d+$/));
-  const missing = /^findStream fails since .*: stream twice is not there. Was it deleted/;
+  const missing =
+    /^finding a stream of those to read \(findStream\) fails since .*: stream twice is not there. Was it deleted/;
   await until(() => expect(consumer.health().reasons).toContainEqual(expect.stringMatching(missing)));
   expect(consumer.health()).toMatchObject({ live: true, ready: false });
   expect(errors).toContainEqual(expect.stringMatching(missing));

@@ -30,6 +30,7 @@ import { asPendingCheckpoint, asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
 import { DeliveryReport, type DeliveryReportOptions, type ReportedShard } from './delivery-report.ts';
 import type { HandlerCall } from './event-loop.ts';
+import { causeOf, HandlerThrew } from './handler-threw.ts';
 
 export interface DeliveryOptions extends DeliveryReportOptions {
   readonly handler: ShardHandler;
@@ -43,6 +44,7 @@ export interface DeliveryOptions extends DeliveryReportOptions {
 
 /** One tenure of one shard. */
 interface Shard extends ReportedShard {
+  readonly tenure: Tenure;
   readonly source: ShardSource;
   readonly controller: AbortController;
   readonly context: ShardContext;
@@ -63,16 +65,6 @@ interface Shard extends ReportedShard {
   childShardIds: readonly string[];
 }
 
-/** Wraps what the handler threw, to tell it from a failure of ours. */
-export class HandlerThrew extends Error {
-  readonly thrown: unknown;
-
-  constructor(thrown: unknown) {
-    super('the handler threw');
-    this.thrown = thrown;
-  }
-}
-
 /** So much may the clocks of two machines that are kept in time be apart, with room to spare. */
 const LATEST_MARGIN_MS = 5_000;
 
@@ -82,6 +74,8 @@ export class Delivery {
   readonly #shards = new Map<Tenure, Shard>();
   /** Shards that were let go, each until its handler knows; never reject. */
   readonly #leaving = new Map<Shard, Promise<void>>();
+  /** The handler's words that are under way, those of closed shards among them. */
+  readonly #words = new Map<Tenure, keyof ShardHandler>();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -97,6 +91,11 @@ export class Delivery {
   /** How far behind its tip a tenure's shard was at the last read. */
   millisBehindLatest(tenure: Tenure): number | undefined {
     return this.#shards.get(tenure)?.millisBehindLatest;
+  }
+
+  /** Which of the handler's words a tenure waits for. */
+  wordOf(tenure: Tenure): string | undefined {
+    return this.#words.get(tenure);
   }
 
   /** The last call on each shard, if it was still under way at `since`. */
@@ -187,8 +186,7 @@ export class Delivery {
     try {
       await this.#call(shard, 'processRecords', last, () => handler.processRecords(given, shard.context));
     } catch (error) {
-      const cause = error instanceof HandlerThrew ? error.thrown : error;
-      this.#report.threw(shard, batch, clock.now() - startedAt, cause);
+      this.#report.threw(shard, batch, clock.now() - startedAt, causeOf(error));
       throw error;
     }
     this.#report.handled(shard, batch, clock.now() - startedAt);
@@ -235,10 +233,13 @@ export class Delivery {
   async #seeOff(shard: Shard, isLost: boolean): Promise<void> {
     await shard.call;
     if (!isLost || !shard.opened) return;
+    this.#words.set(shard.tenure, 'leaseLost');
     try {
       await this.#options.handler.leaseLost?.(shard.context);
     } catch (error) {
       shard.logger.error({ err: error }, 'leaseLost of the handler threw; the shard is closed all the same');
+    } finally {
+      this.#words.delete(shard.tenure);
     }
   }
 
@@ -267,6 +268,7 @@ export class Delivery {
       }),
     };
     const shard: Shard = {
+      tenure,
       leaseKey,
       shardId,
       source,
@@ -309,16 +311,18 @@ export class Delivery {
     const startedAt = clock.now();
     const lastCall = { leaseKey: shard.leaseKey, word, synchronousMs: 0, endedAt: undefined as number | undefined };
     shard.lastCall = lastCall;
+    this.#words.set(shard.tenure, word);
     try {
       const result = call();
       lastCall.synchronousMs = clock.now() - startedAt;
       await result;
     } catch (error) {
-      throw new HandlerThrew(error);
+      throw new HandlerThrew(word, error);
     } finally {
       lastCall.endedAt = clock.now();
       shard.givenTo = undefined;
       shard.call = undefined;
+      this.#words.delete(shard.tenure);
       returned();
     }
   }

@@ -2,6 +2,7 @@ import { type Logger, OperatingError, silentLogger } from '@shardline/common';
 import { ManualClock } from '@shardline/local';
 import { expect, test } from 'vitest';
 import { Failures } from './failures.ts';
+import { HandlerThrew } from './handler-threw.ts';
 
 type Line = readonly [level: string, text: string | undefined];
 
@@ -42,7 +43,7 @@ test('what may pass is a note at first, a warning once it lasts, then one a minu
     { step: 'renewLease', code: 'LEASE_TABLE_UNAVAILABLE', failureCount: 131, leaseCount: 1, since: new Date(1.7e12) },
   ]);
   failures.worked('renewLease', 'a');
-  expect(lines.at(-1)).toEqual(['info', 'renewLease works again']);
+  expect(lines.at(-1)).toEqual(['info', 'renewing a lease (renewLease) works again']);
   expect(failures.troubles()).toEqual([]);
 });
 
@@ -71,6 +72,41 @@ test('a missing permission is an error at once that names the action and the res
   expect(failures.troubles()).toEqual([]);
 });
 
+test('what the handler threw is told at once, by the word that threw and for which shard, as the handler’s', () => {
+  const { failures, lines } = scene();
+  const refused = new OperatingError('THROTTLED', 'cannot connect to postgres', { retryable: true });
+  failures.failed('openShard', 'a', new HandlerThrew('initialize', refused), 100);
+  const told =
+    "the handler's initialize throws for a since 2023-11-14T22:13:20.000Z: OperatingError: cannot connect to postgres; it is called again";
+  expect(lines).toEqual([['error', told]]);
+  expect(failures.troubles()).toMatchObject([{ step: 'openShard', code: 'OperatingError', text: told }]);
+  failures.worked('openShard', 'a');
+  expect(lines.at(-1)).toEqual(['info', 'opening a shard (openShard) works again']);
+  failures.failed('drainShard', 'a', new HandlerThrew('shutdownRequested', 'no'), 0);
+  expect(lines.at(-1)).toEqual([
+    'error',
+    expect.stringMatching(/shutdownRequested throws for a .*: string: no; the lease is given up/),
+  ]);
+});
+
+test('one trouble of many shards says of how many, and by the first one as long as that fails', () => {
+  const { clock, failures } = scene();
+  const errorOf = (leaseKey: string): OperatingError =>
+    new OperatingError('TIMEOUT', `no read of ${leaseKey}`, { retryable: true, action: 'kinesis:GetRecords' });
+  for (let second = 0; second < 5; second += 1) {
+    for (const leaseKey of ['a', 'b', 'c']) failures.failed('fetchBatch', leaseKey, errorOf(leaseKey), 100);
+    clock.advance(1_000);
+  }
+  const text = (): string | undefined => failures.troubles()[0]?.text;
+  expect(text()).toMatch(
+    /^reading a shard \(fetchBatch\) fails for 3 shards, first a since .*\(no read of a\); it is tried again$/,
+  );
+  failures.worked('fetchBatch', 'a');
+  expect(text()).toMatch(/ fails for 2 shards, first b since .*\(no read of b\)/);
+  failures.forget('b');
+  expect(text()).toMatch(/ fails for c since .*\(no read of c\)/);
+});
+
 test('credentials that are of no use are warned of at once, with since when and what to do', () => {
   const { failures, lines } = scene();
   const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true });
@@ -89,7 +125,7 @@ test('what comes and goes is told of as often as what lasts, once a minute', () 
     clock.advance(1_000);
   }
   expect(lines.map(([level]) => level)).toEqual(['warn', 'info', 'warn', 'info', 'warn', 'info']);
-  expect(lines[1]).toEqual(['info', 'checkpointLease works again']);
+  expect(lines[1]).toEqual(['info', 'writing a checkpoint (checkpointLease) works again']);
 });
 
 test('what is not tried again any more is forgotten, and a single failure never becomes a trouble by waiting', () => {
@@ -104,7 +140,7 @@ test('what is not tried again any more is forgotten, and a single failure never 
   // It was told, so its end is, too, once.
   expect(failures.troubles()).toEqual([]);
   expect(lines.slice(-2)).toEqual([
-    ['error', expect.stringContaining('handOffLease fails since')],
-    ['info', 'handOffLease has not failed again'],
+    ['error', expect.stringContaining('beginning a handoff (handOffLease) fails since')],
+    ['info', 'beginning a handoff (handOffLease) has not failed again'],
   ]);
 });

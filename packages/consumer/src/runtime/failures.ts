@@ -2,6 +2,8 @@
 // now and then, not one a try. What somebody has to see to is told at once; what may pass, only if it does not. It retries nothing.
 // Invariant: bounded by the number of leases; a trouble is over when everything that failed has worked again or is gone.
 import { type Clock, isShardlineError, type Logger, type OperatingError } from '@shardline/common';
+import { causeOf, HandlerThrew } from './handler-threw.ts';
+import { inWords, type Step } from './steps.ts';
 
 export interface FailuresOptions {
   readonly clock: Clock;
@@ -12,8 +14,8 @@ export interface FailuresOptions {
 
 /** Something that does not work. */
 export interface Trouble {
-  /** What was tried: the name of an effect of the core. */
-  readonly step: string;
+  /** What was tried. */
+  readonly step: Step;
   /** An OperatingCode, or the name of what was thrown. */
   readonly code: string;
   /** `kinesis:GetRecords`, and what it was about. */
@@ -28,16 +30,15 @@ export interface Trouble {
 }
 
 interface Entry {
-  readonly step: string;
+  readonly step: Step;
   readonly code: string;
   readonly firstAt: number;
   readonly firstWallAt: number;
-  /** What fails: lease keys, and '' for the worker itself. */
-  readonly failing: Set<string>;
+  /** What fails, the first first, and with what: lease keys, and '' for the worker itself. */
+  readonly failing: Map<string, unknown>;
   failureCount: number;
   lastAt: number;
   quietFrom: number;
-  error: unknown;
   toldAt: number | undefined;
 }
 
@@ -46,7 +47,7 @@ const TELL_INTERVAL_MS = 60_000;
 /** What has not failed for so long after it should have been tried again is over; not everything is tried again. */
 const QUIET_MS = 60_000;
 /** What the core asks for one lease at a time; of everything else a success means that it works. */
-const stepsOfLeases: ReadonlySet<string> = new Set([
+const stepsOfLeases: ReadonlySet<Step> = new Set<Step>([
   'renewLease',
   'checkpointLease',
   'readLeases',
@@ -69,22 +70,22 @@ export class Failures {
   }
 
   /** @param leaseKey the lease that it is about; of `findStream`, the stream. @param retryInMs when it is tried again. */
-  failed(step: string, leaseKey: string | undefined, error: unknown, retryInMs: number): void {
+  failed(step: Step, leaseKey: string | undefined, error: unknown, retryInMs: number): void {
     const { clock, logger } = this.#options;
     const code = codeOf(error);
     const key = step === FIND_STREAM ? `${step} ${code} ${leaseKey}` : `${step} ${code}`;
     const entry = this.#present(key) ?? this.#begin(step, code, key);
-    entry.failing.add(subjectOf(step, leaseKey));
+    entry.failing.set(subjectOf(step, leaseKey), error);
     entry.failureCount += 1;
     entry.lastAt = clock.now();
     entry.quietFrom = entry.lastAt + retryInMs + QUIET_MS;
-    entry.error = error;
     const { text, ...fields } = troubleOf(entry);
     const forMs = Math.round(clock.now() - entry.firstAt);
-    const line = { ...fields, forMs, leaseKey, retryInMs, err: error };
+    const line = { ...fields, forMs, leaseKey, retryInMs, err: causeOf(error) };
     if (!this.#isTrouble(entry)) {
-      if (entry.failureCount === 1) logger.info(line, `${step} failed and is tried again`);
-      else logger.debug(line, `${step} failed and is tried again`);
+      const failed = `${inWords(step)} failed and is tried again`;
+      if (entry.failureCount === 1) logger.info(line, failed);
+      else logger.debug(line, failed);
     } else if (clock.now() >= (entry.toldAt ?? this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) + TELL_INTERVAL_MS) {
       entry.toldAt = clock.now();
       this.#toldAt.set(key, entry.toldAt);
@@ -93,7 +94,7 @@ export class Failures {
     }
   }
 
-  worked(step: string, leaseKey: string | undefined): void {
+  worked(step: Step, leaseKey: string | undefined): void {
     if (this.#entries.size === 0) return;
     for (const [key, entry] of this.#entries) {
       // One call that is answered shows that the credentials are good for all of its service.
@@ -121,11 +122,11 @@ export class Failures {
     return undefined;
   }
 
-  #begin(step: string, code: string, key: string): Entry {
+  #begin(step: Step, code: string, key: string): Entry {
     const { clock } = this.#options;
     const firstAt = clock.now();
-    const counts = { failing: new Set<string>(), failureCount: 0, lastAt: firstAt, quietFrom: 0 };
-    const entry = { step, code, firstAt, firstWallAt: clock.wallNow(), ...counts, error: undefined, toldAt: undefined };
+    const counts = { failing: new Map<string, unknown>(), failureCount: 0, lastAt: firstAt, quietFrom: 0 };
+    const entry = { step, code, firstAt, firstWallAt: clock.wallNow(), ...counts, toldAt: undefined };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -140,21 +141,30 @@ export class Failures {
     this.#entries.delete(key);
     if (entry.toldAt === undefined) return;
     const { clock, logger } = this.#options;
-    const { text: _, ...fields } = troubleOf(entry);
-    logger.info({ ...fields, forMs: Math.round(clock.now() - entry.firstAt) }, `${entry.step} ${how}`);
+    const { step, code, firstWallAt, failureCount } = entry;
+    const fields = { step, code, since: new Date(firstWallAt), failureCount };
+    logger.info({ ...fields, forMs: Math.round(clock.now() - entry.firstAt) }, `${inWords(step)} ${how}`);
   }
 
-  #isTrouble({ error, firstAt, lastAt }: Entry): boolean {
+  #isTrouble({ failing, firstAt, lastAt }: Entry): boolean {
+    const [error] = failing.values();
     if (!isRetryable(error) || codeOf(error) === 'CREDENTIALS_UNAVAILABLE') return true;
     return lastAt - firstAt >= this.#options.patienceMs;
   }
 }
 
-function troubleOf({ step, code, error, firstWallAt, failureCount, failing }: Entry): Trouble {
+function troubleOf({ step, code, firstWallAt, failureCount, failing }: Entry): Trouble {
+  // The first of many: what is said stays the same while all of them fail.
+  const [[subject, error] = ['', undefined]] = failing;
   const { action, resource } = isShardlineError(error) && 'action' in error ? (error as OperatingError) : {};
   const since = new Date(firstWallAt);
   const leaseCount = step === FIND_STREAM ? 0 : failing.size - (failing.has('') ? 1 : 0);
-  const text = `${step} fails since ${since.toISOString()}: ${advice(error, action, resource)}`;
+  const subjects = leaseCount === 0 ? '' : ` for ${leaseCount > 1 ? `${leaseCount} shards, first ` : ''}${subject}`;
+  const when = `${subjects} since ${since.toISOString()}`;
+  const text =
+    error instanceof HandlerThrew
+      ? `the handler's ${error.word} throws${when}: ${thrownText(error)}`
+      : `${inWords(step)} fails${when}: ${advice(error, action, resource)}`;
   return { step, code, action, resource, since, failureCount, leaseCount, text };
 }
 
@@ -183,22 +193,28 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
   }
 }
 
+function thrownText({ word, thrown }: HandlerThrew): string {
+  const again = word === 'shutdownRequested' ? 'the lease is given up all the same' : 'it is called again';
+  return `${thrown instanceof Error ? thrown.name : typeof thrown}: ${messageOf(thrown)}; ${again}`;
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function serviceOf(step: string): 'kinesis' | 'dynamodb' | 'none' {
+function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {
   if (step === 'fetchBatch' || step === 'listShards' || step === 'refreshStreams') return 'kinesis';
   return ['openShard', 'deliverBatch', 'drainShard', 'endShard', 'closeShard'].includes(step) ? 'none' : 'dynamodb';
 }
 
-function subjectOf(step: string, leaseKey: string | undefined): string {
+function subjectOf(step: Step, leaseKey: string | undefined): string {
   return step === FIND_STREAM || stepsOfLeases.has(step) ? (leaseKey ?? '') : '';
 }
 
 function codeOf(error: unknown): string {
   if (isShardlineError(error)) return error.code;
-  return error instanceof Error ? error.name : typeof error;
+  const cause = causeOf(error);
+  return cause instanceof Error ? cause.name : typeof cause;
 }
 
 /** A failure that may pass by itself, as opposed to one that somebody has to do something about. */

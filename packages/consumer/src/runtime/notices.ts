@@ -9,10 +9,12 @@ import {
   unreachable,
 } from '@shardline/common';
 import { takesLeases } from '../coordination/client-version.ts';
+import type { Tenure } from '../coordination/effects.ts';
 import type { LeaseLoss, Notice } from '../coordination/notice.ts';
 import type { Rival } from '../coordination/worker-id.ts';
 import { HOW_TO_BEGIN_ANEW } from '../retrieval/same-stream.ts';
 import type { Failures } from './failures.ts';
+import { causeOf } from './handler-threw.ts';
 
 export interface NoticesOptions {
   readonly application: string;
@@ -20,6 +22,8 @@ export interface NoticesOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly failures: Failures;
+  /** Which of the handler's words a tenure waits for. */
+  readonly wordOf: (tenure: Tenure) => string | undefined;
 }
 
 export function tellNotice(notice: Notice, options: NoticesOptions): void {
@@ -58,13 +62,16 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       return;
     case 'handlerFailed': {
       const { leaseKey, attempt, retryInMs, error } = notice;
-      logger.error({ leaseKey, attempt, retryInMs, err: error }, 'the handler threw; the batch is given to it again');
+      logger.error(
+        { leaseKey, attempt, retryInMs, err: causeOf(error) },
+        'the handler threw; the batch is given to it again',
+      );
       return;
     }
     case 'effectFailed': {
       const { effect, leaseKey, retryInMs, error } = notice;
       failures.failed(effect, leaseKey, error, retryInMs);
-      if (stepError.hasSubscribers) stepError.publish({ ...who, step: effect, cause: error });
+      if (stepError.hasSubscribers) stepError.publish({ ...who, step: effect, cause: causeOf(error) });
       return;
     }
     case 'stall':
@@ -189,26 +196,43 @@ function replacedText({ streamId, leaseKeys, renewedBy }: Extract<Notice, { kind
 
 type StallNotice = Extract<Notice, { kind: 'stall' }>;
 
-function tellStall(notice: StallNotice, { application, workerId: worker, logger, clock }: NoticesOptions): void {
+function tellStall(notice: StallNotice, options: NoticesOptions): void {
+  const { application, workerId: worker, logger, clock } = options;
   const { leaseKey, state, reason, batch, holdsLease } = notice;
   const forMs = Math.round(notice.forMs);
   const since = new Date(clock.wallNow() - (clock.now() - notice.since));
   const position = formatExtended(notice.position);
   const size = batch && { recordCount: batch.recordCount, byteCount: batch.byteCount };
-  const fields = { leaseKey, reason, state, since: since.toISOString(), forMs, position, ...size };
+  const word = reason === 'handler' && state !== 'over' ? options.wordOf(notice.tenure) : undefined;
+  const handler = handlerWord(word);
+  const waited = reason === 'handler' ? `${handler} ${unreturned}` : unanswered[reason];
+  const fields = {
+    leaseKey,
+    reason,
+    state,
+    since: since.toISOString(),
+    forMs,
+    position,
+    ...size,
+    ...(word && { word }),
+  };
   if (state === 'over') logger.info(fields, `the shard gets on again: ${answered[reason]}`);
-  else if (state === 'stuck') logger.error(fields, stuck(holdsLease));
-  else if (state === 'givenUp') logger.error(fields, `${unanswered[reason]} for longer than stallLimitMs: ${givesUp}`);
-  else logger.warn(fields, `${unanswered[reason]} for long: ${advice[reason]}`);
+  else if (state === 'stuck') logger.error(fields, stuck(handler, holdsLease));
+  else if (state === 'givenUp') logger.error(fields, `${waited} for longer than stallLimitMs: ${givesUp}`);
+  else logger.warn(fields, `${waited} for long: ${advice[reason]}`);
   const { stall } = consumerDiagnostics;
-  if (stall.hasSubscribers)
-    stall.publish({ application, worker, leaseKey, state, reason, since, forMs, position, ...size, holdsLease });
+  if (stall.hasSubscribers) stall.publish({ application, worker, ...fields, since, holdsLease });
 }
 
 const givesUp = "the handler's signal is aborted, and the lease is released once the handler has returned";
+/** With the word that is under way, so that it need not be guessed which of five hangs. */
+export function handlerWord(word: string | undefined): string {
+  return word === undefined ? 'the handler' : `the handler's ${word}`;
+}
+
+const unreturned = 'has not returned';
 const unanswered = {
   read: 'no read of the shard was answered',
-  handler: 'the handler has not returned',
   checkpoint: 'a checkpoint that is due could not be written',
 } as const;
 const answered = {
@@ -222,8 +246,8 @@ const advice = {
   checkpoint: 'see the errors of writing in this log, and whether the lease table can be reached',
 } as const;
 
-function stuck(holdsLease: boolean): string {
-  const what = 'the handler has not returned after its signal was aborted';
+function stuck(handler: string, holdsLease: boolean): string {
+  const what = `${handler} ${unreturned} after its signal was aborted`;
   return holdsLease
     ? `${what}: the lease is kept, so that no second handler begins beside it. End this process to free the shard`
     : `${what}: this worker cannot take the shard again before it does. End this process, or let the handler heed its signal`;

@@ -30,7 +30,7 @@ import type { ShardHandler } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { Streams } from '../retrieval/streams.ts';
 import { Checkpointer } from './checkpointer.ts';
-import { Delivery, HandlerThrew } from './delivery.ts';
+import { Delivery } from './delivery.ts';
 import { EventLoopWatch } from './event-loop.ts';
 import type { Failures } from './failures.ts';
 import { tellNotice, workerIdInUse } from './notices.ts';
@@ -129,6 +129,11 @@ export class Runtime {
     return this.#options.worker.view(this.#options.clock.now());
   }
 
+  /** Which of the handler's words a tenure waits for. */
+  wordOf(tenure: number): string | undefined {
+    return this.#delivery.wordOf(tenure);
+  }
+
   millisBehindLatest(tenure: number): number | undefined {
     return this.#delivery.millisBehindLatest(tenure);
   }
@@ -186,9 +191,8 @@ export class Runtime {
         this.#post({ kind: 'done', effect: asked, result } as Done);
       },
       (error: unknown) => {
-        // What the user's handler throws is the user's, even if it should look like a bug of ours.
-        if (error instanceof HandlerThrew) this.#post({ kind: 'failed', effect: asked, error: error.thrown });
-        else if (isShardlineError(error) && error.code === 'INVARIANT') this.#giveUp(error);
+        // What the user's handler throws is wrapped, so it is the user's even if it should look like a bug of ours.
+        if (isShardlineError(error) && error.code === 'INVARIANT') this.#giveUp(error);
         else if (tableGone(error) !== undefined) this.#giveUp(tableGone(error));
         else this.#post({ kind: 'failed', effect: asked, error });
       },
@@ -352,7 +356,9 @@ export class Runtime {
   }
 
   #tell(notice: Notice): void {
-    tellNotice(notice, this.#options);
+    const { application, workerId, logger, clock, failures } = this.#options;
+    const wordOf = this.#delivery.wordOf.bind(this.#delivery);
+    tellNotice(notice, { application, workerId, logger, clock, failures, wordOf });
     if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();

@@ -140,10 +140,10 @@ function sourcesOf(folder: string): string[] {
     .map((name) => readFileSync(new URL(`${folder}/${name}`, root), 'utf8'));
 }
 
-/** Lines that are put together: the name of an effect and ` failed`, what is waited for and ` for long`. */
+/** Lines that are put together: a step in words, its name and ` failed`, what is waited for and ` for long`. */
 function isComposed(line: string, sources: string): boolean {
-  const [, effect] = /^(\w+) failed$/.exec(line) ?? [];
-  if (effect !== undefined) return sources.includes(`readonly kind: '${effect}'`) && sources.includes('} failed');
+  const [, words, step] = /^(.+) \((\w+)\) failed$/.exec(line) ?? [];
+  if (step !== undefined) return sources.includes(`  ${step}: '${words}',`) && sources.includes('} failed');
   const [, waited] = /^(.+) for long$/.exec(line) ?? [];
   return waited !== undefined && sources.includes(`'${waited}'`) && sources.includes('} for long: ');
 }
