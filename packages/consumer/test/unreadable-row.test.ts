@@ -107,7 +107,7 @@ it('of a parent keeps its child waiting: it is not taken for one that is finishe
   await scene.put('a 1', 'b 2');
   const consumer = scene.consumer();
   const handled = handleInTest(consumer);
-  await until(() => expect(consumer.health().reasons.join()).toContain('readLeases fails'));
+  await until(() => expect(consumer.health().reasons.join()).toContain('(readLeases) fails'));
   expect(consumer.view().shards.map(({ phase }) => phase)).toContain('waitingForParents');
   expect(handled).toEqual([]);
   await scene.meddle(SHARD(0), {
