@@ -161,7 +161,7 @@ export function keyOf(text: string): string {
 
 /** Resolves as soon as `check` no longer throws; rejects with what it threw after 15 s. */
 export function until<T>(check: () => T | Promise<T>): Promise<T> {
-  return vi.waitFor(check, { timeout: 40_000, interval: 20 });
+  return vi.waitFor(check, { timeout: 25_000, interval: 20 });
 }
 
 export const SHARD = (number: number): string => `shardId-${String(number).padStart(12, '0')}`;
