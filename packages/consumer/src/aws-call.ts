@@ -135,6 +135,7 @@ export function awsCodeOf(error: unknown): string {
   return classifyAwsError(error instanceof Error && error.cause !== undefined ? error.cause : error).code;
 }
 
-function messageOf(error: unknown): string {
+/** What was thrown, in its own words. */
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

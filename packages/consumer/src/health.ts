@@ -1,6 +1,7 @@
 // What a probe wants to know of a consumer: whether it works, and if not, why, in words. Put together from what the core, the
 // watchdog and the failures say at the moment; it judges nothing by itself and asks nobody.
 import { isShardlineError } from '@shardline/common';
+import { messageOf } from './aws-call.ts';
 import type { ConsumerState } from './consumer.ts';
 import type { LeaseView, WorkerView } from './coordination/worker-view.ts';
 import type { Trouble } from './runtime/failures.ts';
@@ -84,7 +85,7 @@ export function healthOf({
 function causeOf(failure: unknown, state: ConsumerState): string {
   const code = isShardlineError(failure) ? `${failure.code}: ` : '';
   const since = state === 'stopped' ? 'run rejected' : 'everything was given up';
-  return `, since ${since}: ${code}${failure instanceof Error ? failure.message : String(failure)}`;
+  return `, since ${since}: ${code}${messageOf(failure)}`;
 }
 
 /** Of one batch, before it is said that the shard does not get on: a handler may well fail now and then. */

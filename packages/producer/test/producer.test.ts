@@ -10,8 +10,9 @@ import {
 } from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isPutError, Producer, type ProducerOptions, type PutError, type PutResult } from '../src/index.ts';
+import { Producer, type ProducerOptions, type PutResult } from '../src/index.ts';
 import { type Fault, type FaultyProxy, startFaultyProxy } from './faulty-proxy.ts';
+import { errorOf } from './refused.ts';
 import { firstCopiesByKey, userRecordsOf } from './stream-content.ts';
 
 const STREAM = 'orders';
@@ -55,16 +56,6 @@ async function warmUp(producer: Producer): Promise<void> {
   const warm = producer.put({ partitionKey: 'warm-up', data: '' });
   await producer.flush();
   await warm;
-}
-
-async function errorOf(put: Promise<PutResult>): Promise<PutError> {
-  try {
-    await put;
-  } catch (error) {
-    if (isPutError(error)) return error;
-    throw error;
-  }
-  throw new Error('the put succeeded');
 }
 
 interface Settled {

@@ -3,8 +3,9 @@ import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import { createKinesisClient, onDiagnostic, UsageError } from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isPutError, Producer, type ProducerOptions, type PutError, type PutResult } from '../src/index.ts';
+import { Producer, type ProducerOptions, type PutResult } from '../src/index.ts';
 import { startFaultyProxy } from './faulty-proxy.ts';
+import { errorOf } from './refused.ts';
 import { firstCopiesByKey, userRecordsOf } from './stream-content.ts';
 
 const ACCOUNT = '000000000000';
@@ -41,16 +42,6 @@ function producerOf(options: ProducerOptions = {}): Producer {
   const producer = new Producer({ client: clientOf(), ...options });
   open.push(producer);
   return producer;
-}
-
-async function errorOf(put: Promise<PutResult>): Promise<PutError> {
-  try {
-    await put;
-  } catch (error) {
-    if (isPutError(error)) return error;
-    throw error;
-  }
-  throw new Error('the put succeeded');
 }
 
 /** Counts the calls that a client makes, by operation. */

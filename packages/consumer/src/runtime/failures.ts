@@ -2,6 +2,7 @@
 // now and then, not one a try. What somebody has to see to is told at once; what may pass, only if it does not. It retries nothing.
 // Invariant: bounded by the number of leases; a trouble is over when everything that failed has worked again or is gone.
 import { type Clock, isShardlineError, type Logger, type OperatingError } from '@shardline/common';
+import { messageOf } from '../aws-call.ts';
 import { causeOf, HandlerThrew } from './handler-threw.ts';
 import { inWords, type Step } from './steps.ts';
 
@@ -39,7 +40,7 @@ interface Entry {
   failureCount: number;
   lastAt: number;
   quietFrom: number;
-  toldAt: number | undefined;
+  told: boolean;
 }
 
 /** Between two lines about one trouble. */
@@ -62,7 +63,7 @@ const FIND_STREAM = 'findStream';
 export class Failures {
   readonly #options: FailuresOptions;
   readonly #entries = new Map<string, Entry>();
-  /** When a trouble that is over was told last: one that comes and goes is not told each time it comes. */
+  /** When a trouble was told last, over or not: one that comes and goes is not told each time it comes. */
   readonly #toldAt = new Map<string, number>();
 
   constructor(options: FailuresOptions) {
@@ -86,9 +87,9 @@ export class Failures {
       const failed = `${inWords(step)} failed and is tried again`;
       if (entry.failureCount === 1) logger.info(line, failed);
       else logger.debug(line, failed);
-    } else if (clock.now() >= (entry.toldAt ?? this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) + TELL_INTERVAL_MS) {
-      entry.toldAt = clock.now();
-      this.#toldAt.set(key, entry.toldAt);
+    } else if (clock.now() >= (this.#toldAt.get(key) ?? Number.NEGATIVE_INFINITY) + TELL_INTERVAL_MS) {
+      entry.told = true;
+      this.#toldAt.set(key, clock.now());
       const isPassing = isRetryable(error);
       logger[isPassing ? 'warn' : 'error'](line, text);
     }
@@ -126,7 +127,7 @@ export class Failures {
     const { clock } = this.#options;
     const firstAt = clock.now();
     const counts = { failing: new Map<string, unknown>(), failureCount: 0, lastAt: firstAt, quietFrom: 0 };
-    const entry = { step, code, firstAt, firstWallAt: clock.wallNow(), ...counts, toldAt: undefined };
+    const entry = { step, code, firstAt, firstWallAt: clock.wallNow(), ...counts, told: false };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -139,7 +140,7 @@ export class Failures {
   /** Of what was told, the end is told. */
   #over(key: string, entry: Entry, how = 'works again'): void {
     this.#entries.delete(key);
-    if (entry.toldAt === undefined) return;
+    if (!entry.told) return;
     const { clock, logger } = this.#options;
     const { step, code, firstWallAt, failureCount } = entry;
     const fields = { step, code, since: new Date(firstWallAt), failureCount };
@@ -196,10 +197,6 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
 function thrownText({ word, thrown }: HandlerThrew): string {
   const again = word === 'shutdownRequested' ? 'the lease is given up all the same' : 'it is called again';
   return `${thrown instanceof Error ? thrown.name : typeof thrown}: ${messageOf(thrown)}; ${again}`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {

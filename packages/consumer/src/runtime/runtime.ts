@@ -33,7 +33,7 @@ import { Checkpointer } from './checkpointer.ts';
 import { Delivery } from './delivery.ts';
 import { EventLoopWatch } from './event-loop.ts';
 import type { Failures } from './failures.ts';
-import { tellNotice, workerIdInUse } from './notices.ts';
+import { type NoticesOptions, tellNotice, workerIdInUse } from './notices.ts';
 import { tableGone } from './table-gone.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
@@ -73,6 +73,7 @@ export class Runtime {
   readonly #checkpointer: Checkpointer;
   readonly #delivery: Delivery;
   readonly #eventLoop: EventLoopWatch;
+  readonly #telling: NoticesOptions;
   readonly #tableQueue = new PQueue({ concurrency: CONCURRENT_TABLE_EFFECTS });
   readonly #events: Event[] = [];
   #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined;
@@ -95,6 +96,7 @@ export class Runtime {
     this.#delivery = new Delivery({ ...options, openSource, checkpointer: this.#checkpointer });
     const callsSince = this.#delivery.callsSince.bind(this.#delivery);
     this.#eventLoop = new EventLoopWatch({ ...options, callsSince });
+    this.#telling = { ...options, wordOf: this.#delivery.wordOf.bind(this.#delivery) };
   }
 
   /**
@@ -192,8 +194,8 @@ export class Runtime {
       },
       (error: unknown) => {
         // What the user's handler throws is wrapped, so it is the user's even if it should look like a bug of ours.
-        if (isShardlineError(error) && error.code === 'INVARIANT') this.#giveUp(error);
-        else if (tableGone(error) !== undefined) this.#giveUp(tableGone(error));
+        const final = isShardlineError(error) && error.code === 'INVARIANT' ? error : tableGone(error);
+        if (final !== undefined) this.#giveUp(final);
         else this.#post({ kind: 'failed', effect: asked, error });
       },
     );
@@ -239,8 +241,7 @@ export class Runtime {
     if (streamId !== undefined) {
       streams.forget(streamId);
       this.#replacedStreams.add(streamId);
-    }
-    if (streamId === undefined && anewCount > 0) void streams.beganAnew();
+    } else if (anewCount > 0) void streams.beganAnew();
   }
 
   #postStreams(): void {
@@ -356,9 +357,7 @@ export class Runtime {
   }
 
   #tell(notice: Notice): void {
-    const { application, workerId, logger, clock, failures } = this.#options;
-    const wordOf = this.#delivery.wordOf.bind(this.#delivery);
-    tellNotice(notice, { application, workerId, logger, clock, failures, wordOf });
+    tellNotice(notice, this.#telling);
     if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();
