@@ -87,3 +87,30 @@ describe('a fleet', () => {
     expect(isBalanced(13, 9, 10)).toBe(false);
   });
 });
+
+describe('a tenure that begins at LATEST where another one has begun before', () => {
+  const first: TenureRef = { process: 0, tenure: 1 };
+  const late: TenureRef = { process: 1, tenure: 1 };
+  const records = [1n, 2n, 3n].map((sequenceNumber) => ({ sequenceNumber, subSequenceNumber: 0 }));
+  let checkers: ConsumerCheckers;
+
+  beforeEach(() => {
+    checkers = new ConsumerCheckers({ failoverTimeMs: 1000, handoffTimeoutMs: 2000, onViolation: () => undefined });
+    checkers.shardOpened(leaseKey, []);
+    for (const record of records) checkers.recordPut(leaseKey, record);
+    checkers.latestBegan(leaseKey, first, records[0]);
+    checkers.latestBegan(leaseKey, late, records[2]);
+  });
+
+  test('is a violation once it delivers', () => {
+    checkers.deliveryStarted(leaseKey, late, records.slice(2), 10);
+    expect(checkers.violations).toEqual([expect.stringContaining('began at LATEST anew and skipped record 0 to 2')]);
+  });
+
+  test('is none if it delivers nothing, having lost its lease before its first read was answered', () => {
+    checkers.deliveryStarted(leaseKey, first, records, 10);
+    checkers.deliveryEnded(leaseKey, first, records, true);
+    expect(checkers.violations).toEqual([]);
+    expect(checkers.drained()).toBe(true);
+  });
+});

@@ -66,6 +66,8 @@ export class ConsumerCheckers {
   readonly #shards = new Map<string, ShardHistory>();
   /** Per tenure: the index of the next record to be delivered first. */
   readonly #expected = new Map<TenureRef, number>();
+  /** What a tenure left out that began at LATEST anew. */
+  readonly #skipped = new Map<TenureRef, string>();
   readonly #confirmed = new Map<TenureRef, number>();
   readonly #running = new Map<string, Map<TenureRef, Running>>();
   /** Which tenure wrote a lease last, and since when a tenure has been asked to hand its lease off. */
@@ -121,7 +123,8 @@ export class ConsumerCheckers {
 
   /**
    * A tenure began to read at LATEST, and `first` would be its first record. Where the first one began is what LATEST means: what was
-   * put before that is nobody's, and no later tenure may begin after it.
+   * put before that is nobody's, and no later tenure may begin after it. One that lost its lease before its first read was answered may
+   * read where it likes: it must not deliver.
    */
   latestBegan(leaseKey: string, ref: TenureRef, first: Position | undefined): void {
     const shard = this.#of(leaseKey);
@@ -130,7 +133,8 @@ export class ConsumerCheckers {
       shard.latestFrom = index;
       shard.handledCount = index;
     } else if (index > Math.max(shard.latestFrom, shard.handledCount)) {
-      this.#fail(
+      this.#skipped.set(
+        ref,
         `${leaseKey}: ${nameOf(ref)} began at LATEST anew and skipped record ${shard.handledCount} to ${index}`,
       );
     }
@@ -139,6 +143,8 @@ export class ConsumerCheckers {
 
   deliveryStarted(leaseKey: string, ref: TenureRef, batch: readonly Position[], now: number): void {
     const shard = this.#of(leaseKey);
+    const skipped = this.#skipped.get(ref);
+    if (skipped !== undefined && this.#skipped.delete(ref)) this.#fail(skipped);
     for (const parent of shard.parents) {
       const parentHistory = this.#shards.get(parent);
       if (parentHistory !== undefined && !parentHistory.ended) {
