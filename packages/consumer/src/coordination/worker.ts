@@ -4,23 +4,15 @@
 // Invariants: at most one tenure of a lease at a time in this worker, and the next one begins only after the handler of the
 // last has returned; an answer of another tenure than the present one changes nothing.
 import { Agenda, type Scheduled } from './agenda.ts';
+import { settle, settleWaiters, vouchByHand, type Waiter } from './checkpoints-by-hand.ts';
 import { type ClientVersionOptions, FleetVersion } from './client-version.ts';
 import { Discovery, type DiscoveryOptions } from './discovery.ts';
-import type {
-  CheckpointLease,
-  CheckpointRequested,
-  CloseReason,
-  Done,
-  Effect,
-  Event,
-  Failed,
-  Tell,
-  Tenure,
-} from './effects.ts';
+import type { CheckpointLease, CloseReason, Done, Effect, Event, Failed, Tell, Tenure } from './effects.ts';
 import { answers } from './effects.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
 import { isEnded, type Lease } from './lease.ts';
 import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from './lease-holder.ts';
+import { Leaving, type LeavingLease, type LeavingOptions, withdrawsAt } from './leaving.ts';
 import { ShardConsumer, type ShardConsumerOptions } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { planSuccession } from './succession.ts';
@@ -37,45 +29,16 @@ export interface WorkerOptions
     DiscoveryOptions,
     TakerOptions,
     ClientVersionOptions,
-    WorkerIdOptions {
-  /** How long `stop` waits for handlers before it aborts their signals. */
-  readonly shutdownGraceMs: number;
-}
+    WorkerIdOptions,
+    LeavingOptions {}
 
-/** A worker that leaves does not wait longer than this to learn who else is there. */
-const LONGEST_LOOK_MS = 1_000;
-/** So long after a write the owner index may show the row as it was, and a look may take. */
-const INDEX_MS = 100;
-
-interface Stop {
-  readonly startedAt: number;
-  readonly abortAt: number;
-  readonly giveUpAt: number;
-  forgetting: boolean;
-  /** Since when nobody sees the metric row any more. */
-  forgottenAt: number | undefined;
-  /** Who shall have each lease; undefined while that is being found out, but no longer than until `heirsBy`. */
-  heirs: ReadonlyMap<string, string> | undefined;
-  readonly heirsBy: number;
-  /** Workers that look often for what they are told is on its way. */
-  alert: ReadonlySet<string>;
-  /** No shard is read beyond that for its heir to notice. */
-  readonly leaveBy: number;
-  /** Whether to look for leases that somebody gives to us all the same. */
-  readonly looks: boolean;
-}
-
-interface Slot extends Scheduled {
-  readonly holder: LeaseHolder;
+/** A lease that this worker holds, or is about to hold or to give up. */
+interface Slot extends Scheduled, LeavingLease {
   consumer: ShardConsumer | undefined;
   /** The consumer has begun; there is one for each tenure at most. */
   begun: boolean;
-  /** Its heir was to be told. */
-  told: boolean;
-  /** Its heir knows by then; undefined while that is not so sure. */
-  leavesAt: number | undefined;
   /** Checkpoints by hand, each settled once its revision is written. */
-  readonly waiters: { readonly requestId: number; readonly revision: number }[];
+  readonly waiters: Waiter[];
 }
 
 export class Worker {
@@ -93,8 +56,7 @@ export class Worker {
   #tenureCount = 0;
   /** Leases were found that may be claimed only when the worker id is known to be this process's. */
   #foundEarly = false;
-  #stop: Stop | undefined;
-  #aborted = false;
+  #leaving: Leaving | undefined;
   #started = false;
   #stopped = false;
 
@@ -137,8 +99,8 @@ export class Worker {
         break;
       case 'checkpointRequested': {
         const slot = this.#slotOf(event.leaseKey, event.tenure);
-        if (slot === undefined || slot.holder.gone !== undefined) this.#settle(event.requestId, 'leaseLost');
-        else this.#vouchByHand(slot, event, now);
+        if (slot === undefined || slot.holder.gone !== undefined) settle(event.requestId, 'leaseLost', this.#out);
+        else if (vouchByHand(slot, event, this.#out)) this.#advanceSlot(slot, now);
         break;
       }
       case 'done':
@@ -162,16 +124,11 @@ export class Worker {
   deadline(): number {
     if (this.#stopped || !this.#started) return Number.POSITIVE_INFINITY;
     let deadline = this.#leader.deadline();
-    if (this.#stop === undefined) deadline = Math.min(deadline, this.#version.deadline());
+    if (this.#leaving === undefined) deadline = Math.min(deadline, this.#version.deadline());
     if (this.#takes) deadline = Math.min(deadline, this.#taker.deadline());
     if (this.#looks) deadline = Math.min(deadline, this.#discovery.deadline());
-    if (this.#stop === undefined || this.#keepsId) deadline = Math.min(deadline, this.#id.deadline());
-    if (this.#stop !== undefined)
-      deadline = Math.min(
-        deadline,
-        this.#aborted ? this.#stop.giveUpAt : this.#stop.abortAt,
-        this.#stop.heirs === undefined ? this.#stop.heirsBy : Number.POSITIVE_INFINITY,
-      );
+    if (this.#leaving === undefined || this.#keepsId) deadline = Math.min(deadline, this.#id.deadline());
+    if (this.#leaving !== undefined) deadline = Math.min(deadline, this.#leaving.deadline());
     if (this.#slots.size > 0) deadline = Math.min(deadline, this.#watchdog.deadline());
     return Math.min(deadline, this.#agenda.earliest);
   }
@@ -180,7 +137,7 @@ export class Worker {
     return {
       workerId: this.#options.workerId,
       leader: this.#leader.isLeader(now),
-      stopping: this.#stop !== undefined,
+      stopping: this.#leaving !== undefined,
       leases: [...this.#slots.values()].map((slot) => leaseView(slot, this.#watchdog, now)),
     };
   }
@@ -305,7 +262,7 @@ export class Worker {
     if (!this.#started) return;
     this.#leader.advance(now);
     if (now >= this.#watchdog.deadline()) this.#watch(now);
-    if (this.#stop !== undefined) {
+    if (this.#leaving !== undefined) {
       this.#advanceStop(now);
       return;
     }
@@ -317,7 +274,7 @@ export class Worker {
 
   /** What was learned of the worker id: it is this process's now, and leases may be claimed; or another's, and this one ends. */
   #checkId(now: number): void {
-    if (this.#stop !== undefined) return;
+    if (this.#leaving !== undefined) return;
     const { rival, held } = this.#id;
     if (held && this.#foundEarly) {
       this.#foundEarly = false;
@@ -330,13 +287,13 @@ export class Worker {
 
   /** Whether this worker looks for leases that it may take. */
   get #takes(): boolean {
-    return this.#version.takes && this.#stop === undefined && this.#id.held;
+    return this.#version.takes && this.#leaving === undefined && this.#id.held;
   }
 
   #discovered(lease: Lease, now: number): void {
     if (!this.#looks || this.#slots.has(lease.leaseKey) || !mayClaim(lease, this.#options.workerId)) return;
     // Finished: whoever leaves leaves it as it is.
-    if (this.#stop !== undefined && isEnded(lease)) return;
+    if (this.#leaving !== undefined && isEnded(lease)) return;
     if (!this.#id.held) {
       this.#foundEarly = true;
       return;
@@ -365,33 +322,27 @@ export class Worker {
     const { consumer } = slot;
     consumer?.advance(now);
     if (consumer?.phase === 'closed') this.#closed(slot, consumer.closeReason as CloseReason);
-    else if (consumer === undefined && (this.#stop !== undefined || holder.successor !== undefined))
+    else if (consumer === undefined && (this.#leaving !== undefined || holder.successor !== undefined))
       this.#release(slot);
     const write: HolderWrite | undefined = holder.nextWrite(now);
     if (write !== undefined) this.#out.push(write);
-    this.#settleWaiters(slot);
-    if (slot.consumer === undefined && (holder.gone !== undefined || this.#isPastHelp(slot, now))) {
+    if (slot.waiters.length > 0) settleWaiters(slot, this.#out);
+    if (slot.consumer === undefined && (holder.gone !== undefined || this.#leaving?.isPastHelp(slot, now))) {
       this.#slots.delete(holder.lease.leaseKey);
       // It may have been given back while its handler ran.
       if (slot.begun && holder.gone === 'lost') this.#discovery.hurry(now);
       this.#agenda.remove(slot);
       this.#watchdog.forget(holder.tenure);
-      for (const { requestId } of slot.waiters) this.#settle(requestId, 'leaseLost');
+      settleWaiters(slot, this.#out, true);
     } else {
       const readsAt = slot.consumer?.deadline() ?? Number.POSITIVE_INFINITY;
       this.#agenda.set(slot, Math.min(holder.deadline(), readsAt, staysUntil));
     }
   }
 
-  /** Stopping, and the lease has run out while its release failed: the leader will see it expire, there is nothing to wait for. */
-  #isPastHelp({ holder }: Slot, now: number): boolean {
-    if (this.#stop === undefined || holder.isFresh(now)) return false;
-    return now >= this.#stop.startedAt + this.#options.failoverTimeMs;
-  }
-
   /** The claim was applied, nobody wants the lease back, and there is something left to read. */
   #mayBegin({ holder, begun }: Slot): boolean {
-    const wanted = holder.gone === undefined && holder.successor === undefined && this.#stop === undefined;
+    const wanted = holder.gone === undefined && holder.successor === undefined && this.#leaving === undefined;
     return wanted && !begun && holder.claimed && !isEnded(holder.lease);
   }
 
@@ -408,43 +359,12 @@ export class Worker {
     const { holder, consumer } = slot;
     if (consumer === undefined) return Number.POSITIVE_INFINITY;
     if (holder.gone === 'lost') consumer.abort('leaseLost');
-    else if (this.#stop !== undefined && consumer.closeReason === undefined) {
-      const leavesAt = this.#leavesAt(slot, this.#stop, now);
+    else if (this.#leaving !== undefined && consumer.closeReason === undefined) {
+      const leavesAt = this.#leaving.leavesAt(slot, now);
       if (now < leavesAt) return leavesAt;
       consumer.drain('stopping');
     } else if (holder.successor !== undefined) consumer.drain('handedOff');
-    return this.#withdrawsAt(slot, now);
-  }
-
-  /**
-   * A leader takes a lease by force when its handoff is overdue. Who leaves may have a handler that takes longer, and is waited for as
-   * long as the user says; so in time the handoff is withdrawn. @returns when.
-   */
-  #withdrawsAt({ holder, leavesAt }: Slot, now: number): number {
-    if (leavesAt === undefined || !holder.isAnnounced || holder.withdraws) return Number.POSITIVE_INFINITY;
-    const withdrawsAt = leavesAt + this.#options.gracefulLeaseHandoffTimeoutMs / 2;
-    if (now < withdrawsAt) return withdrawsAt;
-    holder.withdraw();
-    return Number.POSITIVE_INFINITY;
-  }
-
-  /**
-   * A shard is read on until its heir was told by the row, as by a leader that begins a handoff, and had the time to notice. Where a
-   * leader has begun one, or the telling went wrong, nothing is waited for.
-   */
-  #leavesAt(slot: Slot, { heirs, alert, leaveBy }: Stop, now: number): number {
-    const { holder } = slot;
-    if (holder.isAnnounced) {
-      slot.leavesAt ??= now + noticeMs(this.#options);
-      return Math.min(slot.leavesAt, leaveBy);
-    }
-    if (holder.successor !== undefined || !holder.isFresh(now)) return now;
-    if (heirs === undefined || holder.announces) return leaveBy;
-    const heir = heirs.get(holder.lease.leaseKey);
-    if (heir === undefined || !alert.has(heir) || slot.told) return now;
-    slot.told = true;
-    holder.announce(heir);
-    return leaveBy;
+    return withdrawsAt(slot, this.#options, now);
   }
 
   #closed(slot: Slot, reason: CloseReason): void {
@@ -454,18 +374,13 @@ export class Worker {
     const loss = reason === 'leaseLost' ? slot.holder.loss : undefined;
     this.#out.push({ kind: 'tell', notice: { kind: 'leaseEnded', leaseKey, tenure, reason, loss } });
     // A finished lease is kept alive until the leader cleans it up, so that it isn't handed round.
-    if (reason !== 'shardEnded' || this.#stop !== undefined) this.#release(slot);
+    if (reason !== 'shardEnded' || this.#leaving !== undefined) this.#release(slot);
   }
 
   /** A lease that a handoff names nobody for waits a moment for an heir when this worker leaves. */
   #release({ holder }: Slot): void {
-    if (this.#stop === undefined || holder.successor !== undefined) holder.release();
-    else if (this.#stop.heirs !== undefined) {
-      const { heirs } = this.#stop;
-      // What was given to us while we left goes to one of those who get the others.
-      const [anyHeir] = heirs.values();
-      holder.release(heirs.get(holder.lease.leaseKey) ?? anyHeir);
-    }
+    if (this.#leaving === undefined || holder.successor !== undefined) holder.release();
+    else if (!this.#leaving.awaitsHeirs) holder.release(this.#leaving.heirOf(holder.lease.leaseKey));
   }
 
   /**
@@ -490,64 +405,21 @@ export class Worker {
     }
   }
 
-  // --- checkpoints by hand ---
-
-  #vouchByHand(slot: Slot, { position, prepare, requestId }: CheckpointRequested, now: number): void {
-    const { holder, consumer } = slot;
-    if (consumer?.mayVouch(position) !== true) {
-      this.#settle(requestId, 'outOfRange');
-      return;
-    }
-    const childShardIds = position.sequenceNumber === 'SHARD_END' ? consumer.childShardIds : undefined;
-    const revision =
-      prepare === undefined
-        ? holder.vouch(position, childShardIds)
-        : holder.prepare({ position, state: prepare.state });
-    holder.hurry();
-    slot.waiters.push({ requestId, revision });
-    this.#advanceSlot(slot, now);
-  }
-
   /** Of a write that only prepared, the callers alone are told. */
   #tellWritten({ leaseKey, tenure, checkpoint }: CheckpointLease): void {
     if (checkpoint === undefined) return;
     this.#out.push({ kind: 'tell', notice: { kind: 'checkpointed', leaseKey, tenure, checkpoint } });
   }
 
-  #settleWaiters({ holder, waiters }: Slot): void {
-    for (let index = waiters.length - 1; index >= 0; index -= 1) {
-      const waiter = waiters[index] as Slot['waiters'][number];
-      const written = waiter.revision <= holder.writtenRevision;
-      if (!written && holder.gone === undefined) continue;
-      waiters.splice(index, 1);
-      this.#settle(waiter.requestId, written ? 'done' : 'leaseLost');
-    }
-  }
-
-  #settle(requestId: number, outcome: 'done' | 'leaseLost' | 'outOfRange'): void {
-    this.#out.push({ kind: 'tell', notice: { kind: 'checkpointSettled', requestId, outcome } });
-  }
-
   // --- stopping: the metric row goes, or says so, so that nobody gives us more; leases are drained and left to the other workers ---
 
   /** @param keepsRow the metric row is another process's as well. */
   #beginStop(now: number, keepsRow = false): void {
-    if (this.#stop !== undefined) return;
-    const { shutdownGraceMs, failoverTimeMs } = this.#options;
+    if (this.#leaving !== undefined) return;
     const looksForHeirs = this.#slots.size > 0;
-    this.#stop = {
-      startedAt: now,
-      abortAt: now + shutdownGraceMs,
-      giveUpAt: now + 2 * shutdownGraceMs,
-      forgetting: keepsRow,
-      forgottenAt: keepsRow || !this.#started ? now : undefined,
-      heirs: looksForHeirs ? undefined : new Map(),
-      heirsBy: now + Math.min(LONGEST_LOOK_MS, failoverTimeMs / 3),
-      alert: new Set(),
-      leaveBy: now + Math.min(2 * LONGEST_LOOK_MS, shutdownGraceMs / 2, failoverTimeMs / 2),
-      // Another process that has or gets the same id looks for the same leases.
-      looks: !keepsRow && this.#started && !this.#id.isShared,
-    };
+    // Another process that has or gets the same id looks for the same leases.
+    const looks = !keepsRow && this.#started && !this.#id.isShared;
+    this.#leaving = new Leaving(this.#options, { keepsRow, rowMade: this.#started, looksForHeirs, looks }, now);
     if (this.#keepsId) this.#id.leave(now);
     if (looksForHeirs) this.#out.push({ kind: 'readTable', for: 'succession' });
     this.#leader.resign();
@@ -556,34 +428,33 @@ export class Worker {
   }
 
   #advanceStop(now: number): void {
-    const stop = this.#stop;
-    if (stop === undefined || this.#stopped) return;
-    if (now >= stop.abortAt && !this.#aborted) {
-      this.#aborted = true;
+    const leaving = this.#leaving;
+    if (leaving === undefined || this.#stopped) return;
+    if (now >= leaving.abortAt && !leaving.aborted) {
+      leaving.aborted = true;
       for (const slot of this.#slots.values()) {
         slot.consumer?.abort('stopping');
         this.#advanceSlot(slot, now);
       }
     }
-    if (stop.heirs === undefined && now >= stop.heirsBy) this.#inherit(new Map(), new Set(), now);
+    if (leaving.heirsOverdue(now)) this.#inherit(new Map(), new Set(), now);
     if (this.#keepsId) this.#id.advance(now);
     // A report under way would make the row anew.
-    else if (!stop.forgetting && !this.#id.reporting) {
-      stop.forgetting = true;
+    else if (!leaving.forgetting && !this.#id.reporting) {
+      leaving.forgetting = true;
       const { workerId, incarnation: processId } = this.#options;
       this.#out.push({ kind: 'forgetWorker', workerId, processId });
     }
-    if ((!this.#awaitsMore(stop, now) && this.#leader.resigned) || now >= stop.giveUpAt) this.#finish();
+    if ((!this.#awaitsMore(leaving, now) && this.#leader.resigned) || now >= leaving.giveUpAt) this.#finish();
   }
 
   /**
    * Whether leases are here or may still come. Who read our metric row before it went, a leader or another worker that leaves, may
    * give us some yet; so the last thing is a look that began after that, and what it finds is passed on.
    */
-  #awaitsMore(stop: Stop, now: number): boolean {
-    const { forgottenAt } = stop;
+  #awaitsMore({ forgottenAt, looks }: Leaving, now: number): boolean {
     const isEmpty = forgottenAt !== undefined && this.#slots.size === 0;
-    if (!stop.looks) return !isEmpty;
+    if (!looks) return !isEmpty;
     if (isEmpty) this.#discovery.lookSince(forgottenAt, now);
     this.#discovery.advance(this.#held(), now);
     return !isEmpty || !this.#discovery.hasLookedSince(forgottenAt) || this.#discovery.expects(now);
@@ -591,7 +462,7 @@ export class Worker {
 
   /** Whether leases that were given to us are looked for. */
   get #looks(): boolean {
-    return this.#stop === undefined || this.#stop.looks;
+    return this.#leaving === undefined || this.#leaving.looks;
   }
 
   /**
@@ -604,25 +475,19 @@ export class Worker {
 
   /** From now on leases go to these; those without one go to nobody, and the leader finds them. The first answer counts. */
   #inherit(heirs: ReadonlyMap<string, string>, alert: ReadonlySet<string>, now: number): void {
-    if (this.#stop === undefined || this.#stop.heirs !== undefined) return;
-    this.#stop.heirs = heirs;
-    this.#stop.alert = alert;
+    if (this.#leaving?.awaitsHeirs !== true) return;
+    this.#leaving.inherit(heirs, alert);
     for (const slot of [...this.#slots.values()]) this.#advanceSlot(slot, now);
   }
 
   #forgotten(now: number): void {
-    if (this.#stop !== undefined) this.#stop.forgottenAt = now;
+    if (this.#leaving !== undefined) this.#leaving.forgottenAt = now;
   }
 
   #finish(): void {
     this.#stopped = true;
     this.#out.push({ kind: 'tell', notice: { kind: 'stopped', abandoned: [...this.#slots.keys()] } });
   }
-}
-
-/** How long a worker of ours takes to find what stands in the table: until its next look, and what that one may be late. */
-function noticeMs({ leaseDiscoveryIntervalMs }: DiscoveryOptions): number {
-  return Math.min(leaseDiscoveryIntervalMs + INDEX_MS, LONGEST_LOOK_MS);
 }
 
 export type { InitialPosition, LeaderOptions, LeaseHolderOptions, ShardConsumerOptions };
