@@ -114,6 +114,23 @@ test('credentials that are of no use are warned of at once, with since when and 
   expect(lines).toEqual([['warn', expect.stringMatching(/since 2023-11-14T22:13:20.000Z: .*Renew them/)]]);
 });
 
+test.each([
+  ['findStream', 'fetchBatch', 'renewLease'],
+  ['readStream', 'listShards', 'readTable'],
+  ['renewLease', 'checkpointLease', 'findStream'],
+] as const)(
+  'credentials that %s finds expired are good again once %s works, and not when %s does',
+  (failing, same, other) => {
+    const { failures } = scene();
+    const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true });
+    failures.failed(failing, 'a', expired, 100);
+    failures.worked(other, 'b');
+    expect(failures.troubles()).toMatchObject([{ step: failing }]);
+    failures.worked(same, 'b');
+    expect(failures.troubles()).toEqual([]);
+  },
+);
+
 test('what comes and goes is told of as often as what lasts, once a minute', () => {
   const { clock, failures, lines } = scene();
   const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true });

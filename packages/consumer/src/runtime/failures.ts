@@ -57,6 +57,13 @@ const stepsOfLeases: ReadonlySet<Step> = new Set<Step>([
   'drainShard',
   'endShard',
 ]);
+const stepsOfKinesis: ReadonlySet<Step> = new Set<Step>([
+  'fetchBatch',
+  'listShards',
+  'refreshStreams',
+  'findStream',
+  'readStream',
+]);
 /** What is asked of each stream of several, under the name that the application gives it, and told of each. */
 const FIND_STREAM = 'findStream';
 
@@ -200,7 +207,7 @@ function thrownText({ word, thrown }: HandlerThrew): string {
 }
 
 function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {
-  if (step === 'fetchBatch' || step === 'listShards' || step === 'refreshStreams') return 'kinesis';
+  if (stepsOfKinesis.has(step)) return 'kinesis';
   return ['openShard', 'deliverBatch', 'drainShard', 'endShard', 'closeShard'].includes(step) ? 'none' : 'dynamodb';
 }
 
