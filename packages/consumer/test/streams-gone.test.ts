@@ -31,8 +31,12 @@ function identifierOf(name: string, model: Scene['model']): string {
 }
 
 function errorsOf(lines: string[]): Logger {
-  const error = (_: object, message?: string): void => void lines.push(message ?? '');
-  const logger: Logger = { ...silentLogger, error, child: () => logger };
+  return linesOf('error', lines);
+}
+
+function linesOf(level: 'warn' | 'error', lines: string[]): Logger {
+  const log = (_: object, message?: string): void => void lines.push(message ?? '');
+  const logger: Logger = { ...silentLogger, [level]: log, child: () => logger };
   return logger;
 }
 
@@ -179,4 +183,44 @@ it('of several: the others go on, and one of the same name is another stream, re
   expect(errors.join()).not.toContain('onStreamRecreated');
   await until(async () => expect(await kept.row(`${before}:${SHARD(0)}`)).toBeUndefined());
   deepStrictEqual(seen.get(before), ['a 1']);
+});
+
+describe('of several, one listed as account:name:epoch', () => {
+  const missing = (name: string) =>
+    expect.stringMatching(new RegExp(`\\(findStream\\) fails .*: stream .*/${name} is not there. Was it deleted`));
+
+  it('that is deleted is told of as missing, and its shard as gone and not resharded; the others go on', async () => {
+    const kept = new Scene(cloud, 'kept-beside');
+    const scene = new Scene(cloud, 'gone-by-id');
+    await kept.put('k 1');
+    await scene.put('a 1');
+    const warnings: string[] = [];
+    const listed = ['kept-beside', identifierOf('gone-by-id', scene.model)];
+    const consumer = kept.consumer({
+      streams: () => listed,
+      streamsIntervalMs: 60_000,
+      logger: linesOf('warn', warnings),
+    });
+    const seen = handleInTest(consumer);
+    await until(() => deepStrictEqual(seen.toSorted(), ['a 1', 'k 1']));
+    expect(consumer.health().reasons).toEqual([]);
+    drop(scene);
+    await until(() => expect(consumer.health().reasons).toContainEqual(missing('gone-by-id')));
+    await until(() => expect(warnings).toContainEqual(expect.stringMatching(/its stream was deleted.*shardEnded/)));
+    await kept.put('k 2');
+    await until(() => expect(seen).toContain('k 2'));
+  });
+
+  it('that is not there at the start is left out and told of, until it is there', async () => {
+    const kept = new Scene(cloud, 'kept-alone');
+    await kept.put('k 1');
+    const streams = () => ['kept-alone', '000000000000:comes-late:1700000000'];
+    const consumer = kept.consumer({ streams, streamsIntervalMs: 1_000 });
+    const seen = handleInTest(consumer);
+    await until(() => expect(consumer.health().reasons).toContainEqual(missing('comes-late')));
+    await until(() => deepStrictEqual(seen, ['k 1']));
+    await new Scene(cloud, 'comes-late').put('b 1');
+    await until(() => deepStrictEqual(seen, ['k 1', 'b 1']));
+    await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
+  });
 });

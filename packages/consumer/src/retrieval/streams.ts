@@ -71,6 +71,8 @@ export class Streams {
   #tracked: readonly TrackedStream[] = [];
   /** By what the application calls them. */
   readonly #identified = new Map<string, string>();
+  /** Of those listed as `account:name:epoch`, which may be gone: looked for at each `refresh` until they are there. */
+  readonly #doubted = new Set<string>();
   #former: FormerStreams = 'none';
   #leftOut: ReadonlyMap<string, unknown> = new Map();
   /** The one stream of the application, as it was at the start. */
@@ -194,6 +196,7 @@ export class Streams {
 
   async #track({ stream, ...start }: ListedStream): Promise<TrackedStream> {
     const streamId = this.#identified.get(stream) ?? (await this.#identify(stream, start));
+    if (this.#doubted.has(streamId)) await this.#refuseMissing(streamId);
     return { streamId, initialPosition: start.initialPosition };
   }
 
@@ -219,11 +222,23 @@ export class Streams {
     }
   }
 
-  /** Of several a stream that is gone, or doesn't answer, is its leases' business. */
+  /** Of several a stream that is there and doesn't answer is its leases' business. */
   async #refuseUnreadable({ shards, consumer }: Known): Promise<void> {
     const outcomes = await Promise.allSettled([this.#check(shards), this.#sources.prepare(consumer)]);
     for (const outcome of outcomes) {
       if (outcome.status === 'rejected' && isDenied(outcome.reason)) throw outcome.reason;
+    }
+    const [checked] = outcomes;
+    if (checked.status === 'rejected' && isStreamNotFound(checked.reason)) throw checked.reason;
+  }
+
+  /** A stream that doesn't answer is not one that is gone. */
+  async #refuseMissing(streamId: string): Promise<void> {
+    try {
+      await this.#of(streamId).shards.checkListing();
+      this.#doubted.delete(streamId);
+    } catch (error) {
+      if (isStreamNotFound(error)) throw error;
     }
   }
 
@@ -258,9 +273,13 @@ export class Streams {
     throw new UsageError(field, `an ARN of the Kinesis client's region, ${this.#region}`, describe(streamArn));
   }
 
-  /** What the application calls so may be another stream by now: it is asked for anew at the next `refresh`. */
+  /** What the application calls so may be gone, or another stream by now: it is asked for anew at the next `refresh`. */
   forget(streamId: string | undefined): void {
-    for (const [named, id] of this.#identified) if (id === streamId && named !== id) this.#identified.delete(named);
+    for (const [named, id] of this.#identified) {
+      if (id !== streamId) continue;
+      if (named === id) this.#doubted.add(id);
+      else this.#identified.delete(named);
+    }
   }
 
   #of(streamId: string | undefined): Known {

@@ -68,6 +68,10 @@ const CONCURRENT_TABLE_EFFECTS = 32;
 /** The longest an effect on the table, or a listing, may take; it may be many calls, each with a shorter bound. */
 const EFFECT_TIMEOUT_MS = 60_000;
 
+const SHARD_GONE =
+  'the shard is not there any more: its stream was deleted, or the shard with all its records has expired. As in the KCL this is its ' +
+  "end, though no reshard made it: the handler's shardEnded comes next, and the lease goes to SHARD_END";
+
 export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #checkpointer: Checkpointer;
@@ -275,7 +279,9 @@ export class Runtime {
   }
 
   #fetched(leaseKey: string, { atShardEnd, childShards }: Results['fetchBatch']): void {
-    if (atShardEnd && childShards.length === 0 && this.#options.streams.mayChange) this.#mayBeGone(leaseKey);
+    if (!atShardEnd || childShards.length > 0) return;
+    this.#options.logger.warn({ leaseKey }, SHARD_GONE);
+    if (this.#options.streams.mayChange) this.#mayBeGone(leaseKey);
   }
 
   /** A shard of one of several streams ended without children: is the stream there at all? Asked at once, not at the next look at the list. */
