@@ -52,9 +52,13 @@ export async function kills({ setting, program, pulseMs }: Stage, kind: WorkerKi
   return { outcomes: [outcome], rows };
 }
 
-/** failoverTimeMs, a leader's run to see the last renewal and one to see it expired, and a discovery. */
+/**
+ * failoverTimeMs, an interval of the leader's runs until it has seen the last renewal, and a discovery. A leader of the KCL sees the lease
+ * expire with its next regular run, ours at once.
+ */
 function takenWithin(kind: WorkerKind): number {
-  return Number(TIMES.FAILOVER_MS) + 2 * Number(TIMES.ASSIGNMENT_INTERVAL_MS) + DISCOVERY_MS[kind];
+  const intervals = kind === 'node' ? 1 : 2;
+  return Number(TIMES.FAILOVER_MS) + intervals * Number(TIMES.ASSIGNMENT_INTERVAL_MS) + DISCOVERY_MS[kind];
 }
 
 /** Its row has to stand still for its duration, under the eyes of another worker. */

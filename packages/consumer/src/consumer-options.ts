@@ -99,9 +99,10 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   /** How long a lease stays with a worker that no longer renews it: from 100, default 10000. Equal for all workers. */
   readonly failoverTimeMs?: number;
   /**
-   * How often the leader looks at the table and balances, or a worker looks for leases to take: from 50, default 1.2 times
-   * `failoverTimeMs` (KCL: twice), so that a dead worker's leases are seen to stand still after 2.4 times that at most. After a run
-   * of the leader's that changed something the next one comes sooner.
+   * How often the leader looks at the table and balances, or a worker looks for leases to take: from 50, default `failoverTimeMs`
+   * (KCL: twice that; a leader looks no less often than every `failoverTimeMs`). A dead worker's leases are given away after
+   * `failoverTimeMs` and this at most: when they run out before the next look, the leader looks then, too. After a run of the
+   * leader's that changed something the next one comes sooner.
    */
   readonly leaseAssignmentIntervalMs?: number;
   /**

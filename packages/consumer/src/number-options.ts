@@ -20,11 +20,7 @@ export type NumberName = {
 /** By name. */
 export const numberOptions: Readonly<Record<NumberName, Bounds>> = {
   failoverTimeMs: { byDefault: always(10_000), min: 100 },
-  leaseAssignmentIntervalMs: {
-    // Long enough for a lease that was seen to change and then stood still to be expired at the next look.
-    byDefault: (failoverTimeMs) => Math.ceil(1.2 * failoverTimeMs),
-    min: 50,
-  },
+  leaseAssignmentIntervalMs: { byDefault: (failoverTimeMs) => failoverTimeMs, min: 50 },
   leaseDiscoveryIntervalMs: { byDefault: always(500), min: 50 },
   leaderLeaseDurationMs: { byDefault: (failoverTimeMs) => 3 * failoverTimeMs, min: 100 },
   shardSyncIntervalMs: { byDefault: always(60_000), min: 100 },

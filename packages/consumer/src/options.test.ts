@@ -19,7 +19,7 @@ describe('resolveOptions', () => {
       from: { stream: { streamName: 'orders' }, initialPosition: 'TRIM_HORIZON', timestamp: undefined },
       checkpointing: 'auto',
       failoverTimeMs: 10_000,
-      leaseAssignmentIntervalMs: 12_000,
+      leaseAssignmentIntervalMs: 10_000,
       leaderLeaseDurationMs: 30_000,
       shardSyncIntervalMs: 60_000,
       checkpointIntervalMs: 5_000,
@@ -40,7 +40,7 @@ describe('resolveOptions', () => {
 
   it('derives times from failoverTimeMs unless they are given', () => {
     expect(resolve({ failoverTimeMs: 500, leaderLeaseDurationMs: 800 })).toMatchObject({
-      leaseAssignmentIntervalMs: 600,
+      leaseAssignmentIntervalMs: 500,
       leaderLeaseDurationMs: 800,
       dynamoDBRequestTimeoutMs: 1_000,
     });

@@ -18,7 +18,7 @@ export const leaderOptions: LeaderOptions = {
   incarnation: '00000000-0000-4000-8000-000000000001',
   formerStreamsWaitMs: Number.POSITIVE_INFINITY,
   failoverTimeMs: 10_000,
-  leaseAssignmentIntervalMs: 12_000,
+  leaseAssignmentIntervalMs: 10_000,
   leaderLeaseDurationMs: 30_000,
   shardSyncIntervalMs: 60_000,
   completedLeaseCleanupIntervalMs: 300_000,

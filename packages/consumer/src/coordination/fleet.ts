@@ -48,6 +48,7 @@ export class Fleet {
   /** Workers that let a lease expire, until they give a sign of life. */
   readonly #suspects = new Set<string>();
   #readAt = Number.NEGATIVE_INFINITY;
+  #nextExpiryAt = Number.POSITIVE_INFINITY;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -61,10 +62,20 @@ export class Fleet {
     this.#readAt = readAt;
     this.#workers = new Map(workers.map((worker) => [worker.workerId, this.#seeWorker(worker, now)]));
     this.#leases = new Map(leases.map((lease) => [lease.leaseKey, this.#seeLease(lease, now)]));
+    let oldest = Number.POSITIVE_INFINITY;
     for (const lease of leases) {
       const owner = actualOwner(lease);
-      if (owner !== undefined && !isEnded(lease) && this.#isExpired(lease)) this.#suspects.add(owner);
+      if (owner === undefined || isEnded(lease)) continue;
+      if (this.#isExpired(lease)) this.#suspects.add(owner);
+      else oldest = Math.min(oldest, this.#leases.get(lease.leaseKey)?.since ?? oldest);
     }
+    // Expired is what stood still for longer.
+    this.#nextExpiryAt = oldest + this.#options.failoverTimeMs + 1;
+  }
+
+  /** When the first of the leases that are live by the last reading runs out, if its owner renews it no more; infinite: there is none. */
+  get nextExpiryAt(): number {
+    return this.#nextExpiryAt;
   }
 
   /** Workers that may receive leases, this one among them, but none that fails to measure what it said it would. */

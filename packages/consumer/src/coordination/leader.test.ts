@@ -103,11 +103,11 @@ describe('the writes of a plan', () => {
     const script = new Script(100);
     script.pass(0);
     script.report('late');
-    script.pass(12_000);
+    script.pass(10_000);
     expect(script.runsAt).toEqual([0]);
     script.answer(16);
     script.pass(0);
-    expect(script.runsAt).toEqual([0, 12_000]);
+    expect(script.runsAt).toEqual([0, 10_000]);
     for (let rounds = 0; rounds < 10; rounds += 1) script.answer(16);
     const late = [...script.table.leases.values()].filter(({ leaseOwner }) => leaseOwner === 'late');
     expect(late).toHaveLength(50);
@@ -126,7 +126,7 @@ describe('runs', () => {
     }
     script.pass(60_000);
     const gaps = script.runsAt.slice(1).map((at, index) => at - (script.runsAt[index] as number));
-    expect(gaps.slice(0, 3)).toEqual([1_500, 3_000, 6_000]);
-    expect(gaps.slice(3).every((gap) => gap === 12_000)).toBe(true);
+    expect(gaps.slice(0, 3)).toEqual([1_250, 2_500, 5_000]);
+    expect(gaps.slice(3).every((gap) => gap === 10_000)).toBe(true);
   });
 });

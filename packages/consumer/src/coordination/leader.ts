@@ -19,6 +19,7 @@ import { LeaderLock, type LeaderLockOptions } from './leader-lock.ts';
 import { type Findings, nothingFound, planRun } from './leader-plan.ts';
 import { actualOwner, type Lease } from './lease.ts';
 import type { Results } from './results.ts';
+import { RunTimes } from './run-times.ts';
 import type { Reset } from './stream-replaced.ts';
 import { type FormerStreams, StreamSync } from './stream-sync.ts';
 
@@ -44,8 +45,6 @@ const FAILING_INTERVALS = 3;
  * beside a plan of thousands, and the leader knows when each of them begins.
  */
 const CONCURRENT_WRITES = 16;
-/** After a run that changed something the next one comes after this part of the interval, then after twice as long, and so on. */
-const SETTLING = 1 / 8;
 /** Live leases move by utilization only once the figures have followed the last such moves: so many reports of the workers. */
 const REPORTS_BETWEEN_MOVES = 2;
 
@@ -59,7 +58,7 @@ export class Leader {
   #fleet: Fleet;
   #run: 'reading' | 'listing' | 'writing' | undefined;
   #runStartedAt = 0;
-  #runAt = 0;
+  readonly #runTimes: RunTimes;
   readonly #streams: StreamSync;
   #table: readonly Lease[] = [];
   /** Keys of rows that are there and cannot be read. */
@@ -74,7 +73,6 @@ export class Leader {
   #writesOpen = 0;
   #createdCount = 0;
   #hasChanged = false;
-  #pauseMs: number;
   /** When live leases were last looked at for moves by utilization. */
   #balancedAt = Number.NEGATIVE_INFINITY;
 
@@ -88,13 +86,13 @@ export class Leader {
     });
     this.#fleet = new Fleet(options);
     this.#streams = new StreamSync(options);
-    this.#pauseMs = options.leaseAssignmentIntervalMs;
+    this.#runTimes = new RunTimes(options);
   }
 
   /** These are the streams to look after from now on. */
   track(streams: readonly TrackedStream[], now: number, former: FormerStreams = 'all'): void {
     this.#streams.track(streams, former);
-    this.#runAt = Math.min(this.#runAt, now);
+    this.#runTimes.bringForward(now);
   }
 
   /** Whether a write for the fleet may begin now. */
@@ -114,18 +112,19 @@ export class Leader {
 
   deadline(): number {
     const mayRun = this.#lock.holdsRow && this.#run === undefined && !this.#lock.resigning;
-    return Math.min(this.#lock.deadline(), mayRun ? this.#runAt : Number.POSITIVE_INFINITY);
+    return Math.min(this.#lock.deadline(), mayRun ? this.#runTimes.dueAt : Number.POSITIVE_INFINITY);
   }
 
   advance(now: number): void {
     this.#lock.advance(now);
-    if (this.#run === undefined && now >= this.#runAt && this.isLeader(now)) {
+    if (this.#run !== undefined || now < this.#runTimes.dueAt) return;
+    if (this.isLeader(now)) {
       this.#run = 'reading';
       this.#runStartedAt = now;
       this.#out.push({ kind: 'readTable', for: 'leader' });
-    } else if (this.#run === undefined && this.#lock.holdsRow && now >= this.#runAt) {
+    } else if (this.#lock.holdsRow) {
       // Ours but not surely so: look again when the next heartbeat has been answered.
-      this.#runAt = now + this.#options.retryMs;
+      this.#runTimes.set(now + this.#options.retryMs);
     }
   }
 
@@ -165,7 +164,7 @@ export class Leader {
     switch (effect.kind) {
       case 'readTable':
         this.#run = undefined;
-        this.#runAt = now + retryInMs;
+        this.#runTimes.set(now + retryInMs);
         this.#failingSince ??= now;
         if (now - this.#failingSince >= FAILING_INTERVALS * this.#options.leaseAssignmentIntervalMs) {
           this.#failingSince = undefined;
@@ -189,7 +188,7 @@ export class Leader {
     this.#failingSince = undefined;
     this.#balancedAt = Number.NEGATIVE_INFINITY;
     this.#streams.forgetListings();
-    this.#runAt = now;
+    this.#runTimes.set(now);
   }
 
   #tableRead(now: number): void {
@@ -308,14 +307,19 @@ export class Leader {
 
   #endRun(now: number): void {
     this.#run = undefined;
-    const intervalMs = this.#options.leaseAssignmentIntervalMs;
-    // A fleet that changes goes on changing: workers come, and die, one after the other.
-    if (!this.#hasChanged) this.#pauseMs = intervalMs;
-    else this.#pauseMs = this.#pauseMs === intervalMs ? intervalMs * SETTLING : Math.min(intervalMs, 2 * this.#pauseMs);
+    this.#runTimes.ended(
+      {
+        startedAt: this.#runStartedAt,
+        hasChanged: this.#hasChanged,
+        retryAt: this.#streams.retryAt(),
+        // Where workers take leases themselves they look for expired ones, too.
+        expiryAt: this.#version.takes ? Number.POSITIVE_INFINITY : this.#fleet.nextExpiryAt,
+      },
+      now,
+    );
     this.#hasChanged = false;
-    const nextAt = Math.max(now, this.#runStartedAt + this.#pauseMs);
     // What was created just now is to be assigned at once.
-    this.#runAt = this.#createdCount > 0 ? now : Math.max(now, Math.min(nextAt, this.#streams.retryAt()));
+    if (this.#createdCount > 0) this.#runTimes.set(now);
     if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now))
       this.#lock.standBack(STAND_BACK_MS, now);
     this.#createdCount = 0;

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { type Lease, NOTHING_MEASURED, type Utilization } from '../../src/coordination/lease.ts';
 import type { WorkerOptions } from '../../src/coordination/worker.ts';
 import { resolveOptions } from '../../src/options.ts';
-import { assignmentMs, Fleet, type Member, secondMs, shardOf } from './fleet.ts';
+import { assignmentMs, Fleet, failoverMs, type Member, secondMs, shardOf } from './fleet.ts';
 
 const cpu = (percent: number, limit = 100): Utilization => ({
   stats: { C: [percent] },
@@ -55,7 +55,7 @@ const movedKBps = ({ fleet }: Scene): number =>
   fleet.of('handOffLease').reduce((sum, { effect }) => sum + (fleet.lease(effect.leaseKey).throughputKBps ?? 0), 0);
 
 describe('a run', () => {
-  test('follows the other every leaseAssignmentIntervalMs, 1.2 times failoverTimeMs; KCL: twice', () => {
+  test('follows the other every leaseAssignmentIntervalMs, as long as failoverTimeMs; KCL: twice', () => {
     const { fleet } = leading({ x: mute }, { x: [1] });
     fleet.pass(3 * assignmentMs);
     const runs = fleet.of('readTable').map(({ at }) => at - 1_000_000);
@@ -75,6 +75,35 @@ describe('a run', () => {
     fleet.passUntil(() => fleet.table.leases.has('new'), 2 * 60 * secondMs);
     const madeAt = fleet.of('createLease')[0]?.at;
     expect(fleet.of('readTable').filter(({ at }) => at === madeAt)).toHaveLength(2);
+  });
+
+  describe.each([0.5, 0.6, 1, 1.2, 2])('every %d failoverTimeMs', (intervals) => {
+    const leaseAssignmentIntervalMs = intervals * failoverMs;
+
+    const withVictim = (): { fleet: Fleet; lead: Member; victim: ReturnType<Fleet['other']> } => {
+      const fleet = new Fleet();
+      const victim = fleet.other('victim');
+      fleet.put('a', { leaseOwner: 'victim' });
+      fleet.shards.push(shardOf('a'));
+      return { fleet, victim, lead: fleet.start('lead', { leaseAssignmentIntervalMs }) };
+    };
+
+    test('comes once in an interval or failoverTimeMs, whichever is less, while every worker renews its leases', () => {
+      const { fleet } = withVictim();
+      fleet.pass(60 * failoverMs);
+      expect(fleet.of('readTable')).toHaveLength(1 + 60 / Math.min(1, intervals));
+    });
+
+    test('comes, too, when a lease runs out before the next: a dead worker waits for one interval; KCL: for two', () => {
+      for (let diesAfter = 0; diesAfter < leaseAssignmentIntervalMs; diesAfter += secondMs) {
+        const { fleet, lead, victim } = withVictim();
+        fleet.pass(4 * leaseAssignmentIntervalMs + diesAfter);
+        victim.silence();
+        const heldMs = fleet.passUntil(() => lead.view.leases.length === 1, 5 * failoverMs, 50);
+        // One discovery, and a step.
+        expect(heldMs).toBeLessThanOrEqual(failoverMs + leaseAssignmentIntervalMs + 500 + 50);
+      }
+    });
   });
 
   test('is made by the leader alone', () => {

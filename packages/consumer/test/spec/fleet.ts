@@ -24,7 +24,7 @@ export const secondMs = 1_000;
 /** failoverTimeMs, by default. */
 export const failoverMs: number = 10 * secondMs;
 /** leaseAssignmentIntervalMs, by default. */
-export const assignmentMs: number = 12 * secondMs;
+export const assignmentMs: number = 10 * secondMs;
 
 const [whole] = evenRanges(1) as [HashKeyRange];
 const [low, high] = evenRanges(2) as [HashKeyRange, HashKeyRange];

@@ -77,7 +77,7 @@ describe('by default', () => {
 
   test.each([
     ['failoverTimeMs', 10_000, 'the same'],
-    ['leaseAssignmentIntervalMs', 12_000, '20000'],
+    ['leaseAssignmentIntervalMs', 10_000, '20000'],
     ['leaseDiscoveryIntervalMs', 500, '9975'],
     ['leaderLeaseDurationMs', 30_000, '120000'],
     ['shardSyncIntervalMs', 60_000, '60000, and only checked for holes every 120000'],
@@ -100,12 +100,12 @@ describe('by default', () => {
     expect(resolved[name]).toBe(value);
   });
 
-  test('leases are assigned every 1.2 failover times, and a leader lasts for three, whatever failoverTimeMs is', () => {
+  test('leases are assigned every failover time, and a leader lasts for three, whatever failoverTimeMs is', () => {
     const { leaseAssignmentIntervalMs, leaderLeaseDurationMs } = resolveOptions(
       { ...base, failoverTimeMs: 3_000 },
       'host',
     );
-    expect([leaseAssignmentIntervalMs, leaderLeaseDurationMs]).toEqual([3_600, 9_000]);
+    expect([leaseAssignmentIntervalMs, leaderLeaseDurationMs]).toEqual([3_000, 9_000]);
   });
 
   test('a worker is stale when its row is older than two reports', () => {

@@ -311,6 +311,11 @@ export class ConsumerCheckers {
       this.#fail(`${leaseKey} changed hands at ${now}, balanced since ${this.#balancedSince}`);
   }
 
+  /** From here on it may again. */
+  mayMove(): void {
+    this.#balancedSince = undefined;
+  }
+
   #checkCovered(shard: ShardHistory, lease: Lease): void {
     if (isEnded(lease)) {
       if (shard.open) this.#fail(`SHARD_END was written for the open shard ${lease.leaseKey}`);

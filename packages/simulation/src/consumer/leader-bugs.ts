@@ -1,11 +1,12 @@
 // Planted bugs of leaders: when they write, and for how long they believe that they lead.
 import type { PlantedBug } from './planted-bugs.ts';
+import { TIMES } from './worker-options.ts';
 
 /** A leader of this bug believes in itself for so many durations of its row. */
 const TOO_LONG = 4;
 
 export function leaderBugs(): readonly PlantedBug[] {
-  return [outlivesItsRow()];
+  return [outlivesItsRow(), looksOnlyInTurn()];
 }
 
 function outlivesItsRow(): PlantedBug {
@@ -18,5 +19,15 @@ function outlivesItsRow(): PlantedBug {
       const { leader } = effect;
       return run({ ...effect, leader: { ...leader, leaseDurationMs: leader.leaseDurationMs / TOO_LONG } });
     },
+  };
+}
+
+/** Was ours once, and is the KCL's. A silence that is counted in whole intervals ends with a regular run. */
+function looksOnlyInTurn(): PlantedBug {
+  const { failoverTimeMs, leaseAssignmentIntervalMs: intervalMs } = TIMES;
+  return {
+    name: 'looks-only-in-turn',
+    mistake: 'the leader does not look when a lease runs out, but with its next regular run',
+    options: (options) => ({ ...options, failoverTimeMs: Math.ceil(failoverTimeMs / intervalMs) * intervalMs }),
   };
 }

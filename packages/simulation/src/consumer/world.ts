@@ -14,6 +14,7 @@ import { createPrng, type Prng } from '../prng.ts';
 import { type BadDay, BadDays, STALL_TIMES } from './bad-days.ts';
 import { type Balance, ConsumerCheckers } from './checkers.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
+import { ASSIGNED_MS, KilledWorker, WRITES_WITHIN_MS } from './killed-worker.ts';
 import { LeaderPaceChecker } from './leader-pace.ts';
 import { MetricRowChecker } from './metric-rows.ts';
 import { MixedFleet } from './mixed-fleet.ts';
@@ -78,6 +79,8 @@ export class World {
   readonly #metricRows = new MetricRowChecker();
   readonly leaderPace: LeaderPaceChecker = new LeaderPaceChecker();
   readonly #twins: Twins | undefined;
+  /** At the end of some worlds. */
+  #killed: KilledWorker | undefined;
   /** Undefined while there are faults. */
   #returned: ReturnedLeases | undefined;
   /** Workers of the KCL 2.x take part. */
@@ -139,6 +142,7 @@ export class World {
       if (lacking.length > 0) checkers.report(`not filled in at ${queue.now}: ${lacking.join(', ')}`);
       queue.runUntil(queue.now + Math.max(STILL_MS, this.#restMs));
     }
+    if (this.#seed % 7 === 2 && checkers.violations.length === 0) this.#killOne();
     for (const violation of checkers.violations) this.transcript?.violation(violation);
     return {
       seed: this.#seed,
@@ -191,6 +195,7 @@ export class World {
       this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now, sentAt));
     this.#twins?.ran(effect, result, this.queue.now, sentAt);
+    if (this.#killed?.ran(process, effect, result) === true) this.#killed.kill(this.queue.now);
     this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
     this.transcript?.does(process, describeWrite(effect, result, before, after));
     if (after !== before) this.#changed(process, effect, before, after);
@@ -352,6 +357,23 @@ export class World {
       queue.runUntil(queue.now + this.#restMs);
       if (this.#isSettled() && this.#moveCount === moves) return;
     }
+  }
+
+  /** In a world at rest. Beside workers of the KCL 2.x leases are taken, at another pace, and of two processes of one id one has ended. */
+  #killOne(): void {
+    const { queue, checkers, prng, table } = this;
+    if (this.#mixed !== undefined || this.#twins !== undefined) return;
+    queue.runUntil(queue.now + prng.between(0, TIMES.leaseAssignmentIntervalMs));
+    const killed = KilledWorker.among(this.#living(), table.leader?.owner, table.leases.values(), prng);
+    if (killed === undefined) return;
+    checkers.mayMove();
+    this.#killed = killed;
+    queue.runUntil(queue.now + WRITES_WITHIN_MS);
+    if (killed.killedAt === undefined) return;
+    queue.runUntil(killed.killedAt + ASSIGNED_MS);
+    checkers.report(killed.judgeAssigned(table.leases, queue.now));
+    queue.runUntil(queue.now + KilledWorker.heldMs(this.plan.leaseDiscoveryIntervalMs));
+    checkers.report(killed.judgeHeld(queue.now));
   }
 
   /**
