@@ -233,8 +233,9 @@ export class Consumer implements AsyncDisposable {
   }
 
   /** Which stream it is, and what the table holds, are known by now. */
-  async #admit(table: DynamoDBLeaseTable, { reads }: Streams): Promise<void> {
-    await table.admit(reads, workerStaleMsOf(this.#options));
+  async #admit(table: DynamoDBLeaseTable, streams: Streams): Promise<void> {
+    const findForeign = streams.findForeign.bind(streams);
+    await table.admit(streams.reads, workerStaleMsOf(this.#options), findForeign);
   }
 
   #build(handler: ShardHandler): Parts {

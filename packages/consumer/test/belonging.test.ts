@@ -113,3 +113,67 @@ describe('two streams under one application name', () => {
     await until(() => expect(other.view().state).toBe('running'));
   });
 });
+
+describe('a lease table whose fleet has ended, under the application name of another stream', () => {
+  it('that is older than its own: the start is refused with what to do, and the first fleet goes on where it was', async () => {
+    const younger = new Scene(cloud, 'ended', 2);
+    new Scene(cloud, 'older', 1, Date.now() - 60_000);
+    await younger.put('k1 1', 'k2 2', 'k3 3');
+    await readUntil(younger, 'k3 3');
+    const before = await younger.rows();
+    const late = younger.consumer({ stream: 'older' });
+    await expect(late.run(() => undefined)).rejects.toEqual(
+      refusal('stream/older', 'written for another stream', 'shardId-', 'another application (or tableName)'),
+    );
+    expect(await younger.rows()).toEqual(before);
+    await younger.put('k1 4');
+    const seen = handleInTest(younger.consumer());
+    await until(() => expect(seen).toEqual(['k1 4']));
+  });
+
+  it('that is younger: its records are not read from there, the leases keep their places, and health says what to do', async () => {
+    const older = new Scene(cloud, 'ended-before', 1, Date.now() - 60_000);
+    const younger = new Scene(cloud, 'younger');
+    await older.put('a 1');
+    await readUntil(older, 'a 1');
+    const before = await older.checkpointOf(SHARD(0));
+    await younger.put('b 1');
+    const late = older.consumer({ stream: 'younger' });
+    const seen = handleInTest(late);
+    await until(() => expect(late.health().reasons.join()).toContain('give this consumer another application'));
+    await until(() => expect(late.health().reasons.join()).toContain('(fetchBatch)'));
+    expect([seen, await older.checkpointOf(SHARD(0))]).toEqual([[], before]);
+  });
+});
+
+describe('a checkpoint of another stream in a row of a table that is this one’s', () => {
+  it.each(['polling', 'fanout'] as const)(
+    'does not keep the others from being read, and is told of with what to do: %s',
+    async (retrievalMode) => {
+      const scene = new Scene(cloud, `one-foreign-${retrievalMode}`, 2, Date.now() - 60_000);
+      const other = new Scene(cloud, `gave-the-number-${retrievalMode}`);
+      await other.put('a 1');
+      await readUntil(other, 'a 1');
+      const foreign = (await other.row(SHARD(0)))?.['checkpoint'];
+      await scene.put(...Array.from({ length: 20 }, (_, n) => `k${n} 1`));
+      const first = scene.consumer();
+      const handled = handleInTest(first);
+      await until(() => expect(handled).toHaveLength(20));
+      await until(async () => expect(await scene.checkpointOf(SHARD(1))).toMatch(/^\d{56}:0$/));
+      await first.stop();
+      await scene.meddle(SHARD(0), {
+        UpdateExpression: 'SET checkpoint = :foreign',
+        ExpressionAttributeValues: { ':foreign': foreign ?? { S: '' } },
+      });
+      await scene.put(...Array.from({ length: 20 }, (_, n) => `k${n} 2`));
+      const consumer = scene.consumer({ retrievalMode });
+      const seen = handleInTest(consumer);
+      await until(() => expect(seen.length).toBeGreaterThan(0));
+      const told = new RegExp(
+        `\\(fetchBatch\\) fails for ${SHARD(0)} .*written for another stream, or changed by hand`,
+      );
+      await until(() => expect(consumer.health().reasons).toEqual([expect.stringMatching(told)]));
+      expect((await scene.row(SHARD(0)))?.['checkpoint']).toEqual(foreign);
+    },
+  );
+});

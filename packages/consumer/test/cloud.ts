@@ -58,10 +58,10 @@ export class Scene {
   readonly cloud: Cloud;
   readonly name: string;
 
-  constructor(cloud: Cloud, name: string, shardCount = 1) {
+  constructor(cloud: Cloud, name: string, shardCount = 1, createdMs: number = Date.now()) {
     this.cloud = cloud;
     this.name = name;
-    this.model.createStream({ name, shardCount }, Date.now());
+    this.model.createStream({ name, shardCount }, createdMs);
     this.model.settle(Date.now());
   }
 

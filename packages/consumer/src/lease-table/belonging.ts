@@ -1,9 +1,11 @@
 // Whose lease table it is, looked at before anything is done with it. Rows of an application of one stream are called by the shard
 // alone, and every stream has a shard of that name: under one application name, workers of two streams would be given each other's
 // leases. Rows of an application of several streams have other keys, so who goes from `stream` to `streams` would begin anew
-// without a word. Metric rows of ours say what their worker reads; Java's say nothing.
-// Invariant: reads until it knows, changes nothing, and advises nobody to delete a row.
-import { type Logger, OperatingError } from '@shardline/common';
+// without a word. Metric rows of ours say what their worker reads; Java's say nothing, and the rows of a fleet that has ended are gone.
+// Then its checkpoints say it: Kinesis takes those of its own stream and no others.
+// Invariant: reads until it knows, changes nothing, and advises nobody to delete what a fleet that lives may need.
+import { formatExtended, type Logger, OperatingError } from '@shardline/common';
+import type { Lease } from '../coordination/lease.ts';
 import { type Item, readRow } from './item.ts';
 import type { Table } from './table.ts';
 
@@ -17,7 +19,14 @@ export interface BelongingOptions {
   readonly workerStaleMs: number;
   readonly wallNow: number;
   readonly logger: Logger;
+  readonly findForeign: FindForeign;
 }
+
+/** Of some leases with a sequence number one that was written for another stream, if that is certain. */
+export type FindForeign = (leases: readonly Lease[]) => Promise<Lease | undefined>;
+
+/** Leases that are kept to be asked about. */
+const MOST_KEPT = 100;
 
 const SEVERAL = 'several streams';
 
@@ -34,7 +43,8 @@ export function readsTheSame(one: string, other: string): boolean {
 
 /** @throws OperatingError LEASE_TABLE_FORMAT when the table is that of another stream's application, or was used in the other way. */
 export async function checkBelonging(tables: readonly Table[], options: BelongingOptions): Promise<void> {
-  const { reads, workerId, workerStaleMs, wallNow, logger } = options;
+  const { reads, workerId, workerStaleMs, wallNow, logger, findForeign } = options;
+  const numbered: Lease[] = [];
   const [leases] = tables as [Table];
   let own: string | undefined;
   let other: string | undefined;
@@ -42,8 +52,11 @@ export async function checkBelonging(tables: readonly Table[], options: Belongin
   for await (const item of itemsOf(tables)) {
     const row = readRow(item, wallNow);
     if (row.kind === 'lease') {
-      if ((row.lease.streamId === undefined) === (reads.kind === 'one')) own ??= row.lease.leaseKey;
-      else other ??= row.lease.leaseKey;
+      if ((row.lease.streamId === undefined) === (reads.kind === 'one')) {
+        own ??= row.lease.leaseKey;
+        if (typeof row.lease.checkpoint.sequenceNumber === 'bigint' && numbered.length < MOST_KEPT)
+          numbered.push(row.lease);
+      } else other ??= row.lease.leaseKey;
     } else if (row.kind === 'worker' && row.worker.workerId !== workerId && row.worker.ageMs < workerStaleMs) {
       const theirs = row.worker.process?.reads;
       if (theirs === undefined) continue;
@@ -55,6 +68,9 @@ export async function checkBelonging(tables: readonly Table[], options: Belongin
     // Whoever works here already has looked at the rest.
     if (own !== undefined && hasCompany) return;
   }
+  // Whose rows they are is known where somebody lives on them.
+  const foreign = hasCompany ? undefined : await findForeign(numbered);
+  if (foreign !== undefined) throw writtenForAnother(leases, reads, foreign);
   if (other === undefined) return;
   if (own === undefined) throw otherModality(leases, reads, other);
   const fields = { table: leases.name, leaseKey: other };
@@ -77,6 +93,21 @@ export function anotherApplication(
     `reads ${theirs}. One application name stands for what one fleet reads, or the two would be given each other's leases: give ` +
     `this consumer another application (or tableName). The rows are that fleet's; leave them. If it has ended, start again in ` +
     `${Math.ceil(workerStaleMs / 1000)} s`;
+  return new OperatingError('LEASE_TABLE_FORMAT', text, { retryable: false });
+}
+
+/** Nobody lives on this table, as far as its rows say; Java workers say nothing of what they read. */
+function writtenForAnother(
+  table: Table,
+  reads: Reads,
+  { leaseKey, checkpoint, leaseOwner, shardId }: Lease,
+): OperatingError {
+  const text =
+    `table ${table.name}: expected leases of ${describeReads(reads)}, got leases that were written for another stream: Kinesis knows the ` +
+    `checkpoint of ${leaseKey}, ${formatExtended(checkpoint)}${leaseOwner === undefined ? '' : ` (last owner ${leaseOwner})`}, for none of ` +
+    `${shardId} in this one. Under them records would be passed over, and the other stream's places lost: give this consumer another ` +
+    'application (or tableName). Only if no worker, Java ones included, will ever read that other stream from there again may the table ' +
+    'be deleted instead: this consumer then makes a new one, and begins at its initialPosition';
   return new OperatingError('LEASE_TABLE_FORMAT', text, { retryable: false });
 }
 

@@ -6,7 +6,7 @@ import { type Clock, type Logger, OperatingError, systemClock, TRIM_HORIZON } fr
 import type { ClientVersion } from '../coordination/client-version.ts';
 import type { ResultOf, TableEffect } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
-import { checkBelonging, type Reads } from './belonging.ts';
+import { checkBelonging, type FindForeign, type Reads } from './belonging.ts';
 import { type ClientVersionConfig, isFor2x, joinFleet } from './client-version.ts';
 import { DEFAULT_TABLE_SETTINGS, type TableSettings } from './control.ts';
 import {
@@ -123,14 +123,16 @@ export class DynamoDBLeaseTable implements LeaseTable {
   /**
    * Whether this worker may work on the table it has opened, reading that: the table's fleet reads the same, and IAM lets it.
    * @param workerStaleMs the age at which a metric row no longer shows that its worker lives.
+   * @param findForeign asks the stream whether leases were written for another one.
    * @throws OperatingError LEASE_TABLE_FORMAT, ACCESS_DENIED naming the action
    */
-  async admit(reads: Reads, workerStaleMs: number): Promise<void> {
+  async admit(reads: Reads, workerStaleMs: number, findForeign: FindForeign): Promise<void> {
     const { logger, workerId } = this.#options;
     const { leases } = this.#tables;
     const { otherWorkers, leader, worker } = this.#layout;
     const tables = [leases, ...(otherWorkers === undefined ? [] : [otherWorkers])];
-    await checkBelonging(tables, { reads, workerStaleMs, workerId, wallNow: this.#rows.wallNow, logger });
+    const { wallNow } = this.#rows;
+    await checkBelonging(tables, { reads, workerStaleMs, workerId, wallNow, logger, findForeign });
     await checkPermissions(leases, [leader, worker], logger);
     this.#rows.belong({ reads, workerStaleMs });
   }

@@ -2,7 +2,14 @@
 // What is incomplete is refused as a whole, so that it is asked for again.
 // Invariant: LATEST is asked for once; from then on it is the time of that moment, as a second LATEST would skip what came since.
 import type { ChildShard as AnsweredChild, ShardIteratorType } from '@aws-sdk/client-kinesis';
-import { type Clock, type ExtendedSequenceNumber, invariant, OperatingError } from '@shardline/common';
+import {
+  type Clock,
+  type ExtendedSequenceNumber,
+  invariant,
+  isShardlineError,
+  OperatingError,
+} from '@shardline/common';
+import { awsCodeOf } from '../aws-call.ts';
 import type { ChildShard } from '../coordination/lease.ts';
 import type { KinesisRecord } from './deaggregate.ts';
 import { readChild } from './shards.ts';
@@ -53,6 +60,18 @@ export class Beginning {
     }
     return { type: 'AT_TIMESTAMP', timestamp };
   }
+}
+
+/** What to throw when Kinesis refuses to read from where the row says: a number that it does not know is none of the shard's. */
+export function refusedBeginning(error: unknown, after: ExtendedSequenceNumber, shardId: string): unknown {
+  const isForeign = typeof after.sequenceNumber === 'bigint' && awsCodeOf(error) === 'InvalidArgumentException';
+  if (!isForeign || !isShardlineError(error) || !(error instanceof OperatingError)) return error;
+  const { message, cause, action, resource } = error;
+  const text =
+    `${message}. The checkpoint of ${shardId} is no sequence number of that shard, so its lease was written for another stream, or changed ` +
+    'by hand: give this consumer an application (or tableName) of its own; a row that was changed by hand needs a number of its shard, or ' +
+    'TRIM_HORIZON to begin anew';
+  return new OperatingError('LEASE_TABLE_FORMAT', text, { retryable: false, cause, action, resource });
 }
 
 /**

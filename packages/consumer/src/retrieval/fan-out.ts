@@ -15,7 +15,7 @@ import {
   SUBSCRIBE_INTERVAL_MS,
 } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
-import { Beginning, type BeginningOptions, endOf } from './answer.ts';
+import { Beginning, type BeginningOptions, endOf, refusedBeginning } from './answer.ts';
 import { Backlog } from './backlog.ts';
 import { readEvents, type ShardEvent } from './event-stream.ts';
 import { takeEventStream } from './raw-answer.ts';
@@ -108,7 +108,7 @@ export class FanOutSource implements ShardSource {
       return undefined;
     } catch (error) {
       this.#unsubscribe();
-      return await this.#failed(error);
+      return await this.#failed(error, after);
     }
   }
 
@@ -167,11 +167,14 @@ export class FanOutSource implements ShardSource {
     subscription?.events.return?.().catch(() => undefined);
   }
 
-  async #failed(error: unknown): Promise<'gone'> {
+  async #failed(error: unknown, after: ExtendedSequenceNumber): Promise<'gone'> {
     const { shardId, consumer } = this.#options;
     const code = awsCodeOf(error);
-    // As of a server that was replaced: the next subscription begins at the last record that was given out.
-    if (code === 'InvalidArgumentException') this.#continuation = undefined;
+    if (code === 'InvalidArgumentException') {
+      if (this.#continuation === undefined) throw refusedBeginning(error, after, shardId);
+      // As of a server that was replaced: the next subscription begins at the last record that was given out.
+      this.#continuation = undefined;
+    }
     if (code === 'ResourceInUseException') {
       // Another worker of the application has just subscribed, or this one has: Kinesis takes the next one 5 s later.
       const message = `shard ${shardId} is subscribed to by another connection of this consumer`;

@@ -15,7 +15,7 @@ import {
   streamAddress,
 } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
-import { Beginning, type BeginningOptions, endOf, readRecord } from './answer.ts';
+import { Beginning, type BeginningOptions, endOf, readRecord, refusedBeginning } from './answer.ts';
 import { Backlog } from './backlog.ts';
 import { readRecordsApart } from './raw-answer.ts';
 import type { ShardSource, SourceRead } from './source.ts';
@@ -140,11 +140,11 @@ export class PollingSource implements ShardSource {
       ...(timestamp !== undefined && { Timestamp: timestamp }),
     });
     this.#backlog.expect(after);
-    const answer = await this.#calls.call(
-      'kinesis:GetShardIterator',
-      (options) => client.send(command, options),
-      signal,
-    );
+    const answer = await this.#calls
+      .call('kinesis:GetShardIterator', (options) => client.send(command, options), signal)
+      .catch((error: unknown) => {
+        throw refusedBeginning(error, after, shardId);
+      });
     if (answer.ShardIterator === undefined) {
       throw new OperatingError('REQUEST_FAILED', `shard ${shardId}: Kinesis gave no iterator`, { retryable: true });
     }

@@ -8,7 +8,8 @@ import type { ShardSource, SourceRead } from './source.ts';
 /** What to do about one stream that was deleted and made again. */
 export const HOW_TO_BEGIN_ANEW: string =
   'Where the stream was deleted and made again, none of its records is read until a consumer runs with ' +
-  "onStreamRecreated: 'begin-anew', which begins at its first one";
+  "onStreamRecreated: 'begin-anew', which begins at its first one. Where this lease table was written for another stream, which was made " +
+  'before this one, begin nothing anew on it: give this consumer another application (or tableName)';
 
 /** Whether `after` is a place of an earlier stream of that name: the shard that has the name now begins behind it. */
 export type IsReplaced = (shardId: string, after: ExtendedSequenceNumber) => Promise<boolean>;

@@ -25,10 +25,11 @@ import {
   type StreamIdentifier,
   streamAddress,
 } from '@shardline/common';
-import { AwsCalls } from '../aws-call.ts';
+import { AwsCalls, awsCodeOf } from '../aws-call.ts';
 import type { ListShards } from '../coordination/effects.ts';
 import type { ChildShard, Shard } from '../coordination/lease.ts';
 import type { InitialPosition } from '../coordination/shard-sync.ts';
+import type { NumberAnswer } from './foreign-leases.ts';
 
 export interface StreamShardsOptions {
   readonly client: KinesisClient;
@@ -108,6 +109,25 @@ export class StreamShards {
     const { streamArn: StreamARN } = stream;
     const read = new GetRecordsCommand({ ShardIterator, Limit: 1, ...(StreamARN !== undefined && { StreamARN }) });
     await this.#calls.call('kinesis:GetRecords', (options) => client.send(read, options));
+  }
+
+  /** Whether a checkpoint is a place to read from: Kinesis takes no number that another stream, or another shard, has given out. */
+  async knows(ShardId: string, sequenceNumber: bigint): Promise<NumberAnswer> {
+    const { client, stream } = this.#options;
+    const command = new GetShardIteratorCommand({
+      ...streamAddress(stream),
+      ShardId,
+      ShardIteratorType: 'AT_SEQUENCE_NUMBER',
+      StartingSequenceNumber: String(sequenceNumber),
+    });
+    try {
+      await this.#calls.call('kinesis:GetShardIterator', (options) => client.send(command, options));
+      return 'taken';
+    } catch (error) {
+      const code = awsCodeOf(error);
+      if (code === 'InvalidArgumentException') return 'refused';
+      return code === 'ResourceNotFoundException' ? 'noSuchShard' : undefined;
+    }
   }
 
   /** All shards, or those at the initial position (where records can still be read from there on). */

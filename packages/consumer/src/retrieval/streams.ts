@@ -18,10 +18,11 @@ import {
   UsageError,
 } from '@shardline/common';
 import type { ListShards, TrackedStream } from '../coordination/effects.ts';
-import type { Shard } from '../coordination/lease.ts';
+import type { Lease, Shard } from '../coordination/lease.ts';
 import type { InitialPosition } from '../coordination/shard-sync.ts';
 import type { FormerStreams } from '../former-streams.ts';
 import type { Reads } from '../lease-table/belonging.ts';
+import { askLeases, findForeign } from './foreign-leases.ts';
 import { type IsReplaced, SameStreamSource } from './same-stream.ts';
 import { StreamShards, type StreamShardsOptions } from './shards.ts';
 import type { ShardSource, ShardToRead } from './source.ts';
@@ -242,11 +243,37 @@ export class Streams {
     }
   }
 
+  /**
+   * Of the one stream's leases that have a number one that was written for another stream, if Kinesis takes none of them. Where
+   * shards are only pushed, nobody may ask; a failure proves nothing.
+   */
+  async findForeign(leases: readonly Lease[]): Promise<Lease | undefined> {
+    if (this.mayChange || !this.#polls) return undefined;
+    const { shards } = this.#of(undefined);
+    const { random } = this.#options;
+    // Workers that start together don't all ask about the same shard: its iterators are limited for all of them.
+    const inAnyOrder = leases.map((lease) => ({ lease, rank: random.next() })).sort((a, b) => a.rank - b.rank);
+    try {
+      const asked = await askLeases(
+        inAnyOrder.map(({ lease }) => lease),
+        ({ shardId, checkpoint: { sequenceNumber } }) =>
+          typeof sequenceNumber === 'bigint' ? shards.knows(shardId, sequenceNumber) : Promise.resolve(undefined),
+      );
+      return asked === undefined || asked.length === 0 ? undefined : findForeign(asked, await shards.list('all'));
+    } catch (error) {
+      this.#options.logger.info({ err: error }, 'whether the leases are of this stream could not be told at the start');
+      return undefined;
+    }
+  }
+
+  get #polls(): boolean {
+    const { fanOut } = this.#options;
+    return fanOut === undefined || fanOut.fallbackToPolling;
+  }
+
   /** By a read only where shards are polled: who is pushed to may not be allowed to. */
   async #check(shards: StreamShards): Promise<void> {
-    const { fanOut, random } = this.#options;
-    const polls = fanOut === undefined || fanOut.fallbackToPolling;
-    await (polls ? shards.check(random.next()) : shards.checkListing());
+    await (this.#polls ? shards.check(this.#options.random.next()) : shards.checkListing());
   }
 
   /** Which stream of its name it is; who may not ask works without. */

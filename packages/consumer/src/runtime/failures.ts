@@ -192,7 +192,8 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
         ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
         : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
     case 'STREAM_REPLACED':
-      // One stream and one of several want different things done.
+    case 'LEASE_TABLE_FORMAT':
+      // They say themselves what is to be done.
       return messageOf(error);
     case 'STREAM_NOT_FOUND':
       return `${resource} is not there. Was it deleted? It is tried again`;
