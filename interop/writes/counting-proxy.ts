@@ -14,6 +14,7 @@ export interface Count {
   /** Of a lease row. */
   readonly shardId: string | undefined;
   readonly isWrite: boolean;
+  /** Of a call that writes several rows, each. */
   requests: number;
   /** Write or read request units (DynamoDB, read/write capacity modes): a write of 1 KB, a consistent read of 4 KB, or half for another. */
   units: number;
@@ -27,6 +28,13 @@ interface RequestBody {
   readonly ConsistentRead?: boolean;
   readonly Key?: { readonly leaseKey?: { readonly S?: string } };
   readonly Item?: { readonly leaseKey?: { readonly S?: string } };
+  readonly Statements?: readonly Statement[];
+}
+
+/** A PartiQL UPDATE of a lease row: its key is the one text among the parameters. */
+interface Statement {
+  readonly Statement: string;
+  readonly Parameters: readonly { readonly S?: string }[];
 }
 
 export class CountingProxy {
@@ -93,19 +101,39 @@ export class CountingProxy {
 
   #count(incoming: IncomingMessage, sent: Buffer, answerBytes: number): void {
     const operation = String(incoming.headers['x-amz-target'] ?? '').split('.')[1] ?? '';
+    const { TableName, Key, Item, ConsistentRead, Statements } = JSON.parse(sent.toString()) as RequestBody;
+    if (Statements !== undefined) {
+      // Each costs what an update of its own does.
+      for (const { Statement, Parameters } of Statements) {
+        const table = /^UPDATE "([^"]+)"/.exec(Statement)?.[1];
+        this.#add(table, operation, Parameters.find(({ S }) => S !== undefined)?.S, true, 1);
+      }
+      return;
+    }
     const isWrite = WRITES.has(operation);
     if (!isWrite && !READS.has(operation)) return;
-    const { TableName: table = '', Key, Item, ConsistentRead } = JSON.parse(sent.toString()) as RequestBody;
-    const row = (Key ?? Item)?.leaseKey?.S;
+    // An answer in JSON is longer than its rows are in the table, for both sides alike.
+    const blocks = Math.max(1, Math.ceil(answerBytes / 4096));
+    const units = isWrite ? 1 : blocks * (ConsistentRead === true ? 1 : 0.5);
+    this.#add(TableName, operation, (Key ?? Item)?.leaseKey?.S, isWrite, units);
+  }
+
+  #add(table: string | undefined, operation: string, row: string | undefined, isWrite: boolean, units: number): void {
     const shardId = row?.startsWith('shardId-') ? row : undefined;
     const subject = subjectOf(row, shardId);
     const key = [table, operation, subject, shardId].join(' ');
-    const count = this.#counts.get(key) ?? { table, operation, subject, shardId, isWrite, requests: 0, units: 0 };
+    const count = this.#counts.get(key) ?? {
+      table: table ?? '',
+      operation,
+      subject,
+      shardId,
+      isWrite,
+      requests: 0,
+      units: 0,
+    };
     this.#counts.set(key, count);
     count.requests += 1;
-    // An answer in JSON is longer than its rows are in the table, for both sides alike.
-    const blocks = Math.max(1, Math.ceil(answerBytes / 4096));
-    count.units += isWrite ? 1 : blocks * (ConsistentRead === true ? 1 : 0.5);
+    count.units += units;
   }
 }
 

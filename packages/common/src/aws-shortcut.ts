@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream';
 import {
   type AttributeValue,
+  BatchExecuteStatementCommand,
   type DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
@@ -68,6 +69,7 @@ interface Operation {
 }
 
 const operations: ReadonlyMap<unknown, Operation> = new Map<unknown, Operation>([
+  [BatchExecuteStatementCommand, { target: 'DynamoDB_20120810.BatchExecuteStatement', read: readItems }],
   [GetItemCommand, { target: 'DynamoDB_20120810.GetItem', read: readItems }],
   [PutItemCommand, { target: 'DynamoDB_20120810.PutItem', read: readItems }],
   [UpdateItemCommand, { target: 'DynamoDB_20120810.UpdateItem', read: readItems }],
@@ -279,6 +281,7 @@ interface ItemsAnswer {
   readonly Items?: readonly Attributes[];
   readonly LastEvaluatedKey?: Attributes;
   readonly ItemCollectionMetrics?: { readonly ItemCollectionKey?: Attributes };
+  readonly Responses?: readonly { readonly Item?: Attributes; readonly Error?: { readonly Item?: Attributes } }[];
 }
 
 function readItems(answer: Json, text: string): Json {
@@ -290,8 +293,10 @@ function readItems(answer: Json, text: string): Json {
     Items: rows = [],
     LastEvaluatedKey: last,
     ItemCollectionMetrics: metrics,
+    Responses: answers = [],
   }: ItemsAnswer = answer;
-  for (const attributes of [row, found, last, metrics?.ItemCollectionKey, ...rows])
+  const inAnswers = answers.flatMap(({ Item, Error: failure }) => [Item, failure?.Item]);
+  for (const attributes of [row, found, last, metrics?.ItemCollectionKey, ...rows, ...inAnswers])
     if (attributes) readBytes(attributes);
   return answer;
 }

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import {
+  BatchExecuteStatementCommand,
   ConditionalCheckFailedException,
   type DynamoDBClient,
   GetItemCommand,
@@ -133,6 +134,22 @@ test('an item that comes the short way is the one that the SDK reads', async () 
   const pages = [await client.send(query()), await client.send(query())];
   expect(pages[1]).toEqual(pages[0]);
   expect(asked.map(isShort)).toEqual([false, true, false, true]);
+});
+
+test('statements are answered as by the SDK, with the row of each and of each refusal', async () => {
+  const row = { key: { S: 'a' }, bytes: { B: 'AQI=' } };
+  const refused = { Code: 'ConditionalCheckFailed', Message: 'The conditional request failed', Item: row };
+  const { endpoint, asked } = await serve(
+    json(200, { Responses: [{ TableName: 'orders', Item: row }, { Error: refused }, { TableName: 'orders' }] }),
+  );
+  const client = dynamodb(endpoint);
+  const statement = { Statement: 'UPDATE "orders" SET a = ? WHERE key = ?', Parameters: [{ N: '1' }, { S: 'a' }] };
+  const run = (): BatchExecuteStatementCommand => new BatchExecuteStatementCommand({ Statements: [statement] });
+  const answers = [await client.send(run()), await client.send(run())];
+  expect(answers[1]).toEqual(answers[0]);
+  expect(answers[1]?.Responses?.[1]?.Error?.Item?.['bytes']?.B).toEqual(new Uint8Array([1, 2]));
+  expect(asked.map(isShort)).toEqual([false, true]);
+  expect(JSON.parse(asked[1]?.body ?? '')).toEqual(JSON.parse(asked[0]?.body ?? ''));
 });
 
 test("records that come the short way are those that the SDK reads, at the shard's end as well", async () => {

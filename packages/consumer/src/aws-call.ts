@@ -70,7 +70,7 @@ export class AwsCalls {
     try {
       return await ended;
     } catch (error) {
-      throw controller.signal.aborted ? controller.signal.reason : await this.#translate(error, action);
+      throw controller.signal.aborted ? controller.signal.reason : await this.translate(error, action);
     } finally {
       this.#running.delete(end);
       cancelTimer();
@@ -88,7 +88,8 @@ export class AwsCalls {
     return new OperatingError('CLOSED', `${action} on ${this.#options.resource}: closed`, { retryable: false });
   }
 
-  async #translate(error: unknown, action: string): Promise<unknown> {
+  /** What `call` throws for what the service said: for who reads of a failure in an answer. */
+  async translate(error: unknown, action: string): Promise<unknown> {
     if (isShardlineError(error)) return error;
     const { kind, code } = classifyAwsError(error);
     const { client, resource, codes } = this.#options;

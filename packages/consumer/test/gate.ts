@@ -104,7 +104,16 @@ export class Gate {
 }
 
 function onTable(operation: string, body: Buffer): string {
+  if (operation === 'BatchExecuteStatement') return ofStatements(body);
   const { TableName, IndexName } = JSON.parse(body.toString()) as Record<string, string>;
   const index = IndexName === undefined ? '' : `/index/${IndexName}`;
   return `dynamodb:${operation} arn:aws:dynamodb:us-east-1:000000000000:table/${TableName}${index}`;
+}
+
+/** PartiQL is allowed by what a statement does to which table; all of ours in a call say the same. */
+function ofStatements(body: Buffer): string {
+  const { Statements } = JSON.parse(body.toString()) as { Statements: { Statement: string }[] };
+  const [, verb = '', table = ''] = /^(\w+) "([^"]+)"/.exec(Statements[0]?.Statement ?? '') ?? [];
+  const action = verb.charAt(0) + verb.slice(1).toLowerCase();
+  return `dynamodb:PartiQL${action} arn:aws:dynamodb:us-east-1:000000000000:table/${table}`;
 }

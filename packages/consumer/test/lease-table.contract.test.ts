@@ -2,6 +2,7 @@
 // effect, applied and refused; racing writers; and a property: any sequence of effects has equal results on both.
 import {
   type Clock,
+  createDynamoDBClient,
   MAX_HASH_KEY,
   MIN_HASH_KEY,
   parseCheckpoint,
@@ -11,7 +12,7 @@ import {
   TRIM_HORIZON,
 } from '@shardline/common';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import type { ClientVersion } from '../src/coordination/client-version.ts';
 import type { ResultOf, TableEffect } from '../src/coordination/effects.ts';
 import { type LeaderRow, type Lease, NOTHING_MEASURED, type WorkerSign } from '../src/coordination/lease.ts';
@@ -20,6 +21,7 @@ import type { LeaseTableLayout } from '../src/lease-table/layout.ts';
 import type { LeaseTable } from '../src/lease-table/lease-table.ts';
 import { MemoryLeaseTable } from '../src/lease-table/memory.ts';
 import { startTestDynamoDB, type TestDynamoDB } from './local-dynamodb.ts';
+import { type StatementsProxy, startStatementsProxy } from './statements-proxy.ts';
 
 const NOW_MS = 1_700_000_000_250;
 const clock: Clock = { ...systemClock, wallNow: () => NOW_MS };
@@ -27,20 +29,27 @@ const tenure = 1;
 const key = 'shardId-000000000000';
 
 let dynamodb: TestDynamoDB;
+let proxy: StatementsProxy;
+let throughProxy: ReturnType<typeof createDynamoDBClient>;
 let tableCount = 0;
 
 beforeAll(async () => {
   dynamodb = await startTestDynamoDB();
+  const { endpoint } = dynamodb.clientConfig;
+  proxy = await startStatementsProxy(endpoint, inject('dynamoDBEndpoint') !== undefined);
+  throughProxy = createDynamoDBClient({ ...dynamodb.clientConfig, endpoint: proxy.endpoint });
 });
 afterAll(async () => {
+  throughProxy.destroy();
+  await proxy.close();
   await dynamodb.close();
 });
 
 /** Both layouts of the KCL: all rows in the lease table, or coordinator states and worker metrics in tables of their own. */
-async function openDynamoDB(layout: LeaseTableLayout): Promise<LeaseTable> {
+async function openDynamoDB(layout: LeaseTableLayout, client = dynamodb.client): Promise<LeaseTable> {
   tableCount += 1;
   const table = new DynamoDBLeaseTable({
-    client: dynamodb.client,
+    client,
     tableName: `contract-${tableCount}`,
     layout,
     workerId: 'w1',
@@ -49,6 +58,33 @@ async function openDynamoDB(layout: LeaseTableLayout): Promise<LeaseTable> {
   });
   await table.open();
   return table;
+}
+
+/** One in which no renewal goes alone: others begin in the same turn, of rows that are not there. */
+async function openTogether(): Promise<LeaseTable> {
+  const table = await openDynamoDB('single', throughProxy);
+  const renew = (leaseKey: string, leaseCounter = 0): Promise<unknown> =>
+    table.run({ kind: 'renewLease', leaseKey, tenure, leaseCounter, handoffKnown: false, throughputKBps: undefined });
+  const others = (): Promise<unknown> => Promise.all(['other-1', 'other-2', 'other-3'].map((each) => renew(each)));
+  const own = lease({ leaseKey: 'own' });
+  await table.run({ kind: 'createLease', lease: own, leaseKey: own.leaseKey, tenure: undefined });
+  proxy.forget();
+  for (let counter = 0; !proxy.calls.some(({ leaseKeys }) => leaseKeys.length > 1); counter += 1) {
+    if (counter === 100) throw new Error('renewals never went together');
+    await Promise.all([renew(own.leaseKey, counter), others()]);
+  }
+  await table.run({ kind: 'deleteLease', leaseKey: own.leaseKey, onlyEnded: false });
+  proxy.forget();
+  return {
+    clientVersion: table.clientVersion,
+    open: async () => undefined,
+    run: async (effect) => {
+      if (effect.kind !== 'renewLease') return table.run(effect);
+      const [result] = await Promise.all([table.run(effect), others()]);
+      return result;
+    },
+    close: () => table.close(),
+  };
 }
 
 async function openMemory(): Promise<LeaseTable> {
@@ -83,6 +119,7 @@ describe.each([
   ['memory', openMemory],
   ['DynamoDB, one table', () => openDynamoDB('single')],
   ['DynamoDB, three tables', () => openDynamoDB('three')],
+  ['DynamoDB, renewals together', openTogether],
 ])('the lease table in %s', (_, open) => {
   let table: LeaseTable;
   beforeEach(async () => {
@@ -922,7 +959,11 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
   }
 }
 
-const layouts = fc.constantFrom<LeaseTableLayout>('single', 'three');
+const openings = fc.constantFrom(
+  () => openDynamoDB('single'),
+  () => openDynamoDB('three'),
+  openTogether,
+);
 
 /** Rows have no order, neither in a Map nor in a scan. */
 function comparable(result: ResultOf<TableEffect>): unknown {
@@ -939,9 +980,9 @@ describe('both lease tables', () => {
   it('answer any sequence of effects equally', async () => {
     const applied = { true: 0, false: 0 };
     await fc.assert(
-      fc.asyncProperty(layouts, fc.array(outline, { minLength: 20, maxLength: 60 }), async (layout, outlines) => {
+      fc.asyncProperty(openings, fc.array(outline, { minLength: 20, maxLength: 60 }), async (open, outlines) => {
         const memory = new MemoryLeaseTable({ wallNow: clock.wallNow });
-        const remote = await openDynamoDB(layout);
+        const remote = await open();
         // Two rows to begin with, or most effects would find nothing.
         for (const leaseKey of ['a', 'b']) {
           const effect = { kind: 'createLease', lease: lease({ leaseKey }), leaseKey, tenure: undefined } as const;

@@ -14,6 +14,7 @@ const MAKES = 'A table that the worker makes';
 const THREE = 'The three tables of the KCL 3.0 to 3.4';
 const SEVERAL = 'Several streams';
 const FAN_OUT = 'Enhanced fan-out';
+const MANY = 'Many leases';
 const READS = ['kinesis:GetShardIterator', 'kinesis:GetRecords'];
 
 let cloud: Cloud;
@@ -28,10 +29,11 @@ afterAll(async () => {
 class Gated extends Scene {
   readonly gate: Gate;
   readonly warnings: string[] = [];
+  readonly infos: string[] = [];
   readonly #clients: Required<Pick<ConsumerOptions, 'kinesisClient' | 'dynamoDBClient'>>;
 
-  private constructor(name: string, gate: Gate) {
-    super(cloud, name, 1);
+  private constructor(name: string, gate: Gate, shardCount: number) {
+    super(cloud, name, shardCount);
     this.gate = gate;
     this.#clients = {
       kinesisClient: createKinesisClient({ ...gate.clientConfig, maxAttempts: 1 }),
@@ -39,17 +41,22 @@ class Gated extends Scene {
     };
   }
 
-  static async open(name: string, ...headings: string[]): Promise<Gated> {
+  static open(name: string, ...headings: string[]): Promise<Gated> {
+    return Gated.openWith(1, name, ...headings);
+  }
+
+  static async openWith(shardCount: number, name: string, ...headings: string[]): Promise<Gated> {
     const { kinesisServer, dynamoDBServer } = cloud;
     const upstream = { kinesis: kinesisServer.endpoint, dynamodb: String(dynamoDBServer.clientConfig.endpoint) };
-    const gated = new Gated(name, await Gate.open(upstream, name));
+    const gated = new Gated(name, await Gate.open(upstream, name), shardCount);
     for (const heading of headings) gated.gate.allow(documentedPolicy(heading, name, name));
     return gated;
   }
 
   override consumer(options: Partial<ConsumerOptions> = {}): Consumer {
     const warn = (_: object, message?: string): void => void this.warnings.push(message ?? '');
-    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    const info = (_: object, message?: string): void => void this.infos.push(message ?? '');
+    const logger: Logger = { ...silentLogger, info, warn, child: () => logger };
     return super.consumer({ ...this.#clients, logger, completedLeaseCleanupIntervalMs: 300, ...options });
   }
 
@@ -250,6 +257,47 @@ describe('what no work is possible without ends the start, whichever it is', () 
     scene.gate.allowed.add(permission);
     await until(() => expect(seen).toEqual(['a 1', 'a 2']));
     await consumer.stop();
+    await scene.close();
+  });
+});
+
+describe('many leases', () => {
+  const permission = 'dynamodb:PartiQLUpdate';
+  const renewing = /^leases are renewed one a call/;
+
+  async function renewMany(scene: Gated): Promise<void> {
+    await scene.makeTable();
+    await using consumer = scene.consumer({ failoverTimeMs: 1_000 });
+    void consumer.run(() => undefined);
+    await until(() => expect(consumer.view().shards).toHaveLength(8));
+    const asked = (): boolean => [...scene.gate.used, ...scene.gate.denied].some((each) => each.startsWith(permission));
+    await until(() => expect(asked()).toBe(true));
+    const counters = async (): Promise<number[]> =>
+      (await scene.rows()).filter(({ checkpoint }) => checkpoint).map(({ leaseCounter }) => Number(leaseCounter?.N));
+    const before = await counters();
+    await until(async () => expect(Math.min(...(await counters()))).toBeGreaterThan(Math.max(...before) + 2));
+    await consumer.stop();
+  }
+
+  it('with the documented policy are renewed, and each of its actions is used', async () => {
+    const scene = await Gated.openWith(8, 'gated-many', BASE, MANY);
+    await renewMany(scene);
+    expect([...scene.gate.denied]).toEqual([]);
+    expect([...scene.gate.used]).toEqual(
+      expect.arrayContaining(permissionsOf(documentedPolicy(MANY, 'gated-many', ''))),
+    );
+    expect(scene.warnings).toEqual([]);
+    await scene.close();
+  });
+
+  it('without it are renewed, too, one a call, which is told once', async () => {
+    const scene = await Gated.openWith(8, 'gated-one-a-call', BASE);
+    await renewMany(scene);
+    expect([...scene.gate.denied]).toEqual([expect.stringMatching(`^${permission} .*:table/gated-one-a-call$`)]);
+    expect(scene.infos.filter((text) => renewing.test(text))).toEqual([
+      expect.stringContaining(`allow ${permission} on table gated-one-a-call and up to 25 go in one`),
+    ]);
+    expect(scene.warnings).toEqual([]);
     await scene.close();
   });
 });

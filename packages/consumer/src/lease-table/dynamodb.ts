@@ -160,20 +160,8 @@ const operations: {
     created: await rows.create({ ...leaseItem(lease), entityType: { S: 'LEASE' } }),
   }),
 
-  renewLease: (rows, { leaseKey, leaseCounter, handoffKnown, beginsAtLatest, throughputKBps }) => {
-    const latest = beginsAtLatest === true ? `, ${LATEST_SINCE} = if_not_exists(${LATEST_SINCE}, :wallNow)` : '';
-    const throughput = throughputKBps === undefined ? '' : ', throughputKBps = :kBps';
-    return rows.update(
-      leaseKey,
-      handoffKnown ? 'leaseCounter = :counter' : 'leaseCounter = :counter AND attribute_not_exists(checkpointOwner)',
-      `SET leaseCounter = :next${latest}${throughput}`,
-      {
-        ...counters(leaseCounter),
-        ...(beginsAtLatest === true && { ':wallNow': { N: String(rows.wallNow) } }),
-        ...(throughputKBps !== undefined && { ':kBps': { N: String(throughputKBps) } }),
-      },
-    );
-  },
+  renewLease: (rows, { beginsAtLatest, ...renewal }) =>
+    rows.renew(beginsAtLatest === true ? { ...renewal, latestSince: rows.wallNow } : renewal),
 
   checkpointLease: (rows, effect) => {
     const { leaseKey, leaseCounter, checkpoint, pendingCheckpoint, childShardIds, throughputKBps } = effect;

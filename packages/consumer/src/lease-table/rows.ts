@@ -22,7 +22,8 @@ import {
 } from './item.ts';
 import type { Layout } from './layout.ts';
 import { badFormat, isDenied, unavailable } from './opening.ts';
-import { isNotFound, OWNER_INDEX, type Table, type Values } from './table.ts';
+import { type Renewal, Renewals } from './renewals.ts';
+import { isNotFound, OWNER_INDEX, type Table, type Values, type Write } from './table.ts';
 import { UnreadableRows } from './unreadable.ts';
 
 /** Between two looks for leases of ours while there is no index, unless that is too late: half of the KCL's default of leaseAssignmentIntervalMillis. */
@@ -56,6 +57,7 @@ export class Rows {
   readonly #host: string | undefined;
   readonly #scanIntervalMs: number;
   readonly #unreadable: UnreadableRows;
+  readonly #renewals: Renewals;
   #rereadAt = Number.NEGATIVE_INFINITY;
   #hasWarnedOfIndex = false;
   #scannedAt = Number.NEGATIVE_INFINITY;
@@ -74,6 +76,7 @@ export class Rows {
     this.#logger = logger;
     this.#clock = clock;
     this.#unreadable = new UnreadableRows(table.name, { logger, clock });
+    this.#renewals = new Renewals(table, { logger, clock });
   }
 
   /** Why shards are not read whose rows cannot be understood. */
@@ -198,7 +201,15 @@ export class Rows {
 
   /** Updates one lease row; a refused condition gives the row as it is now. */
   async update(leaseKey: string, condition: string, update: string, values: Values): Promise<LeaseWrite> {
-    const { applied, item, repeated } = await this.#table.update(leaseKey, { condition, update, values });
+    return this.#leaseWrite(leaseKey, await this.#table.update(leaseKey, { condition, update, values }));
+  }
+
+  /** Together with others where that can be. */
+  async renew(renewal: Renewal): Promise<LeaseWrite> {
+    return this.#leaseWrite(renewal.leaseKey, await this.#renewals.renew(renewal));
+  }
+
+  async #leaseWrite(leaseKey: string, { applied, item, repeated }: Write): Promise<LeaseWrite> {
     // Not every server sends the old row along with a refusal.
     if (applied && item === undefined) throw unavailable(this.#table, `gave no row back for ${leaseKey}`);
     const { lease, unreadable } = item === undefined ? await this.#getLease(leaseKey) : this.#leaseOf(item);

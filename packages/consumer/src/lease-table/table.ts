@@ -6,6 +6,7 @@
 // but for the owner index, which can't be.
 import {
   type AttributeValue,
+  BatchExecuteStatementCommand,
   ConditionalCheckFailedException,
   DeleteItemCommand,
   type DynamoDBClient,
@@ -39,6 +40,27 @@ export interface Write {
 }
 
 export type Values = Record<string, WrittenValue>;
+
+/** A PartiQL UPDATE of one row, with `?` for each parameter. */
+export interface Statement {
+  readonly text: string;
+  readonly parameters: readonly WrittenValue[];
+}
+
+/** Why a statement among others came to nothing, as a call of its own would have thrown it. */
+export interface StatementFailure {
+  readonly error: unknown;
+}
+
+/** Those of a statement that are called otherwise when they are a call's (BatchStatementError). */
+const exceptionNames: Readonly<Record<string, string>> = {
+  AccessDenied: 'AccessDeniedException',
+  ProvisionedThroughputExceeded: 'ProvisionedThroughputExceededException',
+  ResourceNotFound: 'ResourceNotFoundException',
+  ThrottlingError: 'ThrottlingException',
+  TransactionConflict: 'TransactionConflictException',
+  ValidationError: 'ValidationException',
+};
 
 /** The index by which a worker finds its leases (KCL 3.x). */
 export const OWNER_INDEX = 'LeaseOwnerToLeaseKeyIndex';
@@ -118,6 +140,35 @@ export class Table {
       const repeated = (error.$metadata.attempts ?? 1) > 1;
       return { applied: false, item: error.Item && this.#itemOf(error.Item), ...(repeated && { repeated: true }) };
     }
+  }
+
+  /**
+   * Updates up to 25 rows, no two the same, in one call, each for itself: the answers stand in the statements' order, each with the row as
+   * it is now. A row that is absent is a refused condition. It costs what as many updates cost.
+   */
+  async updateMany(statements: readonly Statement[]): Promise<(Write | StatementFailure)[]> {
+    const action = 'dynamodb:PartiQLUpdate';
+    const command = new BatchExecuteStatementCommand({
+      Statements: statements.map(({ text, parameters }) => ({
+        Statement: text,
+        Parameters: parameters as AttributeValue[],
+        ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+      })),
+    });
+    const { Responses: answers = [], $metadata } = await this.calls.call(action, (options) =>
+      this.client.send(command, options),
+    );
+    const repeated = ($metadata.attempts ?? 1) > 1;
+    return Promise.all(
+      answers.map(async ({ Error: failure, Item: item }) => {
+        if (failure === undefined) return { applied: true, item: item && this.#itemOf(item) };
+        const { Code: code = 'UnknownError', Message: message, Item: current } = failure;
+        if (code === 'ConditionalCheckFailed')
+          return { applied: false, item: current && this.#itemOf(current), ...(repeated && { repeated: true }) };
+        const error = Object.assign(new Error(message), { name: exceptionNames[code] ?? code });
+        return { error: await this.calls.translate(error, action) };
+      }),
+    );
   }
 
   /** False: the condition failed. */

@@ -3,6 +3,7 @@
 import {
   evenRanges,
   formatExtended,
+  type HashKeyRange,
   InvariantError,
   type MetricsSink,
   noMetrics,
@@ -11,12 +12,13 @@ import {
   parseSequenceNumber,
   silentLogger,
   systemRandom,
+  TRIM_HORIZON,
 } from '@shardline/common';
 import { ManualClock } from '@shardline/local';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ConsumerOptions } from '../consumer-options.ts';
 import type { ResultOf, TableEffect } from '../coordination/effects.ts';
-import type { Shard } from '../coordination/lease.ts';
+import { type Lease, newLease, type Shard } from '../coordination/lease.ts';
 import { Worker } from '../coordination/worker.ts';
 import type { ShardHandler, UserRecord } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
@@ -61,17 +63,17 @@ class QueueSource implements ShardSource {
   readonly streamName = 'orders';
   readonly reads: (SourceRead | Error)[] = [];
   closed = false;
-  #wake: (() => void) | undefined;
+  readonly #waiting: (() => void)[] = [];
 
   give(read: SourceRead | Error): void {
     this.reads.push(read);
-    this.#wake?.();
+    this.#waiting.shift()?.();
   }
 
   async fetch(_after: unknown, signal: AbortSignal): Promise<SourceRead> {
     while (this.reads.length === 0) {
       await new Promise<void>((resolve, reject) => {
-        this.#wake = resolve;
+        this.#waiting.push(resolve);
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       });
     }
@@ -88,7 +90,9 @@ class QueueSource implements ShardSource {
 /** The table in memory, with a way to hold answers back and a count of what is under way. */
 class SlowTable implements LeaseTable {
   readonly memory: MemoryLeaseTable;
-  hold: (effect: TableEffect) => boolean = () => false;
+  /** For good, or until that resolves. */
+  hold: (effect: TableEffect) => boolean | Promise<void> = () => false;
+  /** But for renewals, which are in no queue. */
   underWay = 0;
   mostUnderWay = 0;
   isGone = false;
@@ -107,11 +111,13 @@ class SlowTable implements LeaseTable {
 
   async run<E extends TableEffect>(effect: E): Promise<ResultOf<E>> {
     if (this.isGone) throw tableGoneError();
-    this.underWay += 1;
+    const isQueued = effect.kind !== 'renewLease';
+    if (isQueued) this.underWay += 1;
     this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
-    if (this.hold(effect)) await new Promise(() => undefined);
+    const held = this.hold(effect);
+    if (held !== false) await (held === true ? new Promise(() => undefined) : held);
     await new Promise((resolve) => setImmediate(resolve));
-    this.underWay -= 1;
+    if (isQueued) this.underWay -= 1;
     return this.memory.apply(effect);
   }
 
@@ -148,6 +154,13 @@ interface Stage {
   until(check: () => boolean): Promise<void>;
 }
 
+/** Beside the consumer's options: the shards, the leases that are there, and what the table holds back. */
+interface Setting {
+  readonly shardCount?: number;
+  readonly leases?: readonly Lease[];
+  readonly hold?: SlowTable['hold'];
+}
+
 const stages: Stage[] = [];
 afterEach(async () => {
   for (const { runtime, running, clock } of stages.splice(0)) {
@@ -168,7 +181,7 @@ afterEach(async () => {
 
 function stage(
   handler: ShardHandler,
-  { shardCount = 1, metrics = noMetrics, ...given }: Partial<ConsumerOptions> & { shardCount?: number } = {},
+  { shardCount = 1, metrics = noMetrics, leases = [], hold, ...given }: Partial<ConsumerOptions> & Setting = {},
 ): Stage {
   const clock = new ManualClock();
   const options = resolveOptions(
@@ -176,6 +189,8 @@ function stage(
     'host',
   );
   const table = new SlowTable(new MemoryLeaseTable({ wallNow: () => clock.wallNow() }));
+  for (const lease of leases) table.memory.leases.set(lease.leaseKey, lease);
+  if (hold !== undefined) table.hold = hold;
   const source = new QueueSource();
   const shards = evenRanges(shardCount).map(
     (hashKeyRange, index): Shard => ({
@@ -454,11 +469,56 @@ describe('what hangs and what fails', () => {
     expect(failed.error).toMatchObject({ retryable: false, message: expect.stringMatching(/Restore it .* at LATEST/) });
   });
 
-  it('a plan of hundreds of writes is carried out a few at a time', async () => {
-    const { table, until } = stage({ processRecords: () => undefined }, { shardCount: 300 });
-    await until(() => table.memory.leases.size === 300);
-    await until(() => [...table.memory.leases.values()].every((lease) => lease.leaseOwner === 'w1'));
+  it('the writes of hundreds of leases are carried out a few at a time', async () => {
+    const { table, until, runtime } = stage({ processRecords: () => undefined }, { shardCount: 300 });
+    const owners = (): (string | undefined)[] => [...table.memory.leases.values()].map(({ leaseOwner }) => leaseOwner);
+    await until(() => owners().length === 300 && owners().every((owner) => owner === 'w1'));
+    runtime.stop();
+    await until(() => owners().every((owner) => owner === undefined));
     expect(table.mostUnderWay).toBe(32);
+  });
+
+  it('while a plan of hundreds of writes is under way a lease is found, checkpointed and renewed', async () => {
+    const hashKeyRange = evenRanges(300)[0] as HashKeyRange;
+    const ours = newLease({ shardId: 'shard-0', parentShardIds: [], hashKeyRange }, TRIM_HORIZON);
+    let heldCount = 0;
+    const { table, source, until } = stage(
+      { processRecords: () => undefined },
+      { shardCount: 300, leases: [{ ...ours, leaseOwner: 'w1' }] },
+    );
+    table.hold = (effect) => {
+      const isPlanned = effect.kind === 'createLease';
+      if (isPlanned) heldCount += 1;
+      return isPlanned;
+    };
+    const row = () => table.memory.leases.get('shard-0');
+    await until(() => heldCount > 0);
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => row()?.checkpoint.sequenceNumber === 1n);
+    const counter = row()?.leaseCounter as number;
+    await until(() => row()?.leaseCounter === counter + 3);
+    expect(heldCount).toBe(16);
+    expect(table.memory.leases.size).toBe(1);
+  });
+
+  it('while more checkpoints wait than are written at once, all the other leases are renewed', async () => {
+    const { table, source, until } = stage({ processRecords: () => undefined }, { shardCount: 300 });
+    const rows = (): Lease[] => [...table.memory.leases.values()];
+    await until(() => rows().length === 300 && rows().every(({ leaseCounter }) => leaseCounter > 0));
+    let heldCount = 0;
+    table.hold = ({ kind }) => {
+      const isHeld = kind === 'checkpointLease';
+      if (isHeld) heldCount += 1;
+      return isHeld;
+    };
+    for (let shard = 0; shard < 40; shard += 1) source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    await until(() => heldCount === 32);
+    const before = new Map(rows().map(({ leaseKey, leaseCounter }) => [leaseKey, leaseCounter]));
+    const renewed = () =>
+      rows().filter(({ leaseKey, leaseCounter }) => leaseCounter >= (before.get(leaseKey) ?? 0) + 3);
+    await until(() => renewed().length === 260);
+    expect(heldCount).toBe(32);
+    table.hold = () => false;
   });
 });
 

@@ -63,7 +63,7 @@ export interface RuntimeOptions {
   readonly metrics: MetricsSink;
 }
 
-/** Effects on the table under way at once; a leader's plan can be thousands. */
+/** Effects on the table under way at once. A leader writes 16 of its plan at a time, but checkpoints can be thousands. */
 const CONCURRENT_TABLE_EFFECTS = 32;
 /** The longest an effect on the table, or a listing, may take; it may be many calls, each with a shorter bound. */
 const EFFECT_TIMEOUT_MS = 60_000;
@@ -216,6 +216,9 @@ export class Runtime {
         return this.#delivery.run<ShardEffect>(effect);
       case 'listShards':
         return this.#inTime(effect, this.#list(effect));
+      case 'renewLease':
+        // In no queue: what begins together goes together, behind nothing. There is one at most for each lease that is held.
+        return this.#inTime(effect, this.#options.table.run(effect));
       case 'reportWorker':
         return this.#onTable(this.#reported(effect));
       default:
