@@ -22,6 +22,8 @@ export interface AssignableWorker {
   readonly workerId: string;
   /** Empty: it measures nothing, and is judged by its leases. */
   readonly metrics: readonly WorkerMetric[];
+  /** So much more than they do now its leases carried when `metrics` were measured, smoothed like these. Default 0. */
+  readonly outdatedKBps?: number;
 }
 
 export interface WorkerMetric {

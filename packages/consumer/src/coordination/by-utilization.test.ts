@@ -197,23 +197,23 @@ describe('planByUtilization', () => {
       return planByUtilization(leases, workers, { ...rules, reBalanceThresholdPercentage: 15 }).length;
     };
     expect(plan(60, 40, 0)).toBe(1);
-    expect(plan(60, 40, 2)).toBe(1);
+    expect(plan(60, 40, 1)).toBe(1);
     expect(plan(60, 40, 3)).toBe(0);
-    expect(plan(52, 42, 1, 50)).toBe(1);
-    expect(plan(52, 42, 3, 50)).toBe(0);
+    expect(plan(52, 40, 1, 50)).toBe(1);
+    expect(plan(52, 40, 3, 50)).toBe(0);
     // One of three far below the average, the others hardly above it.
     const three = (doubt: number): AssignableWorker[] =>
       [54, 54, 42].map((cpu, index) => worker(`w${index + 1}`, cpu, 100, doubt));
     expect(planByUtilization(leases, three(0), rules)).toHaveLength(1);
     expect(planByUtilization(leases, three(5), rules)[0]?.to).not.toBe('w1');
-    const served = [...leases, held('k', 'w3', 10), held('l', 'w3', 10), held('m', 'w3', 10)];
+    const served = [...leases, held('k', 'w3', 17), held('l', 'w3', 17), held('m', 'w3', 16)];
     expect(planByUtilization(served, three(0), rules)).toHaveLength(1);
     expect(planByUtilization(served, three(5), rules)).toEqual([]);
   });
 
   test('figures that happen to stand still are believed no more than those of the other workers', () => {
     const leases = [...'abcdefghijklmno'].map((key, index) => held(key, `w${(index % 3) + 1}`, 10));
-    const cpus = [57, 48, 45];
+    const cpus = [60, 46, 44];
     const fleet = (doubts: readonly number[]): AssignableWorker[] =>
       cpus.map((cpu, index) => worker(`w${index + 1}`, cpu, 100, doubts[index]));
     expect(planByUtilization(leases, fleet([0, 0, 0]), rules)).toHaveLength(1);

@@ -4,11 +4,12 @@
 // throughput is known.
 // Invariants: in balancing nobody receives beyond its limit, nor so much that it would be as busy as the giver was, and nobody
 // gives its last lease away; so each move makes the spread smaller, and a fleet whose figures follow its leases comes to rest.
-// Figures that jump about move nothing while they may be as far off as that, and a worker that is full is waited for by nobody.
+// What figures that jump about, or are of the time before the last moves, are taken for says believed.ts; and a worker that is full is
+// waited for by nobody.
 // The KCL lets nobody pass the average: a fleet with one large lease too many on a worker then stays as it is for ever.
 import type { AssignableLease, AssignableWorker, Assignment, AssignmentRules } from './assignment.ts';
+import { believed, type Figure } from './believed.ts';
 import { Ranking } from './ranking.ts';
-import { median } from './utilization.ts';
 
 /** What the figures of a worker without any are called (KCL: the default metric). */
 const THROUGHPUT = 'T';
@@ -28,6 +29,8 @@ interface Load {
   readonly leases: Set<Weighed>;
   movableCount: number;
   throughputKBps: number;
+  /** So much more it carried when its figures were measured. */
+  readonly outdatedKBps: number;
   /** By the number of the metric; NaN: the worker doesn't have it. */
   readonly percents: number[];
   readonly limitPercents: readonly number[];
@@ -42,10 +45,20 @@ interface Weighed {
   readonly weight: number;
 }
 
+interface Giver {
+  readonly giver: number;
+  /** So much of its throughput it is to give. */
+  readonly weight: number;
+  /** It gives only to those that are far below the average by this metric; undefined: to anybody who may take it. */
+  readonly helps: number | undefined;
+}
+
 /** What the whole fleet has, on average. */
 interface Averages {
   /** By the number of the metric. */
   readonly percents: readonly number[];
+  /** By how much a worker's figure may be off. */
+  readonly doubtPercents: readonly number[];
   readonly throughputKBps: number;
   readonly leaseCount: number;
 }
@@ -81,8 +94,13 @@ export function planByUtilization(
     const share = targetKBps > 0 ? load.throughputKBps / targetKBps : load.leases.size / Math.max(perWorker, 1);
     load.percents[names.indexOf(THROUGHPUT)] = 100 * share;
   }
+  const doubtPercents = names.map((_, metric) => {
+    const belief = believed(fleet.map((load) => figureOf(load, metric, isIdle)));
+    for (const [index, percent] of belief.percents.entries()) (fleet[index] as Load).percents[metric] = percent;
+    return belief.doubtPercent;
+  });
   const percents = names.map((_, metric) => mean(fleet.map((load) => load.percents[metric] as number)));
-  const plan = new Plan(fleet, { percents, throughputKBps: targetKBps, leaseCount: perWorker }, rules);
+  const plan = new Plan(fleet, { percents, doubtPercents, throughputKBps: targetKBps, leaseCount: perWorker }, rules);
   for (const lease of available) plan.assign(lease);
   if (rules.balances) plan.balance();
   return plan.moves;
@@ -115,10 +133,10 @@ class Plan {
   }
 
   balance(): void {
-    for (const { giver, weight } of this.#givers()) {
+    for (const { giver, weight, helps } of this.#givers()) {
       for (const lease of this.#leasesToTake(this.#fleet[giver] as Load, weight)) {
         const to = this.#roomiestFor(lease, giver);
-        if (to !== undefined) this.#move(lease, giver, to);
+        if (to !== undefined && (helps === undefined || this.#isLacking(to, helps))) this.#move(lease, giver, to);
       }
     }
     this.#serveIdle();
@@ -150,15 +168,17 @@ class Plan {
   }
 
   /** Who is to give, and how much, by the one metric that is furthest off; the largest share first. */
-  #givers(): { readonly giver: number; readonly weight: number }[] {
-    let furthest: { readonly giver: number; readonly weight: number }[] = [];
+  #givers(): Giver[] {
+    let furthest: Giver[] = [];
     let most = 0;
     for (const [metric, average] of this.#averages.percents.entries()) {
-      const givers = this.#outliers(metric, average).map((giver) => {
+      const { above, helpers } = this.#outliers(metric, average);
+      const givers = [...above, ...helpers].map((giver, place): Giver => {
         const { percents, throughputKBps } = this.#fleet[giver] as Load;
         const percent = percents[metric] as number;
         const share = percent > 0 ? Math.max(0, (percent - average) / percent) : 0;
-        return { giver, weight: (share * throughputKBps * this.#rules.dampeningPercentage) / 100 };
+        const weight = (share * throughputKBps * this.#rules.dampeningPercentage) / 100;
+        return { giver, weight, helps: place < above.length ? undefined : metric };
       });
       const total = givers.reduce((sum, { weight }) => sum + weight, 0);
       if (givers.length > 0 && (furthest.length === 0 || total > most)) {
@@ -170,30 +190,46 @@ class Plan {
   }
 
   /**
-   * Those above the average's margin or their own limit; if some are only far below it, and may receive, the busiest one. Neither
-   * counts before it is beyond doubt: of many workers whose figures jump about, one always looks as if it were far off.
+   * Those above the average's margin or their own limit; and if those far below it lack more than these have too much, the busiest of
+   * the others until it would do: all at once, since one in a run would keep a large fleet busy for an hour.
+   * None of it while nobody is so beyond doubt: among many, one is always just over the line.
    */
-  #outliers(metric: number, average: number): number[] {
-    const margin = (average * this.#rules.reBalanceThresholdPercentage) / 100;
-    // What shakes one worker's figures shakes those of its kind, and ten figures tell little of it.
-    const measured = this.#fleet.filter(({ percents }) => !Number.isNaN(percents[metric]));
-    const usualDoubt = median(measured.map(({ doubtPercents }) => doubtPercents[metric] as number));
+  #outliers(metric: number, average: number): { readonly above: number[]; readonly helpers: number[] } {
+    const most = average + this.#marginOf(metric);
+    const doubt = this.#averages.doubtPercents[metric] as number;
+    const percentOf = (index: number): number => (this.#fleet[index] as Load).percents[metric] as number;
     const above: number[] = [];
-    let busiest: number | undefined;
-    let most = Number.NEGATIVE_INFINITY;
+    const others: number[] = [];
+    let lacking = 0;
     let isUneven = false;
-    for (const [index, load] of this.#fleet.entries()) {
-      const { percents, limitPercents, doubtPercents } = load;
-      const percent = percents[metric] as number;
-      const doubt = Math.max(doubtPercents[metric] as number, usualDoubt);
-      if (percent - doubt > Math.min(average + margin + ROUNDING, limitPercents[metric] as number)) above.push(index);
-      else if (percent + doubt < average - margin - ROUNDING && this.#mayReceive(load)) isUneven = true;
-      if (percent > most) {
-        busiest = index;
-        most = percent;
-      }
+    for (const [index, { limitPercents }] of this.#fleet.entries()) {
+      const percent = percentOf(index);
+      const limit = Math.min(most, limitPercents[metric] as number);
+      if (percent > limit) above.push(index);
+      else if (percent > average) others.push(index);
+      else if (this.#isLacking(index, metric)) lacking += average - percent;
+      isUneven ||= percent - doubt > limit || this.#isLacking(index, metric, doubt);
     }
-    return above.length === 0 && isUneven && busiest !== undefined ? [busiest] : above;
+    if (!isUneven) return { above: [], helpers: [] };
+    for (const index of above) lacking -= percentOf(index) - average;
+    const helpers: number[] = [];
+    for (const index of others.sort((a, b) => percentOf(b) - percentOf(a) || a - b)) {
+      if (lacking <= 0) break;
+      helpers.push(index);
+      lacking -= percentOf(index) - average;
+    }
+    return { above, helpers };
+  }
+
+  #marginOf(metric: number): number {
+    return ((this.#averages.percents[metric] as number) * this.#rules.reBalanceThresholdPercentage) / 100 + ROUNDING;
+  }
+
+  /** Whether a worker is far below the average, and may receive. */
+  #isLacking(index: number, metric: number, doubtPercent = 0): boolean {
+    const load = this.#fleet[index] as Load;
+    const least = (this.#averages.percents[metric] as number) - this.#marginOf(metric);
+    return (load.percents[metric] as number) + doubtPercent < least && this.#mayReceive(load);
   }
 
   /** The heaviest first, as far as they fit into `weight`: few moves. None fits: the lightest, if overshooting is allowed. */
@@ -307,16 +343,30 @@ class Plan {
   }
 }
 
-function emptyLoad({ workerId, metrics }: AssignableWorker, names: readonly string[]): Load {
+function emptyLoad({ workerId, metrics, outdatedKBps = 0 }: AssignableWorker, names: readonly string[]): Load {
   const own = names.map((name) => metrics.find((metric) => metric.name === name));
   return {
     workerId,
     leases: new Set(),
     movableCount: 0,
     throughputKBps: 0,
+    outdatedKBps,
     percents: own.map((metric) => metric?.percent ?? Number.NaN),
     limitPercents: own.map((metric) => metric?.limitPercent ?? Number.POSITIVE_INFINITY),
     doubtPercents: own.map((metric) => metric?.doubtPercent ?? 0),
+  };
+}
+
+function figureOf(
+  { percents, doubtPercents, throughputKBps, outdatedKBps }: Load,
+  metric: number,
+  isIdle: boolean,
+): Figure {
+  return {
+    percent: percents[metric] as number,
+    doubtPercent: doubtPercents[metric] as number,
+    throughputKBps,
+    carriedKBps: isIdle ? throughputKBps : Math.max(0, throughputKBps + outdatedKBps),
   };
 }
 

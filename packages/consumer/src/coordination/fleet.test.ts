@@ -122,6 +122,39 @@ describe('Fleet', () => {
     expect(activeIds(fleet)).toEqual(['me', 'w1']);
   });
 
+  test('who gave a lease away is told to have carried it while his figures were measured, and its heir not to have, until they report', () => {
+    const fleet = new Fleet(options);
+    const measured = (workerId: string, reports: number): WorkerRow => ({
+      ...row(workerId, reports),
+      utilization: { stats: { C: [40, 40] }, operatingRange: { C: [100] } },
+    });
+    const look = (change: Partial<Lease>, reports: number, now: number): unknown => {
+      const rows = [measured('w1', reports), measured('w2', reports)];
+      fleet.observe([lease({ throughputKBps: 100, leaseCounter: now, ...change })], rows, now, now);
+      const outdated = new Map(fleet.activeWorkers().map((worker) => [worker.workerId, worker.outdatedKBps]));
+      return [outdated.get('w1'), outdated.get('w2')];
+    };
+    expect(look({}, 1, 0)).toEqual([0, 0]);
+    expect(look({ leaseOwner: 'w2', checkpointOwner: 'w1' }, 1, 100)).toEqual([100, -100]);
+    expect(look({ leaseOwner: 'w2' }, 1, 150)).toEqual([100, -100]);
+    expect(look({ leaseOwner: 'w2' }, 2, 300)).toEqual([75, -75]);
+    expect(look({ leaseOwner: 'w2' }, 3, 400)).toEqual([25, -25]);
+    expect(look({ leaseOwner: 'w2' }, 4, 500)).toEqual([0, 0]);
+  });
+
+  test('a lease carries the mean of what this leader saw at its first looks, and follows slowly after that', () => {
+    const fleet = new Fleet(options);
+    const seen = (throughputKBps: number | undefined, now: number): unknown => {
+      const leases = [lease({ throughputKBps, leaseCounter: now })];
+      fleet.observe(leases, [], now, now);
+      return fleet.judge(leases)[0]?.throughputKBps;
+    };
+    expect(seen(undefined, 1)).toBeUndefined();
+    expect([90, 110, 130, 70, 100, 200].map((kBps, index) => seen(kBps, 2 + index))).toEqual([
+      90, 100, 110, 100, 100, 120,
+    ]);
+  });
+
   test('finished leases are nobody’s to assign, and may be cleaned up after a while', () => {
     const fleet = new Fleet(options);
     const ended = lease({ checkpoint: SHARD_END });

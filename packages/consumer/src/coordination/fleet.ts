@@ -3,7 +3,8 @@
 // a new leader therefore needs one failoverTimeMs before it can call any owned lease expired).
 import type { AssignableLease, AssignableWorker } from './assignment.ts';
 import { actualOwner, isEnded, type Lease, NOTHING_MEASURED, type Utilization, type WorkerRow } from './lease.ts';
-import { isSound, metricsOf } from './utilization.ts';
+import { outdatedShare, reportSeen } from './outdated.ts';
+import { figureCountOf, isSound, metricsOf } from './utilization.ts';
 
 export interface FleetOptions {
   readonly workerId: string;
@@ -19,11 +20,22 @@ export interface FleetOptions {
   readonly workerMetricsEMAAlpha: number;
 }
 
+/**
+ * A lease's throughput is smoothed over about so many looks: its holder measures it between two writes, a few seconds in which three
+ * batches come or four.
+ */
+const SMOOTHED_LOOKS = 5;
+
 interface LeaseSight {
   readonly counter: number;
   readonly owner: string | undefined;
   /** When this counter was first seen. */
   readonly since: number;
+  /** Smoothed over this leader's looks; undefined: nobody has measured it. */
+  readonly throughputKBps: number | undefined;
+  readonly lookCount: number;
+  /** Who had it before, and when it was first seen that he has it no longer. */
+  readonly came: { readonly from: string | undefined; readonly at: number } | undefined;
   /** `from>to` of the handoff under way, and when it was first seen. */
   readonly handoff: string | undefined;
   readonly handoffSince: number;
@@ -37,6 +49,8 @@ interface WorkerSight {
   readonly since: number;
   /** When this leader first saw it so. */
   readonly seenSince: number;
+  /** When its last reports were seen, oldest first. */
+  readonly reportsSeenAt: readonly number[];
   readonly utilization: Utilization;
   readonly movesRows: boolean;
 }
@@ -47,6 +61,8 @@ export class Fleet {
   #workers = new Map<string, WorkerSight>();
   /** Workers that let a lease expire, until they give a sign of life. */
   readonly #suspects = new Set<string>();
+  /** By worker, kB a second: see AssignableWorker. */
+  #outdatedKBps = new Map<string, number>();
   #readAt = Number.NEGATIVE_INFINITY;
   #nextExpiryAt = Number.POSITIVE_INFINITY;
 
@@ -71,6 +87,8 @@ export class Fleet {
     }
     // Expired is what stood still for longer.
     this.#nextExpiryAt = oldest + this.#options.failoverTimeMs + 1;
+    this.#outdatedKBps = new Map();
+    for (const lease of leases) if (!isEnded(lease)) this.#countMoves(lease, now);
   }
 
   /** When the first of the leases that are live by the last reading runs out, if its owner renews it no more; infinite: there is none. */
@@ -84,7 +102,8 @@ export class Fleet {
     const active: AssignableWorker[] = [];
     for (const [workerId, { utilization }] of this.#workers) {
       if ((this.#isActive(workerId) || workerId === me) && isSound(utilization)) {
-        active.push({ workerId, metrics: metricsOf(utilization, workerMetricsEMAAlpha) });
+        const outdatedKBps = this.#outdatedKBps.get(workerId) ?? 0;
+        active.push({ workerId, metrics: metricsOf(utilization, workerMetricsEMAAlpha), outdatedKBps });
       }
     }
     if (!this.#workers.has(me)) active.push({ workerId: me, metrics: metricsOf(NOTHING_MEASURED, 1) });
@@ -108,7 +127,7 @@ export class Fleet {
           owner: lease.leaseOwner,
           available,
           movable: !available && lease.checkpointOwner === undefined,
-          throughputKBps: lease.throughputKBps,
+          throughputKBps: this.#leases.get(lease.leaseKey)?.throughputKBps ?? lease.throughputKBps,
         };
       });
   }
@@ -158,6 +177,28 @@ export class Fleet {
     return gone.filter(({ workerId }) => !owners.has(workerId));
   }
 
+  /** By its last move, and by the one that is under way. */
+  #countMoves({ leaseKey, leaseOwner, checkpointOwner }: Lease, now: number): void {
+    const { owner, came, throughputKBps = 0 } = this.#leases.get(leaseKey) as LeaseSight;
+    if (throughputKBps === 0) return;
+    if (came !== undefined) {
+      this.#countMove(came.from, throughputKBps, came.at);
+      this.#countMove(owner, -throughputKBps, came.at);
+    }
+    if (checkpointOwner === undefined) return;
+    this.#countMove(checkpointOwner, throughputKBps, now);
+    this.#countMove(leaseOwner, -throughputKBps, now);
+  }
+
+  #countMove(workerId: string | undefined, kBps: number, at: number): void {
+    const worker = workerId === undefined ? undefined : this.#workers.get(workerId);
+    if (worker === undefined || workerId === undefined) return;
+    const { utilization, reportsSeenAt } = worker;
+    const alpha = this.#options.workerMetricsEMAAlpha;
+    const outdated = kBps * outdatedShare(reportsSeenAt, figureCountOf(utilization), alpha, at);
+    this.#outdatedKBps.set(workerId, (this.#outdatedKBps.get(workerId) ?? 0) + outdated);
+  }
+
   #isActive(workerId: string): boolean {
     return this.reports(workerId) && !this.#suspects.has(workerId);
   }
@@ -169,10 +210,14 @@ export class Fleet {
     // A counter that moves under an unchanged owner is that owner's heartbeat.
     if (last !== undefined && !same && owner !== undefined && last.owner === owner) this.#suspects.delete(owner);
     const handoff = lease.checkpointOwner === undefined ? undefined : `${lease.checkpointOwner}>${lease.leaseOwner}`;
+    const lookCount = lease.throughputKBps === undefined ? 0 : Math.min(SMOOTHED_LOOKS, (last?.lookCount ?? 0) + 1);
     return {
       counter: lease.leaseCounter,
       owner,
+      throughputKBps: smoothed(last?.throughputKBps, lease.throughputKBps, lookCount),
+      lookCount,
       since: same ? last.since : now,
+      came: last === undefined || last.owner === owner ? last?.came : { from: last.owner, at: now },
       handoff,
       handoffSince: last !== undefined && last.handoff === handoff ? last.handoffSince : now,
       endedSince: isEnded(lease) ? (last?.endedSince ?? now) : undefined,
@@ -184,10 +229,12 @@ export class Fleet {
     const last = this.#workers.get(worker.workerId);
     let since = now;
     let seenSince = now;
+    let reportsSeenAt = last?.reportsSeenAt ?? [];
+    if (last?.lastUpdateSeconds !== lastUpdateSeconds) reportsSeenAt = reportSeen(reportsSeenAt, now);
     if (last === undefined) since = now - Math.max(0, worker.ageMs);
     else if (last.lastUpdateSeconds === lastUpdateSeconds) ({ since, seenSince } = last);
     else this.#suspects.delete(worker.workerId);
-    return { lastUpdateSeconds, utilization, movesRows, since, seenSince };
+    return { lastUpdateSeconds, utilization, movesRows, since, seenSince, reportsSeenAt };
   }
 
   #isExpired(lease: Lease): boolean {
@@ -203,4 +250,9 @@ export class Fleet {
       sight?.handoff !== undefined && this.#readAt - sight.handoffSince > gracefulLeaseHandoffTimeoutMs + failoverTimeMs
     );
   }
+}
+
+/** Of the first looks it is the mean. */
+function smoothed(before: number | undefined, kBps: number | undefined, lookCount: number): number | undefined {
+  return before === undefined || kBps === undefined ? kBps : before + (kBps - before) / lookCount;
 }

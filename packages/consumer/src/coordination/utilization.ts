@@ -16,6 +16,11 @@ export function isSound({ stats, operatingRange }: Utilization): boolean {
   return Object.entries(stats).every(([name, values]) => (operatingRange[name]?.[0] ?? 0) > 0 && values.at(-1) !== -1);
 }
 
+/** Of how many figures a smoothed one is made; of several metrics the one with the most. */
+export function figureCountOf({ stats }: Utilization): number {
+  return Math.max(0, ...Object.values(stats).map((values) => values.filter((value) => value !== -1).length));
+}
+
 /** @param alpha weight of the last figure against those before it, 0 to 1. */
 export function metricsOf({ stats, operatingRange }: Utilization, alpha: number): WorkerMetric[] {
   return Object.entries(stats).map(([name, values]) => {
