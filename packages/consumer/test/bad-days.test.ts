@@ -1,10 +1,11 @@
 // What AWS does to a consumer on bad days, over real sockets: credentials that expire, permissions that are missing or vanish, keys that are
 // disabled, tables that throttle. It says what is wrong and what to do, goes on trying, and gets well by itself.
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { createDynamoDBClient, type Logger } from '@shardline/common';
+import { createDynamoDBClient } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Cloud, handleInTest, Scene, SHARD, startCloud, until } from './cloud.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -13,23 +14,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await cloud.close();
 });
-
-interface Line {
-  readonly level: string;
-  readonly text: string;
-}
-
-function listen(): { logger: Logger; lines: Line[] } {
-  const lines: Line[] = [];
-  const at =
-    (level: string) =>
-    (_fields: object, text = ''): void => {
-      lines.push({ level, text });
-    };
-  const levels = { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-  const logger: Logger = { ...levels, child: () => logger };
-  return { logger, lines };
-}
 
 type Identity = { accessKeyId: string; secretAccessKey: string; sessionToken?: string };
 
@@ -57,7 +41,7 @@ describe('credentials that expire', () => {
     const scene = new Scene(cloud, `expired-${type}`);
     let key = 'OLD';
     const { proxy, dynamoDBClient } = await proxied(async () => temporary(key));
-    const { logger, lines } = listen();
+    const { logger, texts } = listen();
     const consumer = scene.consumer({ dynamoDBClient, logger });
     const handled = handleInTest(consumer);
     await scene.put('a 1');
@@ -78,13 +62,13 @@ describe('credentials that expire', () => {
     await scene.put('b 2');
     await until(() => expect(handled).toEqual(['a 1', 'b 2']));
     await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
-    const warnings = lines.filter(({ level, text }) => level === 'warn' && text.includes('credentials'));
+    const warnings = texts('warn').filter((text) => text.includes('credentials'));
     // One a kind of doing, not one a try.
-    const doings = warnings.map(({ text }) => text.split(' fails', 1)[0]);
+    const doings = warnings.map((text) => text.split(' fails', 1)[0]);
     expect(doings).toEqual([...new Set(doings)]);
     expect(warnings.length).toBeLessThan(refused.length);
-    expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
-    expect(lines.map(({ text }) => text)).toContainEqual(expect.stringMatching(/works again$/));
+    expect(texts('error')).toEqual([]);
+    expect(texts('info')).toContainEqual(expect.stringMatching(/works again$/));
   });
 
   it('at the start too, until they are good', async () => {
@@ -149,7 +133,7 @@ describe('a missing permission', () => {
 
   it('that vanishes is told of once, with what to allow, and tried again; the consumer is live, not ready', async () => {
     const scene = new Scene(cloud, 'vanished');
-    const { logger, lines } = listen();
+    const { logger, texts } = listen();
     const consumer = scene.consumer({ logger });
     const handled = handleInTest(consumer);
     await scene.put('a 1');
@@ -168,9 +152,7 @@ describe('a missing permission', () => {
     expect(consumer.health()).toMatchObject({ live: true, reasons: [expect.stringContaining(text)] });
     const struck = rule.applied;
     await until(() => expect(rule.applied).toBeGreaterThan(struck + 3));
-    expect(lines.filter(({ level }) => level === 'error')).toEqual([
-      { level: 'error', text: expect.stringContaining(text) },
-    ]);
+    expect(texts('error')).toEqual([expect.stringContaining(text)]);
     rule.remove();
     await until(() => expect(handled).toEqual(['a 1', 'b 2']));
     await until(() => expect(consumer.health().ready).toBe(true));
@@ -199,7 +181,7 @@ describe('what is not a missing permission', () => {
   it('a lease table that throttles for a while is a note, not an error, and nothing is lost', async () => {
     const scene = new Scene(cloud, 'throttled-table');
     const { proxy, dynamoDBClient } = await proxied();
-    const { logger, lines } = listen();
+    const { logger, texts } = listen();
     const consumer = scene.consumer({ dynamoDBClient, logger, failoverTimeMs: 6_000 });
     const handled = handleInTest(consumer);
     await scene.put('a 1');
@@ -213,8 +195,8 @@ describe('what is not a missing permission', () => {
     await scene.put('b 2');
     await until(async () => expect(await scene.checkpointOf(SHARD(0))).toMatch(/^\d{56}:0$/));
     await until(() => expect([throttled, handled]).toEqual([3, ['a 1', 'b 2']]));
-    expect(lines.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([]);
-    expect(lines.map(({ text }) => text)).toContainEqual(expect.stringMatching(/failed and is tried again$/));
+    expect(texts('warn', 'error')).toEqual([]);
+    expect(texts('info')).toContainEqual(expect.stringMatching(/failed and is tried again$/));
     expect(consumer.health().ready).toBe(true);
   });
 });

@@ -1,9 +1,9 @@
 // Whose lease table it is, over real sockets: an application that goes from one stream to several and back, and two streams under one
 // application name.
-import { type Logger, silentLogger } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ConsumerOptions } from '../src/consumer-options.ts';
 import { type Cloud, handleInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -70,12 +70,10 @@ describe('who goes from one way of reading to the other on one lease table is to
         ':shard': { S: SHARD(0) },
       },
     });
-    const warnings: string[] = [];
-    const warn = (_: object, message?: string): void => void warnings.push(message ?? '');
-    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    const { logger, texts } = listen();
     await scene.put('a 2');
     await readUntil(scene, 'a 2', { logger });
-    expect(warnings.join()).toContain('also holds leases of an application that reads several streams');
+    expect(texts('warn').join()).toContain('also holds leases of an application that reads several streams');
   });
 });
 

@@ -2,10 +2,10 @@
 // region, and a request that names an ARN is for the ARN's account, whoever asks. The consumer's own account has a stream of every
 // name that is read from the other one, so a call by name would find the wrong one.
 import { deepStrictEqual } from 'node:assert';
-import { type Logger, silentLogger } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BatchHandler } from '../src/handler.ts';
 import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 const OTHER = '111122223333';
 const region = 'us-east-1';
@@ -102,14 +102,12 @@ describe('a stream that is not where it is said to be', () => {
   it('is named with its account, and holds no other up', async () => {
     const own = new Scene(cloud, 'missing');
     await own.put('mine 1');
-    const warnings: string[] = [];
+    const { logger, texts } = listen();
     const { seen, handler } = recorder();
-    const hear = (_: object, text: string): void => void warnings.push(text);
-    const logger: Logger = { ...silentLogger, warn: hear, error: hear, child: () => logger };
     await using consumer = own.consumer({ logger, streams: ['missing', arnOf('missing', '999988887777')] });
     void consumer.run(handler);
     await until(() => deepStrictEqual(seen.get(ownId(own)), ['mine 1']));
-    expect(warnings).toContainEqual(
+    expect(texts('warn', 'error')).toContainEqual(
       expect.stringMatching(/stream arn:aws:kinesis:us-east-1:999988887777:stream\/missing is not there/),
     );
   });

@@ -1,9 +1,9 @@
 // The whole consumer by enhanced fan-out, over real sockets: what it registers, what it does while it can't be pushed to, and how
 // one worker follows another on a shard.
 import { ListStreamConsumersCommand, RegisterStreamConsumerCommand } from '@aws-sdk/client-kinesis';
-import { type Logger, silentLogger } from '@shardline/common';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cloud, handleInTest, Scene, startCloud, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -56,28 +56,25 @@ it('polls while it can have no registered consumer, if it may, and says why', as
   const scene = new Scene(cloud, 'fallback');
   const refusal = { kind: 'error', type: 'LimitExceededException', operation: 'RegisterStreamConsumer' } as const;
   using _full = cloud.kinesisServer.faults.add({ ...refusal, stream: 'fallback' });
-  const warn = vi.fn();
-  const logger: Logger = { ...silentLogger, warn, child: () => logger };
+  const { logger, texts } = listen();
   const handled = handleInTest(scene.consumer({ retrievalMode: 'fanout', fallbackToPolling: true, logger }));
   await scene.put('a 1');
   await until(() => expect(handled).toEqual(['a 1']));
   const told = 'there is no registered consumer to read by: the shard is polled';
-  await until(() => expect(warn.mock.calls.map(([, text]) => text)).toContain(told));
+  await until(() => expect(texts('warn')).toContain(told));
 });
 
 it('polls until its registered consumer is ACTIVE, and is pushed to from there on: nothing twice, nothing left out', async () => {
   const scene = new Scene(cloud, 'switch');
-  const info = vi.fn();
-  const logger: Logger = { ...silentLogger, info, child: () => logger };
-  const texts = (): unknown[] => info.mock.calls.map(([, text]) => text);
+  const { logger, texts } = listen();
   const handled = handleInTest(scene.consumer({ retrievalMode: 'fanout', fallbackToPolling: true, logger }));
   const put: string[] = [];
   await until(async () => {
     put.push(`a ${put.length}`);
     await scene.put(put.at(-1) as string);
-    expect(texts()).toContain('the shard is subscribed to');
+    expect(texts('info')).toContain('the shard is subscribed to');
   });
-  expect(texts()).toContain('the shard is polled until it can be subscribed to');
+  expect(texts('info')).toContain('the shard is polled until it can be subscribed to');
   await scene.put('a last');
   await until(() => expect(handled).toEqual([...put, 'a last']));
 });

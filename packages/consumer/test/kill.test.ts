@@ -3,9 +3,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { type Diagnostics, type Logger, onDiagnostic, silentLogger } from '@shardline/common';
+import { type Diagnostics, onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Cloud, handleInTest, keyOf, quick, Scene, SHARD, startCloud, until } from './cloud.ts';
+import { type Line, listen } from './listen.ts';
 
 interface Handled {
   readonly worker: string;
@@ -90,11 +91,7 @@ describe('a worker killed with SIGKILL', () => {
 
   it('is named by the leader, on the log and on a channel, with its leases and who gets them', async () => {
     const scene = new Scene(cloud, 'named', 4);
-    const lines: [fields: object, text: string | undefined][] = [];
-    const warn = (fields: object, text?: string): void => {
-      lines.push([fields, text]);
-    };
-    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    const { logger, lines } = listen();
     const messages: Diagnostics['shardline:consumer:worker-silent'][] = [];
     onTestFinished(
       onDiagnostic('shardline:consumer:worker-silent', (message) => {
@@ -123,10 +120,9 @@ describe('a worker killed with SIGKILL', () => {
       heirCount: 1,
     };
     expect(messages[0]).toEqual({ application: scene.name, worker: 'leader', ...told });
-    const line = lines.filter(([, text]) => text?.startsWith('worker victim is silent for '));
-    expect(line).toEqual([
-      [told, expect.stringMatching(/ s: its 2 leases \(shardId-\S+, shardId-\S+\) go to worker leader$/)],
-    ]);
+    const text = expect.stringMatching(/ s: its 2 leases \(shardId-\S+, shardId-\S+\) go to worker leader$/);
+    const isOfVictim = (line: Line): boolean => line.text.startsWith('worker victim is silent for ');
+    expect(lines.filter(isOfVictim)).toEqual([{ level: 'warn', fields: told, text }]);
   });
 
   it('is not taken for a rival when it comes back at once under its id, and goes on', async () => {

@@ -1,9 +1,10 @@
 // Streams that are deleted under a consumer, and made again under their names: one stream, and one of several.
 import { deepStrictEqual } from 'node:assert';
-import { type Logger, onDiagnostic, silentLogger } from '@shardline/common';
+import { onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { BatchHandler } from '../src/handler.ts';
 import { type Cloud, handleInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -28,16 +29,6 @@ function makeAgain({ model, name }: Scene, shardCount = 1): string {
 
 function identifierOf(name: string, model: Scene['model']): string {
   return `000000000000:${name}:${Math.floor(model.stream(name, Date.now()).createdMs / 1000)}`;
-}
-
-function errorsOf(lines: string[]): Logger {
-  return linesOf('error', lines);
-}
-
-function linesOf(level: 'warn' | 'error', lines: string[]): Logger {
-  const log = (_: object, message?: string): void => void lines.push(message ?? '');
-  const logger: Logger = { ...silentLogger, [level]: log, child: () => logger };
-  return logger;
 }
 
 describe('of one stream, made again under its name', () => {
@@ -83,8 +74,7 @@ describe('of one stream, made again under its name', () => {
   it('between two reads: the lease keeps its place instead of ending, and whoever holds it says so', async () => {
     const scene = new Scene(cloud, 'unnoticed');
     await scene.put('a 1');
-    const errors: string[] = [];
-    const consumer = scene.consumer({ logger: errorsOf(errors) });
+    const consumer = scene.consumer();
     const seen = handleInTest(consumer);
     await until(() => deepStrictEqual(seen, ['a 1']));
     await until(async () => expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toMatch(/^\d+$/));
@@ -157,9 +147,9 @@ it('of several: the others go on, and one of the same name is another stream, re
   };
   // A function: it is asked again and again.
   const streams = () => ['kept', 'twice'];
-  const errors: string[] = [];
+  const { logger, texts } = listen();
   // The list is not looked at again so soon: who reads the stream finds out.
-  const options = { streams, streamsIntervalMs: 4_000, formerStreamsWaitMs: 0, logger: errorsOf(errors) };
+  const options = { streams, streamsIntervalMs: 4_000, formerStreamsWaitMs: 0, logger };
   await using consumer = kept.consumer(options);
   void consumer.run(handler);
   await until(() => deepStrictEqual(seen.get(before), ['a 1']));
@@ -172,7 +162,7 @@ it('of several: the others go on, and one of the same name is another stream, re
     /^finding a stream of those to read \(findStream\) fails since .*: stream twice is not there. Was it deleted/;
   await until(() => expect(consumer.health().reasons).toContainEqual(expect.stringMatching(missing)));
   expect(consumer.health()).toMatchObject({ live: true, ready: false });
-  expect(errors).toContainEqual(expect.stringMatching(missing));
+  expect(texts('error')).toContainEqual(expect.stringMatching(missing));
   await kept.put('k 2');
   await until(() => deepStrictEqual(seen.get(identifierOf('kept', kept.model)), ['k 1', 'k 2']));
   const after = makeAgain(scene);
@@ -180,7 +170,7 @@ it('of several: the others go on, and one of the same name is another stream, re
   await scene.put('b 2');
   await until(() => deepStrictEqual(seen.get(after), ['b 2']));
   await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
-  expect(errors.join()).not.toContain('onStreamRecreated');
+  expect(texts('error').join()).not.toContain('onStreamRecreated');
   await until(async () => expect(await kept.row(`${before}:${SHARD(0)}`)).toBeUndefined());
   deepStrictEqual(seen.get(before), ['a 1']);
 });
@@ -194,19 +184,21 @@ describe('of several, one listed as account:name:epoch', () => {
     const scene = new Scene(cloud, 'gone-by-id');
     await kept.put('k 1');
     await scene.put('a 1');
-    const warnings: string[] = [];
+    const { logger, texts } = listen();
     const listed = ['kept-beside', identifierOf('gone-by-id', scene.model)];
     const consumer = kept.consumer({
       streams: () => listed,
       streamsIntervalMs: 60_000,
-      logger: linesOf('warn', warnings),
+      logger,
     });
     const seen = handleInTest(consumer);
     await until(() => deepStrictEqual(seen.toSorted(), ['a 1', 'k 1']));
     expect(consumer.health().reasons).toEqual([]);
     drop(scene);
     await until(() => expect(consumer.health().reasons).toContainEqual(missing('gone-by-id')));
-    await until(() => expect(warnings).toContainEqual(expect.stringMatching(/its stream was deleted.*shardEnded/)));
+    await until(() =>
+      expect(texts('warn')).toContainEqual(expect.stringMatching(/its stream was deleted.*shardEnded/)),
+    );
     await kept.put('k 2');
     await until(() => expect(seen).toContain('k 2'));
   });

@@ -1,7 +1,8 @@
 // A row of the lease table that another hand has made unreadable, over real sockets: who says what, what nobody does, and how it ends.
-import { type Logger, onDiagnostic } from '@shardline/common';
+import { onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { type Cloud, handleInTest, Scene, SHARD, startCloud, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -10,23 +11,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await cloud.close();
 });
-
-interface Line {
-  readonly level: string;
-  readonly fields: Record<string, unknown>;
-  readonly text: string;
-}
-
-function listen(): { logger: Logger; lines: Line[] } {
-  const lines: Line[] = [];
-  const at =
-    (level: string) =>
-    (fields: object, text = ''): void =>
-      void lines.push({ level, fields: fields as Line['fields'], text });
-  const levels = { trace: at('trace'), debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
-  const logger: Logger = { ...levels, child: () => logger };
-  return { logger, lines };
-}
 
 it('is named by its leader and by its holder until it is mended, is made by nobody, and is read on from where it is put', async () => {
   const scene = new Scene(cloud, 'garbage', 2);

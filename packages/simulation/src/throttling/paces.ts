@@ -1,25 +1,14 @@
 // The two paces that are compared: ours, and the KPL's, built of the same stages so that nothing but the pace differs.
 import type { KinesisRecord } from '../../../producer/dist/batch.js';
 import { Limiter } from '../../../producer/dist/limiter.js';
+import { resolveOptions } from '../../../producer/dist/options.js';
 import { Retrier } from '../../../producer/dist/retrier.js';
 import type { PipelineOptions, Stages } from '../../../producer/dist/stages.js';
 
 export type Pace = 'constant' | 'adaptive';
 
-export const options: PipelineOptions = {
-  ordering: 'per-key',
-  recordDistributionStrategyDefault: undefined,
-  describeStreamSummaryIntervalMs: 300_000,
-  aggregationEnabled: true,
-  aggregationMaxCount: 4_294_967_295,
-  aggregationMaxSizeBytes: 51_200,
-  togetherMs: 20,
-  rateLimitPercent: 150,
-  collectionMaxCount: 500,
-  collectionMaxSizeBytes: 5_242_880,
-  failIfThrottled: false,
-  maxRequestsInFlight: 24,
-};
+/** A producer's by default; AUTO or not is its stream's to say. */
+export const options: PipelineOptions = { ...resolveOptions({}), togetherMs: 20 };
 
 export function stagesOf(pace: Pace): Partial<Stages> {
   if (pace === 'adaptive') return {};
