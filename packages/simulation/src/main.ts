@@ -21,6 +21,9 @@ async function main(args: Arguments): Promise<number> {
   if (args.transcript) return printTranscript(args.world, args.seed ?? 1, args.bug);
 
   const { seed = 1, jobs } = args;
+  if (args.schedules > 0) {
+    console.log(`world ${args.world}, seeds ${seed} to ${seed + args.schedules - 1}, ${jobs} threads`);
+  }
   const tally = new Tally();
   const startedAt = performance.now();
   const cpuAtStart = process.cpuUsage();
