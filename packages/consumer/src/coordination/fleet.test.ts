@@ -67,6 +67,25 @@ describe('Fleet', () => {
     expect(fleet.judge([lease({ leaseCounter: 1 })])[0]?.available).toBe(true);
   });
 
+  test('a lease is waited for from the last change that was seen, but not one that its owner was given and has not renewed yet', () => {
+    const fleet = new Fleet(options);
+    const expiryAt = (leaseCounter: number, leaseOwner: string | undefined, now: number): number => {
+      fleet.observe([lease({ leaseCounter, leaseOwner })], [], now - 5, now);
+      return fleet.nextExpiryAt;
+    };
+    expect(expiryAt(1, undefined, 0)).toBe(Number.POSITIVE_INFINITY);
+    expect(expiryAt(2, 'w1', 100)).toBe(Number.POSITIVE_INFINITY);
+    expect(expiryAt(2, 'w1', 300)).toBe(Number.POSITIVE_INFINITY);
+    expect(expiryAt(3, 'w1', 500)).toBe(1501);
+    expect(expiryAt(3, 'w1', 700)).toBe(1501);
+    expect(expiryAt(4, 'w2', 800)).toBe(Number.POSITIVE_INFINITY);
+    expect(new Fleet(options).nextExpiryAt).toBe(Number.POSITIVE_INFINITY);
+    // A new leader can't tell.
+    const anew = new Fleet(options);
+    anew.observe([lease({ leaseCounter: 4 })], [], 0, 5);
+    expect(anew.nextExpiryAt).toBe(1006);
+  });
+
   test('a reading that took long makes nothing look older than it is', () => {
     const fleet = new Fleet(options);
     fleet.observe([lease({ leaseCounter: 1 })], [], 0, 5);

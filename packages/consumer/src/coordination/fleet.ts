@@ -31,6 +31,8 @@ interface LeaseSight {
   readonly owner: string | undefined;
   /** When this counter was first seen. */
   readonly since: number;
+  /** Its owner has renewed it, as far as is known: not one that was given it and may not have found it yet. */
+  readonly renewed: boolean;
   /** Smoothed over this leader's looks; undefined: nobody has measured it. */
   readonly throughputKBps: number | undefined;
   readonly lookCount: number;
@@ -83,7 +85,11 @@ export class Fleet {
       const owner = actualOwner(lease);
       if (owner === undefined || isEnded(lease)) continue;
       if (this.#isExpired(lease)) this.#suspects.add(owner);
-      else oldest = Math.min(oldest, this.#leases.get(lease.leaseKey)?.since ?? oldest);
+      else {
+        // Whoever was given one may take as long to find it (KCL: failoverTimeMs), and then to renew it: no run comes for that.
+        const sight = this.#leases.get(lease.leaseKey);
+        if (sight?.renewed === true && sight.since < oldest) oldest = sight.since;
+      }
     }
     // Expired is what stood still for longer.
     this.#nextExpiryAt = oldest + this.#options.failoverTimeMs + 1;
@@ -91,7 +97,7 @@ export class Fleet {
     for (const lease of leases) if (!isEnded(lease)) this.#countMoves(lease, now);
   }
 
-  /** When the first of the leases that are live by the last reading runs out, if its owner renews it no more; infinite: there is none. */
+  /** When the first of the leases runs out that their owners have renewed, if it is renewed no more; infinite: there is none. */
   get nextExpiryAt(): number {
     return this.#nextExpiryAt;
   }
@@ -217,6 +223,7 @@ export class Fleet {
       throughputKBps: smoothed(last?.throughputKBps, lease.throughputKBps, lookCount),
       lookCount,
       since: same ? last.since : now,
+      renewed: last === undefined || (same ? last.renewed : last.owner === owner),
       came: last === undefined || last.owner === owner ? last?.came : { from: last.owner, at: now },
       handoff,
       handoffSince: last !== undefined && last.handoff === handoff ? last.handoffSince : now,
