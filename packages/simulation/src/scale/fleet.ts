@@ -8,6 +8,7 @@ import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { MeteredTable, PAGE_BYTES } from './table.ts';
+import { trafficKBps } from './traffic.ts';
 
 export interface FleetPlan {
   readonly seed: number;
@@ -54,6 +55,7 @@ const HANDLER_MS = 20;
 /** The processes of a deployment start within this time. */
 const START_WITHIN_MS = 2_000;
 const CPU_FIGURES = 10;
+const NOBODY = { leaseOwner: undefined, checkpointOwner: undefined } as const;
 
 export class SimulatedFleet {
   readonly queue: EventQueue = new EventQueue();
@@ -68,6 +70,8 @@ export class SimulatedFleet {
   readonly #workers = new Map<string, Process>();
   /** Who reads each shard. */
   readonly #readers = new Map<string, string>();
+  /** Counted last; undefined: owners or readers have changed since. */
+  #unservedCount: number | undefined;
   #moveCount = 0;
   #lastMoveAt = 0;
   #mostLeases = 0;
@@ -102,6 +106,7 @@ export class SimulatedFleet {
       const victim = index === 0 && leader >= 0 ? leader : this.#prng.int(living.length);
       const [process] = living.splice(victim, 1) as [Process];
       process.alive = false;
+      this.#unservedCount = undefined;
       process.waiting.length = 0;
     }
   }
@@ -146,6 +151,11 @@ export class SimulatedFleet {
   /** Leases whose shard nobody reads, or another than their owner. */
   unservedCount(): number {
     if (this.table.leases.size < this.#shards.length) return this.#shards.length;
+    this.#unservedCount ??= this.#countUnserved();
+    return this.#unservedCount;
+  }
+
+  #countUnserved(): number {
     let count = 0;
     for (const { leaseKey, leaseOwner, checkpointOwner } of this.table.leases.values()) {
       const reader = this.#readers.get(leaseKey);
@@ -223,6 +233,7 @@ export class SimulatedFleet {
         return;
       case 'openShard':
         this.#readers.set(leaseKey, process.workerId);
+        this.#unservedCount = undefined;
         process.lastReadAt.set(tenure, this.queue.now);
         this.#done(process, 1, effect, undefined);
         return;
@@ -235,6 +246,7 @@ export class SimulatedFleet {
         return;
       }
       case 'closeShard':
+        this.#unservedCount = undefined;
         if (this.#readers.get(leaseKey) === process.workerId) this.#readers.delete(leaseKey);
         process.lastReadAt.delete(tenure);
         this.#done(process, 1, effect, undefined);
@@ -282,9 +294,10 @@ export class SimulatedFleet {
 
   #apply(effect: TableEffect): Done['result'] {
     const key = 'leaseKey' in effect ? effect.leaseKey : '';
-    const before = this.table.leases.get(key)?.leaseOwner;
+    const { leaseOwner: before, checkpointOwner: giverBefore } = this.table.leases.get(key) ?? NOBODY;
     const result = this.table.apply(effect);
-    const after = this.table.leases.get(key)?.leaseOwner;
+    const { leaseOwner: after, checkpointOwner: giverAfter } = this.table.leases.get(key) ?? NOBODY;
+    if (before !== after || giverBefore !== giverAfter) this.#unservedCount = undefined;
     if (before !== after && after !== undefined) {
       this.#moveCount += 1;
       this.#lastMoveAt = this.queue.now;
@@ -325,10 +338,4 @@ function evenShards(count: number): Shard[] {
     startingSequenceNumber: BigInt(index),
     endingSequenceNumber: undefined,
   }));
-}
-
-/** Most shards carry little and some much (log-normal around 100 kB/s), none more than may be put to one. */
-function trafficKBps(prng: Prng): number {
-  const normal = Math.sqrt(-2 * Math.log(1 - prng.next())) * Math.cos(2 * Math.PI * prng.next());
-  return Math.min(1_000, 100 * Math.exp(normal));
 }

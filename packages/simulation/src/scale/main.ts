@@ -3,7 +3,9 @@
 // JSON. Exit code 1 when a fleet did not come to rest, moved too much, or gave a worker more than its limit.
 import { parseArgs } from 'node:util';
 import { runCommand } from '../arguments.ts';
-import { type PhaseResult, type ScaleResult, simulateScale } from './scale.ts';
+import { simulateInChild } from './child.ts';
+import { type KclPhase, simulateKclDecider } from './kcl-decider.ts';
+import { CPU, mostLeases, type PhaseResult, type ScaleResult } from './scale.ts';
 import type { TableUse } from './table.ts';
 
 const USAGE = 'usage: npm run simulate:scale -- [--shards N] [--workers N] [--seed S] [--noise PERCENT]';
@@ -15,19 +17,27 @@ interface Given {
   readonly cpuNoisePercent: number;
 }
 
-function main(given: Given): number {
+async function main(given: Given): Promise<number> {
+  const strategies = ['count', 'utilization'] as const;
+  const underWay = strategies.map((strategy) => simulateInChild({ ...given, strategy }));
+  const kclPhases = simulateKclDecider({ ...given, ...CPU, maxLeasesForWorker: mostLeases(given) });
   const results: ScaleResult[] = [];
-  for (const strategy of ['count', 'utilization'] as const) {
-    const startedAt = performance.now();
-    const result = simulateScale({ ...given, strategy });
+  for (const { result, cpuSeconds } of await Promise.all(underWay)) {
     results.push(result);
-    const seconds = ((performance.now() - startedAt) / 1_000).toFixed(0);
-    console.log(`\n${given.shards} shards, ${given.workers} workers, by ${strategy} (simulated in ${seconds} s):\n`);
+    const [seconds, by] = [cpuSeconds.toFixed(0), result.strategy];
+    console.log(
+      `\n${given.shards} shards, ${given.workers} workers, by ${by} (simulated in ${seconds} s of a core):\n`,
+    );
     printTable(
       ['', 'workers', 'served s', 'balanced s', 'moves', 'fewest', 'leases', 'load %', 'plans', 'CPU ms', 'most'],
       result.phases.map(phaseRow),
     );
   }
+  console.log("\nthe KCL's decider by utilization in a loop of its own, half an hour a phase:\n");
+  printTable(
+    ['', 'workers', 'last move s', 'moves', 'of these in the last 10 min', 'balancing runs that moved', 'load %'],
+    kclPhases.map(kclRow),
+  );
   const [first] = results as [ScaleResult, ...ScaleResult[]];
   console.log('\na minute at rest, every shard with records and checkpointed at the same interval:\n');
   printTable(
@@ -41,7 +51,7 @@ function main(given: Given): number {
   const failures = results.flatMap((result) => result.failures);
   for (const failure of failures) console.log(`FAILED: ${failure}`);
   const byStrategy = Object.fromEntries(results.map(({ strategy, phases, minute }) => [strategy, { phases, minute }]));
-  console.log(JSON.stringify({ ...given, ...byStrategy, kclMinute: rounded(first.kclMinute), failures }));
+  console.log(JSON.stringify({ ...given, ...byStrategy, kclPhases, kclMinute: rounded(first.kclMinute), failures }));
   return failures.length === 0 ? 0 : 1;
 }
 
@@ -83,6 +93,11 @@ function phaseRow(result: PhaseResult): string[] {
     String(planCpuMs.median),
     String(planCpuMs.most),
   ];
+}
+
+function kclRow({ phase, workers, lastMoveSeconds, moves, movesInLastTenMinutes, runs, load }: KclPhase): string[] {
+  const numbers = [workers, lastMoveSeconds, moves, movesInLastTenMinutes, runs].map(String);
+  return [phase, ...numbers, `${load.leastPercent} to ${load.mostPercent}`];
 }
 
 function useRow(name: string, use: TableUse): string[] {

@@ -48,6 +48,8 @@ export interface ScaleResult extends ScaleOptions {
   readonly failures: readonly string[];
 }
 
+/** What the workers' processors do. */
+export const CPU = { usualCpuPercent: 40, idleCpuPercent: 4 } as const;
 /** No phase may take longer. */
 const PATIENCE_MS = 30 * 60_000;
 const LOOK_EVERY_MS = 250;
@@ -72,8 +74,7 @@ class Scenario {
   readonly #failures: string[] = [];
 
   constructor(given: ScaleOptions) {
-    const { shards, workers, seed, strategy, cpuNoisePercent = 3 } = given;
-    const { maxLeasesForWorker = Math.ceil((1.5 * shards) / (workers - Math.floor(workers / 3))) } = given;
+    const { shards, workers, seed, strategy, cpuNoisePercent = 3, maxLeasesForWorker = mostLeases(given) } = given;
     this.#given = given;
     this.#options = {
       ...workerOptions(resolveOptions({ application: 'scale', stream: 'scale' }, 'host')),
@@ -85,8 +86,7 @@ class Scenario {
       shardCount: shards,
       options: this.#options,
       usualWorkerCount: workers,
-      usualCpuPercent: 40,
-      idleCpuPercent: 4,
+      ...CPU,
       cpuNoisePercent,
     });
   }
@@ -217,6 +217,11 @@ class Scenario {
     const percent = (load: number): number => Math.round((100 * load) / mean);
     return { leastPercent: percent(Math.min(...loads)), mostPercent: percent(Math.max(...loads)) };
   }
+}
+
+/** Enough for all after the loss, and little enough to matter. */
+export function mostLeases({ shards, workers }: Pick<ScaleOptions, 'shards' | 'workers'>): number {
+  return Math.ceil((1.5 * shards) / (workers - Math.floor(workers / 3)));
 }
 
 /** How many of these, heaviest first, have to go until no more than `most` is left. */
