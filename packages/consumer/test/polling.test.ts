@@ -23,7 +23,7 @@ import {
 } from '@shardline/common';
 import { type LocalKinesis, ManualClock, startLocalKinesis } from '@shardline/local';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { PollingSource, type PollingSourceOptions } from '../src/retrieval/polling.ts';
+import { type PolledShard, type PollingOptions, PollingSource } from '../src/retrieval/polling.ts';
 import { StreamShards } from '../src/retrieval/shards.ts';
 import type { SourceRead } from '../src/retrieval/source.ts';
 
@@ -31,22 +31,12 @@ const SHARD = 'shardId-000000000000';
 const IDLE_MS = 1_000;
 const never = new AbortController().signal;
 
-/** Notes how long each wait is meant to be. */
-class NotingClock extends ManualClock {
-  readonly delays: number[] = [];
-
-  override setTimer(callback: () => void, delayMs: number): () => void {
-    this.delays.push(delayMs);
-    return super.setTimer(callback, delayMs);
-  }
-}
-
-let clock: NotingClock;
+let clock: ManualClock;
 let local: LocalKinesis;
 let client: KinesisClient;
 
 beforeEach(async () => {
-  clock = new NotingClock();
+  clock = new ManualClock();
   local = await startLocalKinesis({ clock, streams: [{ name: 'orders', shardCount: 1 }] });
   client = createKinesisClient({ ...local.clientConfig, maxAttempts: 1 });
 });
@@ -55,19 +45,11 @@ afterEach(async () => {
   await local.close();
 });
 
-function sourceOf(options: Partial<PollingSourceOptions> = {}): PollingSource {
-  return new PollingSource({
-    client,
-    stream: parseStream('orders'),
-    shardId: SHARD,
-    hashKeyRange: evenRanges(1)[0] as HashKeyRange,
-    timestamp: undefined,
-    maxRecordsPerRead: 10_000,
-    idleTimeBetweenReadsMs: IDLE_MS,
-    requestTimeoutMs: 30_000,
-    clock,
-    ...options,
-  });
+function sourceOf(given: Partial<PollingOptions & PolledShard> = {}): PollingSource {
+  const { timestamp, hashKeyRange = evenRanges(1)[0] as HashKeyRange, ...others } = given;
+  const bounds = { maxRecordsPerRead: 10_000, idleTimeBetweenReadsMs: IDLE_MS, requestTimeoutMs: 30_000 };
+  const shard = { stream: parseStream('orders'), shardId: SHARD, hashKeyRange, timestamp };
+  return new PollingSource({ client, clock, ...bounds, ...others }, shard);
 }
 
 /** One fetch, with its pause passed over. */
@@ -199,13 +181,13 @@ it('an aggregate of no records moves the position on', async () => {
 describe('pacing (API_GetRecords: five reads a second and shard)', () => {
   it('is idle at the tip, counted from the start of the read before', async () => {
     const source = sourceOf();
-    await source.fetch(TRIM_HORIZON, never);
-    clock.advance(300);
-    clock.delays.length = 0;
+    expect(source.dueAt(TRIM_HORIZON)).toBeLessThan(clock.now());
+    await fetch(source, TRIM_HORIZON);
+    const startedAt = clock.now();
     const read = source.fetch(TRIM_HORIZON, never);
-    expect(clock.delays).toEqual([IDLE_MS - 300]);
-    clock.advance(IDLE_MS);
+    clock.advance(300);
     await read;
+    expect(source.dueAt(TRIM_HORIZON)).toBe(startedAt + IDLE_MS);
   });
 
   it('reads on after 200 ms while it is behind', async () => {
@@ -215,18 +197,25 @@ describe('pacing (API_GetRecords: five reads a second and shard)', () => {
     await put('b');
     clock.advance(5_000);
     expect(textsOf(await source.fetch(TRIM_HORIZON, never))).toEqual(['a']);
-    clock.delays.length = 0;
-    const next = source.fetch(first, never);
-    expect(clock.delays[0]).toBe(200);
+    expect(source.dueAt(first)).toBe(clock.now() + 200);
     clock.advance(200);
-    expect(textsOf(await next)).toEqual(['b']);
+    expect(textsOf(await source.fetch(first, never))).toEqual(['b']);
+  });
+
+  it('gives what it holds without a pause', async () => {
+    const source = sourceOf({ maxRecordsPerRead: 2 });
+    await put(aggregate('a', 'b'));
+    await put('c');
+    const read = await source.fetch(TRIM_HORIZON, never);
+    expect(textsOf(read)).toEqual(['a', 'b']);
+    const last = read.batch?.last as ExtendedSequenceNumber;
+    expect(source.dueAt(last)).toBeLessThan(clock.now());
+    expect(textsOf(await fetch(source, last))).toEqual(['c']);
   });
 
   it('ends at once when its tenure is aborted', async () => {
-    const source = sourceOf();
-    await source.fetch(TRIM_HORIZON, never);
     const controller = new AbortController();
-    const read = expect(source.fetch(TRIM_HORIZON, controller.signal)).rejects.toThrow('lost');
+    const read = expect(sourceOf().fetch(TRIM_HORIZON, controller.signal)).rejects.toThrow('lost');
     controller.abort(new Error('lost'));
     await read;
   });

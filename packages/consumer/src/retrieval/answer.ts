@@ -32,13 +32,17 @@ export interface BeginningOptions {
 
 /** Where reading of a shard begins. */
 export class Beginning {
-  readonly #options: BeginningOptions;
+  readonly #shardId: string;
+  readonly #timestamp: Date | undefined;
+  readonly #clock: Clock;
   /** When reading from LATEST began, by the calendar: what comes after it is ours even if reading has to begin again. */
   #latestSince: Date | undefined;
 
-  constructor(options: BeginningOptions) {
-    this.#options = options;
-    this.#latestSince = options.latestSince;
+  constructor({ shardId, timestamp, latestSince, clock }: BeginningOptions) {
+    this.#shardId = shardId;
+    this.#timestamp = timestamp;
+    this.#latestSince = latestSince;
+    this.#clock = clock;
   }
 
   /** KCL IteratorBuilder: a number is read again, as there may be more of its aggregate, and what was handled is passed over. */
@@ -49,13 +53,13 @@ export class Beginning {
     if (sequenceNumber === 'TRIM_HORIZON') return { type: 'TRIM_HORIZON' };
     if (sequenceNumber === 'LATEST') {
       const timestamp = this.#latestSince;
-      this.#latestSince ??= new Date(this.#options.clock.wallNow());
+      this.#latestSince ??= new Date(this.#clock.wallNow());
       return timestamp === undefined ? { type: 'LATEST' } : { type: 'AT_TIMESTAMP', timestamp };
     }
     invariant(sequenceNumber === 'AT_TIMESTAMP', 'nothing is read after SHARD_END');
-    const { timestamp, shardId } = this.#options;
+    const timestamp = this.#timestamp;
     if (timestamp === undefined) {
-      const message = `shard ${shardId} begins AT_TIMESTAMP, but initialPosition gives no timestamp`;
+      const message = `shard ${this.#shardId} begins AT_TIMESTAMP, but initialPosition gives no timestamp`;
       throw new OperatingError('REQUEST_FAILED', message, { retryable: false });
     }
     return { type: 'AT_TIMESTAMP', timestamp };

@@ -30,10 +30,13 @@ export interface Answer {
   readonly childShards: readonly ChildShard[] | undefined;
 }
 
+const NO_RECORDS: readonly KinesisRecord[] = [];
+
 export class Backlog {
-  readonly #options: BacklogOptions;
+  readonly #maxRecordsPerBatch: number;
+  readonly #hashKeyRange: HashKeyRange | undefined;
   #position: ExtendedSequenceNumber | undefined;
-  #records: readonly KinesisRecord[] = [];
+  #records = NO_RECORDS;
   #at = 0;
   #millisBehindLatest: number | undefined;
   /** The number that reading began at: the first record to come, unless it was dropped by the stream. */
@@ -42,8 +45,9 @@ export class Backlog {
   /** Set once the shard's last records are here. */
   #childShards: readonly ChildShard[] | undefined;
 
-  constructor(options: BacklogOptions) {
-    this.#options = options;
+  constructor({ maxRecordsPerBatch, hashKeyRange }: BacklogOptions) {
+    this.#maxRecordsPerBatch = maxRecordsPerBatch;
+    this.#hashKeyRange = hashKeyRange;
   }
 
   /** Undefined before the first `seek`. */
@@ -83,7 +87,7 @@ export class Backlog {
   }
 
   drop(): void {
-    this.#records = [];
+    this.#records = NO_RECORDS;
     this.#at = 0;
   }
 
@@ -112,13 +116,13 @@ export class Backlog {
     let kinesisRecordCount = 0;
     let corruptCount = 0;
     let strayCount = 0;
-    while (this.#at < this.#records.length && records.length < this.#options.maxRecordsPerBatch) {
+    while (this.#at < this.#records.length && records.length < this.#maxRecordsPerBatch) {
       const record = this.#records[this.#at] as KinesisRecord;
       this.#at += 1;
       const sequenceNumber = parseSequenceNumber(record.sequenceNumber);
       if (typeof after.sequenceNumber === 'bigint' && sequenceNumber < after.sequenceNumber) continue;
       const known = sequenceNumber === after.sequenceNumber ? after.subSequenceNumber : -1;
-      const { records: all, corrupt, strayCount: strays } = deaggregate(record, this.#options.hashKeyRange);
+      const { records: all, corrupt, strayCount: strays } = deaggregate(record, this.#hashKeyRange);
       const position = { sequenceNumber, subSequenceNumber: Math.max(0, all.length - 1) };
       if (compareExtended(position, last) > 0) last = position;
       // Of a record that is read again for its rest, everything was counted the first time.

@@ -72,6 +72,11 @@ export class FanOutSource implements ShardSource {
     this.#receiving = new AwsCalls({ client, resource, codes, clock, timeoutMs: silenceTimeoutMs });
   }
 
+  /** Kinesis says when, by its events. */
+  dueAt(): number {
+    return Number.NEGATIVE_INFINITY;
+  }
+
   async fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
     const { clock, shardId } = this.#options;
     if (this.#closed) throw new OperatingError('CLOSED', `shard ${shardId}: closed`, { retryable: false });

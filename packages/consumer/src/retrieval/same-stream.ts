@@ -27,6 +27,10 @@ export class SameStreamSource implements ShardSource {
     this.#isReplaced = isReplaced;
   }
 
+  dueAt(after: ExtendedSequenceNumber): number {
+    return this.#source.dueAt(after);
+  }
+
   /** @throws OperatingError STREAM_REPLACED, and what the source throws */
   async fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
     try {

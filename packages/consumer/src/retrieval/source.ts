@@ -1,5 +1,5 @@
 // The port through which a tenure reads its shard: Kinesis records in, user records out, in order, from a position on.
-// One source serves one tenure; polling.ts is one kind, fan-out.ts the other. A source paces itself, decides no
+// One source serves one tenure; polling.ts is one kind, fan-out.ts the other. A source says when it may be read next, decides no
 // retry (a failed fetch is asked again by the core) and holds at most one answer of Kinesis.
 // Invariant: between two fetches with `after` of the second = `last` of the first, no record is left out and none repeated.
 import type { ExtendedSequenceNumber, HashKeyRange, SequenceNumber } from '@shardline/common';
@@ -47,8 +47,10 @@ export interface SourceRead {
 
 export interface ShardSource {
   readonly streamName: string;
+  /** When the next fetch may begin, by the clock: past, if there is no pause. Who fetches waits for it. */
+  dueAt(after: ExtendedSequenceNumber): number;
   /**
-   * Reads once, after a pause if one is due; nothing at or before `after` is returned. One call at a time.
+   * Reads once; nothing at or before `after` is returned. One call at a time.
    * @throws OperatingError; the signal's reason when it is aborted.
    */
   fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead>;

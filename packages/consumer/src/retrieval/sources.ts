@@ -4,7 +4,7 @@
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import type { Clock, ExtendedSequenceNumber, Logger, StreamIdentifier } from '@shardline/common';
 import { FanOutSource } from './fan-out.ts';
-import { PollingSource, type PollingSourceOptions } from './polling.ts';
+import { type PollingOptions, PollingSource } from './polling.ts';
 import type { ShardSource, ShardToRead, SourceRead } from './source.ts';
 import { StreamConsumer } from './stream-consumer.ts';
 
@@ -20,11 +20,9 @@ export interface FanOutOptions {
   readonly client: KinesisClient;
 }
 
-export interface SourcesOptions
-  extends Pick<PollingSourceOptions, 'client' | 'requestTimeoutMs' | 'maxRecordsPerRead' | 'idleTimeBetweenReadsMs'> {
+export interface SourcesOptions extends PollingOptions {
   /** Undefined: polling. */
   readonly fanOut: FanOutOptions | undefined;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -67,21 +65,9 @@ export class Sources {
     { stream, timestamp, consumer }: StreamToRead,
     { shardId, hashKeyRange, latestSince }: ShardToRead,
   ): ShardSource {
-    const { client, clock, logger, fanOut, requestTimeoutMs, maxRecordsPerRead, idleTimeBetweenReadsMs } =
-      this.#options;
+    const { clock, logger, fanOut, requestTimeoutMs, maxRecordsPerRead } = this.#options;
     const poll = (since: Date | undefined): ShardSource =>
-      new PollingSource({
-        client,
-        stream,
-        shardId,
-        hashKeyRange,
-        timestamp,
-        latestSince: since,
-        maxRecordsPerRead,
-        idleTimeBetweenReadsMs,
-        requestTimeoutMs,
-        clock,
-      });
+      new PollingSource(this.#options, { stream, shardId, hashKeyRange, timestamp, latestSince: since });
     if (fanOut === undefined || consumer === undefined) return poll(latestSince);
     const subscribe = (since: Date | undefined): ShardSource =>
       new FanOutSource({
@@ -131,14 +117,22 @@ class EitherSource implements ShardSource {
     this.streamName = options.streamName;
   }
 
+  dueAt(after: ExtendedSequenceNumber): number {
+    return this.#source(this.#kind).dueAt(after);
+  }
+
   fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
-    const kind = this.#options.consumer.activeArn === undefined ? 'poll' : 'subscribe';
+    const kind = this.#kind;
     if (kind === 'poll') this.#lookForConsumer();
     return this.#source(kind).fetch(after, signal);
   }
 
   close(): void {
     this.#current?.source.close();
+  }
+
+  get #kind(): 'poll' | 'subscribe' {
+    return this.#options.consumer.activeArn === undefined ? 'poll' : 'subscribe';
   }
 
   #source(kind: 'poll' | 'subscribe'): ShardSource {

@@ -82,6 +82,11 @@ export class Delivery {
     this.#report = new DeliveryReport(options);
   }
 
+  /** When a read that is asked for may begin, by the clock. */
+  dueAt({ tenure, after }: FetchBatch): number {
+    return this.#shard(tenure).source.dueAt(after);
+  }
+
   /** Runs one effect. Rejects with HandlerThrew, or with what the source threw. */
   async run<E extends ShardEffect>(effect: E): Promise<ResultOf<E>> {
     // The switch pairs each kind with its result; TypeScript can't follow that through a type parameter.

@@ -70,6 +70,10 @@ class QueueSource implements ShardSource {
     this.#waiting.shift()?.();
   }
 
+  dueAt(): number {
+    return Number.NEGATIVE_INFINITY;
+  }
+
   async fetch(_after: unknown, signal: AbortSignal): Promise<SourceRead> {
     while (this.reads.length === 0) {
       await new Promise<void>((resolve, reject) => {

@@ -12,6 +12,7 @@ import {
 } from '@shardline/common';
 import PQueue from 'p-queue';
 import type {
+  CloseShard,
   Done,
   Effect,
   Event,
@@ -29,8 +30,9 @@ import type { WorkerView } from '../coordination/worker-view.ts';
 import type { ShardHandler } from '../handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { Streams } from '../retrieval/streams.ts';
-import { Checkpointer } from './checkpointer.ts';
+import { Checkpointer, leaseLost } from './checkpointer.ts';
 import { Delivery } from './delivery.ts';
+import { DueReads } from './due-reads.ts';
 import { EventLoopWatch } from './event-loop.ts';
 import type { Failures } from './failures.ts';
 import { type NoticesOptions, tellNotice, workerIdInUse } from './notices.ts';
@@ -76,6 +78,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #checkpointer: Checkpointer;
   readonly #delivery: Delivery;
+  readonly #dueReads: DueReads;
   readonly #eventLoop: EventLoopWatch;
   readonly #telling: NoticesOptions;
   readonly #tableQueue = new PQueue({ concurrency: CONCURRENT_TABLE_EFFECTS });
@@ -98,6 +101,7 @@ export class Runtime {
     this.#checkpointer = new Checkpointer((event) => this.#post(event));
     const openSource = options.streams.open.bind(options.streams);
     this.#delivery = new Delivery({ ...options, openSource, checkpointer: this.#checkpointer });
+    this.#dueReads = new DueReads(options.clock, (read) => this.#begin(read));
     const callsSince = this.#delivery.callsSince.bind(this.#delivery);
     this.#eventLoop = new EventLoopWatch({ ...options, callsSince });
     this.#telling = { ...options, wordOf: this.#delivery.wordOf.bind(this.#delivery) };
@@ -189,6 +193,18 @@ export class Runtime {
       this.#tell(asked.notice);
       return;
     }
+    if (asked.kind === 'fetchBatch' && this.#dueReads.keep(asked, this.#delivery.dueAt(asked))) return;
+    if (asked.kind === 'closeShard') this.#giveBack(asked);
+    this.#begin(asked);
+  }
+
+  /** What of the tenure has not begun will not. */
+  #giveBack({ tenure, leaseKey }: CloseShard): void {
+    const read = this.#dueReads.giveBack(tenure);
+    if (read !== undefined) this.#post({ kind: 'failed', effect: read, error: leaseLost(leaseKey) });
+  }
+
+  #begin(asked: Effect): void {
     this.#start(asked).then(
       // `#start` gives the result that belongs to the effect's kind; TypeScript can't see the pair.
       (result) => {
@@ -358,6 +374,7 @@ export class Runtime {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#tableQueue.clear();
+    this.#dueReads.stop();
     this.#cancelRefresh();
     this.#eventLoop.stop();
     this.#options.workerMetrics?.stop();
