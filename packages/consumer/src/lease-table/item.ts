@@ -68,6 +68,9 @@ export const PENDING_ATTRIBUTES = [
 /** Of our own; no KCL knows it. */
 export const LATEST_SINCE = 'shardlineLatestSince';
 
+/** One for all: most leases have no parents and no children. */
+const NO_NAMES: readonly string[] = [];
+
 /** The attributes of a lease row that we know and write; all others are kept as they are. */
 export const LEASE_ATTRIBUTES: readonly string[] = [
   'leaseKey',
@@ -388,7 +391,7 @@ function readNumberLists(item: Item, name: string): Record<string, number[]> {
 /** A string set, in a fixed order: DynamoDB gives none. */
 function names(item: Item, name: string): readonly string[] {
   const value = item[name];
-  if (value === undefined) return [];
+  if (value === undefined) return NO_NAMES;
   if (value.SS === undefined) throw new UsageError(name, 'a set of strings (SS)', shape(value));
   return [...value.SS].sort();
 }

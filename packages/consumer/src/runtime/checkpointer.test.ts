@@ -9,15 +9,18 @@ function stage() {
   const checkpointer = new Checkpointer((event) => asked.push(event));
   const written: unknown[] = [];
   const shard = (tenure: number) => {
-    const controller = new AbortController();
-    const calls = checkpointer.callsFor({
+    const shard = {
       leaseKey: `shard-${tenure}`,
       tenure,
-      signal: controller.signal,
+      endedBy: undefined as unknown,
       newest: () => parseCheckpoint('9', 1),
-      written: (position) => written.push(position),
-    });
-    return { controller, ...calls };
+      written: (position: unknown) => void written.push(position),
+    };
+    const end = (reason: unknown): void => {
+      shard.endedBy = reason;
+      checkpointer.abandon(tenure, reason);
+    };
+    return { end, ...checkpointer.callsFor(shard) };
   };
   return { checkpointer, asked, written, first: shard(1), second: shard(2) };
 }
@@ -52,7 +55,7 @@ test('calls under way end with the tenure, with its reason, and those of another
   const { checkpointer, first, second } = stage();
   const outcomes = [first.checkpoint(), first.prepareCheckpoint(), second.checkpoint()].map(outcomeOf);
   const reason = new Error('lost');
-  first.controller.abort(reason);
+  first.end(reason);
   checkpointer.settle(3, 'done');
   expect(await Promise.all(outcomes)).toEqual([reason, reason, 'done']);
   expect(await outcomeOf(first.checkpoint())).toBe(reason);

@@ -13,11 +13,12 @@ type Outcome = Extract<Notice, { kind: 'checkpointSettled' }>['outcome'];
 export interface CheckpointedShard {
   readonly leaseKey: string;
   readonly tenure: Tenure;
-  readonly signal: AbortSignal;
+  /** Why nothing of it is written any more; undefined while it is held. */
+  readonly endedBy: unknown;
   /** What a call without a position means. */
-  readonly newest: () => ExtendedSequenceNumber;
+  newest(): ExtendedSequenceNumber;
   /** Told of each checkpoint that is written. */
-  readonly written: (position: ExtendedSequenceNumber) => void;
+  written(position: ExtendedSequenceNumber): void;
 }
 
 interface Pending {
@@ -39,28 +40,28 @@ export class Checkpointer {
 
   /** What the handler of a shard calls. */
   callsFor(shard: CheckpointedShard): Pick<ShardContext, 'checkpoint' | 'prepareCheckpoint'> {
-    const { signal } = shard;
-    signal.addEventListener('abort', () => this.#abandon(shard.tenure, signal.reason), { once: true });
-    const checkpointAt = async (position: ExtendedSequenceNumber): Promise<void> => {
-      await this.#request(shard, position, undefined);
-      shard.written(position);
-    };
     return {
-      checkpoint: async (...given: readonly unknown[]) => checkpointAt(readCheckpoint(given) ?? shard.newest()),
+      checkpoint: async (...given: readonly unknown[]) =>
+        this.#checkpoint(shard, readCheckpoint(given) ?? shard.newest()),
       prepareCheckpoint: async (...given: readonly unknown[]): Promise<PreparedCheckpointer> => {
         const { position = shard.newest(), state } = readPrepare(given);
         await this.#request(shard, position, { state });
-        return { pendingCheckpoint: asPosition(position), checkpoint: () => checkpointAt(position) };
+        return { pendingCheckpoint: asPosition(position), checkpoint: () => this.#checkpoint(shard, position) };
       },
     };
   }
 
+  async #checkpoint(shard: CheckpointedShard, position: ExtendedSequenceNumber): Promise<void> {
+    await this.#request(shard, position, undefined);
+    shard.written(position);
+  }
+
   #request(
-    { leaseKey, tenure, signal }: CheckpointedShard,
+    { leaseKey, tenure, endedBy }: CheckpointedShard,
     position: ExtendedSequenceNumber,
     prepare: CheckpointRequested['prepare'],
   ): Promise<void> {
-    if (signal.aborted) return Promise.reject(signal.reason);
+    if (endedBy !== undefined) return Promise.reject(endedBy);
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
     this.#requestCount += 1;
     const requestId = this.#requestCount;
@@ -97,8 +98,8 @@ export class Checkpointer {
     }
   }
 
-  /** Whether a write of it will yet be applied is not known, and whoever has the shard next will find out. */
-  #abandon(tenure: Tenure, reason: unknown): void {
+  /** The tenure is over. Whether a write of it will yet be applied is not known, and whoever has the shard next will find out. */
+  abandon(tenure: Tenure, reason: unknown): void {
     for (const [requestId, { request, reject }] of this.#pending) {
       if (request.tenure !== tenure) continue;
       this.#pending.delete(requestId);

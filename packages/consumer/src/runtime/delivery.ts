@@ -4,7 +4,6 @@
 // tenure is closed; `closeShard` is done only when nothing of the tenure runs any more.
 import {
   type Clock,
-  compareExtended,
   type ExtendedSequenceNumber,
   invariant,
   type Logger,
@@ -18,19 +17,20 @@ import type {
   DrainShard,
   EndShard,
   FetchBatch,
-  OpenShard,
+  OpenShard as OpenShardEffect,
   ResultOf,
   ShardEffect,
   Tenure,
 } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
-import type { ShardContext, ShardHandler } from '../handler.ts';
-import type { OpenSource, ShardSource, SourceBatch } from '../retrieval/source.ts';
-import { asPendingCheckpoint, asPosition } from './checkpoint-arguments.ts';
+import type { ShardHandler } from '../handler.ts';
+import type { OpenSource } from '../retrieval/source.ts';
+import { asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
-import { DeliveryReport, type DeliveryReportOptions, type ReportedShard } from './delivery-report.ts';
+import { DeliveryReport, type DeliveryReportOptions } from './delivery-report.ts';
 import type { HandlerCall } from './event-loop.ts';
 import { causeOf, HandlerThrew } from './handler-threw.ts';
+import { OpenShard } from './open-shard.ts';
 
 export interface DeliveryOptions extends DeliveryReportOptions {
   readonly handler: ShardHandler;
@@ -42,38 +42,15 @@ export interface DeliveryOptions extends DeliveryReportOptions {
   readonly clock: Clock;
 }
 
-/** One tenure of one shard. */
-interface Shard extends ReportedShard {
-  readonly tenure: Tenure;
-  readonly source: ShardSource;
-  readonly controller: AbortController;
-  readonly context: ShardContext;
-  readonly batches: Map<number, SourceBatch>;
-  batchCount: number;
-  /** `initialize` has returned. */
-  opened: boolean;
-  /** The handler call under way; never rejects. */
-  call: Promise<void> | undefined;
-  /** The last one, which may be under way. */
-  lastCall: (HandlerCall & { endedAt: number | undefined }) | undefined;
-  /** Handled and finished up to here, or checkpointed by hand. */
-  finishedTo: ExtendedSequenceNumber;
-  /** What `checkpoint()` without a position means in the call under way. */
-  givenTo: ExtendedSequenceNumber | undefined;
-  millisBehindLatest: number | undefined;
-  /** Known at the shard's end. */
-  childShardIds: readonly string[];
-}
-
 /** So much may the clocks of two machines that are kept in time be apart, with room to spare. */
 const LATEST_MARGIN_MS = 5_000;
 
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #report: DeliveryReport;
-  readonly #shards = new Map<Tenure, Shard>();
+  readonly #shards = new Map<Tenure, OpenShard>();
   /** Shards that were let go, each until its handler knows; never reject. */
-  readonly #leaving = new Map<Shard, Promise<void>>();
+  readonly #leaving = new Map<OpenShard, Promise<void>>();
   /** The handler's words that are under way, those of closed shards among them. */
   readonly #words = new Map<Tenure, keyof ShardHandler>();
 
@@ -145,7 +122,7 @@ export class Delivery {
 
   // --- in the order of a tenure's life ---
 
-  async #open(effect: OpenShard): Promise<undefined> {
+  async #open(effect: OpenShardEffect): Promise<undefined> {
     // There already when the handler threw and is asked again.
     const shard = this.#shards.get(effect.tenure) ?? this.#admit(effect);
     this.#shards.set(effect.tenure, shard);
@@ -162,18 +139,15 @@ export class Delivery {
 
   async #fetch({ tenure, after }: FetchBatch): Promise<Results['fetchBatch']> {
     const shard = this.#shard(tenure);
-    const read = await shard.source.fetch(after, shard.controller.signal);
+    const read = await shard.fetch(after);
     const { batch, atShardEnd, childShards } = read;
     // An answer without records says how far behind the shard is, too.
     shard.millisBehindLatest = read.millisBehindLatest;
     if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
     if (batch === undefined) return { batch: undefined, atShardEnd, childShards };
     this.#report.fetched(shard, batch);
-    shard.batchCount += 1;
-    const batchId = shard.batchCount;
+    const batchId = shard.hold(batch);
     const { records, byteCount, last } = batch;
-    // A batch without records only moves the position; nobody will ask for it. One of a closed tenure neither.
-    if (records.length > 0 && this.#shards.has(tenure)) shard.batches.set(batchId, batch);
     const [record] = records;
     const first = record && parseSequenceNumber(record.sequenceNumber);
     return { batch: { batchId, recordCount: records.length, byteCount, first, last }, atShardEnd, childShards };
@@ -182,8 +156,7 @@ export class Delivery {
   async #deliver({ tenure, batchId, attempt }: DeliverBatch): Promise<Results['deliverBatch']> {
     const { handler, checkpointing, clock } = this.#options;
     const shard = this.#shard(tenure);
-    const batch = shard.batches.get(batchId);
-    invariant(batch !== undefined, `batch ${batchId} of ${shard.leaseKey} is delivered but not held`);
+    const batch = shard.batch(batchId);
     const { records, last, millisBehindLatest } = batch;
     const startedAt = clock.now();
     const { streamName } = shard.source;
@@ -195,8 +168,7 @@ export class Delivery {
       throw error;
     }
     this.#report.handled(shard, batch, clock.now() - startedAt);
-    shard.batches.delete(batchId);
-    advance(shard, last);
+    shard.finish(batchId, last);
     return { checkpoint: checkpointing === 'auto' ? last : undefined };
   }
 
@@ -226,16 +198,15 @@ export class Delivery {
     return undefined;
   }
 
-  #letGo(shard: Shard, why: unknown, isLost: boolean): Promise<void> {
-    shard.controller.abort(why);
-    shard.source.close();
-    shard.batches.clear();
+  #letGo(shard: OpenShard, why: unknown, isLost: boolean): Promise<void> {
+    shard.end(why);
+    this.#options.checkpointer.abandon(shard.tenure, why);
     const gone = this.#seeOff(shard, isLost).finally(() => this.#leaving.delete(shard));
     this.#leaving.set(shard, gone);
     return gone;
   }
 
-  async #seeOff(shard: Shard, isLost: boolean): Promise<void> {
+  async #seeOff(shard: OpenShard, isLost: boolean): Promise<void> {
     await shard.call;
     if (!isLost || !shard.opened) return;
     this.#words.set(shard.tenure, 'leaseLost');
@@ -250,50 +221,15 @@ export class Delivery {
 
   // --- parts ---
 
-  #admit(effect: OpenShard): Shard {
-    const { leaseKey, streamId, shardId, hashKeyRange, tenure, checkpoint, pendingCheckpoint } = effect;
+  #admit(effect: OpenShardEffect): OpenShard {
+    const { streamId, shardId, hashKeyRange } = effect;
     const { openSource, checkpointer } = this.#options;
     const source = openSource({ streamId, shardId, hashKeyRange, latestSince: sinceThen(effect) });
-    const { streamName } = source;
-    const logger = this.#options.logger.child({ stream: streamName, shard: shardId });
-    const controller = new AbortController();
-    const context: ShardContext = {
-      streamName,
-      shardId,
-      leaseKey,
-      signal: controller.signal,
-      logger,
-      pendingCheckpoint: asPendingCheckpoint(pendingCheckpoint),
-      ...checkpointer.callsFor({
-        leaseKey,
-        tenure,
-        signal: controller.signal,
-        newest: () => shard.givenTo ?? shard.finishedTo,
-        written: (position) => advance(shard, position),
-      }),
-    };
-    const shard: Shard = {
-      tenure,
-      leaseKey,
-      shardId,
-      source,
-      controller,
-      context,
-      logger,
-      batches: new Map(),
-      batchCount: 0,
-      opened: false,
-      call: undefined,
-      lastCall: undefined,
-      finishedTo: checkpoint,
-      givenTo: undefined,
-      millisBehindLatest: undefined,
-      childShardIds: [],
-    };
-    return shard;
+    const logger = this.#options.logger.child({ stream: source.streamName, shard: shardId });
+    return new OpenShard(effect, source, logger, checkpointer);
   }
 
-  #shard(tenure: Tenure): Shard {
+  #shard(tenure: Tenure): OpenShard {
     const shard = this.#shards.get(tenure);
     invariant(shard !== undefined, `tenure ${tenure} is not open`);
     return shard;
@@ -301,7 +237,7 @@ export class Delivery {
 
   /** Calls the handler, and lets `closeShard` wait for it. */
   async #call(
-    shard: Shard,
+    shard: OpenShard,
     word: keyof ShardHandler,
     givenTo: ExtendedSequenceNumber | undefined,
     call: () => unknown,
@@ -334,10 +270,6 @@ export class Delivery {
 }
 
 /** The clocks of workers and of Kinesis differ: rather a few records from before LATEST than a hole after it. */
-function sinceThen({ latestSince }: OpenShard): Date | undefined {
+function sinceThen({ latestSince }: OpenShardEffect): Date | undefined {
   return latestSince === undefined ? undefined : new Date(latestSince - LATEST_MARGIN_MS);
-}
-
-function advance(shard: Shard, position: ExtendedSequenceNumber): void {
-  if (compareExtended(position, shard.finishedTo) > 0) shard.finishedTo = position;
 }

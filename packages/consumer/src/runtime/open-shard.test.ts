@@ -1,0 +1,77 @@
+import { parseCheckpoint, silentLogger } from '@shardline/common';
+import { expect, test } from 'vitest';
+import type { ShardSource } from '../retrieval/source.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { OpenShard } from './open-shard.ts';
+
+/** Waits in each fetch until its signal is aborted. */
+class WaitingSource implements ShardSource {
+  readonly streamName = 'orders';
+  closed = false;
+
+  dueAt(): number {
+    return Number.NEGATIVE_INFINITY;
+  }
+
+  fetch(_after: unknown, signal: AbortSignal): Promise<never> {
+    return new Promise((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+function open() {
+  const source = new WaitingSource();
+  const effect = {
+    kind: 'openShard',
+    leaseKey: 'shard-1',
+    streamId: undefined,
+    shardId: 'shard-1',
+    tenure: 1,
+    checkpoint: parseCheckpoint('5'),
+    hashKeyRange: undefined,
+    pendingCheckpoint: undefined,
+    latestSince: undefined,
+  } as const;
+  return { source, shard: new OpenShard(effect, source, silentLogger, new Checkpointer(() => undefined)) };
+}
+
+const lost = new Error('lost');
+
+test('the signal of a context is one, and there too where a handler wraps the context', () => {
+  const { shard } = open();
+  const { signal } = shard.context;
+  expect([shard.context.signal, { ...shard.context }.signal, Object.create(shard.context).signal]).toEqual([
+    signal,
+    signal,
+    signal,
+  ]);
+  expect(signal.aborted).toBe(false);
+  shard.end(lost);
+  expect(signal).toMatchObject({ aborted: true, reason: lost });
+});
+
+test('a signal that is asked for once the shard has ended is aborted, with the reason', () => {
+  const { shard } = open();
+  shard.end(lost);
+  expect(shard.context.signal).toMatchObject({ aborted: true, reason: lost });
+});
+
+test('the end of a shard ends the read under way and closes the source', async () => {
+  const { source, shard } = open();
+  const reading = expect(shard.fetch(parseCheckpoint('5'))).rejects.toBe(lost);
+  shard.end(lost);
+  await reading;
+  expect(source.closed).toBe(true);
+});
+
+test('what a handler has finished never goes back', () => {
+  const { shard } = open();
+  shard.written(parseCheckpoint('7'));
+  shard.written(parseCheckpoint('6'));
+  expect(shard.newest()).toEqual(parseCheckpoint('7'));
+});

@@ -1,0 +1,130 @@
+// One tenure of one shard in delivery's hands: what was fetched and is not handled yet, the handler call under way, how far the
+// handler has come, and the context that it is given. A process has thousands that rest, so what a shard at rest has no use for is
+// made when it is wanted: an AbortSignal alone would take as much as all the rest. It neither reads nor calls the handler.
+// Invariants: `finishedTo` never goes back; once the shard has ended its signal is aborted, one that is asked for later too.
+import { compareExtended, type ExtendedSequenceNumber, invariant, type Logger } from '@shardline/common';
+import type { OpenShard as OpenShardEffect, Tenure } from '../coordination/effects.ts';
+import type { ShardContext } from '../handler.ts';
+import type { ShardSource, SourceBatch, SourceRead } from '../retrieval/source.ts';
+import { asPendingCheckpoint } from './checkpoint-arguments.ts';
+import type { CheckpointedShard, Checkpointer } from './checkpointer.ts';
+import type { ReportedShard } from './delivery-report.ts';
+import type { HandlerCall } from './event-loop.ts';
+
+const NO_CHILDREN: readonly string[] = [];
+
+/** In a context: whose it is. */
+const SHARD: unique symbol = Symbol('shard');
+/** The signal of any context. The context's own and enumerable, so that it is there in `{ ...context }` as well. */
+const signal: PropertyDescriptor = {
+  enumerable: true,
+  get(this: { readonly [SHARD]: OpenShard }): AbortSignal {
+    return this[SHARD].signal;
+  },
+};
+
+export class OpenShard implements ReportedShard, CheckpointedShard {
+  readonly tenure: Tenure;
+  readonly leaseKey: string;
+  readonly shardId: string;
+  readonly source: ShardSource;
+  readonly logger: Logger;
+  readonly context: ShardContext;
+  /** `initialize` has returned. */
+  opened = false;
+  /** The handler call under way; never rejects. */
+  call: Promise<void> | undefined;
+  /** The last one, which may be under way. */
+  lastCall: (HandlerCall & { endedAt: number | undefined }) | undefined;
+  /** Handled and finished up to here, or checkpointed by hand. */
+  finishedTo: ExtendedSequenceNumber;
+  /** What `checkpoint()` without a position means in the call under way. */
+  givenTo: ExtendedSequenceNumber | undefined;
+  millisBehindLatest: number | undefined;
+  /** Known at the shard's end. */
+  childShardIds: readonly string[] = NO_CHILDREN;
+  /** Why nothing of it counts any more. */
+  endedBy: unknown;
+  /** Node makes its signal when that is asked for. */
+  readonly #controller = new AbortController();
+  /** Of the read under way. */
+  #reading: AbortController | undefined;
+  /** Undefined: none. */
+  #batches: Map<number, SourceBatch> | undefined;
+  #batchCount = 0;
+
+  constructor(effect: OpenShardEffect, source: ShardSource, logger: Logger, checkpointer: Checkpointer) {
+    const { tenure, leaseKey, shardId, checkpoint, pendingCheckpoint } = effect;
+    const { streamName } = source;
+    this.tenure = tenure;
+    this.leaseKey = leaseKey;
+    this.shardId = shardId;
+    this.source = source;
+    this.logger = logger;
+    this.finishedTo = checkpoint;
+    const context: Omit<ShardContext, 'signal'> = {
+      streamName,
+      shardId,
+      leaseKey,
+      logger,
+      pendingCheckpoint: asPendingCheckpoint(pendingCheckpoint),
+      ...checkpointer.callsFor(this),
+    };
+    this.context = Object.defineProperties(context, { [SHARD]: { value: this }, signal }) as ShardContext;
+  }
+
+  /** The handler's. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  async fetch(after: ExtendedSequenceNumber): Promise<SourceRead> {
+    this.#reading = new AbortController();
+    try {
+      return await this.source.fetch(after, this.#reading.signal);
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  /** @returns its id, by which it is delivered. */
+  hold(batch: SourceBatch): number {
+    this.#batchCount += 1;
+    // A batch without records only moves the position; nobody will ask for it. One of a shard that has ended neither.
+    if (batch.records.length > 0 && this.endedBy === undefined) {
+      this.#batches ??= new Map();
+      this.#batches.set(this.#batchCount, batch);
+    }
+    return this.#batchCount;
+  }
+
+  batch(batchId: number): SourceBatch {
+    const batch = this.#batches?.get(batchId);
+    invariant(batch !== undefined, `batch ${batchId} of ${this.leaseKey} is delivered but not held`);
+    return batch;
+  }
+
+  /** The handler has finished it. */
+  finish(batchId: number, last: ExtendedSequenceNumber): void {
+    this.#batches?.delete(batchId);
+    if (this.#batches?.size === 0) this.#batches = undefined;
+    this.written(last);
+  }
+
+  newest(): ExtendedSequenceNumber {
+    return this.givenTo ?? this.finishedTo;
+  }
+
+  written(position: ExtendedSequenceNumber): void {
+    if (compareExtended(position, this.finishedTo) > 0) this.finishedTo = position;
+  }
+
+  /** Ends a read under way and drops what is held; the handler is asked to stop. */
+  end(reason: unknown): void {
+    this.endedBy = reason;
+    this.#controller.abort(reason);
+    this.#reading?.abort(reason);
+    this.source.close();
+    this.#batches = undefined;
+  }
+}
