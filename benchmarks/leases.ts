@@ -1,8 +1,9 @@
-// `npm run bench:leases [-- --leases N --seconds S --idle-ms MS]`: what leases cost one process. A consumer with 1,000 leases reads the
-// local Kinesis and keeps its leases in the DynamoDB beside it, both in a process of their own. Prints how long it takes until every
-// shard's first record was handled, and at rest the processor time, the heap of a lease and the event loop's delay; beside it the
-// pure core alone. The reads of idle shards are most of it, so it is measured with the default pause between them, and with a long
-// one, which leaves the coordination; beside that, what bare `node:http` takes for as many calls to the same table's server
+// `npm run bench:leases [-- --leases N --seconds S --idle-ms MS --dynamodb aws|dynalite]`: what leases cost one process. A consumer with
+// 1,000 leases reads the local Kinesis and keeps its leases in AWS's DynamoDB Local where there are Java and Maven, else in dynalite, all
+// in processes of their own. Prints how long it takes until every shard's first record was handled, and at rest the processor time, the heap
+// of a lease and the event loop's delay; beside it the pure core alone. The reads of idle shards are most of it, so it is measured
+// with the default pause between them, and with a long one, which leaves the coordination; that once more with renewals one a call, as
+// without the permission for more. Beside that, what bare `node:http` takes for as many writes to the same table's server
 // (http-floor.ts), and what the Java KCL's rules would write. Each is measured once its code is warm, as that of a process that
 // runs for days is. Last a line of JSON. Needs `node --expose-gc`.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -16,8 +17,13 @@ import { createDynamoDBClient, createKinesisClient } from '@shardline/common';
 import { Consumer } from '@shardline/consumer';
 import { type Floor, measureFloor } from './http-floor.ts';
 
+/** How leases are renewed: up to 25 a call where the DynamoDB does that, or always one a call. */
+type Renewing = 'together' | 'one a call';
+
 interface Cost {
   readonly idleTimeBetweenReadsMs: number;
+  /** As it was seen to be done. */
+  readonly renewing: Renewing;
   /** From `run` to the first record of the last shard. */
   readonly allDeliveredMs: number;
   /** Of one core, at rest. */
@@ -28,13 +34,18 @@ interface Cost {
   readonly callsPerSecond: Readonly<Record<string, number>>;
   /** All of the processor time, over all calls. */
   readonly cpuMicrosPerCall: number;
-  /** With rare reads. */
+  /** Rows written, at rest. */
+  readonly writesPerSecond: number;
+  /** With rare reads: all of the processor time, over all writes, which are nearly all renewals. */
+  readonly cpuMicrosPerWrite: number | undefined;
+  /** With rare reads: as many writes, one a call. */
   readonly floor: Floor | undefined;
-  /** Of the floor's processor time a call. */
+  /** A write's, of the floor's processor time a call. */
   readonly timesFloor: number | undefined;
 }
 
 const LOCAL = fileURLToPath(new URL('../../packages/local/bin/shardline-local.js', import.meta.url));
+const DYNAMODB_LOCAL = fileURLToPath(new URL('../../interop/dist/dynamodb-local/main.js', import.meta.url));
 const CORE = fileURLToPath(new URL('../../packages/simulation/dist/scale/core-cost.js', import.meta.url));
 const STREAM = 'leases';
 /** Reads so rare that what is left is the coordination. */
@@ -44,6 +55,8 @@ const START_TIMEOUT_MS = 300_000;
 const SETTLE_MS = 30_000;
 /** Leases are renewed in bunches, 32 times in a third of failoverTimeMs. */
 const BUNCHES_PER_SECOND = 9.6;
+/** Among the counts of calls. */
+const WRITES = 'rows written';
 /** Of PutRecords. */
 const RECORDS_A_PUT = 500;
 const WARM_UP_LEASES = 1;
@@ -56,6 +69,10 @@ const { values } = parseArgs({
     leases: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '30' },
     'idle-ms': { type: 'string', default: '1000' },
+    dynamodb: {
+      type: 'string',
+      default: isThere('java', '-version') && isThere('mvn', '--version') ? 'aws' : 'dynalite',
+    },
   },
 });
 const leases = Number(values.leases);
@@ -66,18 +83,34 @@ function heapBytes(): number {
   return process.memoryUsage().heapUsed;
 }
 
-async function startServers(shardCount: number): Promise<{ server: ChildProcess; clientConfigs: ClientConfigs }> {
-  const args = ['--port', '0', '--dynamodb-port', '0', '--limits', 'off', '--stream', `${STREAM}:${shardCount}`];
-  const server = spawn(process.execPath, [LOCAL, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+function isThere(program: string, ask: string): boolean {
+  return spawnSync(program, [ask], { stdio: 'ignore' }).status === 0;
+}
+
+/** A program that says on its first line where it listens. */
+async function startServer(args: readonly string[]): Promise<{ server: ChildProcess; said: Record<string, unknown> }> {
+  const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines = createInterface({ input: server.stdout as NodeJS.ReadableStream });
   const [line] = (await once(lines, 'line')) as [string];
-  const { port, dynamodbPort } = JSON.parse(line) as { port: number; dynamodbPort: number };
+  return { server, said: JSON.parse(line) as Record<string, unknown> };
+}
+
+async function startServers(shardCount: number): Promise<{ servers: ChildProcess[]; clientConfigs: ClientConfigs }> {
+  const stream = ['--limits', 'off', '--stream', `${STREAM}:${shardCount}`];
+  const { server, said } = await startServer([LOCAL, '--port', '0', '--dynamodb-port', '0', ...stream]);
+  const servers = [server];
+  let dynamodbEndpoint = `http://127.0.0.1:${said['dynamodbPort']}`;
+  if (values.dynamodb === 'aws') {
+    const aws = await startServer([DYNAMODB_LOCAL]);
+    servers.push(aws.server);
+    dynamodbEndpoint = String(aws.said['endpoint']);
+  }
   const common = { region: 'us-east-1', credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
   const clientConfigs = {
-    kinesis: { ...common, endpoint: `http://127.0.0.1:${port}` },
-    dynamodb: { ...common, endpoint: `http://127.0.0.1:${dynamodbPort}` },
+    kinesis: { ...common, endpoint: `http://127.0.0.1:${said['port']}` },
+    dynamodb: { ...common, endpoint: dynamodbEndpoint },
   };
-  return { server, clientConfigs };
+  return { servers, clientConfigs };
 }
 
 interface ClientConfig {
@@ -90,14 +123,27 @@ interface ClientConfigs {
   readonly dynamodb: ClientConfig;
 }
 
-/** Counts what the client is asked to send, by the command's name. */
+/** Counts what the client is asked to send, by the command's name, and the rows that it writes. */
 function countCalls(client: { send: unknown }, counts: Map<string, number>): void {
-  const send = (client.send as (command: object, ...others: unknown[]) => unknown).bind(client);
-  client.send = (command: object, ...others: unknown[]) => {
+  type Command = { readonly input: { readonly Statements?: readonly object[] } };
+  const send = (client.send as (command: Command, ...others: unknown[]) => unknown).bind(client);
+  const count = (name: string, more: number): unknown => counts.set(name, (counts.get(name) ?? 0) + more);
+  client.send = (command: Command, ...others: unknown[]) => {
     const { name } = command.constructor;
-    counts.set(name, (counts.get(name) ?? 0) + 1);
+    count(name, 1);
+    if (/^(UpdateItem|PutItem|DeleteItem|BatchExecuteStatement)/.test(name))
+      count(WRITES, command.input.Statements?.length ?? 1);
     return send(command, ...others);
   };
+}
+
+/** As a role may be that allows no calls for many. */
+function refuseCallsForMany(client: { send: unknown }): void {
+  const send = (client.send as (command: object, ...others: unknown[]) => unknown).bind(client);
+  client.send = (command: object, ...others: unknown[]) =>
+    command.constructor.name === 'BatchExecuteStatementCommand'
+      ? Promise.reject(Object.assign(new Error('not allowed here'), { name: 'AccessDeniedException' }))
+      : send(command, ...others);
 }
 
 /** One record into the middle of each shard's range. */
@@ -126,13 +172,15 @@ async function measure(
   shardCount: number,
   idleTimeBetweenReadsMs: number,
   seconds: number,
+  renewing: Renewing,
   settleMs = SETTLE_MS,
 ): Promise<Cost> {
-  const { server, clientConfigs } = await startServers(shardCount);
+  const { servers, clientConfigs } = await startServers(shardCount);
   try {
     await putEverywhere(clientConfigs.kinesis, shardCount);
     const kinesisClient = createKinesisClient({ ...clientConfigs.kinesis, maxAttempts: 1 });
     const dynamoDBClient = createDynamoDBClient(clientConfigs.dynamodb);
+    if (renewing === 'one a call') refuseCallsForMany(dynamoDBClient);
     const counts = new Map<string, number>();
     countCalls(kinesisClient, counts);
     countCalls(dynamoDBClient, counts);
@@ -168,6 +216,8 @@ async function measure(
     const { user, system } = process.cpuUsage(cpuBefore);
     const elapsedMs = performance.now() - fromMs;
     const cpuPercent = Math.round((user + system) / elapsedMs) / 10;
+    const writeCount = counts.get(WRITES) ?? 0;
+    counts.delete(WRITES);
     const callCount = [...counts.values()].reduce((sum, count) => sum + count, 0);
     const cpuMicrosPerCall = Math.round((user + system) / callCount);
     const callsPerSecond = Object.fromEntries(
@@ -181,9 +231,11 @@ async function measure(
     kinesisClient.destroy();
     dynamoDBClient.destroy();
     if (held !== shardCount) throw new Error(`the consumer held ${held} of ${shardCount} leases`);
-    const perSecond = (1_000 * callCount) / elapsedMs;
+    const perSecond = (1_000 * writeCount) / elapsedMs;
+    const isAtRest = idleTimeBetweenReadsMs >= RARE_READS_MS;
+    const cpuMicrosPerWrite = isAtRest ? Math.round((user + system) / writeCount) : undefined;
     const floor =
-      idleTimeBetweenReadsMs < RARE_READS_MS
+      cpuMicrosPerWrite === undefined
         ? undefined
         : await measureFloor({
             endpoint: clientConfigs.dynamodb.endpoint,
@@ -195,33 +247,42 @@ async function measure(
           });
     return {
       idleTimeBetweenReadsMs,
+      renewing: counts.has('BatchExecuteStatementCommand') && renewing === 'together' ? 'together' : 'one a call',
       allDeliveredMs,
       cpuPercent,
       heapBytesPerLease,
       eventLoopDelayP99Ms,
       callsPerSecond,
       cpuMicrosPerCall,
+      writesPerSecond: Math.round(10 * perSecond) / 10,
+      cpuMicrosPerWrite,
       floor,
-      timesFloor: floor && Math.round((100 * cpuMicrosPerCall) / floor.cpuMicrosPerCall) / 100,
+      timesFloor: floor && Math.round((100 * Number(cpuMicrosPerWrite)) / floor.cpuMicrosPerCall) / 100,
     };
   } finally {
-    server.kill('SIGTERM');
-    await once(server, 'exit');
+    for (const server of servers) {
+      server.kill('SIGTERM');
+      await once(server, 'exit');
+    }
   }
 }
 
 // Loads the code and fills its caches, which are no lease's.
-await measure(WARM_UP_LEASES, 1_000, 1, 0);
-const costs: Cost[] = [];
-for (const idleMs of [Number(values['idle-ms']), RARE_READS_MS]) costs.push(await measure(leases, idleMs, seconds));
+await measure(WARM_UP_LEASES, 1_000, 1, 'together', 0);
+const costs: Cost[] = [
+  await measure(leases, Number(values['idle-ms']), seconds, 'together'),
+  await measure(leases, RARE_READS_MS, seconds, 'together'),
+  ...(values.dynamodb === 'aws' ? [await measure(leases, RARE_READS_MS, seconds, 'one a call')] : []),
+];
 const core = spawnSync(process.execPath, ['--expose-gc', CORE, '--leases', String(leases)], { encoding: 'utf8' });
 const { heapBytesPerLease, corePercent } = JSON.parse(core.stdout) as {
   heapBytesPerLease: number;
   corePercent: number;
 };
-console.log(`one process with ${leases} leases, at rest for ${seconds} s:`);
+const server = values.dynamodb === 'aws' ? "AWS's DynamoDB Local" : 'dynalite';
+console.log(`one process with ${leases} leases, at rest for ${seconds} s, the lease table in ${server}:`);
 for (const cost of costs) {
-  console.log(`  reads of each shard every ${cost.idleTimeBetweenReadsMs} ms:`);
+  console.log(`  reads of each shard every ${cost.idleTimeBetweenReadsMs} ms, renewals ${cost.renewing}:`);
   console.log(`    first record of every shard handled after  ${cost.allDeliveredMs} ms`);
   console.log(`    processor                                  ${cost.cpuPercent} % of a core`);
   console.log(`    heap, whole                                ${cost.heapBytesPerLease} B a lease`);
@@ -230,10 +291,13 @@ for (const cost of costs) {
   console.log(`    calls a second                             ${calls.map(([name, n]) => `${name} ${n}`).join(', ')}`);
   console.log(`    processor time, over all calls             ${cost.cpuMicrosPerCall} µs a call`);
   if (cost.floor === undefined) continue;
+  console.log(
+    `    and over all rows written                  ${cost.cpuMicrosPerWrite} µs a row, ${cost.writesPerSecond} a second`,
+  );
   const { callsPerSecond, bunchCount, cpuPercent, cpuMicrosPerCall } = cost.floor;
   console.log(
-    `    bare node:http, ${callsPerSecond} calls a second, ${bunchCount} at a time: ` +
-      `${cpuPercent} % of a core, ${cpuMicrosPerCall} µs a call; ours takes ${cost.timesFloor} times that`,
+    `    bare node:http, one a call, ${callsPerSecond} a second, ${bunchCount} at a time: ` +
+      `${cpuPercent} % of a core, ${cpuMicrosPerCall} µs a call; ours takes ${cost.timesFloor} times that for a row`,
   );
 }
 console.log(`  the pure core alone: ${corePercent} % of a core, ${heapBytesPerLease} B a lease`);
@@ -241,4 +305,13 @@ const kclWritesPerSecond = Math.round((10_000 * leases) / (FAILOVER_TIME_MS / 3 
 console.log(
   `  the Java KCL's rules write ${kclWritesPerSecond} times a second for these leases, and again for each checkpoint`,
 );
-console.log(JSON.stringify({ leases, seconds, costs, core: { corePercent, heapBytesPerLease }, kclWritesPerSecond }));
+console.log(
+  JSON.stringify({
+    leases,
+    seconds,
+    dynamodb: values.dynamodb,
+    costs,
+    core: { corePercent, heapBytesPerLease },
+    kclWritesPerSecond,
+  }),
+);
