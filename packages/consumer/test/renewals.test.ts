@@ -274,6 +274,21 @@ describe('where many cannot go in one call, the same renewals go one a call, and
     },
   );
 
+  it('a refusal of what the SDK had sent before, and was applied then: each is found to be applied by the row', async () => {
+    const scene = await Scene.proven(3);
+    proxy.losesAnswers = 1;
+    proxy.failure = () => {
+      proxy.refusal = { type: 'AccessDeniedException', message: denied('it') };
+      return undefined;
+    };
+    const writes = await Promise.all([0, 1, 2].map((index) => scene.renew(keyOf(index))));
+    for (const [index, write] of writes.entries()) {
+      const leaseCounter = (scene.counters.get(keyOf(index)) ?? 0) + 1;
+      expect(write).toMatchObject({ applied: false, repeated: true, lease: { leaseOwner: 'w1', leaseCounter } });
+    }
+    expect(scene.counts()).toMatchObject({ BatchExecuteStatement: 2, UpdateItem: 3 });
+  });
+
   it('a permission that is missing for one statement', async () => {
     const scene = await Scene.proven(5);
     proxy.failure = (leaseKey) => (leaseKey === keyOf(2) ? { Code: 'AccessDenied', Message: denied('it') } : undefined);

@@ -83,15 +83,15 @@ export class Renewals {
     for (const each of alone) void this.#sendAlone(each);
   }
 
-  #sendAlone(waiting: Waiting, mayBeApplied = false): Promise<Write | undefined> {
+  #sendAlone(waiting: Waiting, isSentAgain = false): Promise<Write | undefined> {
     // What comes back from a call for many has waited before.
-    return this.#calls.add(() => this.#renewAlone(waiting, mayBeApplied), { priority: mayBeApplied ? 1 : 0 });
+    return this.#calls.add(() => this.#renewAlone(waiting, isSentAgain), { priority: isSentAgain ? 1 : 0 });
   }
 
-  async #renewAlone({ renewal, resolve, reject }: Waiting, mayBeApplied: boolean): Promise<Write | undefined> {
+  async #renewAlone({ renewal, resolve, reject }: Waiting, isSentAgain: boolean): Promise<Write | undefined> {
     try {
       const write = await this.#table.update(renewal.leaseKey, updateOf(renewal));
-      resolve(mayBeApplied && !write.applied ? { ...write, repeated: true } : write);
+      resolve(isSentAgain && !write.applied ? { ...write, repeated: true } : write);
       return write;
     } catch (error) {
       reject(error);
@@ -111,19 +111,20 @@ export class Renewals {
     }
     for (const [index, waiting] of all.entries()) {
       const answer = answers[index];
-      if (answer === undefined) this.#sendAgain([waiting], 'an answer is missing', true);
+      if (answer === undefined) this.#sendAgain([waiting], 'an answer is missing');
       else if ('error' in answer) {
         if (isPassing(answer.error)) waiting.reject(answer.error);
         else this.#sendAgain([waiting], answer.error);
       } else if (answer.applied && answer.item === undefined)
-        this.#sendAgain([waiting], 'gives no row back, as `RETURNING ALL NEW *` asks', true);
+        this.#sendAgain([waiting], 'gives no row back, as `RETURNING ALL NEW *` asks');
       else waiting.resolve(answer);
     }
   }
 
-  #sendAgain(all: readonly Waiting[], why: unknown, mayBeApplied = false): void {
+  /** Even a refusal does not say that nothing was applied: the SDK may have sent it before, and lost that answer. */
+  #sendAgain(all: readonly Waiting[], why: unknown): void {
     this.#giveUp(why);
-    for (const waiting of all) void this.#sendAlone(waiting, mayBeApplied);
+    for (const waiting of all) void this.#sendAlone(waiting, true);
   }
 
   /** Of a row that is there, and says so to whoever overlooks the condition: what would be written is what stands there. */
