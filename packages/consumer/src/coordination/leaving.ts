@@ -40,6 +40,7 @@ export class Leaving {
   #heirs: ReadonlyMap<string, string> | undefined;
   /** Workers that look often for what they are told is on its way. */
   #alert: ReadonlySet<string> = new Set();
+  #isAsked = false;
   /** Handlers have had their time. */
   aborted = false;
   /** The metric row is to go. */
@@ -88,6 +89,13 @@ export class Leaving {
   /** It is not known yet who gets the leases. */
   get awaitsHeirs(): boolean {
     return this.#heirs === undefined;
+  }
+
+  /** Whether to look now, once, who else is there. */
+  mayAskForHeirs(): boolean {
+    if (this.#isAsked || !this.awaitsHeirs) return false;
+    this.#isAsked = true;
+    return true;
   }
 
   /** Nobody has said in time who else is there. */

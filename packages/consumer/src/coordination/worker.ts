@@ -150,8 +150,10 @@ export class Worker {
   // --- answers, each to the part that asked ---
 
   #done(event: Done, now: number, random: number): void {
-    if (this.#id.done(event, now)) this.#checkId(now);
-    else if (isTakerEffect(event.effect)) {
+    if (this.#id.done(event, now)) {
+      this.#checkId(now);
+      if (answers(event, 'reportWorker') && event.effect.leaves === true) this.#askForHeirs();
+    } else if (isTakerEffect(event.effect)) {
       const held = new Set(this.#slots.keys());
       this.#taker.done(event, held, this.#takes, now, random);
       if (answers(event, 'takeLease') && event.result.applied) this.#discovered(event.result.lease, now);
@@ -220,6 +222,8 @@ export class Worker {
       case 'reportWorker':
       case 'lookAtWorker':
         this.#id.failed(event, now);
+        // It may stand there all the same, and the leases can't wait until that is known.
+        if (effect.kind === 'reportWorker' && effect.leaves === true) this.#askForHeirs();
         break;
       case 'readTable':
         this.#inherit(new Map(), new Set(), now);
@@ -421,7 +425,7 @@ export class Worker {
     const looks = !keepsRow && this.#started && !this.#id.isShared;
     this.#leaving = new Leaving(this.#options, { keepsRow, rowMade: this.#started, looksForHeirs, looks }, now);
     if (this.#keepsId) this.#id.leave(now);
-    if (looksForHeirs) this.#out.push({ kind: 'readTable', for: 'succession' });
+    else if (keepsRow) this.#askForHeirs();
     this.#leader.resign();
     for (const slot of this.#slots.values()) this.#advanceSlot(slot, now);
     if (!this.#started) this.#finish();
@@ -482,6 +486,15 @@ export class Worker {
 
   #forgotten(now: number): void {
     if (this.#leaving !== undefined) this.#leaving.forgottenAt = now;
+    this.#askForHeirs();
+  }
+
+  /**
+   * Once our row no longer offers us: of several that stop at the same time none is then named by one that it would name itself, and none
+   * is left a lease after it has gone.
+   */
+  #askForHeirs(): void {
+    if (this.#leaving?.mayAskForHeirs() === true) this.#out.push({ kind: 'readTable', for: 'succession' });
   }
 
   #finish(): void {

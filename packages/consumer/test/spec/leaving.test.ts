@@ -40,6 +40,37 @@ describe('a worker that leaves in good order', () => {
     expect(rested).toBeLessThanOrEqual(quickMs);
   });
 
+  describe.each([
+    { ids: 'made up', says: 'forgetWorker', changes: { workerIdLookIntervalMs: Number.POSITIVE_INFINITY } },
+    { ids: 'given', says: 'reportWorker', changes: {} },
+  ] as const)('its id $ids', ({ says, changes }) => {
+    test('looks for heirs only once its own row offers it no longer, so that a fleet that stops as one frees all its leases', () => {
+      const { fleet, first, second } = pair(changes);
+      const both = [first, second];
+      for (const each of both) {
+        each.held.add(says).add('readTable');
+        each.stop();
+      }
+      expect(both.map((each) => each.isOpen('readTable'))).toEqual([false, false]);
+      for (const each of both) each.carryOut(says);
+      for (const each of both) each.held.clear();
+      for (const each of both) each.carryOut('readTable');
+      fleet.pass(secondMs);
+      expect(fleet.counts()).toEqual({ nobody: 4 });
+      expect(both.map((each) => each.worker.stopped)).toEqual([true, true]);
+    });
+
+    test('waits for that no longer than a second', () => {
+      const { fleet, first } = pair(changes);
+      first.held.add(says);
+      first.stop();
+      fleet.pass(secondMs);
+      expect(first.isOpen('readTable')).toBe(false);
+      expect(first.view.leases).toEqual([]);
+      expect(fleet.counts()).toEqual({ second: 2, nobody: 2 });
+    });
+  });
+
   test('lets the handler return, lets it checkpoint, writes that, and only then gives the lease away', () => {
     const { fleet, first } = pair();
     const [mine] = first.view.leases;
