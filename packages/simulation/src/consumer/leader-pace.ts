@@ -25,12 +25,16 @@ export class LeaderPaceChecker {
 
   /** What is wrong with an effect that a process begins now, if anything is. */
   begins(process: number, effect: Effect, now: number): string | undefined {
-    if (!isFleetWrite(effect)) return undefined;
+    return isFleetWrite(effect) ? this.tells(process, effect.kind, now) : undefined;
+  }
+
+  /** The same of something that is a leader's to say. */
+  tells(process: number, what: string, now: number): string | undefined {
     const heartbeat = this.#heartbeats.get(process);
-    if (heartbeat === undefined) return `process ${process} began ${effect.kind} at ${now} and never led`;
+    if (heartbeat === undefined) return `process ${process} began ${what} at ${now} and never led`;
     const { startedAt, durationMs } = heartbeat;
     if (now < startedAt + durationMs * USED) return undefined;
-    return `process ${process} began ${effect.kind} at ${now}, its last good heartbeat at ${startedAt}, in a row that lasts ${durationMs} ms`;
+    return `process ${process} began ${what} at ${now}, its last good heartbeat at ${startedAt}, in a row that lasts ${durationMs} ms`;
   }
 }
 

@@ -2,10 +2,12 @@
 // the core is told or what the table does, and the core itself has no switch. CI asserts that every one is found.
 import type { Event, TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease, Shard } from '../../../consumer/dist/coordination/lease.js';
+import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import type { WorkerView } from '../../../consumer/dist/coordination/worker-view.js';
 import { checkpointBugs } from './checkpoint-bugs.ts';
+import { endingBugs } from './ending-bugs.ts';
 import { leaderBugs } from './leader-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';
 import type { StreamRead } from './stream.ts';
@@ -27,6 +29,8 @@ export interface PlantedBug {
     workerId: string,
     run: (effect: TableEffect) => unknown,
   ) => unknown;
+  /** Of what its core tells. */
+  readonly notice?: (notice: Notice) => Notice;
   readonly read?: (read: StreamRead, failedBefore: boolean) => StreamRead;
   readonly listing?: (shards: Shard[], now: number) => Shard[];
   readonly closesEarly?: boolean;
@@ -66,6 +70,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     sweepsTheLiving(),
     ...twinBugs(),
     looksPastTheReturned(),
+    ...endingBugs(),
   ];
 }
 

@@ -20,8 +20,10 @@ import { type Hang, judgeStall, type WatchedCall } from './bad-days.ts';
 import type { Position, TenureRef } from './checkers.ts';
 import { type Core, Kcl2xWorker } from './kcl-2x-worker.ts';
 import type { PlantedBug } from './planted-bugs.ts';
+import type { SilenceNotice } from './silence-told.ts';
 import type { LatestBeginning } from './stream.ts';
 import { describeNotice } from './transcript.ts';
+import { CANNOT_BE_READ } from './unreadable-row.ts';
 import type { World } from './world.ts';
 
 /** How long a client waits for an answer before it gives up. */
@@ -165,7 +167,7 @@ export class SimulatedProcess {
     const seen = this.#bug?.event?.(event, this.#worker.view(now)) ?? event;
     world.eventCount += 1;
     for (const effect of this.#worker.step(seen, now, world.prng.next())) {
-      if (effect.kind === 'tell') this.#noticed(effect.notice);
+      if (effect.kind === 'tell') this.#noticed(this.#bug?.notice?.(effect.notice) ?? effect.notice);
       else this.#execute(effect);
     }
     this.#planTick();
@@ -216,6 +218,8 @@ export class SimulatedProcess {
 
   #noticed(notice: Notice): void {
     this.#world.transcript?.does(this, describeNotice(notice));
+    this.#world.ending?.told?.(this, notice);
+    if (notice.kind === 'workerSilent') this.#world.checkers.report(this.#judgeSilence(notice));
     if (notice.kind === 'leaseBegun') this.hasBegun = true;
     if (notice.kind === 'workerIdInUse') this.stopping = true;
     if (notice.kind === 'leaseEnded' && notice.reason === 'leaseLost' && !this.is2x)
@@ -231,6 +235,11 @@ export class SimulatedProcess {
     if (notice.kind !== 'stopped') return;
     this.alive = false;
     this.#world.ended(this, 10, 500);
+  }
+
+  #judgeSilence(notice: SilenceNotice): string | undefined {
+    const { leaderPace, silence, queue } = this.#world;
+    return leaderPace.tells(this.id, notice.kind, queue.now) ?? silence.judge(notice, queue.now);
   }
 
   /** Who runs the process ends it when it is not live any more. */
@@ -346,7 +355,8 @@ export class SimulatedProcess {
     }
     queue.after(requestMs, () => {
       const result = world.apply(this, effect, sentAt);
-      this.#done(this.#latency(), effect, result as never);
+      if (result === CANNOT_BE_READ) this.#fail(this.#latency(), effect, CANNOT_BE_READ.description ?? '');
+      else this.#done(this.#latency(), effect, result as never);
     });
   }
 

@@ -35,3 +35,21 @@ test('in the worlds in which the last to ask for a worker id went first, and kep
   for (const seed of [865, 2011, 2467, 2689, 4315, 4417, 5515, 6535, 6943])
     expect([seed, simulateWorld(seed).violations]).toEqual([seed, []]);
 });
+
+test('a lease that waits for a second process longer than a leader waits for its owner is given away once more, and held', () => {
+  expect(simulateWorld(3067).violations).toEqual([]);
+  const { transcript } = simulateWorld(3067, { transcript: true });
+  const regained = transcript.findIndex((line) => line.includes('gives away as leader what worker-0 has not renewed'));
+  expect(transcript.slice(regained).some((line) => line.includes('worker-0      begins tenure'))).toBe(true);
+});
+
+test.each([
+  ['names-the-heir', 4, /called silent for .*, which it never had/],
+  ['leaves-in-silence', 9, /called silent, and .* left in good order/],
+  ['freeing-is-sharing', 7, /ended: .* was freed and given back/],
+  ['unreadable-is-missing', 68, /createLease was sent to .*, which cannot be read/],
+])('%s is found by what is said of it', (name, seed, said) => {
+  const bug = plantedBugs().find((planted) => planted.name === name);
+  expect(simulateWorld(seed, { bug }).violations[0]).toMatch(said);
+  expect(simulateWorld(seed).violations).toEqual([]);
+});

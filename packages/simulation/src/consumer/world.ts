@@ -13,8 +13,8 @@ import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { type BadDay, BadDays, STALL_TIMES } from './bad-days.ts';
 import { type Balance, ConsumerCheckers } from './checkers.ts';
+import { type Ending, endingOf } from './endings.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
-import { ASSIGNED_MS, KilledWorker, WRITES_WITHIN_MS } from './killed-worker.ts';
 import { LeaderPaceChecker } from './leader-pace.ts';
 import { MetricRowChecker } from './metric-rows.ts';
 import { MixedFleet } from './mixed-fleet.ts';
@@ -22,6 +22,7 @@ import { asOlderFleet, RowChecker } from './older-rows.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { SimulatedProcess } from './process.ts';
 import { ReturnedLeases } from './returned-leases.ts';
+import { SilenceChecker } from './silence-told.ts';
 import { SimulatedStream } from './stream.ts';
 import { type Incident, MAX_CLOCK_DRIFT, type Plan, planWorld, type WorldSize } from './swarm.ts';
 import { describeWrite, Transcript } from './transcript.ts';
@@ -79,8 +80,9 @@ export class World {
   readonly #metricRows = new MetricRowChecker();
   readonly leaderPace: LeaderPaceChecker = new LeaderPaceChecker();
   readonly #twins: Twins | undefined;
-  /** At the end of some worlds. */
-  #killed: KilledWorker | undefined;
+  /** Undefined until this world is at rest, and in most. */
+  ending: Ending | undefined;
+  readonly silence: SilenceChecker = new SilenceChecker();
   /** Undefined while there are faults. */
   #returned: ReturnedLeases | undefined;
   /** Workers of the KCL 2.x take part. */
@@ -142,7 +144,7 @@ export class World {
       if (lacking.length > 0) checkers.report(`not filled in at ${queue.now}: ${lacking.join(', ')}`);
       queue.runUntil(queue.now + Math.max(STILL_MS, this.#restMs));
     }
-    if (this.#seed % 7 === 2 && checkers.violations.length === 0) this.#killOne();
+    if (checkers.violations.length === 0) this.#end();
     for (const violation of checkers.violations) this.transcript?.violation(violation);
     return {
       seed: this.#seed,
@@ -178,8 +180,8 @@ export class World {
     const before = key === undefined ? undefined : table.leases.get(key);
     const result =
       this.bug?.apply === undefined || process.is2x
-        ? table.apply(effect)
-        : this.bug.apply(effect, this, process.workerId, (toRun) => table.apply(toRun));
+        ? this.#run(effect)
+        : this.bug.apply(effect, this, process.workerId, (toRun) => this.#run(toRun));
     let after = key === undefined ? undefined : table.leases.get(key);
     if (
       process.is2x &&
@@ -195,11 +197,16 @@ export class World {
       this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now, sentAt));
     this.#twins?.ran(effect, result, this.queue.now, sentAt);
-    if (this.#killed?.ran(process, effect, result) === true) this.#killed.kill(this.queue.now);
+    this.ending?.ran?.(process, effect, result);
     this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
     this.transcript?.does(process, describeWrite(effect, result, before, after));
     if (after !== before) this.#changed(process, effect, before, after);
     return result;
+  }
+
+  #run(effect: TableEffect): unknown {
+    const row = this.ending?.row;
+    return row === undefined ? this.table.apply(effect) : row.run(this.table, effect);
   }
 
   /** That of a lost tenure. */
@@ -222,6 +229,7 @@ export class World {
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
     this.#returned?.changed((after ?? before)?.leaseKey ?? '');
+    this.silence.changed(before, after, this.queue.now);
     if (kind === 'takeLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
     // A holder that assigns its lease to itself takes back what it has told its heir.
     const isKept = kind === 'assignLease' && effect.newOwner === process.workerId && effect.tenure !== undefined;
@@ -276,7 +284,7 @@ export class World {
         this.#start();
         return;
       case 'put':
-        this.#someStream().put(queue.now, prng);
+        this.put();
         return;
       case 'split':
         this.transcript?.happens('a shard is split');
@@ -310,6 +318,10 @@ export class World {
     else victim?.loseCredentials(durationMs);
   }
 
+  put(): void {
+    this.#someStream().put(this.queue.now, this.prng);
+  }
+
   #someStream(): SimulatedStream {
     const streams = [...this.streams.values()];
     return streams.length === 1 ? (streams[0] as SimulatedStream) : this.prng.pick(streams);
@@ -335,13 +347,23 @@ export class World {
 
   // --- the world without faults ---
 
+  #end(): void {
+    const ending = this.#mixed === undefined ? endingOf(this.#seed, this.#twins !== undefined)?.(this) : undefined;
+    if (ending === undefined) return;
+    // At any time of the leader's interval.
+    this.queue.runUntil(this.queue.now + this.prng.between(0, TIMES.leaseAssignmentIntervalMs));
+    this.checkers.mayMove();
+    this.ending = ending;
+    ending.play();
+  }
+
   #heal(): void {
     this.transcript?.happens('the faults end');
     this.#faults = false;
     this.#returned = new ReturnedLeases(this.queue.now, this.#twins !== undefined);
-    if (this.#living().every(({ is2x }) => is2x)) this.#start();
+    if (this.living().every(({ is2x }) => is2x)) this.#start();
     if (this.#mixed?.comesLate === true) this.#start(true);
-    this.#twins?.begin(this.#living(), this.queue.now, (workerId) => this.#start(false, workerId));
+    this.#twins?.begin(this.living(), this.queue.now, (workerId) => this.#start(false, workerId));
   }
 
   /** Runs until all is drained and balanced, and stays so for longer than a plan of the leader can be under way. */
@@ -357,23 +379,6 @@ export class World {
       queue.runUntil(queue.now + this.#restMs);
       if (this.#isSettled() && this.#moveCount === moves) return;
     }
-  }
-
-  /** In a world at rest. Beside workers of the KCL 2.x leases are taken, at another pace, and of two processes of one id one has ended. */
-  #killOne(): void {
-    const { queue, checkers, prng, table } = this;
-    if (this.#mixed !== undefined || this.#twins !== undefined) return;
-    queue.runUntil(queue.now + prng.between(0, TIMES.leaseAssignmentIntervalMs));
-    const killed = KilledWorker.among(this.#living(), table.leader?.owner, table.leases.values(), prng);
-    if (killed === undefined) return;
-    checkers.mayMove();
-    this.#killed = killed;
-    queue.runUntil(queue.now + WRITES_WITHIN_MS);
-    if (killed.killedAt === undefined) return;
-    queue.runUntil(killed.killedAt + ASSIGNED_MS);
-    checkers.report(killed.judgeAssigned(table.leases, queue.now));
-    queue.runUntil(queue.now + KilledWorker.heldMs(this.plan.leaseDiscoveryIntervalMs));
-    checkers.report(killed.judgeHeld(queue.now));
   }
 
   /**
@@ -413,10 +418,10 @@ export class World {
   }
 
   #liveWorkers(): string[] {
-    return this.#living().map(({ workerId }) => workerId);
+    return this.living().map(({ workerId }) => workerId);
   }
 
-  #living(): SimulatedProcess[] {
+  living(): SimulatedProcess[] {
     return this.#processes.filter(({ alive, stopping }) => alive && !stopping);
   }
 }
