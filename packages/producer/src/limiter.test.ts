@@ -6,44 +6,57 @@ import { Limiter } from './limiter.ts';
 
 const MIB = 1024 * 1024;
 
-/** Puts records at their times and calls expire at every deadline; says what left when. */
+/** Puts records at their times and calls expire at every deadline; Kinesis may refuse what leaves. Says what left when. */
 function run(
   limiter: Limiter,
   puts: readonly { readonly atMs: number; readonly kinesisRecord: KinesisRecord }[],
+  isRefused: (kinesisRecord: KinesisRecord) => boolean = () => false,
 ): { readonly atMs: number; readonly kinesisRecord: KinesisRecord }[] {
   const left: { readonly atMs: number; readonly kinesisRecord: KinesisRecord }[] = [];
+  const leave = (kinesisRecord: KinesisRecord, atMs: number): void => {
+    left.push({ atMs, kinesisRecord });
+    if (isRefused(kinesisRecord)) limiter.refused(kinesisRecord, 'throttled', atMs);
+  };
   const drainUntil = (untilMs: number): void => {
     for (
       let dueMs = limiter.deadline();
       dueMs <= untilMs && dueMs !== Number.POSITIVE_INFINITY;
       dueMs = limiter.deadline()
     ) {
-      for (const kinesisRecord of limiter.expire(dueMs)) left.push({ atMs: dueMs, kinesisRecord });
+      for (const kinesisRecord of limiter.expire(dueMs)) leave(kinesisRecord, dueMs);
     }
   };
   for (const { atMs, kinesisRecord } of puts) {
     drainUntil(atMs);
-    for (const passed of limiter.put(kinesisRecord, atMs)) left.push({ atMs, kinesisRecord: passed });
+    for (const passed of limiter.put(kinesisRecord, atMs)) leave(passed, atMs);
   }
   drainUntil(Number.POSITIVE_INFINITY);
   return left;
 }
 
 const arrivals = fc.array(
-  fc.record({ gapMs: fc.integer({ min: 0, max: 30 }), kib: fc.integer({ min: 1, max: 900 }), shard: fc.nat(2) }),
+  fc.record({
+    gapMs: fc.integer({ min: 0, max: 30 }),
+    kib: fc.integer({ min: 1, max: 900 }),
+    shard: fc.nat(2),
+    isRefused: fc.constantFrom(true, false, false, false),
+  }),
   { maxLength: 60 },
 );
 
 describe('for any arrivals', () => {
-  test('each shard keeps within burst and rate in every window, and its order; everything leaves', () => {
+  test('each shard keeps within burst and rate in every window, and its order, whatever is refused; everything leaves', () => {
     fc.assert(
       fc.property(arrivals, fc.integer({ min: 50, max: 300 }), (given, rateLimitPercent) => {
         let atMs = 0;
-        const puts = given.map(({ gapMs, kib, shard }) => {
+        const refused = new Set<KinesisRecord>();
+        const puts = given.map(({ gapMs, kib, shard, isRefused }) => {
           atMs += gapMs;
-          return { atMs, kinesisRecord: loneRecord(`${shard}`, { data: new Uint8Array(kib * 1024) }) };
+          const kinesisRecord = loneRecord(`${shard}`, { data: new Uint8Array(kib * 1024) });
+          if (isRefused) refused.add(kinesisRecord);
+          return { atMs, kinesisRecord };
         });
-        const left = run(new Limiter({ rateLimitPercent }), puts);
+        const left = run(new Limiter({ rateLimitPercent }), puts, (one) => refused.has(one));
         for (const shard of ['0', '1', '2']) {
           const ofShard = left.filter(({ kinesisRecord }) => kinesisRecord.shardId === shard);
           const wanted = puts.filter(({ kinesisRecord }) => kinesisRecord.shardId === shard);
@@ -69,6 +82,20 @@ test('1,000 records pass in one go, then RateLimit per cent of 1,000 a second (K
   const left = run(new Limiter({ rateLimitPercent: 150 }), puts);
   expect(left.filter(({ atMs }) => atMs === 0)).toHaveLength(1_000);
   expect(left.at(-1)?.atMs).toBeCloseTo(200, 3);
+});
+
+test('after a refusal, too, a large one waits until there is room for all of it, not for a quarter of a second of the lower rate', () => {
+  const emptied = Array.from({ length: 10 }, () => loneRecord('0', { key: 'k', data: new Uint8Array(MIB - 1) }));
+  const large = loneRecord('0', { data: new Uint8Array(198_000) });
+  const puts = [...emptied.map((kinesisRecord) => ({ atMs: 0, kinesisRecord })), { atMs: 100, kinesisRecord: large }];
+  const limiter = new Limiter({ rateLimitPercent: 100 });
+  const left = run(limiter, puts.slice(0, -1));
+  expect(left).toHaveLength(10);
+  expect(limiter.rates(100)).toEqual([['0', 100]]);
+  limiter.refused(emptied[0] as KinesisRecord, 'throttled', 100);
+  const [last] = run(limiter, puts.slice(-1));
+  expect(last?.atMs).toBeGreaterThanOrEqual(100 + (198_000 - (MIB * 100) / 1000) / (MIB / 1000));
+  expect(last?.atMs).toBeLessThan(1_000);
 });
 
 test('one shard waiting does not hold up another, nor a record without a shard', () => {

@@ -90,9 +90,8 @@ export class WriteBucket {
   readyAtMs(nowMs: number): number {
     const next = this.#queue.peek();
     if (next === undefined) return Number.POSITIVE_INFINITY;
-    const burst = this.#burst();
-    const recordsMs = (Math.min(1, burst.recordCount) - this.#recordCount) / this.#recordsPerMs;
-    const bytesMs = (Math.min(next.sizeBytes, burst.bytes) - this.#bytes) / this.#bytesPerMs;
+    const recordsMs = (1 - this.#recordCount) / this.#recordsPerMs;
+    const bytesMs = (this.#bytesOf(next) - this.#bytes) / this.#bytesPerMs;
     const waitMs = Math.max(0, recordsMs, bytesMs);
     return nowMs + (this.#share < this.#most ? Math.min(waitMs, GROWTH_LOOK_MS) : waitMs);
   }
@@ -124,19 +123,27 @@ export class WriteBucket {
     this.#bytes = Math.min(bytes, this.#bytes + elapsedMs * this.#bytesPerMs);
   }
 
-  /** One that is larger than the burst leaves with the whole of it, and the rest is owed. */
-  #take({ sizeBytes }: KinesisRecord): boolean {
-    const burst = this.#burst();
-    if (this.#recordCount < Math.min(1, burst.recordCount) - ROUNDING) return false;
-    if (this.#bytes < Math.min(sizeBytes, burst.bytes) - ROUNDING) return false;
+  #take(kinesisRecord: KinesisRecord): boolean {
+    if (this.#recordCount < 1 - ROUNDING) return false;
+    if (this.#bytes < this.#bytesOf(kinesisRecord) - ROUNDING) return false;
     this.#recordCount -= 1;
-    this.#bytes -= sizeBytes;
+    this.#bytes -= kinesisRecord.sizeBytes;
     return true;
+  }
+
+  /** What one needs: of the largest kind all that a full bucket holds, its key apart. */
+  #bytesOf({ sizeBytes }: KinesisRecord): number {
+    return Math.min(sizeBytes, this.#fullBurst.bytes);
   }
 
   #burst(): { readonly recordCount: number; readonly bytes: number } {
     if (this.#share >= this.#most) return this.#fullBurst;
     const ms = CUT_BURST_SECONDS * 1000;
-    return { recordCount: this.#recordsPerMs * ms, bytes: this.#bytesPerMs * ms };
+    const next = this.#queue.peek();
+    // Room for what waits: had it to leave with less, the rest would be too much.
+    return {
+      recordCount: Math.max(1, this.#recordsPerMs * ms),
+      bytes: Math.max(next === undefined ? 0 : this.#bytesOf(next), this.#bytesPerMs * ms),
+    };
   }
 }
