@@ -52,6 +52,7 @@ export interface ShardView {
   readonly pendingBatchCount: number;
   /** Above 1: the handler keeps throwing. */
   readonly handlerAttempt: number;
+  /** As in `ShardHealth`. */
   readonly millisBehindLatest: number | undefined;
   /** As in `ShardHealth`. */
   readonly lastProgressAt: Date | undefined;

@@ -23,6 +23,7 @@ export interface ConsumerHealth {
 export interface ShardHealth {
   readonly leaseKey: string;
   readonly phase: LeaseView['phase'];
+  /** As the last read said, ms; while records wait for the handler, no less than they have waited. Undefined before the first read. */
   readonly millisBehindLatest: number | undefined;
   /** When it was last seen to get on: a read was answered, the handler returned, a checkpoint was written. Seen once a second. */
   readonly lastProgressAt: Date | undefined;

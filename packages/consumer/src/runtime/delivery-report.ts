@@ -15,6 +15,7 @@ export interface ReportedShard {
   readonly leaseKey: string;
   readonly shardId: string;
   readonly logger: Logger;
+  millisBehindLatest(now: number): number | undefined;
 }
 
 export class DeliveryReport {
@@ -31,7 +32,6 @@ export class DeliveryReport {
     const { records, kinesisRecordCount, corruptCount, strayCount, gap, millisBehindLatest } = batch;
     const { leaseKey, shardId } = shard;
     const dimensions = { ShardId: shardId };
-    if (millisBehindLatest !== undefined) metrics.gauge('MillisBehindLatest', millisBehindLatest, dimensions);
     if (corruptCount > 0) {
       metrics.count('CorruptRecords', corruptCount, dimensions);
       shard.logger.warn(
@@ -62,6 +62,13 @@ export class DeliveryReport {
       strayCount,
       ...(millisBehindLatest !== undefined && { millisBehindLatest }),
     });
+  }
+
+  /** Unlike what a batch says, which is as of its read, this grows with the time for which the batch waits. */
+  behind(shard: ReportedShard, now: number): void {
+    const behindMs = shard.millisBehindLatest(now);
+    if (behindMs === undefined) return;
+    this.#options.metrics.gauge('MillisBehindLatest', behindMs, { ShardId: shard.shardId });
   }
 
   handled(shard: ReportedShard, batch: SourceBatch, durationMs: number): void {

@@ -45,6 +45,9 @@ export interface DeliveryOptions extends DeliveryReportOptions {
 /** So much may the clocks of two machines that are kept in time be apart, with room to spare. */
 const LATEST_MARGIN_MS = 5_000;
 
+/** Between two looks at how far behind those shards are whose records wait for their handler. */
+const BEHIND_INTERVAL_MS = 5_000;
+
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #report: DeliveryReport;
@@ -53,6 +56,8 @@ export class Delivery {
   readonly #leaving = new Map<OpenShard, Promise<void>>();
   /** The handler's words that are under way, those of closed shards among them. */
   readonly #words = new Map<Tenure, keyof ShardHandler>();
+  /** Of the look at what waits; undefined: nothing did at the last one. */
+  #cancelLook: (() => void) | undefined;
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -70,9 +75,9 @@ export class Delivery {
     return (await this.#run(effect)) as ResultOf<E>;
   }
 
-  /** How far behind its tip a tenure's shard was at the last read. */
+  /** How far behind its tip a tenure's shard is. It grows while its handler does not get on. */
   millisBehindLatest(tenure: Tenure): number | undefined {
-    return this.#shards.get(tenure)?.millisBehindLatest;
+    return this.#shards.get(tenure)?.millisBehindLatest(this.#options.clock.now());
   }
 
   /** Which of the handler's words a tenure waits for. */
@@ -91,6 +96,8 @@ export class Delivery {
 
   /** Aborts whatever is left: the runtime has ended. Resolves when no handler runs any more, and each was told that its lease is lost. */
   async abandon(reason: unknown): Promise<void> {
+    this.#cancelLook?.();
+    this.#cancelLook = undefined;
     for (const shard of this.#shards.values()) void this.#letGo(shard, reason, true);
     this.#shards.clear();
     await Promise.all(this.#leaving.values());
@@ -141,12 +148,17 @@ export class Delivery {
     const shard = this.#shard(tenure);
     const read = await shard.fetch(after);
     const { batch, atShardEnd, childShards } = read;
-    // An answer without records says how far behind the shard is, too.
-    shard.millisBehindLatest = read.millisBehindLatest;
+    const now = this.#options.clock.now();
+    shard.read(read.millisBehindLatest);
     if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
-    if (batch === undefined) return { batch: undefined, atShardEnd, childShards };
+    if (batch === undefined) {
+      this.#report.behind(shard, now);
+      return { batch: undefined, atShardEnd, childShards };
+    }
     this.#report.fetched(shard, batch);
-    const batchId = shard.hold(batch);
+    const batchId = shard.hold(batch, now);
+    this.#report.behind(shard, now);
+    this.#lookAgain();
     const { records, byteCount, last } = batch;
     const [record] = records;
     const first = record && parseSequenceNumber(record.sequenceNumber);
@@ -169,6 +181,7 @@ export class Delivery {
     }
     this.#report.handled(shard, batch, clock.now() - startedAt);
     shard.finish(batchId, last);
+    this.#report.behind(shard, clock.now());
     return { checkpoint: checkpointing === 'auto' ? last : undefined };
   }
 
@@ -220,6 +233,18 @@ export class Delivery {
   }
 
   // --- parts ---
+
+  /** A handler that hangs soon ends the reads, too: while anything waits for one, how far behind its shard is is told by the clock. */
+  #lookAgain(): void {
+    const { clock } = this.#options;
+    const look = (): void => {
+      this.#cancelLook = undefined;
+      const waiting = [...this.#shards.values()].filter(({ isWaiting }) => isWaiting);
+      for (const shard of waiting) this.#report.behind(shard, clock.now());
+      if (waiting.length > 0) this.#lookAgain();
+    };
+    this.#cancelLook ??= clock.setTimer(look, BEHIND_INTERVAL_MS, false);
+  }
 
   #admit(effect: OpenShardEffect): OpenShard {
     const { streamId, shardId, hashKeyRange } = effect;

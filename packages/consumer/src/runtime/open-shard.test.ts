@@ -1,8 +1,23 @@
 import { parseCheckpoint, silentLogger } from '@shardline/common';
 import { expect, test } from 'vitest';
-import type { ShardSource } from '../retrieval/source.ts';
+import type { ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { OpenShard } from './open-shard.ts';
+
+const last = parseCheckpoint('6');
+
+function batchBehind(millisBehindLatest: number | undefined): SourceBatch {
+  const record = {
+    partitionKey: 'k',
+    data: Buffer.from('d'),
+    sequenceNumber: '6',
+    subSequenceNumber: 0,
+    approximateArrivalTimestamp: new Date(0),
+    aggregated: false,
+  };
+  const counts = { byteCount: 1, kinesisRecordCount: 1, corruptCount: 0, strayCount: 0 };
+  return { records: [record], last, millisBehindLatest, ...counts, gap: undefined };
+}
 
 /** Waits in each fetch until its signal is aborted. */
 class WaitingSource implements ShardSource {
@@ -74,4 +89,27 @@ test('what a handler has finished never goes back', () => {
   shard.written(parseCheckpoint('7'));
   shard.written(parseCheckpoint('6'));
   expect(shard.newest()).toEqual(parseCheckpoint('7'));
+});
+
+test('a shard is as far behind as its last read said while nothing waits for the handler', () => {
+  const { shard } = open();
+  expect(shard.millisBehindLatest(1_000)).toBeUndefined();
+  shard.read(0);
+  expect([shard.isWaiting, shard.millisBehindLatest(90_000)]).toEqual([false, 0]);
+});
+
+test('a shard is no less behind than its first batch waits for the handler, whatever later reads say', () => {
+  const { shard } = open();
+  shard.read(500);
+  const first = shard.hold(batchBehind(500), 1_000);
+  expect(shard.millisBehindLatest(1_000)).toBe(500);
+  shard.read(0);
+  const second = shard.hold(batchBehind(0), 3_000);
+  shard.read(undefined);
+  expect(shard.millisBehindLatest(26_000)).toBe(25_500);
+  shard.finish(first, last);
+  expect(shard.millisBehindLatest(26_000)).toBe(23_000);
+  shard.read(0);
+  shard.finish(second, last);
+  expect([shard.isWaiting, shard.millisBehindLatest(26_000)]).toEqual([false, 0]);
 });

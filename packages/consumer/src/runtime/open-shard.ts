@@ -23,6 +23,11 @@ const signal: PropertyDescriptor = {
   },
 };
 
+interface HeldBatch {
+  readonly batch: SourceBatch;
+  readonly since: number;
+}
+
 export class OpenShard implements ReportedShard, CheckpointedShard {
   readonly tenure: Tenure;
   readonly leaseKey: string;
@@ -40,7 +45,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   finishedTo: ExtendedSequenceNumber;
   /** What `checkpoint()` without a position means in the call under way. */
   givenTo: ExtendedSequenceNumber | undefined;
-  millisBehindLatest: number | undefined;
+  /** How far behind its tip the last read was. */
+  #behindAtRead: number | undefined;
   /** Known at the shard's end. */
   childShardIds: readonly string[] = NO_CHILDREN;
   /** Why nothing of it counts any more. */
@@ -50,7 +56,7 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   /** Of the read under way. */
   #reading: AbortController | undefined;
   /** Undefined: none. */
-  #batches: Map<number, SourceBatch> | undefined;
+  #batches: Map<number, HeldBatch> | undefined;
   #batchCount = 0;
 
   constructor(effect: OpenShardEffect, source: ShardSource, logger: Logger, checkpointer: Checkpointer) {
@@ -87,21 +93,42 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
     }
   }
 
+  /** An answer without records says how far behind the shard is, too. */
+  read(millisBehindLatest: number | undefined): void {
+    this.#behindAtRead = millisBehindLatest;
+  }
+
+  /**
+   * How far behind its tip the shard is, ms: as the last read said, and no less than the first batch that is not handled yet was when
+   * it was read and has waited since. A shard whose records are all handled is where its last read left it.
+   */
+  millisBehindLatest(now: number): number | undefined {
+    const [oldest] = this.#batches?.values() ?? [];
+    if (oldest === undefined) return this.#behindAtRead;
+    const { batch, since } = oldest;
+    return Math.max(this.#behindAtRead ?? 0, (batch.millisBehindLatest ?? 0) + Math.round(now - since));
+  }
+
   /** @returns its id, by which it is delivered. */
-  hold(batch: SourceBatch): number {
+  hold(batch: SourceBatch, now: number): number {
     this.#batchCount += 1;
     // A batch without records only moves the position; nobody will ask for it. One of a shard that has ended neither.
     if (batch.records.length > 0 && this.endedBy === undefined) {
       this.#batches ??= new Map();
-      this.#batches.set(this.#batchCount, batch);
+      this.#batches.set(this.#batchCount, { batch, since: now });
     }
     return this.#batchCount;
   }
 
   batch(batchId: number): SourceBatch {
-    const batch = this.#batches?.get(batchId);
-    invariant(batch !== undefined, `batch ${batchId} of ${this.leaseKey} is delivered but not held`);
-    return batch;
+    const held = this.#batches?.get(batchId);
+    invariant(held !== undefined, `batch ${batchId} of ${this.leaseKey} is delivered but not held`);
+    return held.batch;
+  }
+
+  /** Something was read that the handler has not finished. */
+  get isWaiting(): boolean {
+    return this.#batches !== undefined;
   }
 
   /** The handler has finished it. */

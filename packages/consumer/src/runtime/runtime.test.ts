@@ -278,6 +278,30 @@ describe('the handler', () => {
     await until(() => behind() === 0);
   });
 
+  it('that hangs leaves the shard ever further behind, in the gauge too, until it returns', async () => {
+    const told: number[] = [];
+    const metrics: MetricsSink = {
+      ...noMetrics,
+      gauge: (name, value) => void (name === 'MillisBehindLatest' && told.push(value)),
+    };
+    let goOn = (): void => undefined;
+    const hang = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const { source, runtime, until } = stage({ processRecords: () => hang }, { metrics });
+    const behind = (): number => {
+      const [lease] = runtime.view().leases;
+      return (lease && runtime.millisBehindLatest(lease.tenure)) ?? -1;
+    };
+    source.give(open(batchOf(recordsFrom(1, 1), 1)));
+    // Reads go on, each of them at the tip.
+    source.give({ batch: undefined, atShardEnd: false, childShards: [], millisBehindLatest: 0 });
+    await until(() => behind() >= 25_000 && (told.at(-1) ?? 0) >= 20_000);
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+    goOn();
+    await until(() => behind() === 0 && told.at(-1) === 0);
+  });
+
   it('is asked to initialize again until it does, and is not told of a loss it never began', async () => {
     const log: string[] = [];
     const { source, until } = stage({
@@ -538,10 +562,11 @@ it('what is handled is counted', async () => {
   source.give(open({ ...batchOf(recordsFrom(1, 3), 3), corruptCount: 1, strayCount: 2 }));
   await until(() => counts.some(([name]) => name === 'DataBytesProcessed'));
   expect(counts).toEqual([
-    ['MillisBehindLatest', 7],
     ['CorruptRecords', 1],
     ['StrayRecords', 2],
+    ['MillisBehindLatest', 7],
     ['RecordsProcessed', 3],
     ['DataBytesProcessed', 3],
+    ['MillisBehindLatest', 7],
   ]);
 });
