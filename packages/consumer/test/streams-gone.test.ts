@@ -175,6 +175,59 @@ it('of several: the others go on, and one of the same name is another stream, re
   deepStrictEqual(seen.get(before), ['a 1']);
 });
 
+describe('of several that begin at LATEST, one that is made again', () => {
+  /** Records before the new stream is found, and closed shards: all that LATEST would pass over. */
+  async function putUnseen(scene: Scene, ...texts: string[]): Promise<void> {
+    makeAgain(scene);
+    await scene.put(...texts);
+    scene.split(0, 2n ** 127n);
+    scene.model.settle(Date.now() + 61_000);
+  }
+  const texts = Array.from({ length: 50 }, (_, n) => `k${n} b`);
+
+  /** Until it is read: what came before LATEST is not. */
+  async function putUntilSeen(scene: Scene, seen: readonly string[]): Promise<void> {
+    await until(async () => {
+      await scene.put('a 1');
+      expect(seen).toContain('a 1');
+    });
+  }
+
+  it.each([
+    ['and its leases are kept', {}],
+    ['and its leases are deleted at once', { formerStreamsWaitMs: 0 }],
+  ])('is read from its beginning %s', async (when, former) => {
+    const scene = new Scene(cloud, `latest-again-${Object.keys(former).length}`);
+    const kept = new Scene(cloud, `${scene.name}-beside`);
+    const before = identifierOf(scene.name, scene.model);
+    const streams = () => [scene.name, kept.name];
+    const consumer = scene.consumer({ streams, streamsIntervalMs: 1_000, initialPosition: 'LATEST', ...former });
+    const seen = handleInTest(consumer);
+    await putUntilSeen(scene, seen);
+    drop(scene);
+    const row = () => scene.row(`${before}:${SHARD(0)}`);
+    if (when.includes('deleted')) await until(async () => expect(await row()).toBeUndefined());
+    else await until(async () => expect((await row())?.['checkpoint']?.S).toBe('SHARD_END'));
+    await putUnseen(scene, ...texts);
+    await until(() => deepStrictEqual(seen.filter((text) => text.endsWith('b')).sort(), texts.toSorted()));
+  });
+
+  it('while no worker runs is read from its beginning', async () => {
+    const scene = new Scene(cloud, 'latest-again-stopped');
+    const options = { streams: [scene.name], initialPosition: 'LATEST' } as const;
+    const first = scene.consumer(options);
+    const seen: string[] = [];
+    const ended = first.run((batch) => void seen.push(...batch.records.map(textOf)));
+    await putUntilSeen(scene, seen);
+    await first.stop();
+    await ended;
+    drop(scene);
+    await putUnseen(scene, ...texts);
+    const again = handleInTest(scene.consumer(options));
+    await until(() => deepStrictEqual(again.toSorted(), texts.toSorted()));
+  });
+});
+
 describe('of several, one listed as account:name:epoch', () => {
   const missing = (name: string) =>
     expect.stringMatching(new RegExp(`\\(findStream\\) fails .*: stream .*/${name} is not there. Was it deleted`));

@@ -70,6 +70,56 @@ describe('StreamSync', () => {
     }
   });
 
+  describe('of several, one that was made again begins at TRIM_HORIZON whatever the initial position says', () => {
+    const listing = { kind: 'listShards', streamId: '1:a:2', filter: 'all' } as const;
+    const begin = (sync: StreamSync, table: Lease[], unreadable: string[] = []) => {
+      const { missing } = sync.listed(listing, shards(2), table, 0, { unreadable: new Set(unreadable) });
+      return missing.map(({ leaseKey, checkpoint }) => [leaseKey, checkpoint.sequenceNumber]);
+    };
+    const from = (word: string) => [0, 1].map((shard) => [`1:a:2:s${shard}`, word]);
+    const at = (initialPosition: 'LATEST' | 'AT_TIMESTAMP', ...ids: string[]): TrackedStream[] =>
+      ids.map((streamId) => ({ streamId, initialPosition }));
+
+    test.each(['LATEST', 'AT_TIMESTAMP'] as const)('%s: leases of the earlier one stand in the table', (position) => {
+      const sync = new StreamSync(options);
+      sync.track(at(position, '1:a:2', B));
+      expect(begin(sync, leasesOf(A))).toEqual(from('TRIM_HORIZON'));
+      expect(begin(sync, [], [`${A}:s0`])).toEqual(from('TRIM_HORIZON'));
+      // Of another name or account, or a later one: this one is as new to the application as any.
+      for (const other of [B, '2:a:1', '1:aa:1', '1:a:10', '1:a:3']) {
+        expect(begin(sync, leasesOf(other)), other).toEqual(from(position));
+        expect(begin(sync, [], [`${other}:s0`]), other).toEqual(from(position));
+      }
+      expect(begin(sync, [])).toEqual(from(position));
+    });
+
+    test('the earlier one was read by this worker, and its leases are deleted: even when they were the last ones', () => {
+      const sync = new StreamSync(options);
+      sync.track(at('LATEST', A));
+      sync.track([]);
+      sync.forgetListings();
+      sync.track(at('LATEST', '1:a:2', B));
+      expect(begin(sync, leasesOf(B))).toEqual(from('TRIM_HORIZON'));
+      // What was open at LATEST is not all of it.
+      expect(sync.due([], 0).map(({ streamId, filter }) => [streamId, filter])).toEqual([
+        ['1:a:2', 'all'],
+        [B, 'initial'],
+      ]);
+    });
+
+    test('all of it: also what was resharded before it was found', () => {
+      const sync = new StreamSync(options);
+      sync.track(at('LATEST', '1:a:2'));
+      const [whole] = shards(1) as [Shard];
+      const closed = { ...whole, endingSequenceNumber: 5n };
+      const child = { ...whole, shardId: 'child', parentShardIds: ['s0'], startingSequenceNumber: 6n };
+      const missing = (table: Lease[]) =>
+        sync.listed(listing, [closed, child], table, 0).missing.map(({ leaseKey }) => leaseKey);
+      expect(missing(leasesOf(A))).toEqual(['1:a:2:s0']);
+      expect(missing(leasesOf(B))).toEqual(['1:a:2:child']);
+    });
+  });
+
   test('what is missing of a stream is judged by the leases of that stream alone', () => {
     const sync = syncOf(A, B);
     const listing = { kind: 'listShards', streamId: B, filter: 'all' } as const;

@@ -3,6 +3,7 @@
 // without an identifier, or several with one each (KCL multi-stream: PeriodicShardSyncManager, Scheduler). Pure.
 // Invariant: leases are read before shards are listed (shard-sync.ts), and a first set of leases has no hole.
 import { findHoles, TRIM_HORIZON } from '@shardline/common';
+import { EarlierStreams } from './earlier-streams.ts';
 import type { ListShards, TrackedStream } from './effects.ts';
 import { isEnded, type Lease, leaseKeyOf, newLease, type Shard } from './lease.ts';
 import { planRepairs, type Repairs } from './lease-repair.ts';
@@ -57,6 +58,7 @@ export class StreamSync {
   readonly #options: StreamSyncOptions;
   #streams: ReadonlyMap<StreamId, TrackedStream> = new Map();
   #former: FormerStreams = 'none';
+  readonly #earlier = new EarlierStreams();
   /** When each stream is to be listed next; absent: now. */
   readonly #dueAt = new Map<StreamId, number>();
   /** Listings that failed: how often in a row, and when to try again. */
@@ -75,6 +77,7 @@ export class StreamSync {
   track(streams: readonly TrackedStream[], former: FormerStreams = 'all'): void {
     this.#former = former;
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
+    this.#earlier.track(this.#streams.keys());
     for (const streamId of this.#streams.keys()) this.#formerSince.delete(streamId);
     for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen]) {
       for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
@@ -103,7 +106,8 @@ export class StreamSync {
     for (const streamId of this.#streams.keys()) {
       if (!isEmpty && now < (this.#dueAt.get(streamId) ?? now)) continue;
       if (now < (this.#failures.get(streamId)?.retryAt ?? now)) continue;
-      listings.push({ kind: 'listShards', streamId, filter: isEmpty ? 'initial' : 'all' });
+      const isFirst = isEmpty && !this.#earlier.precede(streamId, table, unreadable);
+      listings.push({ kind: 'listShards', streamId, filter: isFirst ? 'initial' : 'all' });
     }
     return listings;
   }
@@ -117,7 +121,9 @@ export class StreamSync {
   ): Listed {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return { missing: [] };
-    const { initialPosition } = stream;
+    // What came into a stream that was made again came after what was read of the earlier one: nothing of it is passed over.
+    const isFirst = !this.#earlier.precede(streamId, table, unreadable);
+    const initialPosition = isFirst ? stream.initialPosition : 'TRIM_HORIZON';
     this.#failures.delete(streamId);
     if (filter === 'all') {
       this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs);
