@@ -2,6 +2,7 @@
 // do all the time. Waits are on conditions, with a bound.
 import {
   type AttributeValue,
+  DeleteItemCommand,
   type DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
@@ -128,6 +129,11 @@ export class Scene {
   /** Puts rows back as they were. */
   async restore(...rows: (Record<string, AttributeValue> | undefined)[]): Promise<void> {
     for (const Item of rows) await this.cloud.dynamoDB.send(new PutItemCommand({ TableName: this.name, Item }));
+  }
+
+  async remove(leaseKey: string): Promise<void> {
+    const command = new DeleteItemCommand({ TableName: this.name, Key: { leaseKey: { S: leaseKey } } });
+    await this.cloud.dynamoDB.send(command);
   }
 
   /** Changes a lease behind everybody's back. */

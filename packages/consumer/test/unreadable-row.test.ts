@@ -102,6 +102,26 @@ it('of a parent keeps its child waiting: it is not taken for one that is finishe
   await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
 });
 
+it('that should say who leads is told of with what to do, and once that is done somebody leads', async () => {
+  const scene = new Scene(cloud, 'garbage-leader');
+  const first = scene.consumer();
+  const running = first.run(() => undefined);
+  await until(() => expect(first.view().leader).toBe(true));
+  await first.stop();
+  await running;
+  await scene.restore({ leaseKey: { S: 'Leader' }, foo: { S: 'x' } });
+  await scene.put('a 1');
+  const consumer = scene.consumer();
+  const handled = handleInTest(consumer);
+  const reason =
+    'expected a Leader row, got leaseDuration: expected a string, got nothing. Nobody leads while it is so. ';
+  await until(() => expect(consumer.health().reasons.join()).toContain(`${reason}Delete the row Leader`));
+  expect(handled).toEqual([]);
+  await scene.remove('Leader');
+  await until(() => expect(handled).toEqual(['a 1']));
+  await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
+});
+
 /** Listings of the scene's stream that were answered from now on. */
 function watchListings(scene: Scene): { operations: () => number } {
   const { faults } = scene.cloud.kinesisServer;

@@ -35,6 +35,8 @@ const CONCURRENT_READS = 16;
 /** Rows that could not be read and that are read again with a look for leases. */
 const MOST_REREAD = 16;
 
+const NOBODY_LEADS = `Nobody leads while it is so. Delete the row ${LEADER_KEY}: unlike a lease's it holds no position, and whoever looks first writes it anew`;
+
 export interface RowsOptions {
   readonly logger: Logger;
   readonly clock: Clock;
@@ -233,7 +235,8 @@ export class Rows {
     if (item === undefined) return undefined;
     const row = readRow(item, this.#clock.wallNow());
     if (row.kind === 'leader') return row.leader;
-    throw badFormat(this.#layout.leader, 'a Leader row', row.kind === 'unreadable' ? row.reason : row.kind);
+    const got = row.kind === 'unreadable' ? row.reason : `one of a ${row.kind}`;
+    throw badFormat(this.#layout.leader, 'a Leader row', `${got}. ${NOBODY_LEADS}`);
   }
 
   async updateLeader(leader: LeaderRow, condition: string, values: Values): Promise<LeaderWrite> {
