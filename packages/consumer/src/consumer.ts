@@ -182,6 +182,7 @@ export class Consumer implements AsyncDisposable {
       tableTroubles: table?.troubles ?? [],
       millisBehindLatest: (tenure) => runtime?.millisBehindLatest(tenure),
       wordOf: (tenure) => runtime?.wordOf(tenure),
+      thrownOf: (tenure) => runtime?.thrownOf(tenure),
       wallTimeOf: (now) => this.#wallTimeOf(now),
     });
   }

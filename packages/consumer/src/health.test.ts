@@ -26,6 +26,7 @@ function health(lease: Partial<LeaseView>): ConsumerHealth {
     tableTroubles: [],
     millisBehindLatest: () => 12,
     wordOf: () => 'processRecords',
+    thrownOf: () => 'TypeError: no such column',
     wallTimeOf: (now) => new Date(now),
   });
 }
@@ -38,7 +39,9 @@ test('a handler that throws for one batch again and again makes the consumer unr
   expect(health({ handlerAttempt: 3 }).ready).toBe(true);
   const { live, ready, reasons } = health({ handlerAttempt: 4 });
   expect([live, ready]).toEqual([true, false]);
-  expect(reasons).toEqual([expect.stringMatching(/^shardId-000000000007: the handler throws .* attempt 4$/)]);
+  expect(reasons).toEqual([
+    expect.stringMatching(/^shardId-000000000007: the handler throws .* attempt 4, after TypeError: no such column$/),
+  ]);
 });
 
 test('a handler that ignores its aborted signal makes it not live', () => {
@@ -57,6 +60,7 @@ test('a consumer whose run has rejected is neither live nor ready, and says why'
     tableTroubles: [],
     millisBehindLatest: () => 0,
     wordOf: () => undefined,
+    thrownOf: () => undefined,
   } as const;
   const wallTimeOf = (now: number): Date => new Date(now);
   const failure = new OperatingError('WORKER_ID_IN_USE', 'another process works under it', { retryable: false });

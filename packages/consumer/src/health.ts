@@ -45,6 +45,8 @@ export interface HealthSources {
   readonly millisBehindLatest: (tenure: number) => number | undefined;
   /** Which of the handler's words a tenure waits for. */
   readonly wordOf: (tenure: number) => string | undefined;
+  /** What the handler threw for the batch that a tenure stands at, in words. */
+  readonly thrownOf: (tenure: number) => string | undefined;
   /** `now` of the view's clock as a time of the calendar. */
   readonly wallTimeOf: (now: number) => Date;
 }
@@ -57,6 +59,7 @@ export function healthOf({
   tableTroubles,
   millisBehindLatest,
   wordOf,
+  thrownOf,
   wallTimeOf,
 }: HealthSources): ConsumerHealth {
   const leases = view?.leases ?? [];
@@ -65,7 +68,7 @@ export function healthOf({
     ...troubles.map(({ text }) => text),
     ...tableTroubles,
     ...leases.flatMap((lease) => stallOf(lease, wordOf)),
-    ...leases.flatMap(throwing),
+    ...leases.flatMap((lease) => throwing(lease, thrownOf)),
   ];
   return {
     state,
@@ -92,9 +95,13 @@ function causeOf(failure: unknown, state: ConsumerState): string {
 /** Of one batch, before it is said that the shard does not get on: a handler may well fail now and then. */
 const ATTEMPTS_UNTOLD = 3;
 
-function throwing({ leaseKey, handlerAttempt }: LeaseView): string[] {
+function throwing({ leaseKey, tenure, handlerAttempt }: LeaseView, thrownOf: HealthSources['thrownOf']): string[] {
   if (handlerAttempt <= ATTEMPTS_UNTOLD) return [];
-  return [`${leaseKey}: the handler throws for the same batch again and again; it is at attempt ${handlerAttempt}`];
+  const thrown = thrownOf(tenure);
+  const last = thrown === undefined ? '' : `, after ${thrown}`;
+  return [
+    `${leaseKey}: the handler throws for the same batch again and again; it is at attempt ${handlerAttempt}${last}`,
+  ];
 }
 
 function stallOf({ leaseKey, tenure, stall }: LeaseView, wordOf: HealthSources['wordOf']): string[] {

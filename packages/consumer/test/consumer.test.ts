@@ -136,10 +136,12 @@ describe('one worker', () => {
     const calls: { texts: string[]; attempt: number }[] = [];
     const checkpoints: (string | undefined)[] = [];
     let broken = false;
+    let reasons: readonly string[] = [];
     const consumer = scene.consumer();
     const running = consumer.run(async (batch) => {
       const texts = batch.records.map(textOf);
       calls.push({ texts, attempt: batch.attempt });
+      if (batch.attempt === 5) reasons = consumer.health().reasons;
       if (texts.includes('bad 2') && calls.length < 6) {
         broken = true;
         checkpoints.push(await scene.checkpointOf(SHARD(0)));
@@ -155,6 +157,7 @@ describe('one worker', () => {
     await until(() => same(calls.at(-1)?.texts, ['later 3']));
     expect(calls.slice(1, -1)).toEqual([1, 2, 3, 4, 5].map((attempt) => ({ texts: ['bad 2'], attempt })));
     expect(checkpoints).toEqual([good, good, good, good]);
+    expect(reasons).toEqual([expect.stringMatching(/^shardId-0{12}: the handler throws .* after Error: not yet$/)]);
     await consumer.stop();
     await running;
   });

@@ -29,7 +29,7 @@ import { asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
 import { DeliveryReport, type DeliveryReportOptions } from './delivery-report.ts';
 import type { HandlerCall } from './event-loop.ts';
-import { causeOf, HandlerThrew } from './handler-threw.ts';
+import { causeOf, HandlerThrew, thrownText } from './handler-threw.ts';
 import { OpenShard } from './open-shard.ts';
 
 export interface DeliveryOptions extends DeliveryReportOptions {
@@ -83,6 +83,11 @@ export class Delivery {
   /** Which of the handler's words a tenure waits for. */
   wordOf(tenure: Tenure): string | undefined {
     return this.#words.get(tenure);
+  }
+
+  /** What the handler threw for the batch that a tenure stands at, in words; undefined: nothing. */
+  thrownOf(tenure: Tenure): string | undefined {
+    return this.#shards.get(tenure)?.thrown;
   }
 
   /** The last call on each shard, if it was still under way at `since`. */
@@ -176,10 +181,12 @@ export class Delivery {
     try {
       await this.#call(shard, 'processRecords', last, () => handler.processRecords(given, shard.context));
     } catch (error) {
+      shard.thrown = thrownText(causeOf(error));
       this.#report.threw(shard, batch, clock.now() - startedAt, causeOf(error));
       throw error;
     }
     this.#report.handled(shard, batch, clock.now() - startedAt);
+    shard.thrown = undefined;
     shard.finish(batchId, last);
     this.#report.behind(shard, clock.now());
     return { checkpoint: checkpointing === 'auto' ? last : undefined };

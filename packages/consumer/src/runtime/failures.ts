@@ -3,7 +3,7 @@
 // Invariant: bounded by the number of leases; a trouble is over when everything that failed has worked again or is gone.
 import { type Clock, isShardlineError, type Logger, type OperatingError } from '@shardline/common';
 import { messageOf } from '../aws-call.ts';
-import { causeOf, HandlerThrew } from './handler-threw.ts';
+import { causeOf, HandlerThrew, thrownText } from './handler-threw.ts';
 import { inWords, type Step } from './steps.ts';
 
 export interface FailuresOptions {
@@ -171,7 +171,7 @@ function troubleOf({ step, code, firstWallAt, failureCount, failing }: Entry): T
   const when = `${subjects} since ${since.toISOString()}`;
   const text =
     error instanceof HandlerThrew
-      ? `the handler's ${error.word} throws${when}: ${thrownText(error)}`
+      ? `the handler's ${error.word} throws${when}: ${thrownText(error.thrown)}; ${whatFollows(error)}`
       : `${inWords(step)} fails${when}: ${advice(error, action, resource)}`;
   return { step, code, action, resource, since, failureCount, leaseCount, text };
 }
@@ -202,9 +202,8 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
   }
 }
 
-function thrownText({ word, thrown }: HandlerThrew): string {
-  const again = word === 'shutdownRequested' ? 'the lease is given up all the same' : 'it is called again';
-  return `${thrown instanceof Error ? thrown.name : typeof thrown}: ${messageOf(thrown)}; ${again}`;
+function whatFollows({ word }: HandlerThrew): string {
+  return word === 'shutdownRequested' ? 'the lease is given up all the same' : 'it is called again';
 }
 
 function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {

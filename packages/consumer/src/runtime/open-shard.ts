@@ -45,6 +45,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   finishedTo: ExtendedSequenceNumber;
   /** What `checkpoint()` without a position means in the call under way. */
   givenTo: ExtendedSequenceNumber | undefined;
+  /** What the handler threw for the batch that it was last given, in words; undefined once it has finished it. */
+  thrown: string | undefined;
   /** How far behind its tip the last read was. */
   #behindAtRead: number | undefined;
   /** Known at the shard's end. */

@@ -144,6 +144,11 @@ export class Runtime {
     return this.#delivery.wordOf(tenure);
   }
 
+  /** What the handler threw for the batch that a tenure stands at, in words. */
+  thrownOf(tenure: number): string | undefined {
+    return this.#delivery.thrownOf(tenure);
+  }
+
   millisBehindLatest(tenure: number): number | undefined {
     return this.#delivery.millisBehindLatest(tenure);
   }
