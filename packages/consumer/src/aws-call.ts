@@ -64,7 +64,7 @@ export class AwsCalls {
     signal?.addEventListener('abort', onAbort, { once: true });
     const cancelTimer = this.#clock.setTimer(() => {
       const message = `${action} on ${resource} took longer than ${timeoutMs} ms`;
-      end(new OperatingError('TIMEOUT', message, { retryable: true }));
+      end(new OperatingError('TIMEOUT', message, { retryable: true, action, resource }));
     }, timeoutMs);
     this.#running.add(end);
     try {

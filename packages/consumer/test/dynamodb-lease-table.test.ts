@@ -308,6 +308,8 @@ describe('failures', () => {
     const { client, close } = await serve(undefined);
     await expect(tableOf('t', { client, requestTimeoutMs: 50 }).open()).rejects.toMatchObject({
       code: 'TIMEOUT',
+      action: 'dynamodb:DescribeTable',
+      resource: 'table t',
       message: 'dynamodb:DescribeTable on table t took longer than 50 ms',
     });
     await close();

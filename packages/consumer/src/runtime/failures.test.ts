@@ -107,6 +107,15 @@ test('one trouble of many shards says of how many, and by the first one as long 
   expect(text()).toMatch(/ fails for c since .*\(no read of c\)/);
 });
 
+test('a failure that names no call is told without one', () => {
+  const { failures } = scene();
+  const late = new OperatingError('TIMEOUT', 'readTable took longer than 60000 ms', { retryable: false });
+  failures.failed('readTable', undefined, late, 100);
+  expect(failures.troubles()[0]?.text).toMatch(
+    /: no good answer \(readTable took longer than 60000 ms\); it is tried again$/,
+  );
+});
+
 test('credentials that are of no use are warned of at once, with since when and what to do', () => {
   const { failures, lines } = scene();
   const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true });

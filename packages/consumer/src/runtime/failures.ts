@@ -176,7 +176,7 @@ function troubleOf({ step, code, firstWallAt, failureCount, failing }: Entry): T
   return { step, code, action, resource, since, failureCount, leaseCount, text };
 }
 
-function advice(error: unknown, action = 'it', resource = 'its resource'): string {
+function advice(error: unknown, action: string | undefined, resource = 'its resource'): string {
   switch (codeOf(error)) {
     case 'CREDENTIALS_UNAVAILABLE':
       return (
@@ -184,11 +184,11 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
         'role, instance metadata, SSO); calls go on as soon as there are good ones'
       );
     case 'ACCESS_DENIED':
-      return `allow ${action} on ${resource} to this worker's role; it is tried again`;
+      return `allow ${action ?? 'it'} on ${resource} to this worker's role; it is tried again`;
     case 'KEY_UNUSABLE':
       return `the KMS key of ${resource} must be there and enabled; it is tried again`;
     case 'THROTTLED':
-      return action.startsWith('kinesis:')
+      return action?.startsWith('kinesis:')
         ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
         : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
     case 'STREAM_REPLACED':
@@ -198,7 +198,7 @@ function advice(error: unknown, action = 'it', resource = 'its resource'): strin
     case 'STREAM_NOT_FOUND':
       return `${resource} is not there. Was it deleted? It is tried again`;
     default:
-      return `no good answer to ${action} (${messageOf(error)}); it is tried again`;
+      return `no good answer${action === undefined ? '' : ` to ${action}`} (${messageOf(error)}); it is tried again`;
   }
 }
 
