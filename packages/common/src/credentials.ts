@@ -22,10 +22,15 @@ const REFRESH_INTERVAL_MS = 5_000;
 const LONGEST_LOOK_MS = 1_000;
 const refreshedAt = new WeakMap<object, number>();
 
+/** By the service's name for the failure: it does not know the key, or the signature is not made with its secret. */
+export function isUnknownKey(code: string): boolean {
+  return unknownKeyCodes.has(code);
+}
+
 /** Whether a call was refused for credentials that may be better soon. */
 export async function mayBeRenewed(code: string, client: CredentialsOwner, clock: Clock): Promise<boolean> {
   if (sourceCodes.has(code)) return true;
-  return unknownKeyCodes.has(code) && (await areTemporary(client, clock));
+  return isUnknownKey(code) && (await areTemporary(client, clock));
 }
 
 /** Has the client ask its source again, but not all the time; what comes of it the next call shows. */

@@ -6,6 +6,7 @@ import {
   type CredentialsOwner,
   classifyAwsError,
   isShardlineError,
+  isUnknownKey,
   mayBeRenewed,
   type OperatingCode,
   OperatingError,
@@ -29,6 +30,9 @@ export interface AwsCallsOptions {
 export interface SendOptions {
   readonly abortSignal: AbortSignal;
 }
+
+/** Of a lasting key; one for a time has come to its end. */
+export const KEY_NOT_ACCEPTED = 'the AWS credentials are not accepted: the key id or the secret is wrong';
 
 export class AwsCalls {
   readonly #options: AwsCallsOptions;
@@ -111,6 +115,7 @@ export class AwsCalls {
       case 'not-found':
         return failure(codes.notFound, 'found nothing', false);
       case 'access-denied':
+        if (isUnknownKey(code)) return failure('ACCESS_DENIED', `was refused: ${KEY_NOT_ACCEPTED}`, false);
         return code.startsWith('KMS') && code !== 'KMSAccessDeniedException'
           ? failure('KEY_UNUSABLE', "failed: the stream's KMS key cannot be used", false)
           : failure('ACCESS_DENIED', 'is not allowed', false);

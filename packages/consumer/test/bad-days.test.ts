@@ -99,14 +99,20 @@ describe('credentials that expire', () => {
     await until(() => expect(handled).toEqual(['a 1']));
   });
 
-  it('but a lasting key that the service does not know ends the start at once', async () => {
-    const scene = new Scene(cloud, 'unknown-key');
-    const { proxy, dynamoDBClient } = await proxied();
-    proxy.fault = () => ({ type: 'UnrecognizedClientException', message: 'invalid' });
-    await expect(scene.consumer({ dynamoDBClient }).run(() => undefined)).rejects.toMatchObject({
-      code: 'ACCESS_DENIED',
-    });
-  });
+  it.each(['UnrecognizedClientException', 'InvalidSignatureException'])(
+    'but a lasting key that the service does not accept ends the start at once, as what it is: %s',
+    async (type) => {
+      const scene = new Scene(cloud, `unknown-key-${type}`);
+      const { proxy, dynamoDBClient } = await proxied();
+      proxy.fault = () => ({ type, message: 'invalid' });
+      await expect(scene.consumer({ dynamoDBClient }).run(() => undefined)).rejects.toMatchObject({
+        code: 'ACCESS_DENIED',
+        message: expect.stringMatching(
+          /^dynamodb:DescribeTable .* was refused: the AWS credentials are not accepted: /,
+        ),
+      });
+    },
+  );
 });
 
 describe('a missing permission', () => {

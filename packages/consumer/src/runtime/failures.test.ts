@@ -107,6 +107,16 @@ test('one trouble of many shards says of how many, and by the first one as long 
   expect(text()).toMatch(/ fails for c since .*\(no read of c\)/);
 });
 
+test('a key that the service does not know is no missing permission', () => {
+  const { failures } = scene();
+  const cause = Object.assign(new Error('invalid'), { name: 'UnrecognizedClientException' });
+  const unknown = new OperatingError('ACCESS_DENIED', 'no', { retryable: false, action: 'dynamodb:UpdateItem', cause });
+  failures.failed('renewLease', 'a', unknown, 100);
+  expect(failures.troubles()[0]?.text).toMatch(
+    /: the AWS credentials are not accepted: .* Put it right; it is tried again$/,
+  );
+});
+
 test('a failure that names no call is told without one', () => {
   const { failures } = scene();
   const late = new OperatingError('TIMEOUT', 'readTable took longer than 60000 ms', { retryable: false });

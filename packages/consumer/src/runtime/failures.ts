@@ -1,8 +1,8 @@
 // What of this worker's doings fails and is tried again: remembered by what it is and why, so that a trouble that lasts is one line
 // now and then, not one a try. What somebody has to see to is told at once; what may pass, only if it does not. It retries nothing.
 // Invariant: bounded by the number of leases; a trouble is over when everything that failed has worked again or is gone.
-import { type Clock, isShardlineError, type Logger, type OperatingError } from '@shardline/common';
-import { messageOf } from '../aws-call.ts';
+import { type Clock, isShardlineError, isUnknownKey, type Logger, type OperatingError } from '@shardline/common';
+import { awsCodeOf, KEY_NOT_ACCEPTED, messageOf } from '../aws-call.ts';
 import { causeOf, HandlerThrew, thrownText } from './handler-threw.ts';
 import { inWords, type Step } from './steps.ts';
 
@@ -184,6 +184,7 @@ function advice(error: unknown, action: string | undefined, resource = 'its reso
         'role, instance metadata, SSO); calls go on as soon as there are good ones'
       );
     case 'ACCESS_DENIED':
+      if (isUnknownKey(awsCodeOf(error))) return `${KEY_NOT_ACCEPTED}. Put it right; it is tried again`;
       return `allow ${action ?? 'it'} on ${resource} to this worker's role; it is tried again`;
     case 'KEY_UNUSABLE':
       return `the KMS key of ${resource} must be there and enabled; it is tried again`;
