@@ -2,7 +2,7 @@
 // in the order in which they are begun. Between the questions of each part (assignment.ts, lease-cleanup.ts, stream-sync.ts,
 // lease-repair.ts) and leader.ts, which begins the writes while it is sure to lead.
 // Invariant: a plan follows from the view alone; nothing is remembered from one run to the next.
-import { type AssignmentRules, planAssignment } from './assignment.ts';
+import { type AssignableLease, type AssignmentRules, planAssignment } from './assignment.ts';
 import type { Effect } from './effects.ts';
 import type { Fleet } from './fleet.ts';
 import type { Lease, Shard } from './lease.ts';
@@ -41,6 +41,8 @@ export interface RunPlan {
     | { readonly created: number; readonly assigned: number; readonly handedOff: number; readonly deleted: number }
     | undefined;
   readonly silent: readonly SilentWorker[];
+  /** Keys of leases that nobody holds and that no worker has room for. */
+  readonly unplaced: readonly string[];
 }
 
 export function nothingFound(): Findings {
@@ -52,7 +54,9 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const former = new Set(view.former);
   const kept = former.size === 0 ? table : table.filter(({ leaseKey }) => !former.has(leaseKey));
   const byKey = new Map(table.map((lease) => [lease.leaseKey, lease]));
-  const moves = planAssignment(fleet.judge(kept), view.assigns ? fleet.activeWorkers() : [], rules);
+  const judged = fleet.judge(kept);
+  const workers = view.assigns ? fleet.activeWorkers() : [];
+  const moves = planAssignment(judged, workers, rules);
   const finished = new Set([...planCleanup(table, view.unreadable), ...found.garbage]);
   const deleted = [...finished].filter((leaseKey) => fleet.mayCleanUp(leaseKey));
 
@@ -92,7 +96,11 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   // Last, and no change that others would follow.
   for (const worker of fleet.goneWorkers(kept)) writes.push({ kind: 'deleteWorker', ...worker });
   const silent = silentWorkers(moves, (leaseKey) => byKey.get(leaseKey), fleet);
-  return { writes, planned: hasChanged ? planned : undefined, silent };
+  const moved = new Set(moves.map(({ leaseKey }) => leaseKey));
+  const isUnplaced = ({ leaseKey, available }: AssignableLease): boolean =>
+    available && !moved.has(leaseKey) && !fleet.isLive(byKey.get(leaseKey) as Lease);
+  const unplaced = workers.length > 0 ? judged.filter(isUnplaced).map(({ leaseKey }) => leaseKey) : [];
+  return { writes, planned: hasChanged ? planned : undefined, silent, unplaced };
 }
 
 function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {

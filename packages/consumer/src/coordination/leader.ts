@@ -73,6 +73,8 @@ export class Leader {
   #writesOpen = 0;
   #createdCount = 0;
   #hasChanged = false;
+  /** Leases were left without a worker in the last run. */
+  #hasUnplaced = false;
   /** When live leases were last looked at for moves by utilization. */
   #balancedAt = Number.NEGATIVE_INFINITY;
 
@@ -250,7 +252,7 @@ export class Leader {
     for (const hole of this.#streams.holes(this.#table, this.#found.missing)) this.#hole(hole);
     const balances = this.#mayBalance(now);
     if (balances) this.#balancedAt = now;
-    const { writes, planned, silent } = planRun(
+    const { writes, planned, silent, unplaced } = planRun(
       {
         table: this.#table,
         unreadable: this.#unreadable,
@@ -264,9 +266,18 @@ export class Leader {
     this.#hasChanged = planned !== undefined;
     for (const worker of silent) this.#out.push({ kind: 'tell', notice: { kind: 'workerSilent', ...worker } });
     if (planned !== undefined) this.#out.push({ kind: 'tell', notice: { kind: 'leasesPlanned', ...planned } });
+    this.#tellUnplaced(unplaced);
     this.#writes = writes.reverse();
     this.#writesOpen = 0;
     this.#beginWrites(now);
+  }
+
+  /** In each run, so that whoever is told knows that it is still so; and once when it no longer is. */
+  #tellUnplaced(leaseKeys: readonly string[]): void {
+    if (leaseKeys.length === 0 && !this.#hasUnplaced) return;
+    this.#hasUnplaced = leaseKeys.length > 0;
+    const againInMs = this.#options.leaseAssignmentIntervalMs;
+    this.#out.push({ kind: 'tell', notice: { kind: 'leasesUnplaced', leaseKeys, againInMs } });
   }
 
   #mayBalance(now: number): boolean {

@@ -73,6 +73,13 @@ export type Notice =
     }
   /** The leader gives away the leases of a worker that has not renewed them. */
   | ({ readonly kind: 'workerSilent' } & SilentWorker)
+  /** No worker has room for these leases, which nobody holds; none: all have a worker again. */
+  | {
+      readonly kind: 'leasesUnplaced';
+      readonly leaseKeys: readonly string[];
+      /** Until it is told again, while it lasts. */
+      readonly againInMs: number;
+    }
   /** This worker is about to take leases itself. */
   | { readonly kind: 'leasesTaken'; readonly taken: number; readonly stolen: number }
   /** The fleet speaks another protocol from now on. */

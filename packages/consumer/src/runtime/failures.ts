@@ -192,6 +192,7 @@ function advice(error: unknown, action: string | undefined, resource = 'its reso
       return action?.startsWith('kinesis:')
         ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
         : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
+    case 'NO_ROOM_FOR_LEASES':
     case 'STREAM_REPLACED':
     case 'LEASE_TABLE_FORMAT':
       // They say themselves what is to be done.
@@ -209,7 +210,9 @@ function whatFollows({ word }: HandlerThrew): string {
 
 function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {
   if (stepsOfKinesis.has(step)) return 'kinesis';
-  return ['openShard', 'deliverBatch', 'drainShard', 'endShard', 'closeShard'].includes(step) ? 'none' : 'dynamodb';
+  return ['openShard', 'deliverBatch', 'drainShard', 'endShard', 'closeShard', 'placeLeases'].includes(step)
+    ? 'none'
+    : 'dynamodb';
 }
 
 function subjectOf(step: Step, leaseKey: string | undefined): string {

@@ -100,6 +100,15 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     case 'workerSilent':
       tellSilence(notice, options);
       return;
+    case 'leasesUnplaced': {
+      const { leaseKeys, againInMs } = notice;
+      if (leaseKeys.length === 0) failures.worked('placeLeases', undefined);
+      else {
+        const error = new OperatingError('NO_ROOM_FOR_LEASES', unplacedText(notice), { retryable: true });
+        failures.failed('placeLeases', undefined, error, againInMs);
+      }
+      return;
+    }
     case 'leasesTaken': {
       const { taken, stolen } = notice;
       logger.info({ taken, stolen }, 'takes leases');
@@ -177,6 +186,17 @@ function tellSilence(
   logger.warn(fields, `${text}: its ${leaseCount} ${leaseCount === 1 ? 'lease' : 'leases'} (${keys}) go to ${to}`);
   const { workerSilent } = consumerDiagnostics;
   if (workerSilent.hasSubscribers) workerSilent.publish({ application, worker, ...fields });
+}
+
+function unplacedText({ leaseKeys }: Extract<Notice, { kind: 'leasesUnplaced' }>): string {
+  const named = leaseKeys.slice(0, MOST_NAMED);
+  const more = leaseKeys.length - named.length;
+  const keys = `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const have = leaseKeys.length === 1 ? '1 lease' : `${leaseKeys.length} leases`;
+  return (
+    `nobody has room for ${have} (${keys}), so their records are not read: all workers are at maxLeasesForWorker ` +
+    'or maxThroughputPerHostKBps, as this leader has them. Start another worker, or raise the limit'
+  );
 }
 
 function replacedText({ streamId, leaseKeys, renewedBy }: Extract<Notice, { kind: 'streamReplaced' }>): string {

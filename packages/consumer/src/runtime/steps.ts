@@ -1,15 +1,16 @@
 // What each step of the work is in plain words, for the lines that tell of its failures: the names are those of the core's effects,
-// and of four things that the runtime does beside it. Invariant: every step that can fail has words.
+// of four things that the runtime does beside it, and of the leader's plan. Invariant: every step that can fail has words.
 import type { Effect } from '../coordination/effects.ts';
 
 /** A step's name; `opening` is what `run` does before it works, `readStream` the look at which stream it is, `findStream` that at one of several. */
-export type Step = Effect['kind'] | 'opening' | 'refreshStreams' | 'readStream' | 'findStream';
+export type Step = Effect['kind'] | 'opening' | 'refreshStreams' | 'readStream' | 'findStream' | 'placeLeases';
 
 const words: Readonly<Record<Step, string>> = {
   opening: 'finding the streams and the lease table',
   refreshStreams: 'asking for the list of streams',
   findStream: 'finding a stream of those to read',
   readStream: 'telling whether the stream is still the same',
+  placeLeases: 'finding a worker for every lease',
   readTable: 'reading the whole lease table',
   discoverLeases: 'looking for leases given to this worker',
   readLeases: 'reading leases',
