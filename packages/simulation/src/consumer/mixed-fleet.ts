@@ -9,7 +9,6 @@ import { planCleanup } from '../../../consumer/dist/coordination/lease-cleanup.j
 import type { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import type { Prng } from '../prng.ts';
 import type { SimulatedProcess } from './process.ts';
-import { TIMES } from './worker-options.ts';
 
 /** What becomes of the workers of the KCL 2.x. */
 type Fate = 'leave' | 'stay' | 'come';
@@ -23,8 +22,6 @@ export class MixedFleet {
   /** From then on there are only ours, or theirs may come. */
   readonly turnAt: number;
   #startCount = 0;
-  /** When the counter of each lease last changed. */
-  readonly #writtenAt = new Map<string, number>();
   /** Until when a leader assigned leases. */
   #assignedUntil = Number.NEGATIVE_INFINITY;
 
@@ -65,10 +62,6 @@ export class MixedFleet {
     return `a leader gave ${effect.leaseKey} away at ${now}, while workers take leases themselves`;
   }
 
-  changed(before: Lease | undefined, after: Lease | undefined, now: number): void {
-    if (after !== undefined && after.leaseCounter !== before?.leaseCounter) this.#writtenAt.set(after.leaseKey, now);
-  }
-
   /**
    * Whether the fleet speaks what its workers can, each lease is held, and no finished lease will go, which would change what is
    * balanced. A worker of the KCL 2.x that takes its own write for somebody else's drops the lease, which stays its own by the row.
@@ -77,10 +70,9 @@ export class MixedFleet {
     version: ClientVersion,
     leases: readonly Lease[],
     processes: readonly SimulatedProcess[],
-    now: number,
+    isHeld: (lease: Lease) => boolean,
   ): boolean {
     if (planCleanup(leases).length > 0) return false;
-    const isHeld = ({ leaseKey }: Lease): boolean => now - (this.#writtenAt.get(leaseKey) ?? 0) <= TIMES.failoverTimeMs;
     if (!leases.every((lease) => isEnded(lease) || isHeld(lease))) return false;
     const owners = new Set(leases.map(({ leaseOwner }) => leaseOwner));
     const has2x = processes.some(({ alive, is2x, workerId }) => alive && is2x && owners.has(workerId));

@@ -26,6 +26,11 @@ export class SilenceChecker {
     if (present !== undefined) present.writtenAt = now;
   }
 
+  /** When its present owner last wrote it; the beginning of time if that was never. */
+  writtenAt(lease: Lease): number {
+    return this.#tenancies.get(`${lease.leaseKey} ${actualOwner(lease)}`)?.writtenAt ?? 0;
+  }
+
   /** What is wrong with a notice, if anything is. It may be told later than what was read for it, and the lease be written again by then. */
   judge({ workerId, silentMs, leases }: SilenceNotice, now: number): string | undefined {
     if (silentMs <= TIMES.failoverTimeMs) return `${workerId} is called silent after ${silentMs} ms`;

@@ -229,7 +229,6 @@ export class World {
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
     this.#returned?.changed((after ?? before)?.leaseKey ?? '');
-    this.#mixed?.changed(before, after, this.queue.now);
     this.silence.changed(before, after, this.queue.now);
     if (kind === 'takeLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
     // A holder that assigns its lease to itself takes back what it has told its heir.
@@ -409,7 +408,8 @@ export class World {
 
   get #mixedIsSettled(): boolean {
     const leases = [...this.table.leases.values()];
-    return this.#mixed?.isSettled(this.table.clientVersion, leases, this.#processes, this.queue.now) ?? true;
+    const isHeld = (lease: Lease): boolean => this.queue.now - this.silence.writtenAt(lease) <= TIMES.failoverTimeMs;
+    return this.#mixed?.isSettled(this.table.clientVersion, leases, this.#processes, isHeld) ?? true;
   }
 
   get #balance(): Balance {
