@@ -132,9 +132,10 @@ export class Renewals {
     const item = written.find((write) => write?.applied)?.item;
     const leaseKey = item?.['leaseKey']?.S;
     const leaseCounter = item?.['leaseCounter']?.N;
-    this.#together = 'unknown';
-    if (leaseKey === undefined || leaseCounter === undefined) return;
-    this.#together = 'asked';
+    if (leaseKey === undefined || leaseCounter === undefined) {
+      this.#together = 'unknown';
+      return;
+    }
     const never = { leaseKey, leaseCounter: NEVER, handoffKnown: false, throughputKBps: undefined };
     try {
       const [answer] = await this.#table.updateMany([statementOf(this.#table, never, { N: leaseCounter })]);
