@@ -22,6 +22,10 @@ import type { HashKey } from './hash-key.ts';
 export interface WritableRecord {
   readonly partitionKey: string;
   readonly explicitHashKey?: HashKey;
+  /** Length of the partition key as UTF-8. */
+  readonly keyBytes: number;
+  /** A 32-bit hash of the partition key alone, whichever. */
+  readonly keyHash: number;
   /** Length of its data. */
   readonly dataBytes: number;
   /** Writes that many bytes of data. */
@@ -38,10 +42,13 @@ const FIRST_BUFFER_BYTES = 1_024;
 /** Tag and length of a user record; tags of its three fields with two indexes and a length. */
 const MOST_RECORD_FRAME_BYTES = 4 + 4 * 5;
 const FIRST_SLOT_COUNT = 64;
+/** Up to here a loop is quicker than a call into Node. */
+const SHORT_TEXT_LENGTH = 32;
 
 export class AggregateWriter {
   readonly #partitionKeys = new KeyTable<string>(PARTITION_KEY_TABLE);
-  readonly #hashKeys = new KeyTable<HashKey>(EXPLICIT_HASH_KEY_TABLE);
+  /** Made when it is wanted first: most applications give no hash keys. */
+  #hashKeys: KeyTable<HashKey> | undefined = undefined;
   /** The user records as they will be in the message, behind the tables. */
   #records: Buffer = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
   #recordsBytes = 0;
@@ -59,7 +66,12 @@ export class AggregateWriter {
 
   /** Length of what `finish` would give; with nothing added, the 20 bytes around the message. */
   get sizeBytes(): number {
-    return FRAME_BYTES + this.#partitionKeys.length + this.#hashKeys.length + this.#recordsBytes;
+    return FRAME_BYTES + this.#partitionKeys.length + (this.#hashKeys?.length ?? 0) + this.#recordsBytes;
+  }
+
+  /** What it keeps for the next records. */
+  get memoryBytes(): number {
+    return this.#records.length + this.#partitionKeys.memoryBytes + (this.#hashKeys?.memoryBytes ?? 0);
   }
 
   /** What `sizeBytes` would be after `add(record)`. */
@@ -76,7 +88,7 @@ export class AggregateWriter {
     const keyIndex = this.#askedKeyIndex;
     const hashIndex = this.#askedHashIndex;
     if (keyIndex === this.#partitionKeys.count) this.#partitionKeys.add(partitionKey);
-    if (explicitHashKey !== undefined && hashIndex === this.#hashKeys.count) this.#hashKeys.add(explicitHashKey);
+    if (explicitHashKey !== undefined && hashIndex === this.#hashKeys?.count) this.#hashKeys.add(explicitHashKey);
     this.#reserve(dataBytes + MOST_RECORD_FRAME_BYTES);
     const out = this.#records;
     let at = this.#recordsBytes;
@@ -106,7 +118,7 @@ export class AggregateWriter {
     const bytes = Buffer.allocUnsafe(this.sizeBytes);
     let at = writeMagic(bytes);
     at += this.#partitionKeys.copyTo(bytes, at);
-    at += this.#hashKeys.copyTo(bytes, at);
+    if (this.#hashKeys !== undefined) at += this.#hashKeys.copyTo(bytes, at);
     const recordsAt = at;
     at += this.#records.copy(bytes, at, 0, this.#recordsBytes);
     bytes.write(digestOf(bytes.subarray(MAGIC_BYTES, at)), at, 'hex');
@@ -116,7 +128,7 @@ export class AggregateWriter {
   /** As new, for other records. */
   clear(): void {
     this.#partitionKeys.clear();
-    this.#hashKeys.clear();
+    this.#hashKeys?.clear();
     this.#recordsBytes = 0;
     this.#count = 0;
     this.#asked = undefined;
@@ -126,10 +138,16 @@ export class AggregateWriter {
     if (record === this.#asked) return;
     const { partitionKey, explicitHashKey, dataBytes } = record;
     this.#asked = record;
-    this.#askedKeyIndex = this.#partitionKeys.indexOf(partitionKey);
-    this.#askedHashIndex = explicitHashKey === undefined ? -1 : this.#hashKeys.indexOf(explicitHashKey);
+    this.#askedKeyIndex = this.#partitionKeys.indexOf(partitionKey, record.keyHash, record.keyBytes);
+    this.#askedHashIndex = -1;
+    let hashKeyBytes = 0;
+    if (explicitHashKey !== undefined) {
+      this.#hashKeys ??= new KeyTable(EXPLICIT_HASH_KEY_TABLE);
+      const digits = String(explicitHashKey).length;
+      this.#askedHashIndex = this.#hashKeys.indexOf(explicitHashKey, spread(explicitHashKey), digits);
+      hashKeyBytes = this.#hashKeys.askedBytes;
+    }
     const length = recordBytes(this.#askedKeyIndex, this.#askedHashIndex, dataBytes);
-    const hashKeyBytes = explicitHashKey === undefined ? 0 : this.#hashKeys.askedBytes;
     this.#askedBytes = this.#partitionKeys.askedBytes + hashKeyBytes + fieldBytes(length);
   }
 
@@ -146,9 +164,8 @@ export class AggregateWriter {
 class KeyTable<Key extends string | HashKey> {
   readonly #tag: number;
   readonly #keys: Key[] = [];
-  readonly #hashes: number[] = [];
-  /** Index of the key + 1; 0 where there is none. */
-  #slots: Int32Array = new Int32Array(FIRST_SLOT_COUNT);
+  /** Two numbers a slot: the index of the key + 1, or 0 where there is none, and its hash. */
+  #slots: Int32Array = new Int32Array(2 * FIRST_SLOT_COUNT);
   #bytes: Buffer = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
   /** On the wire, tags and lengths included. */
   length = 0;
@@ -165,37 +182,38 @@ class KeyTable<Key extends string | HashKey> {
     return this.#keys.length;
   }
 
-  /** Its index, or the one that it would have. */
-  indexOf(key: Key): number {
-    const hash = spread(key);
+  get memoryBytes(): number {
+    return this.#slots.byteLength + this.#bytes.length;
+  }
+
+  /** Its index, or the one that it would have. `length`: on the wire. */
+  indexOf(key: Key, hash: number, length: number): number {
     this.#askedHash = hash;
-    const mask = this.#slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const index = (this.#slots[slot] as number) - 1;
+    this.#askedLength = length;
+    const slots = this.#slots;
+    const mask = slots.length - 2;
+    for (let slot = (2 * hash) & mask; ; slot = (slot + 2) & mask) {
+      const index = (slots[slot] as number) - 1;
       if (index === -1) break;
-      if (this.#hashes[index] === hash && this.#keys[index] === key) {
+      if (slots[slot + 1] === hash && this.#keys[index] === key) {
         this.askedBytes = 0;
         return index;
       }
     }
-    this.#askedLength = Buffer.byteLength(String(key));
-    this.askedBytes = fieldBytes(this.#askedLength);
+    this.askedBytes = fieldBytes(length);
     return this.#keys.length;
   }
 
   /** Adds the key that was asked about last, and is not here. */
   add(key: Key): void {
     this.#keys.push(key);
-    this.#hashes.push(this.#askedHash);
-    if (this.#keys.length * 2 > this.#slots.length) this.#spreadAnew();
-    else this.#occupy(this.#askedHash, this.#keys.length);
+    if (this.#keys.length * 4 > this.#slots.length) this.#spreadAnew();
+    this.#occupy(this.#keys.length, this.#askedHash);
     const needed = this.length + this.askedBytes;
     if (needed > this.#bytes.length) this.#bytes = grown(this.#bytes, this.length, needed);
     this.#bytes[this.length++] = this.#tag;
     this.length = writeVarint(this.#bytes, this.length, this.#askedLength);
-    const text = String(key);
-    // Of a text that is as long as its bytes each unit is one.
-    this.length += this.#bytes.write(text, this.length, text.length === this.#askedLength ? 'latin1' : 'utf8');
+    this.#writeText(String(key));
   }
 
   copyTo(target: Buffer, at: number): number {
@@ -204,30 +222,43 @@ class KeyTable<Key extends string | HashKey> {
 
   clear(): void {
     this.#keys.length = 0;
-    this.#hashes.length = 0;
     this.#slots.fill(0);
     this.length = 0;
   }
 
-  #occupy(hash: number, occupant: number): void {
-    const mask = this.#slots.length - 1;
-    let slot = hash & mask;
-    while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
-    this.#slots[slot] = occupant;
+  /** Of a text that is as long as its bytes each unit is one. */
+  #writeText(text: string): void {
+    const { length } = text;
+    const bytes = this.#bytes;
+    const at = this.length;
+    this.length += this.#askedLength;
+    if (length !== this.#askedLength) bytes.write(text, at, 'utf8');
+    else if (length > SHORT_TEXT_LENGTH) bytes.write(text, at, 'latin1');
+    else for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
+  }
+
+  #occupy(occupant: number, hash: number): void {
+    const slots = this.#slots;
+    const mask = slots.length - 2;
+    let slot = (2 * hash) & mask;
+    while (slots[slot] !== 0) slot = (slot + 2) & mask;
+    slots[slot] = occupant;
+    slots[slot + 1] = hash;
   }
 
   #spreadAnew(): void {
-    this.#slots = new Int32Array(this.#slots.length * 2);
-    for (const [index, hash] of this.#hashes.entries()) this.#occupy(hash, index + 1);
+    const before = this.#slots;
+    this.#slots = new Int32Array(2 * before.length);
+    for (let slot = 0; slot < before.length; slot += 2) {
+      const occupant = before[slot] as number;
+      if (occupant !== 0) this.#occupy(occupant, before[slot + 1] as number);
+    }
   }
 }
 
-/** FNV-1a over the units of a text; over the two halves' ends of a hash key. */
-function spread(key: string | HashKey): number {
-  if (typeof key === 'bigint') return Number((key ^ (key >> 64n)) & 0xffff_ffffn) | 0;
-  let hash = 0x811c_9dc5;
-  for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x0100_0193);
-  return hash ^ (hash >>> 15);
+/** Over the two halves' ends of a hash key. */
+function spread(key: HashKey): number {
+  return Number((key ^ (key >> 64n)) & 0xffff_ffffn) | 0;
 }
 
 function grown(buffer: Buffer, usedBytes: number, neededBytes: number): Buffer {

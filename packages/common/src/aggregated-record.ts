@@ -34,10 +34,24 @@ export interface UserRecordParts {
  * `protobuf` the message doesn't parse, `table-index` a record points outside a table, `hash-key` an explicit hash key that a
  * record uses is no number from 0 to 2^128 − 1.
  */
-export type DecodedRecord =
+export type DecodedRecord<T = UserRecordParts> =
   | { readonly kind: 'plain' }
   | { readonly kind: 'corrupt'; readonly reason: 'digest' | 'protobuf' | 'table-index' | 'hash-key' }
-  | { readonly kind: 'aggregated'; readonly records: UserRecordParts[] };
+  | { readonly kind: 'aggregated'; readonly records: T[] };
+
+/**
+ * Makes of a user record's parts what the caller wants. `index` is its place among the user records, `keyIndex` that of its partition
+ * key in the table: records with the same one have the same key.
+ */
+export type MakeRecord<T> = (
+  partitionKey: string,
+  data: Uint8Array,
+  explicitHashKey: HashKey | undefined,
+  index: number,
+  keyIndex: number,
+) => T;
+
+const PLAIN: DecodedRecord<never> = { kind: 'plain' };
 
 /** Groups within groups that are followed, as protobuf's own readers bound it. */
 const DEEPEST_GROUP = 100;
@@ -97,15 +111,18 @@ export function encodeAggregatedRecord(records: readonly UserRecordParts[]): Uin
  * A partition key that is no UTF-8 is read with U+FFFD in place of the bad bytes, as Java does. A message that holds no record
  * gives none.
  */
-export function decodeAggregatedRecord(data: Uint8Array): DecodedRecord {
-  if (data.length <= FRAME_BYTES || !hasMagic(data)) return { kind: 'plain' };
+export function decodeAggregatedRecord(data: Uint8Array): DecodedRecord;
+/** With `make`: the same, each user record as it makes it, with no other object in between. */
+export function decodeAggregatedRecord<T>(data: Uint8Array, make: MakeRecord<T>): DecodedRecord<T>;
+export function decodeAggregatedRecord(data: Uint8Array, make: MakeRecord<unknown> = partsOf): DecodedRecord<unknown> {
+  if (data.length <= FRAME_BYTES || !hasMagic(data)) return PLAIN;
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const end = bytes.length - DIGEST_BYTES;
   if (digestOf(bytes.subarray(MAGIC_BYTES, end)) !== bytes.toString('hex', end)) {
     return { kind: 'corrupt', reason: 'digest' };
   }
   try {
-    return { kind: 'aggregated', records: readMessage(new Cursor(bytes, MAGIC_BYTES, end)) };
+    return { kind: 'aggregated', records: readMessage(new Cursor(bytes, MAGIC_BYTES, end), make) };
   } catch (error) {
     if (error instanceof Unreadable) return { kind: 'corrupt', reason: error.reason };
     throw error;
@@ -146,6 +163,10 @@ class KeyTable {
   }
 }
 
+function partsOf(partitionKey: string, data: Uint8Array, explicitHashKey: HashKey | undefined): UserRecordParts {
+  return explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, explicitHashKey, data };
+}
+
 function hasMagic(data: Uint8Array): boolean {
   return data[0] === 0xf3 && data[1] === 0x89 && data[2] === 0x9a && data[3] === 0xc2;
 }
@@ -161,7 +182,7 @@ class Unreadable extends Error {
 }
 
 /** The tables first, as the records need them and protobuf lets fields stand in any order; then the records. */
-function readMessage(cursor: Cursor): UserRecordParts[] {
+function readMessage<T>(cursor: Cursor, make: MakeRecord<T>): T[] {
   const start = cursor.at;
   const partitionKeys: string[] = [];
   const hashKeyTexts: string[] = [];
@@ -172,22 +193,24 @@ function readMessage(cursor: Cursor): UserRecordParts[] {
     else cursor.skip(tag);
   }
   const hashKeys: HashKey[] = [];
-  const records: UserRecordParts[] = [];
+  const records: T[] = [];
   cursor.at = start;
   while (cursor.more()) {
     const tag = cursor.tag();
-    if (tag === RECORDS) records.push(readRecord(cursor, partitionKeys, hashKeyTexts, hashKeys));
+    if (tag === RECORDS) records.push(readRecord(cursor, partitionKeys, hashKeyTexts, hashKeys, make, records.length));
     else cursor.skip(tag);
   }
   return records;
 }
 
-function readRecord(
+function readRecord<T>(
   cursor: Cursor,
   partitionKeys: readonly string[],
   hashKeyTexts: readonly string[],
   hashKeys: HashKey[],
-): UserRecordParts {
+  make: MakeRecord<T>,
+  index: number,
+): T {
   const length = cursor.length();
   const outerEnd = cursor.end;
   const end = cursor.at + length;
@@ -213,13 +236,13 @@ function readRecord(
   const partitionKey = partitionKeys[keyIndex];
   if (partitionKey === undefined) throw new Unreadable('table-index');
   const data = cursor.view(dataStart, dataEnd);
-  if (hashIndex === -1) return { partitionKey, data };
+  if (hashIndex === -1) return make(partitionKey, data, undefined, index, keyIndex);
   let explicitHashKey = hashKeys[hashIndex];
   if (explicitHashKey === undefined) {
     explicitHashKey = readHashKey(hashKeyTexts[hashIndex]);
     hashKeys[hashIndex] = explicitHashKey;
   }
-  return { partitionKey, explicitHashKey, data };
+  return make(partitionKey, data, explicitHashKey, index, keyIndex);
 }
 
 function readHashKey(text: string | undefined): HashKey {
@@ -233,14 +256,11 @@ function readHashKey(text: string | undefined): HashKey {
 /** Reads protobuf from `at` up to `end`; whatever doesn't fit is Unreadable. */
 class Cursor {
   readonly #bytes: Buffer;
-  /** The same bytes as no Buffer, for views of the type that was promised. */
-  readonly #plain: Uint8Array;
   at: number;
   end: number;
 
   constructor(bytes: Buffer, start: number, end: number) {
     this.#bytes = bytes;
-    this.#plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.at = start;
     this.end = end;
   }
@@ -283,8 +303,9 @@ class Cursor {
     return this.#bytes.toString('utf8', start, this.at);
   }
 
+  /** No Buffer, as was promised. */
   view(start: number, end: number): Uint8Array {
-    return this.#plain.subarray(start, end);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, end - start);
   }
 
   /** Passes over the value of a field that means nothing to us: a group with all that is in it. */

@@ -10,7 +10,7 @@ import { Exchanges } from './aws-exchange.ts';
 import { ShortcutHandler, shorten } from './aws-shortcut.ts';
 import { describe, UsageError } from './errors.ts';
 import { silentLogger } from './logger.ts';
-import { checkPort } from './option-checks.ts';
+import { checkPort, checkWholeNumber } from './option-checks.ts';
 
 /** What every client takes. */
 export interface AwsClientOptions {
@@ -321,10 +321,7 @@ function checkOptions(options: HttpClientOptions, known: readonly string[]): voi
     throw new UsageError('region', 'a region such as eu-central-1', describe(region));
   }
   for (const name of ['maxAttempts', 'connectionTimeoutMs', 'requestTimeoutMs', 'maxSockets'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(Number.isSafeInteger(value) && value >= 1 && value <= LONGEST_TIMER_MS)) {
-      throw new UsageError(name, `a whole number from 1 to ${LONGEST_TIMER_MS}`, describe(value));
-    }
+    checkWholeNumber(name, options[name], 1, LONGEST_TIMER_MS);
   }
 }
 

@@ -27,6 +27,8 @@ export interface Answer {
   readonly reason: string | undefined;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** All that was asked has left the process: nothing reads it any more. */
+  readonly isAskedAway: boolean;
 }
 
 interface Running {
@@ -103,7 +105,7 @@ export class Exchanges {
           settle();
           const [only] = parts;
           const body = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
-          resolve({ statusCode, reason, headers, body });
+          resolve({ statusCode, reason, headers, body, isAskedAway: request.writableFinished });
         });
         response.on('error', onError);
       });

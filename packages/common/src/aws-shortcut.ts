@@ -24,6 +24,7 @@ import {
 import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler';
 import type { Answer, Exchanges, Peer } from './aws-exchange.ts';
 import { type Credentials, type Signed, Signer, toBeSigned } from './aws-signer.ts';
+import { BodyMemory } from './body-memory.ts';
 import { readPutRecords, writePutRecords } from './put-records-body.ts';
 
 /**
@@ -63,7 +64,7 @@ interface Template {
 interface Operation {
   readonly target: string;
   /** Default: as JSON, bytes as base64. */
-  readonly write?: (input: object) => string | Buffer;
+  readonly write?: (input: object, memory: BodyMemory) => string | Buffer;
   /** @param text what the answer was parsed from. */
   readonly read: (answer: Json, text: string) => Json;
 }
@@ -80,7 +81,7 @@ const operations: ReadonlyMap<unknown, Operation> = new Map<unknown, Operation>(
     PutRecordsCommand,
     {
       target: 'Kinesis_20131202.PutRecords',
-      write: (input) => writePutRecords(input as PutRecordsInput),
+      write: (input, memory) => writePutRecords(input as PutRecordsInput, (size) => memory.take(size)),
       read: readPutRecords,
     },
   ],
@@ -173,6 +174,7 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, han
   const shortened = client as unknown as Shortened;
   const sendBySdk = shortened.send.bind(client);
   const signer = new Signer();
+  const memory = new BodyMemory();
   shortened.send = (command, options, callback) => {
     const operation = operations.get(command.constructor);
     const template = operation && handler.templates.get(keyOf(operation.target, command.input));
@@ -195,13 +197,15 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, han
     const { credentials, systemClockOffset = 0 } = shortened.config;
     const identity = await credentials();
     if (identity.accessKeyId !== template.accessKeyId) return sendBySdk(command, options);
-    const body = write(command.input);
+    const body = write(command.input, memory);
     const headers = signer.sign(template.signed, identity, body, Date.now() + systemClockOffset);
     const signal = options.abortSignal as AbortSignal | undefined;
     let answer: Answer;
     try {
       answer = await handler.exchanges.post(template.peer, headers, body, signal);
       if (answer.statusCode === 200) {
+        // Only then: whatever else happened, the SDK may do it again, or the socket may still have to send it.
+        if (typeof body !== 'string' && answer.isAskedAway) memory.giveBack(body);
         const requestId = answer.headers['x-amzn-requestid'];
         const $metadata = { httpStatusCode: 200, requestId, attempts: 1, totalRetryDelay: 0 };
         return { ...(command[READ_ANSWER]?.(answer.body) ?? readBy(read, answer.body)), $metadata };

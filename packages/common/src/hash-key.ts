@@ -26,17 +26,18 @@ const SIGN_BIT = 0x8000_0000 | 0;
 const loneSurrogate = /\p{Surrogate}/u;
 
 /**
- * Returns the partition key when Kinesis will take it: 1 to 256 UTF-16 units (Kinesis API, PutRecord; 256 emoji are 512), and
+ * Checks that Kinesis will take the partition key: 1 to 256 UTF-16 units (Kinesis API, PutRecord; 256 emoji are 512), and
  * well-formed. A lone surrogate has no UTF-8, so two different keys would be stored as the same one and hashed alike.
- * @throws UsageError naming `field`.
+ * @returns the length of its UTF-8. @throws UsageError naming `field`.
  */
-export function checkPartitionKey(key: unknown, field = 'partitionKey'): string {
+export function checkPartitionKey(key: unknown, field = 'partitionKey'): number {
   const fits = typeof key === 'string' && key.length >= 1 && key.length <= MAX_PARTITION_KEY_UNITS;
-  if (!fits || (!isAscii(key) && loneSurrogate.test(key))) {
+  if (fits && isAscii(key)) return key.length;
+  if (!fits || loneSurrogate.test(key)) {
     const got = fits ? `${describe(key)} with a lone surrogate` : describe(key);
     throw new UsageError(field, `a string of 1 to ${MAX_PARTITION_KEY_UNITS} UTF-16 units, well-formed`, got);
   }
-  return key;
+  return Buffer.byteLength(key);
 }
 
 /** The hash key of a partition key: MD5 of its UTF-8 bytes (Kinesis API, PutRecord). */

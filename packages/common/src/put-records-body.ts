@@ -5,7 +5,11 @@ import type { PutRecordsInput, PutRecordsOutput, PutRecordsResultEntry } from '@
 
 const TAIL = '"}';
 
-export function writePutRecords({ Records: records = [], ...others }: PutRecordsInput): Buffer {
+/** @param take gives a buffer of that many bytes. */
+export function writePutRecords(
+  { Records: records = [], ...others }: PutRecordsInput,
+  take: (size: number) => Buffer = Buffer.allocUnsafe,
+): Buffer {
   // Undefined members are left out, as the SDK leaves them out.
   const start = `${JSON.stringify(others).slice(0, -1)}${Object.values(others).every(isAbsent) ? '' : ','}"Records":[`;
   const heads = records.map(({ Data: _, ...keys }, index) => {
@@ -17,7 +21,7 @@ export function writePutRecords({ Records: records = [], ...others }: PutRecords
   for (const [index, { Data: data }] of records.entries()) {
     size += (lengths[index] as number) + base64Length(data?.length ?? 0) + TAIL.length;
   }
-  const body = Buffer.allocUnsafe(size);
+  const body = take(size);
   let at = body.write(start, 0);
   for (const [index, { Data: data = new Uint8Array() }] of records.entries()) {
     at += body.write(heads[index] as string, at);

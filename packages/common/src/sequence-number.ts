@@ -45,6 +45,13 @@ export function parseSequenceNumber(text: string, field = 'sequenceNumber'): Seq
   return BigInt(text) as SequenceNumber;
 }
 
+/** Negative, 0 or positive, as for Array.sort: of two as Kinesis writes them, without leading zeros, compared as they are. */
+export function compareSequenceTexts(a: string, b: string): number {
+  if (a.length !== b.length) return a.length - b.length;
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
 export function isSentinel(text: unknown): text is Sentinel {
   return text === 'TRIM_HORIZON' || text === 'LATEST' || text === 'AT_TIMESTAMP' || text === 'SHARD_END';
 }

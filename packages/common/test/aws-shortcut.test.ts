@@ -399,3 +399,46 @@ test('PutRecords says by the short way what it says by the SDK, and is answered 
   expect(Number(asked[1]?.headers['content-length'])).toBe(Buffer.byteLength(asked[1]?.body ?? ''));
   expect({ ...shortly, $metadata: 0 }).toEqual({ ...bySdk, $metadata: 0 });
 });
+
+test('bodies of PutRecords that follow each other in the same memory arrive as they were, also where the answer came before the body had left', async () => {
+  const arrived = new Map<number, Promise<Buffer>>();
+  let letRead: () => void = () => undefined;
+  const mayRead = new Promise<void>((resolve) => {
+    letRead = resolve;
+  });
+  let count = 0;
+  const http = createServer((request, response) => {
+    const index = count++;
+    // The first call is the SDK's. Of the second nothing is read until all others have been answered.
+    const waits = index === 1 ? mayRead : Promise.resolve();
+    arrived.set(
+      index,
+      waits.then(async () => Buffer.concat((await request.toArray()) as Buffer[])),
+    );
+    // Past Node's response, which would have the rest of the request read.
+    if (index === 1) request.socket.write('HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"Records":[]}');
+    else void arrived.get(index)?.then(() => json(200, { FailedRecordCount: 0, Records: [] })(response));
+  });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  cleanUps.push(() => http.closeAllConnections());
+  cleanUps.push(() => http.close());
+  const client = createKinesisClient({
+    endpoint: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    ...account,
+  });
+  cleanUps.push(() => client.destroy());
+  const put = (index: number): Promise<unknown> => {
+    const Data = Buffer.alloc(8_000_000, index);
+    return client.send(new PutRecordsCommand({ StreamName: 's', Records: [{ Data, PartitionKey: 'k' }] }));
+  };
+  await put(0);
+  await put(1);
+  for (let index = 2; index < 5; index++) await put(index);
+  letRead();
+  for (const [index, body] of arrived) {
+    const { Records: records } = JSON.parse((await body).toString()) as { Records: { Data: string }[] };
+    const data = Buffer.from(records[0]?.Data ?? '', 'base64');
+    expect(data.equals(Buffer.alloc(8_000_000, index))).toBe(true);
+  }
+});

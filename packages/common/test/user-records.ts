@@ -43,5 +43,13 @@ export const userRecords: fc.Arbitrary<UserRecordParts> = fc
 export const batches: fc.Arbitrary<UserRecordParts[]> = fc.array(userRecords, { minLength: 1, maxLength: 30 });
 
 export function writable(parts: UserRecordParts): WritableRecord {
-  return { ...parts, dataBytes: parts.data.length, writeData: (target, at) => void target.set(parts.data, at) };
+  const { partitionKey, data } = parts;
+  return {
+    ...parts,
+    keyBytes: Buffer.byteLength(partitionKey),
+    // Few values, so that keys meet in the table.
+    keyHash: (partitionKey.charCodeAt(0) % 7) - 3,
+    dataBytes: data.length,
+    writeData: (target, at) => void target.set(data, at),
+  };
 }

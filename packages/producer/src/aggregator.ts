@@ -31,8 +31,8 @@ interface Lane {
   readonly writer: AggregateWriter;
 }
 
-/** Each keeps the memory of its largest aggregated record. */
-const MOST_SPARE_WRITERS = 64;
+/** Each keeps the memory of its largest aggregated record. A thousand shards have a thousand, and to make them anew takes longer than to fill them. */
+const MOST_SPARE_BYTES: number = 32 * 1024 * 1024;
 
 const NOTHING: readonly KinesisRecord[] = [];
 
@@ -40,6 +40,7 @@ export class Aggregator {
   readonly #options: AggregatorOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #spareWriters: AggregateWriter[] = [];
+  #spareBytes = 0;
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
@@ -140,7 +141,7 @@ export class Aggregator {
     // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
     if (record.dataBytes >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
-    const writer = this.#spareWriters.pop() ?? new AggregateWriter();
+    const writer = this.#takeWriter();
     kinesisRecord.open(writer);
     record.noteWritten(writer.add(record));
     this.#lanes.set(shardId, { kinesisRecord, writer });
@@ -156,12 +157,24 @@ export class Aggregator {
   #seal(shardId: string, { kinesisRecord, writer }: Lane): KinesisRecord {
     this.#lanes.delete(shardId);
     kinesisRecord.seal();
-    if (this.#spareWriters.length < MOST_SPARE_WRITERS) {
-      writer.clear();
-      this.#spareWriters.push(writer);
-    }
+    this.#spare(writer);
     kinesisRecord.phase = 'limited';
     return kinesisRecord;
+  }
+
+  #takeWriter(): AggregateWriter {
+    const writer = this.#spareWriters.pop();
+    if (writer === undefined) return new AggregateWriter();
+    this.#spareBytes -= writer.memoryBytes;
+    return writer;
+  }
+
+  #spare(writer: AggregateWriter): void {
+    const { memoryBytes } = writer;
+    if (this.#spareBytes + memoryBytes > MOST_SPARE_BYTES) return;
+    writer.clear();
+    this.#spareWriters.push(writer);
+    this.#spareBytes += memoryBytes;
   }
 
   #earliest(): number {

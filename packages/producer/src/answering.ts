@@ -115,9 +115,7 @@ export class Answering {
     const live = kinesisRecords.filter(({ phase }) => phase !== 'done');
     if (live.length < 2) return false;
     const attempt = { errorCode, errorMessage, written };
-    for (const { records, beganAtMs } of live) {
-      for (const record of records) noteAttempt(record, beganAtMs, nowMs, attempt);
-    }
+    for (const { records, beganAtMs } of live) noteAttempt(records, beganAtMs, nowMs, attempt);
     const half = live.length >>> 1;
     this.#requests.send([live.slice(0, half), live.slice(half)].map(collectionOf), refusals);
     this.#settling.expireOverdue(live, nowMs);
@@ -155,18 +153,14 @@ export class Answering {
         return false;
       }
       case 'retry': {
-        for (const record of kinesisRecord.records) {
-          noteAttempt(record, kinesisRecord.beganAtMs, nowMs, verdict.attempt);
-          record.lastCause = verdict.cause;
-        }
+        noteAttempt(kinesisRecord.records, kinesisRecord.beganAtMs, nowMs, verdict.attempt);
+        for (const record of kinesisRecord.records) record.lastCause = verdict.cause;
         kinesisRecord.phase = 'backing-off';
         this.#settling.expireOverdue([kinesisRecord], nowMs);
         return kinesisRecord.liveCount > 0;
       }
       case 'failed':
-        for (const record of kinesisRecord.records) {
-          noteAttempt(record, kinesisRecord.beganAtMs, nowMs, verdict.attempt);
-        }
+        noteAttempt(kinesisRecord.records, kinesisRecord.beganAtMs, nowMs, verdict.attempt);
         this.#settling.fail(kinesisRecord.records, verdict.failure, nowMs);
         return false;
       default:
@@ -186,9 +180,8 @@ export class Answering {
   /** It is in the stream, but where the KCL drops it: its user records start again, save those whose time is over. */
   #resendAll(kinesisRecord: KinesisRecord, place: Place, nowMs: number): void {
     const errorMessage = `written to ${place.shardId}, which does not hold all of its hash keys`;
-    for (const record of kinesisRecord.records) {
-      noteAttempt(record, place.beganAtMs, place.endedAtMs, { errorCode: 'Wrong Shard', errorMessage, written: 'yes' });
-    }
+    const attempt = { errorCode: 'Wrong Shard', errorMessage, written: 'yes' } as const;
+    noteAttempt(kinesisRecord.records, place.beganAtMs, place.endedAtMs, attempt);
     kinesisRecord.phase = 'backing-off';
     this.#settling.expireOverdue([kinesisRecord], nowMs);
     if (kinesisRecord.liveCount > 0) this.#placing.placeAnew([kinesisRecord], nowMs);

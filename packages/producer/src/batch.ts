@@ -46,7 +46,7 @@ export class KinesisRecord {
   /** What is sent, in put order. */
   records: UserRecord[];
   /** All that went in, also what has expired since and is sent no more: their keys wait for this Kinesis record. */
-  readonly carried: readonly UserRecord[];
+  carried: readonly UserRecord[];
   /** The shard it is expected on; undefined when the shard map could not tell. */
   shardId: string | undefined;
   /** The version of the shard map that told so. */
@@ -138,12 +138,19 @@ export class KinesisRecord {
     return this.#entry;
   }
 
-  /** Forgets the bytes once nothing will be sent any more. What has not succeeded by now keeps its data. */
-  release(): void {
+  /**
+   * Forgets bytes and user records once nothing will be sent any more: it may lie in a queue for long. What has not succeeded by now
+   * keeps its data. @returns what it carried.
+   */
+  release(): readonly UserRecord[] {
+    const { carried } = this;
     this.phase = 'done';
+    this.records = [];
+    this.carried = this.records;
     this.#entry = undefined;
     this.#writer = undefined;
     this.#aggregate = undefined;
+    return carried;
   }
 
   #ownData(): void {

@@ -1,7 +1,7 @@
 // What the pipeline answers with: things to do and things to know, collected while an event goes through the stages. The driver
 // carries them out in this order. Pure values.
 // Invariant: each effect is taken once, in the order in which the stages gave it.
-import type { KinesisRecord, Request } from './batch.ts';
+import type { Request } from './batch.ts';
 import type { ShardMapState } from './shard-map.ts';
 import type { StrategyState } from './stream-strategy.ts';
 import type { Failure, UserRecord } from './user-record.ts';
@@ -22,8 +22,8 @@ export type Effect =
   | { readonly kind: 'list-shards' }
   /** Call DescribeStreamSummary, answer with `described` or `describingFailed`. */
   | { readonly kind: 'describe-stream' }
-  /** The user records of this Kinesis record have succeeded. */
-  | { readonly kind: 'delivered'; readonly kinesisRecord: KinesisRecord; readonly place: Place }
+  /** These user records, all of one Kinesis record, have succeeded. */
+  | { readonly kind: 'delivered'; readonly records: readonly UserRecord[]; readonly place: Place }
   /** These user records have failed. */
   | { readonly kind: 'failed'; readonly records: readonly UserRecord[]; readonly failure: Failure }
   /** For whoever watches. */

@@ -4,7 +4,7 @@
 // before everything it has put has settled.
 import { Writable } from 'node:stream';
 import { describe, UsageError } from '@shardline/common';
-import type { OnSettled, PutError, Settle, UserRecordInput } from './user-record.ts';
+import type { OnSettled, PutError, PutResult, Settle, UserRecordInput } from './user-record.ts';
 
 export interface PutAllOptions {
   /** Takes a record that failed, instead of ending with its error. What it throws ends with that. */
@@ -73,22 +73,29 @@ export function createPutStream(producer: Puts, options: PutAllOptions = {}): Wr
 }
 
 /**
- * Tells a callback. It is never called before `put` returns, and what it throws becomes an uncaught exception, as with any
+ * Tells a callback, which may be one for each record: so it has no closures of its own. The callback is never called before `put` returns, and what it throws becomes an uncaught exception, as with any
  * callback: it is no bug of the producer's.
  */
-export function settleBy(onSettled: OnSettled): Settle {
-  return {
-    onSuccess: (result) => {
-      try {
-        onSettled(undefined, result);
-      } catch (error) {
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    },
-    onFailure: (error) => queueMicrotask(() => onSettled(error, undefined)),
-  };
+export class CallbackSettle implements Settle {
+  readonly #onSettled: OnSettled;
+
+  constructor(onSettled: OnSettled) {
+    this.#onSettled = onSettled;
+  }
+
+  onSuccess(result: PutResult): void {
+    try {
+      this.#onSettled(undefined, result);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
+  onFailure(error: PutError): void {
+    queueMicrotask(() => this.#onSettled(error, undefined));
+  }
 }
 
 /** Counts what became of the records, and keeps the first failure that nobody took. */

@@ -98,6 +98,28 @@ test('after a refusal, too, a large one waits until there is room for all of it,
   expect(last?.atMs).toBeLessThan(1_000);
 });
 
+test('after a refusal a bucket holds a quarter of a second of the lower rate, and where nobody looked for longer as much as came in, up to a second', () => {
+  for (const [lookedAfterMs, share] of [
+    [100, 0.25],
+    [700, 0.7],
+    [5_000, 1],
+  ] as const) {
+    const limiter = new Limiter({ rateLimitPercent: 100 });
+    const sent = Array.from({ length: 1_000 }, () => loneRecord('0'));
+    for (const kinesisRecord of sent) limiter.put(kinesisRecord, 0);
+    for (const kinesisRecord of sent.slice(0, 500)) limiter.written(kinesisRecord, 1_000);
+    limiter.refused(sent[0] as KinesisRecord, 'throttled', 1_000);
+    // Looked at every 100 ms, or not at all.
+    for (let atMs = 1_000; lookedAfterMs === 100 && atMs < 6_000; atMs += 100) limiter.rates(atMs);
+    const atMs = 1_000 + (lookedAfterMs === 100 ? 5_000 : lookedAfterMs);
+    const [[, percent] = ['', 0]] = limiter.rates(atMs);
+    let passed = 0;
+    while (limiter.put(loneRecord('0'), atMs).length > 0) passed++;
+    expect(passed / (10 * percent)).toBeGreaterThan(share * 0.85);
+    expect(passed / (10 * percent)).toBeLessThan(share * 1.05);
+  }
+});
+
 test('one shard waiting does not hold up another, nor a record without a shard', () => {
   const limiter = new Limiter({ rateLimitPercent: 100 });
   for (let i = 0; i < 1_000; i++) limiter.put(loneRecord('busy'), 0);

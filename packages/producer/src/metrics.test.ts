@@ -31,9 +31,8 @@ function play(report: MetricsReport, stream = 'orders'): void {
   const answers: Answer[] = [throttled, written].map((entry) => ({ kind: 'answered', entries: [entry] }));
   metrics.looked(2, 2, 100);
   metrics.answered([kinesisRecord], answers[0] as Answer, 20, 120);
-  for (const record of kinesisRecord.records) {
-    noteAttempt(record, 100, 120, { errorCode: throttled.errorCode, errorMessage: 'slow', written: 'no' });
-  }
+  const refused = { errorCode: throttled.errorCode, errorMessage: 'slow', written: 'no' } as const;
+  noteAttempt(kinesisRecord.records, 100, 120, refused);
   metrics.answered([kinesisRecord], answers[1] as Answer, 50, 250);
   metrics.delivered(kinesisRecord.records, { shardId: SHARD, beganAtMs: 200, endedAtMs: 250 });
   metrics.looked(0, 0, 250);

@@ -6,7 +6,9 @@ import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
   checkFlag,
+  checkNames,
   checkPort,
+  checkWholeNumber,
   checkWord,
   DEFAULT_MAX_RECORD_BYTES,
   describe,
@@ -15,7 +17,6 @@ import {
   MAX_RECORD_BYTES,
   MAX_RECORDS_PER_PUT_RECORDS,
   type MetricsSink,
-  nearestName,
   parseStream,
   type Random,
   resolveLogger,
@@ -147,11 +148,7 @@ const knownNames: readonly string[] = [...otherNames, ...Object.keys(numbers)];
 /** Checks the options and fills in the defaults. @throws UsageError naming the option. */
 export function resolveOptions(options: ProducerOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
-  for (const name of Object.keys(options)) {
-    if (!knownNames.includes(name)) {
-      throw new UsageError(name, 'a known option', `an unknown one${nearestName(name, knownNames)}`);
-    }
-  }
+  checkNames(options, knownNames);
   const { client } = options;
   if (client !== undefined && typeof Reflect.get(Object(client), 'send') !== 'function') {
     throw new UsageError('client', 'a KinesisClient of @aws-sdk/client-kinesis', describe(client));
@@ -201,10 +198,5 @@ export function resolveOptions(options: ProducerOptions): ResolvedOptions {
 
 function readNumber(options: ProducerOptions, name: NumberName): number {
   const { byDefault, min, max }: Bounds = numbers[name];
-  const value: unknown = options[name];
-  if (value === undefined) return byDefault;
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
-    throw new UsageError(name, `a whole number from ${min} to ${max}`, describe(value));
-  }
-  return value;
+  return checkWholeNumber(name, options[name], min, max) ?? byDefault;
 }

@@ -49,7 +49,7 @@ class Bench {
       if (effect.kind === 'send') this.#queued.push(effect.request);
       else if (effect.kind === 'list-shards') this.listingCount++;
       else if (effect.kind === 'describe-stream') this.describingCount++;
-      else if (effect.kind === 'delivered') this.delivered.push(...effect.kinesisRecord.records);
+      else if (effect.kind === 'delivered') this.delivered.push(...effect.records);
       else if (effect.kind === 'failed') {
         this.failed.push(...effect.records.map((record) => ({ record, code: effect.failure.code })));
       }

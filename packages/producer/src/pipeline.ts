@@ -36,7 +36,7 @@ export class Pipeline {
     const outbox = this.#outbox;
     const predictor = new Predictor(stages);
     const requests = new Requests(outbox);
-    const settling = new Settling(stages.aggregator, outbox, (finished, nowMs) => placing.moveUp(finished, nowMs));
+    const settling = new Settling(stages.aggregator, outbox, (...finished) => placing.moveUp(...finished));
     const keepsOrder = options.ordering === 'per-key';
     const placing = new Placing({ stages, predictor, settling, requests, keepsOrder });
     this.#stages = stages;

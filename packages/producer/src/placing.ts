@@ -116,8 +116,8 @@ export class Placing {
   }
 
   /** All user records of a Kinesis record have settled: the records held behind its keys move up. */
-  moveUp(kinesisRecord: KinesisRecord, nowMs: number): void {
-    for (const { line } of kinesisRecord.carried) {
+  moveUp(kinesisRecord: KinesisRecord, carried: readonly UserRecord[], nowMs: number): void {
+    for (const { line } of carried) {
       if (line === undefined || !this.#order.free(line, kinesisRecord)) continue;
       for (let next = this.#order.next(line); next !== undefined; next = this.#order.next(line)) {
         if (!this.#admit(next, nowMs)) break;

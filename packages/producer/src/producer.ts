@@ -14,7 +14,7 @@ import {
   UsageError,
 } from '@shardline/common';
 import { publishPut } from './events.ts';
-import { createPutStream, type PutAllOptions, type PutAllResult, putAll, settleBy } from './faces.ts';
+import { CallbackSettle, createPutStream, type PutAllOptions, type PutAllResult, putAll } from './faces.ts';
 import { type MetricsQuery, MetricsReport, type ProducerMetric } from './metrics-report.ts';
 import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
@@ -35,6 +35,7 @@ import {
   timesOf,
   type UserRecord,
   type UserRecordInput,
+  unheard,
 } from './user-record.ts';
 
 /** How `close` ends. */
@@ -83,6 +84,11 @@ export class Producer implements AsyncDisposable {
   /** Most programs use one callback for all records. */
   #lastCallback: OnSettled | undefined;
   #lastSettle: Settle | undefined;
+  /** Of the promise made last: a function that is made once, where each put would make one. */
+  #settleOfPromise: Settle = unheard;
+  readonly #keepSettle = (onSuccess: Settle['onSuccess'], onFailure: Settle['onFailure']): void => {
+    this.#settleOfPromise = { onSuccess, onFailure };
+  };
   #ready: Deferred | undefined;
   #closed: Promise<void> | undefined;
   #broken: unknown;
@@ -155,7 +161,9 @@ export class Producer implements AsyncDisposable {
       throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
     }
     if (onSettled === undefined) {
-      return new Promise((onSuccess, onFailure) => this.#admit(record, driver, { onSuccess, onFailure }));
+      const promise = new Promise(this.#keepSettle);
+      this.#admit(record, driver, this.#settleOfPromise);
+      return promise;
     }
     this.#admit(record, driver, this.#settleBy(onSettled));
     return undefined;
@@ -279,7 +287,7 @@ export class Producer implements AsyncDisposable {
   #settleBy(onSettled: OnSettled): Settle {
     if (onSettled === this.#lastCallback && this.#lastSettle !== undefined) return this.#lastSettle;
     this.#lastCallback = onSettled;
-    this.#lastSettle = settleBy(onSettled);
+    this.#lastSettle = new CallbackSettle(onSettled);
     return this.#lastSettle;
   }
 
@@ -307,6 +315,7 @@ export class Producer implements AsyncDisposable {
       for (const driver of this.#streams.all()) driver.abandon({ code: 'CLOSED', message, retryable: true });
     }
     this.#stop();
+    await flushed;
     if (this.#options.client === undefined) this.#client.destroy();
   }
 

@@ -1,7 +1,7 @@
 // Sends PutRecords: after the collector, before the retrier. One of the two files that call AWS (the other is stream-reader.ts). It
 // bounds the requests in flight, over all streams, and turns whatever happens into an Answer; it decides nothing and never throws.
-// Invariants: at most maxRequestsInFlight requests are open; every request ends within requestTimeoutMs; an answer always has as
-// many entries as the request had.
+// Invariants: at most maxRequestsInFlight requests are open; every request ends within requestTimeoutMs, of which a pause of the
+// process counts as an eighth at most; an answer always has as many entries as the request had.
 import { type KinesisClient, PutRecordsCommand, type PutRecordsResultEntry } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
@@ -11,6 +11,7 @@ import {
   mayBeRenewed,
   renewCredentials,
   type StreamIdentifier,
+  setPatientTimer,
   streamAddress,
 } from '@shardline/common';
 import PQueue, { type QueueAddOptions } from 'p-queue';
@@ -72,10 +73,12 @@ export class Sender {
     });
     const controller = new AbortController();
     let late = false;
-    const stopTimer = clock.setTimer(() => {
+    // An answer that waits for a busy process is no failure of Kinesis, which would be sent less for it.
+    const giveUp = (): void => {
       late = true;
       controller.abort();
-    }, requestTimeoutMs);
+    };
+    const stopTimer = setPatientTimer(clock, giveUp, requestTimeoutMs);
     this.#inFlight.add(controller);
     try {
       const { Records: results = [] } = await client.send(command, { abortSignal: controller.signal });

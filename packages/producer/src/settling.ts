@@ -9,14 +9,14 @@ import type { Failure, UserRecord } from './user-record.ts';
 export class Settling {
   readonly #aggregator: Aggregator;
   readonly #outbox: Outbox;
-  readonly #onFinished: (kinesisRecord: KinesisRecord, nowMs: number) => void;
+  readonly #onFinished: (kinesisRecord: KinesisRecord, carried: readonly UserRecord[], nowMs: number) => void;
   #unsettledCount = 0;
 
-  /** `onFinished` is told when nothing more will happen to a Kinesis record. */
+  /** `onFinished` is told when nothing more will happen to a Kinesis record, and what it carried. */
   constructor(
     aggregator: Aggregator,
     outbox: Outbox,
-    onFinished: (kinesisRecord: KinesisRecord, nowMs: number) => void,
+    onFinished: (kinesisRecord: KinesisRecord, carried: readonly UserRecord[], nowMs: number) => void,
   ) {
     this.#aggregator = aggregator;
     this.#outbox = outbox;
@@ -34,27 +34,22 @@ export class Settling {
   }
 
   deliver(kinesisRecord: KinesisRecord, place: Place, nowMs: number): void {
-    for (const record of kinesisRecord.records) this.#markSettled(record);
-    this.#outbox.push({ kind: 'delivered', kinesisRecord, place });
+    const { records } = kinesisRecord;
+    for (const record of records) this.#markSettled(record);
+    this.#outbox.push({ kind: 'delivered', records, place });
     this.#finish(kinesisRecord, nowMs);
   }
 
   fail(records: readonly UserRecord[], failure: Failure, nowMs: number): void {
-    for (const record of records) {
-      record.ownData();
-      this.#markSettled(record);
-    }
-    this.#outbox.push({ kind: 'failed', records, failure });
-    for (const { carrier } of records) {
-      if (carrier?.liveCount !== 0 || carrier.phase === 'done') continue;
-      this.#aggregator.forget(carrier);
-      this.#finish(carrier, nowMs);
-    }
+    this.#end(records, failure);
+    this.#leave(records, nowMs);
   }
 
   /** Their time to live is over. */
   expire(records: readonly UserRecord[], nowMs: number): void {
-    for (const record of records) this.fail([record], expiredFailure(record), nowMs);
+    for (const alike of withLikeAttempts(records)) this.#end(alike, expiredFailure(alike[0] as UserRecord));
+    // Not before all have ended: what moves up would be one that expires as well.
+    this.#leave(records, nowMs);
   }
 
   /** What was under way when its time was over has been awaited; now nothing begins for it any more. */
@@ -68,17 +63,29 @@ export class Settling {
 
   /** All at once, and nothing moves up into what they leave. */
   abandon(records: readonly UserRecord[], failure: Failure): void {
+    if (records.length > 0) this.#end(records, failure);
+    for (const { carrier } of records) carrier?.release();
+  }
+
+  #end(records: readonly UserRecord[], failure: Failure): void {
     for (const record of records) {
       record.ownData();
       this.#markSettled(record);
     }
-    for (const { carrier } of records) carrier?.release();
-    if (records.length > 0) this.#outbox.push({ kind: 'failed', records, failure });
+    this.#outbox.push({ kind: 'failed', records, failure });
+  }
+
+  /** Kinesis records that have none left but such as have ended are done with. */
+  #leave(records: readonly UserRecord[], nowMs: number): void {
+    for (const { carrier } of records) {
+      if (carrier?.liveCount !== 0 || carrier.phase === 'done') continue;
+      this.#aggregator.forget(carrier);
+      this.#finish(carrier, nowMs);
+    }
   }
 
   #finish(kinesisRecord: KinesisRecord, nowMs: number): void {
-    kinesisRecord.release();
-    this.#onFinished(kinesisRecord, nowMs);
+    this.#onFinished(kinesisRecord, kinesisRecord.release(), nowMs);
   }
 
   #markSettled(record: UserRecord): void {
@@ -86,6 +93,17 @@ export class Settling {
     record.settled = true;
     this.#unsettledCount--;
     if (record.carrier !== undefined) record.carrier.liveCount--;
+  }
+}
+
+/** In their order, those together that can be told of in the same words. */
+function* withLikeAttempts(records: readonly UserRecord[]): Generator<readonly UserRecord[]> {
+  let from = 0;
+  for (let to = 1; to <= records.length; to++) {
+    const [first, next] = [records[from] as UserRecord, records[to]];
+    if (first.attempts === next?.attempts && first.lastCause === next.lastCause) continue;
+    yield records.slice(from, to);
+    from = to;
   }
 }
 

@@ -10,7 +10,7 @@ import {
   withoutStack,
 } from '@shardline/common';
 import type { Entry, KinesisRecord, Request } from './batch.ts';
-import type { Effect, Place } from './effects.ts';
+import type { Effect } from './effects.ts';
 import {
   type ProducerName,
   publishAttempt,
@@ -27,7 +27,8 @@ import type { Sender } from './sender.ts';
 import type { PipelineOptions } from './stages.ts';
 import type { StreamReader } from './stream-reader.ts';
 import type { StrategyState } from './stream-strategy.ts';
-import { type Failure, inputOf, putError, putResult, type UserRecord } from './user-record.ts';
+import { Telling } from './telling.ts';
+import { type Failure, inputOf, PutResults, putError, type UserRecord } from './user-record.ts';
 
 export interface StreamDriverParts {
   readonly stream: StreamIdentifier;
@@ -49,6 +50,9 @@ export interface StreamDriverParts {
   readonly onBroken: (error: unknown) => void;
 }
 
+/** What is to be told of records. */
+type Outcome = Extract<Effect, { kind: 'delivered' | 'failed' }>;
+
 interface Waiter {
   /** Records put after this one are not waited for. */
   readonly sequence: number;
@@ -67,6 +71,7 @@ type Question = keyof typeof failedQuestions;
 export class StreamDriver {
   readonly #parts: StreamDriverParts;
   readonly #pipeline: Pipeline;
+  readonly #telling: Telling<Outcome>;
   #lastSequence = 0;
   /** Records taken since the metrics were told last. */
   #receivedCount = 0;
@@ -83,6 +88,11 @@ export class StreamDriver {
   constructor(parts: StreamDriverParts) {
     this.#parts = parts;
     this.#pipeline = new Pipeline(parts.options);
+    this.#telling = new Telling(
+      parts.clock,
+      (settled, from, to) => this.#tell(settled, from, to),
+      () => this.#drive(() => this.#pipeline.expire(parts.clock.now())),
+    );
   }
 
   get stream(): StreamIdentifier {
@@ -93,7 +103,7 @@ export class StreamDriver {
     return this.#parts.name;
   }
 
-  /** Records taken and not settled. */
+  /** Records taken and not settled, or not told of it yet. */
   get outstandingCount(): number {
     return this.#outstandingCount;
   }
@@ -119,7 +129,7 @@ export class StreamDriver {
     this.#outstandingCount++;
     // Not by #drive: this is called for every record, and may do without a closure.
     try {
-      this.#pipeline.pressed = this.#parts.outstanding.isPressed;
+      this.#pipeline.pressed = this.#isPressed;
       this.#perform(this.#pipeline.put(record, nowMs));
       this.#setTimer();
     } catch (error) {
@@ -148,7 +158,7 @@ export class StreamDriver {
     this.#perform(this.#pipeline.abandon(failure));
   }
 
-  /** Drives no more. */
+  /** Drives no more. What has settled is told all the same. */
   stop(): void {
     this.look(this.#parts.clock.now());
     this.#stopped = true;
@@ -156,12 +166,18 @@ export class StreamDriver {
     this.#parts.reader.abort();
   }
 
+  /** The application waits for room, and there is none that it is about to be told of. */
+  get #isPressed(): boolean {
+    return this.#parts.outstanding.isPressed && !this.#telling.isBehind;
+  }
+
   /** The way into the pipeline: tells it whether the application waits, does what it says, sets the timer. */
   #drive(step: () => readonly Effect[]): void {
     if (this.#stopped) return;
     try {
-      this.#pipeline.pressed = this.#parts.outstanding.isPressed;
+      this.#pipeline.pressed = this.#isPressed;
       this.#perform(step());
+      this.#pipeline.pressed = this.#isPressed;
       this.#setTimer();
     } catch (error) {
       this.#parts.onBroken(error);
@@ -182,11 +198,11 @@ export class StreamDriver {
           void this.#describeStream();
           break;
         case 'delivered':
-          this.#parts.metrics.delivered(effect.kinesisRecord.records, effect.place);
-          this.#succeed(effect.kinesisRecord.records, effect.place);
+          this.#parts.metrics.delivered(effect.records, effect.place);
+          this.#telling.put(effect);
           break;
         case 'failed':
-          for (const record of effect.records) this.#fail(record, effect.failure);
+          this.#telling.put(effect);
           break;
         case 'shard-map-changed':
           publishShardMap(name, effect, effect.state === 'failed' ? this.#askingErrors.get('ListShards') : undefined);
@@ -201,6 +217,7 @@ export class StreamDriver {
           unreachable(effect);
       }
     }
+    this.#telling.tell();
   }
 
   async #send(request: Request): Promise<void> {
@@ -296,31 +313,43 @@ export class StreamDriver {
     this.#drive(() => this.#pipeline.expire(this.#parts.clock.now()));
   };
 
-  #succeed(records: readonly UserRecord[], place: Place): void {
+  #tell(settled: Outcome, from: number, to: number): void {
+    if (settled.kind === 'delivered') this.#succeed(settled, from, to);
+    else this.#fail(settled, from, to);
+  }
+
+  #succeed({ records, place }: Extract<Outcome, { kind: 'delivered' }>, from: number, to: number): void {
     const aggregated = records.length > 1;
-    let subSequenceNumber = 0;
-    for (const record of records) {
-      const result = putResult(record, place, aggregated ? subSequenceNumber++ : undefined);
+    const results = new PutResults(place);
+    for (let index = from; index < to; index++) {
+      const record = records[index] as UserRecord;
+      const { settle } = record;
+      const result = results.of(record, aggregated ? index : undefined);
       publishSettle(this.#parts.name, record, place.endedAtMs - record.putAtMs, result);
       // Before the callback, which may put again.
       this.#forget(record);
-      record.settle.onSuccess(result);
+      settle.onSuccess(result);
     }
   }
 
-  #fail(record: UserRecord, failure: Failure): void {
+  #fail({ records, failure }: Extract<Outcome, { kind: 'failed' }>, from: number, to: number): void {
     const { stream, name, clock, metrics } = this.#parts;
     const nowMs = clock.now();
-    metrics.failed(record, failure.code === 'EXPIRED', nowMs);
-    const word = record.stream ?? stream.streamArn ?? stream.streamName;
-    const error = withoutStack(() => putError(failure, word, inputOf(record), record.attempts, record.mayBeWritten));
-    publishSettle(name, record, nowMs - record.putAtMs, error);
-    this.#forget(record);
-    record.settle.onFailure(error);
+    for (let index = from; index < to; index++) {
+      const record = records[index] as UserRecord;
+      metrics.failed(record, failure.code === 'EXPIRED', nowMs);
+      const { settle } = record;
+      const word = record.stream ?? stream.streamArn ?? stream.streamName;
+      const error = withoutStack(() => putError(failure, word, inputOf(record), record.attempts, record.mayBeWritten));
+      publishSettle(name, record, nowMs - record.putAtMs, error);
+      this.#forget(record);
+      settle.onFailure(error);
+    }
   }
 
   /** The record has settled: it counts no more. */
   #forget(record: UserRecord): void {
+    record.letGo();
     this.#outstandingCount--;
     for (const waiter of this.#waiters) {
       if (record.sequence > waiter.sequence || --waiter.remainingCount > 0) continue;

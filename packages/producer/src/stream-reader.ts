@@ -14,6 +14,7 @@ import {
   OperatingError,
   parseHashKey,
   type StreamIdentifier,
+  setPatientTimer,
   streamAddress,
 } from '@shardline/common';
 import type { Shard } from './shard-map.ts';
@@ -83,7 +84,7 @@ export class StreamReader {
     const { clock, requestTimeoutMs } = this.#options;
     const controller = new AbortController();
     this.#readings.add(controller);
-    const stopTimer = clock.setTimer(() => controller.abort(), requestTimeoutMs);
+    const stopTimer = setPatientTimer(clock, () => controller.abort(), requestTimeoutMs);
     try {
       return await call(controller.signal);
     } finally {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { userRecord } from '../test/records.ts';
 import { KeyOrder } from './order.ts';
-import { checkUserRecord, isPutError, noteAttempt, putError, putResult, type UserRecordInput } from './user-record.ts';
+import { checkUserRecord, isPutError, noteAttempt, PutResults, putError, type UserRecordInput } from './user-record.ts';
 
 const MIB = 1024 * 1024;
 
@@ -98,24 +98,51 @@ describe('hash key', () => {
 describe('outcome', () => {
   test('has every attempt, its delay counted from the put or from the attempt before (KPL Attempt)', () => {
     const record = userRecord({ nowMs: 1_000 });
-    noteAttempt(record, 1_100, 1_120, { errorCode: 'InternalFailure', errorMessage: 'oops', written: 'no' });
+    noteAttempt([record], 1_100, 1_120, { errorCode: 'InternalFailure', errorMessage: 'oops', written: 'no' });
     const place = { shardId: 'shardId-000000000000', sequenceNumber: '1', beganAtMs: 1_200, endedAtMs: 1_210 };
-    const result = putResult(record, place, 3);
+    const result = new PutResults(place).of(record, 3);
     expect(result.attempts).toEqual([
       { delayMs: 100, durationMs: 20, errorCode: 'InternalFailure', errorMessage: 'oops', written: 'no' },
       { delayMs: 80, durationMs: 10, written: 'yes' },
     ]);
     expect(result).toMatchObject({ shardId: 'shardId-000000000000', sequenceNumber: '1', subSequenceNumber: 3 });
     expect(result.duplicate).toBe(false);
-    expect('subSequenceNumber' in putResult(record, place, undefined)).toBe(false);
+    expect('subSequenceNumber' in new PutResults(place).of(record, undefined)).toBe(false);
+  });
+
+  test('is shared by records that went together, and their own where one was put earlier', () => {
+    const records = [0, 0, 40, 40].map((nowMs) => userRecord({ nowMs }));
+    for (const beganAtMs of [100, 200, 300]) {
+      noteAttempt(records, beganAtMs, beganAtMs + 10, { errorCode: 'Throttled', errorMessage: 'slow', written: 'no' });
+    }
+    expect(new Set(records.map(({ attempts }) => attempts)).size).toBe(2);
+    expect(records.map(({ attempts }) => attempts.map(({ delayMs }) => delayMs))).toEqual([
+      [100, 90, 90],
+      [100, 90, 90],
+      [60, 90, 90],
+      [60, 90, 90],
+    ]);
+  });
+
+  test('shares its attempts with the records that were put and written together', () => {
+    const records = [0, 0, 40].map((nowMs) => userRecord({ nowMs }));
+    noteAttempt(records.slice(1), 100, 110, { errorCode: 'Throttled', errorMessage: 'slow', written: 'no' });
+    const results = new PutResults({ shardId: 's', sequenceNumber: '1', beganAtMs: 200, endedAtMs: 210 });
+    const attempts = [...records, ...records].map((record, index) => results.of(record, index).attempts);
+    expect(attempts.map((each) => each.map(({ delayMs }) => delayMs))).toEqual([
+      ...[[200], [100, 90], [60, 90]],
+      ...[[200], [100, 90], [60, 90]],
+    ]);
+    const alike = [0, 0].map((nowMs) => results.of(userRecord({ nowMs }), undefined).attempts);
+    expect(alike[0]).toBe(alike[1]);
   });
 
   test('is a duplicate after an attempt that was or may have been written', () => {
     for (const written of ['yes', 'unknown'] as const) {
       const record = userRecord();
-      noteAttempt(record, 1, 2, { errorCode: 'RequestTimeout', errorMessage: 'late', written });
+      noteAttempt([record], 1, 2, { errorCode: 'RequestTimeout', errorMessage: 'late', written });
       const place = { shardId: 's', sequenceNumber: '1', beganAtMs: 3, endedAtMs: 4 };
-      expect(putResult(record, place, undefined).duplicate).toBe(true);
+      expect(new PutResults(place).of(record, undefined).duplicate).toBe(true);
     }
   });
 

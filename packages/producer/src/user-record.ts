@@ -8,7 +8,6 @@ import {
   type HashKey,
   hashHexOf,
   hashTopOf,
-  isAscii,
   isShardlineError,
   type OperatingCode,
   OperatingError,
@@ -84,7 +83,8 @@ export interface Failure {
 }
 
 const noAttempts: readonly Attempt[] = [];
-const unheard: Settle = { onSuccess: () => undefined, onFailure: () => undefined };
+/** Nobody is told. */
+export const unheard: Settle = { onSuccess: () => undefined, onFailure: () => undefined };
 
 /** Where an outcome is told. */
 export interface Settle {
@@ -128,12 +128,12 @@ export class UserRecord implements UserRecordParts, WritableRecord {
   /** The Kinesis record it is in; undefined while it is held back for order. */
   carrier: KinesisRecord | undefined = undefined;
   settled = false;
-  #orderHash: number | undefined = undefined;
+  #keyHash: number | undefined = undefined;
   /** The application's data, until the producer has a copy: the bytes of its own, or those that its carrier has written. */
   #given: Uint8Array | string | undefined;
   #own: Uint8Array | undefined = undefined;
   #writtenAt = NOWHERE;
-  /** The attempts that failed. */
+  /** The attempts that failed; other records may have the same list. */
   attempts: readonly Attempt[] = noAttempts;
   lastEndMs = -1;
   mayBeWritten = false;
@@ -191,6 +191,13 @@ export class UserRecord implements UserRecordParts, WritableRecord {
     this.#own ??= this.carrier?.dataAt(this.#writtenAt, this.dataBytes);
   }
 
+  /** The application has been told of it: a queue that still has it keeps nothing of the application's. */
+  letGo(): void {
+    this.#given = undefined;
+    this.#own = undefined;
+    this.settle = unheard;
+  }
+
   writeData(target: Buffer, at: number): void {
     const data = this.#given ?? this.data;
     if (typeof data !== 'string') target.set(data, at);
@@ -207,7 +214,7 @@ export class UserRecord implements UserRecordParts, WritableRecord {
 
   /** The upper 32 bits of the hash key, as a number that sorts as hash keys do: nearly always enough, and cheap. */
   get hashTop(): number {
-    return this.explicitHashKey === undefined ? this.orderHash : topOfHashKey(this.explicitHashKey);
+    return this.explicitHashKey === undefined ? this.keyHash : topOfHashKey(this.explicitHashKey);
   }
 
   /** The hash key as 32 lower-case hex digits: compares as the number does. Empty without a partition key. */
@@ -216,17 +223,23 @@ export class UserRecord implements UserRecordParts, WritableRecord {
     return this.hasKey ? hashHexOf(this.partitionKey) : '';
   }
 
+  /** Length of its partition key. */
+  get keyBytes(): number {
+    return this.sizeBytes - this.dataBytes;
+  }
+
+  /** The upper 32 bits of the partition key's own hash. Computed when it is wanted first: a stream that is AUTO asks for none. */
+  get keyHash(): number {
+    this.#keyHash ??= hashTopOf(this.partitionKey);
+    return this.#keyHash;
+  }
+
   /**
    * Spreads order keys. Partition key and explicit hash key together are one: a partition key that is spread over several hash
    * keys on purpose is several lines of order.
    */
   get orderHash(): number {
-    // Computed when it is wanted first: a stream that is AUTO asks for none.
-    if (this.#orderHash === undefined) {
-      const hash = hashTopOf(this.partitionKey);
-      this.#orderHash = this.explicitHashKey === undefined ? hash : hash ^ topOfHashKey(this.explicitHashKey);
-    }
-    return this.#orderHash;
+    return this.explicitHashKey === undefined ? this.keyHash : this.keyHash ^ topOfHashKey(this.explicitHashKey);
   }
 
   get hasKey(): boolean {
@@ -257,13 +270,13 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
   if (typeof input !== 'object' || input === null) {
     throw new UsageError('record', 'an object with partitionKey and data', describe(input));
   }
-  const partitionKey = input.partitionKey === undefined ? '' : checkPartitionKey(input.partitionKey);
+  const { partitionKey = '' } = input;
+  const keyBytes = input.partitionKey === undefined ? 0 : checkPartitionKey(partitionKey);
   const explicitHashKey = readHashKey(input.explicitHashKey);
   if (partitionKey === '' && explicitHashKey !== undefined) {
     throw new UsageError('partitionKey', 'one beside explicitHashKey', 'none');
   }
   const dataBytes = bytesOf(input.data);
-  const keyBytes = isAscii(partitionKey) ? partitionKey.length : Buffer.byteLength(partitionKey);
   checkSize(dataBytes + keyBytes, maxUserRecordSizeBytes);
   return new UserRecord(partitionKey, explicitHashKey, input.data, dataBytes, keyBytes);
 }
@@ -279,45 +292,77 @@ export function inputOf(record: UserRecord): UserRecordInput {
   };
 }
 
-/** Notes an attempt that did not settle the record. */
+/**
+ * Notes an attempt that did not settle the records, which went together. Those that have gone together from the beginning share what is
+ * noted: with something for each, a hundred thousand records that are refused for half a minute would need more memory for it than for
+ * their data.
+ */
 export function noteAttempt(
-  record: UserRecord,
+  records: readonly UserRecord[],
   beganAtMs: number,
   endedAtMs: number,
   outcome: { readonly errorCode: string; readonly errorMessage: string; readonly written: Attempt['written'] },
 ): void {
-  const attempt: Attempt = {
-    delayMs: beganAtMs - startOfDelay(record),
-    durationMs: endedAtMs - beganAtMs,
-    ...outcome,
-  };
-  record.attempts = [...record.attempts, attempt];
-  record.lastEndMs = endedAtMs;
-  if (outcome.written !== 'no') record.mayBeWritten = true;
+  const lists = new AttemptLists(beganAtMs, { durationMs: endedAtMs - beganAtMs, ...outcome });
+  for (const record of records) {
+    record.attempts = lists.of(record);
+    record.lastEndMs = endedAtMs;
+    if (outcome.written !== 'no') record.mayBeWritten = true;
+  }
 }
 
-/** The result of a record whose last attempt succeeded. */
-export function putResult(
-  record: UserRecord,
-  place: {
-    readonly shardId: string;
-    readonly sequenceNumber: string;
-    readonly beganAtMs: number;
-    readonly endedAtMs: number;
-  },
-  subSequenceNumber: number | undefined,
-): PutResult {
-  const { shardId, sequenceNumber, beganAtMs, endedAtMs } = place;
-  const last: Attempt = {
-    delayMs: beganAtMs - startOfDelay(record),
-    durationMs: endedAtMs - beganAtMs,
-    written: 'yes',
-  };
-  const attempts = record.attempts.length === 0 ? [last] : [...record.attempts, last];
-  const duplicate = record.mayBeWritten;
-  return subSequenceNumber === undefined
-    ? { shardId, sequenceNumber, attempts, duplicate }
-    : { shardId, sequenceNumber, subSequenceNumber, attempts, duplicate };
+/** The attempts of records that were in one request, that one included: those with the same past share a list. */
+class AttemptLists {
+  readonly #beganAtMs: number;
+  readonly #attempt: Omit<Attempt, 'delayMs'>;
+  /** The last record's: its attempts before, how long it waited, and its attempts now. */
+  #before: readonly Attempt[] | undefined = undefined;
+  #delayMs = 0;
+  #attempts = noAttempts;
+
+  constructor(beganAtMs: number, attempt: Omit<Attempt, 'delayMs'>) {
+    this.#beganAtMs = beganAtMs;
+    this.#attempt = attempt;
+  }
+
+  of(record: UserRecord): readonly Attempt[] {
+    const delayMs = this.#beganAtMs - startOfDelay(record);
+    if (record.attempts !== this.#before || delayMs !== this.#delayMs) {
+      this.#before = record.attempts;
+      this.#delayMs = delayMs;
+      this.#attempts = [...record.attempts, { delayMs, ...this.#attempt }];
+    }
+    return this.#attempts;
+  }
+}
+
+/** When and where the request was answered that put a record into the stream. */
+interface Arrival {
+  readonly shardId: string;
+  readonly sequenceNumber: string;
+  readonly beganAtMs: number;
+  readonly endedAtMs: number;
+}
+
+/** Makes the results of records that were written together: what befell them alike is said once. */
+export class PutResults {
+  readonly #arrival: Arrival;
+  readonly #lists: AttemptLists;
+
+  constructor(arrival: Arrival) {
+    this.#arrival = arrival;
+    const { beganAtMs, endedAtMs } = arrival;
+    this.#lists = new AttemptLists(beganAtMs, { durationMs: endedAtMs - beganAtMs, written: 'yes' });
+  }
+
+  of(record: UserRecord, subSequenceNumber: number | undefined): PutResult {
+    const { shardId, sequenceNumber } = this.#arrival;
+    const attempts = this.#lists.of(record);
+    const duplicate = record.mayBeWritten;
+    return subSequenceNumber === undefined
+      ? { shardId, sequenceNumber, attempts, duplicate }
+      : { shardId, sequenceNumber, subSequenceNumber, attempts, duplicate };
+  }
 }
 
 /** The error of a put that failed, with the record in hand. */

@@ -9,8 +9,10 @@ import { Fifo } from './fifo.ts';
 /** What it holds when full, for each shard (KPL limiter.h): a second's records; bytes for one record of the largest kind. */
 const BURST_RECORD_COUNT: number = SHARD_WRITE_RECORDS_PER_SECOND;
 const BURST_BYTES: number = MAX_RECORD_BYTES;
-/** What it holds of a rate that was cut, s: a full one would be too much again at once. */
-const CUT_BURST_SECONDS = 0.25;
+/** What it holds of a rate that was cut, ms: a full one would be too much again at once. */
+const CUT_BURST_MS = 250;
+/** The same where nobody has looked for longer, because the process was kept from it: as much as a shard itself takes at once. */
+const LONGEST_CUT_BURST_MS = 1_000;
 /** A rate that was cut grows: so often what waits for it is looked at. */
 const GROWTH_LOOK_MS = 100;
 /** A millionth of a token: filling up to `readyAtMs` may miss by a rounding, and must not be waited for again. */
@@ -54,7 +56,7 @@ export class WriteBucket {
 
   /** As good as new: full, and nothing learned. */
   get isIdle(): boolean {
-    const { recordCount, bytes } = this.#burst();
+    const { recordCount, bytes } = this.#fullBurst;
     return (
       this.waitingCount === 0 && this.#share === this.#most && this.#recordCount >= recordCount && this.#bytes >= bytes
     );
@@ -105,22 +107,26 @@ export class WriteBucket {
   /** Kinesis refused one that had passed, for its rate or because it failed itself. */
   refused({ beganAtMs }: KinesisRecord, why: 'throttled' | 'failed', nowMs: number): void {
     const isCut = why === 'throttled' ? this.#rate.throttled(beganAtMs, nowMs) : this.#rate.failed(beganAtMs, nowMs);
-    if (isCut) this.fill(nowMs);
+    if (!isCut) return;
+    this.fill(nowMs);
+    const { recordCount, bytes } = this.#burst(CUT_BURST_MS);
+    this.#recordCount = Math.min(recordCount, this.#recordCount);
+    this.#bytes = Math.min(bytes, this.#bytes);
   }
 
   fill(nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - this.#filledAtMs);
     this.#filledAtMs = nowMs;
     this.#share = this.#rate.share(nowMs);
-    const { recordCount, bytes } = this.#burst();
+    const { recordCount, bytes } = this.#burst(Math.max(CUT_BURST_MS, Math.min(LONGEST_CUT_BURST_MS, elapsedMs)));
     // Not by a rate without bound: no time at all of that is no number.
     if (this.#share === Number.POSITIVE_INFINITY) {
       this.#recordCount = recordCount;
       this.#bytes = bytes;
       return;
     }
-    this.#recordCount = Math.min(recordCount, this.#recordCount + elapsedMs * this.#recordsPerMs);
-    this.#bytes = Math.min(bytes, this.#bytes + elapsedMs * this.#bytesPerMs);
+    this.#recordCount = upTo(recordCount, this.#recordCount, elapsedMs * this.#recordsPerMs);
+    this.#bytes = upTo(bytes, this.#bytes, elapsedMs * this.#bytesPerMs);
   }
 
   #take(kinesisRecord: KinesisRecord): boolean {
@@ -136,14 +142,19 @@ export class WriteBucket {
     return Math.min(sizeBytes, this.#fullBurst.bytes);
   }
 
-  #burst(): { readonly recordCount: number; readonly bytes: number } {
+  /** The most it may hold; `cutMs`: of a rate that was cut. */
+  #burst(cutMs: number): { readonly recordCount: number; readonly bytes: number } {
     if (this.#share >= this.#most) return this.#fullBurst;
-    const ms = CUT_BURST_SECONDS * 1000;
     const next = this.#queue.peek();
     // Room for what waits: had it to leave with less, the rest would be too much.
     return {
-      recordCount: Math.max(1, this.#recordsPerMs * ms),
-      bytes: Math.max(next === undefined ? 0 : this.#bytesOf(next), this.#bytesPerMs * ms),
+      recordCount: Math.max(1, this.#recordsPerMs * cutMs),
+      bytes: Math.max(next === undefined ? 0 : this.#bytesOf(next), this.#bytesPerMs * cutMs),
     };
   }
+}
+
+/** Takes nothing away that is there. */
+function upTo(most: number, there: number, more: number): number {
+  return Math.max(there, Math.min(most, there + more));
 }

@@ -71,3 +71,29 @@ test('a closed producer lets the process end although its stream is missing and 
   `;
   expect(await run(program, local.endpoint)).toEqual({ code: 0, stdout: '', stderr: '' });
 });
+
+test('what is answered while the process is kept from its sockets has not timed out', async () => {
+  await using local = await startLocalKinesis({ streams: [{ name: STREAM }] });
+  // Each turn of the event loop lasts three times as long as a request may take.
+  const program = `
+    import { createKinesisClient } from '@shardline/common';
+    import { Producer } from '@shardline/producer';
+    const client = createKinesisClient({ maxAttempts: 1 });
+    const producer = new Producer({ stream: '${STREAM}', client, requestTimeoutMs: 100, recordMaxBufferedTimeMs: 0 });
+    await producer.put({ partitionKey: 'k', data: 'warm-up' });
+    const cell = new Int32Array(new SharedArrayBuffer(4));
+    let turn = setImmediate(function block() {
+      Atomics.wait(cell, 0, 0, 300);
+      turn = setImmediate(block);
+    });
+    for (let number = 0; number < 3; number++) {
+      const { attempts } = await producer.put({ partitionKey: 'k', data: String(number) });
+      console.log(attempts.map(({ errorCode = 'delivered' }) => errorCode).join());
+    }
+    clearImmediate(turn);
+    await producer.close();
+    client.destroy();
+  `;
+  const stdout = 'delivered\n'.repeat(3);
+  expect(await run(program, local.endpoint)).toEqual({ code: 0, stdout, stderr: '' });
+});

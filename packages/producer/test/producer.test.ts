@@ -6,6 +6,7 @@ import {
   type Logger,
   onDiagnostic,
   silentLogger,
+  systemClock,
   UsageError,
 } from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
@@ -416,6 +417,32 @@ describe('backpressure', () => {
     expect((await errorOf(producer.put({ partitionKey: 'l', data: new Uint8Array(900) }))).code).toBe('BUFFER_FULL');
     await first;
     expect([producer.outstandingRecordCount, producer.outstandingBytes]).toEqual([0, 0]);
+  });
+
+  test('an application that is still being told of what has settled has its aggregated records filled before they leave', async () => {
+    const shardCount = 20;
+    await start({ shardCount });
+    // Time passes with every look at it, so that much that settles together is told in many slices.
+    let looks = 0;
+    const clock = { ...systemClock, now: () => systemClock.now() + looks++ };
+    const producer = producerOf({
+      clock,
+      recordMaxBufferedTimeMs: 3_000_000,
+      recordTtlMs: 6_000_000,
+      maxOutstandingRecordCount: 20_000,
+      rateLimitPercent: 100_000,
+    });
+    await warmUp(producer);
+    const counts: number[] = [];
+    const stop = onDiagnostic('shardline:producer:aggregate', ({ userRecordCount }) => counts.push(userRecordCount));
+    for (let count = 0; count < 50_000; count++) {
+      await producer.ready;
+      producer.put({ partitionKey: `${count}`, data: 'x' }, (error) => expect(error).toBeUndefined());
+    }
+    await producer.flush();
+    stop();
+    // From 10,000 outstanding on it waits: 500 for each shard.
+    expect(counts.length).toBeLessThan((50_000 / 500) * 1.5);
   });
 });
 

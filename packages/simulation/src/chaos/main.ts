@@ -33,11 +33,14 @@ async function measure({ seconds, size }: Given): Promise<number> {
     durationMs: seconds * 1_000,
     dataBytes: size,
     refusedShare: REFUSED_SHARE,
-    onSample: ({ second, residentMB, outstanding, settled }) =>
-      console.log(`${second} s: ${residentMB} MB, ${outstanding} outstanding, ${settled} settled`),
+    onSample: ({ second, residentMB, stalledMs, outstanding, settled }) =>
+      console.log(
+        `${second} s: ${residentMB} MB, ${outstanding} outstanding, ${settled} settled, longest stall ${stalledMs} ms`,
+      ),
   });
   const residentMB = samples.map((sample) => sample.residentMB);
-  console.log(JSON.stringify({ seconds, size, ...figures, residentMB }));
+  const longestStallMs = Math.max(...samples.map(({ stalledMs }) => stalledMs));
+  console.log(JSON.stringify({ seconds, size, ...figures, longestStallMs, residentMB }));
   const [, before = 0, last = 0] = figures.retainedMB;
   return last <= MOST_GROWTH * before ? 0 : 1;
 }

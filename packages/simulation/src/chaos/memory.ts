@@ -3,6 +3,7 @@
 // has not with every attempt.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { createKinesisClient, delay, systemClock } from '@shardline/common';
@@ -23,13 +24,15 @@ export interface MemorySample {
   readonly second: number;
   /** The most of the process. */
   readonly residentMB: number;
+  /** The longest that its event loop was kept from turning. */
+  readonly stalledMs: number;
   readonly outstanding: number;
   readonly settled: number;
 }
 
 export interface MemoryResult {
   readonly samples: readonly MemorySample[];
-  /** Heap and buffers after a collection, after each third of the time. The last two are to be alike. */
+  /** Heap and buffers after a collection, soon after each third of the time. The last two are to be alike. */
   readonly retainedMB: readonly number[];
   readonly puts: number;
   readonly refusedPuts: number;
@@ -44,6 +47,10 @@ const SAMPLES_A_LINE = 40;
 const TICK_MS = 5;
 const MOST_PUTS_A_TICK = 500;
 const KEY_COUNT = 10_000;
+/** What is retained is looked at when nothing has expired for so long, and so long after it is due at the latest. */
+const CALM_MS = 1_000;
+const MOST_EXTRA_MS = 15_000;
+const DELAY_RESOLUTION_MS = 5;
 
 export async function measureMemory(options: MemoryOptions): Promise<MemoryResult> {
   const { durationMs, dataBytes, refusedShare, onSample } = options;
@@ -57,16 +64,25 @@ export async function measureMemory(options: MemoryOptions): Promise<MemoryResul
     const producer = new Producer({ stream: STREAM, client });
     const ends = new AbortController();
     const counts = { puts: 0, refusedPuts: 0, succeeded: 0, failed: 0 };
-    const sampling = sample(producer, counts, ends.signal, onSample);
+    const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS });
+    const sampling = sample(producer, counts, { delays, signal: ends.signal, onSample });
     const data = Buffer.alloc(dataBytes, 'x');
     const startMs = systemClock.now();
     const retainedMB: number[] = [];
     for (const third of [1, 2, 3]) {
-      while (systemClock.now() < startMs + (third * durationMs) / 3) {
+      const dueMs = startMs + (third * durationMs) / 3;
+      let failed = counts.failed;
+      // While all that is outstanding expires and is put anew, some of both is there.
+      for (let calmMs = dueMs; systemClock.now() < Math.min(dueMs + MOST_EXTRA_MS, calmMs); ) {
         putWhileThereIsRoom(producer, data, counts);
         await delay(systemClock, TICK_MS);
+        if (counts.failed > failed) calmMs = Math.max(dueMs, systemClock.now() + CALM_MS);
+        failed = counts.failed;
       }
+      // The collection that is asked for here is no stall of the producer's.
+      delays.disable();
       retainedMB.push(retained());
+      delays.enable();
     }
     ends.abort();
     const samples = await sampling;
@@ -77,6 +93,12 @@ export async function measureMemory(options: MemoryOptions): Promise<MemoryResul
     server.kill();
     if (server.exitCode === null && server.signalCode === null) await once(server, 'exit');
   }
+}
+
+interface Sampling {
+  readonly delays: IntervalHistogram;
+  readonly signal: AbortSignal;
+  readonly onSample: MemoryOptions['onSample'];
 }
 
 interface Counts {
@@ -102,11 +124,11 @@ function putWhileThereIsRoom(producer: Producer, data: Buffer, counts: Counts): 
 async function sample(
   producer: Producer,
   counts: Counts,
-  signal: AbortSignal,
-  onSample: (sample: MemorySample) => void = () => undefined,
+  { delays, signal, onSample }: Sampling,
 ): Promise<MemorySample[]> {
   const samples: MemorySample[] = [];
   const startMs = systemClock.now();
+  delays.enable();
   while (!signal.aborted) {
     let residentMB = 0;
     for (let index = 0; index < SAMPLES_A_LINE && !signal.aborted; index++) {
@@ -116,11 +138,13 @@ async function sample(
     const line = {
       second: Math.round((systemClock.now() - startMs) / 1_000),
       residentMB: Math.round(residentMB),
+      stalledMs: Math.max(0, Math.round(delays.max / 1e6) - DELAY_RESOLUTION_MS),
       outstanding: producer.outstandingRecordCount,
       settled: counts.succeeded + counts.failed,
     };
+    delays.reset();
     samples.push(line);
-    onSample(line);
+    onSample?.(line);
   }
   return samples;
 }

@@ -9,7 +9,7 @@ import type { Outstanding } from '../../../producer/dist/outstanding.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
 import type { Shard } from '../../../producer/dist/shard-map.js';
 import type { Drives } from '../../../producer/dist/streams.js';
-import { type Failure, inputOf, putError, putResult, type UserRecord } from '../../../producer/dist/user-record.js';
+import { type Failure, inputOf, PutResults, putError, type UserRecord } from '../../../producer/dist/user-record.js';
 import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import type { ProducerCheckers } from './checkers.ts';
@@ -204,13 +204,15 @@ export class StreamWorld implements Drives {
       case 'describe-stream':
         this.#describeStream();
         return;
-      case 'delivered':
-        for (const [index, record] of effect.kinesisRecord.records.entries()) {
-          const subSequenceNumber = effect.kinesisRecord.aggregated ? index : undefined;
+      case 'delivered': {
+        const results = new PutResults(effect.place);
+        for (const [index, record] of effect.records.entries()) {
+          const subSequenceNumber = effect.records.length > 1 ? index : undefined;
           this.#forget(record);
-          record.settle.onSuccess(putResult(record, effect.place, subSequenceNumber));
+          record.settle.onSuccess(results.of(record, subSequenceNumber));
         }
         return;
+      }
       case 'failed':
         for (const record of effect.records) {
           this.#forget(record);

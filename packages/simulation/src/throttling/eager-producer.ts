@@ -18,6 +18,8 @@ export interface EagerProducerOptions {
   readonly outstandingCount: number;
   readonly startAtMs: number;
   readonly recordTtlMs: number;
+  /** Its process gets the processor so seldom: what becomes due in between, timers and answers, waits for that. 0: never waits. */
+  readonly turnMs: number;
 }
 
 /** What came of a second. */
@@ -62,6 +64,14 @@ export class EagerProducer {
     });
   }
 
+  /** When its process next gets the processor. */
+  #awakeAfter(delayMs: number, run: () => void): void {
+    const { startAtMs, turnMs } = this.#options;
+    const atMs = this.#queue.now + delayMs;
+    const turns = turnMs === 0 ? 0 : Math.ceil((atMs - startAtMs) / turnMs);
+    this.#queue.at(turnMs === 0 ? atMs : Math.max(atMs, startAtMs + turns * turnMs), run);
+  }
+
   #fill(): void {
     if (this.#isFilling) return;
     this.#isFilling = true;
@@ -89,7 +99,7 @@ export class EagerProducer {
     const dueAtMs = Math.max(this.#queue.now, this.#pipeline.deadline());
     if (dueAtMs >= this.#timerAtMs || dueAtMs === Number.POSITIVE_INFINITY) return;
     this.#timerAtMs = dueAtMs;
-    this.#queue.at(dueAtMs, () => {
+    this.#awakeAfter(dueAtMs - this.#queue.now, () => {
       if (dueAtMs !== this.#timerAtMs) return;
       this.#timerAtMs = Number.POSITIVE_INFINITY;
       this.#drive(() => this.#pipeline.expire(this.#queue.now));
@@ -101,25 +111,25 @@ export class EagerProducer {
     switch (effect.kind) {
       case 'send':
         this.#waiting.push(effect.request);
-        this.#queue.after(0, () => this.#beginNext());
+        this.#awakeAfter(0, () => this.#beginNext());
         return;
       case 'list-shards':
-        this.#queue.after(this.#latency, () => {
+        this.#awakeAfter(this.#latency, () => {
           const { openShards } = this.#model.stream(stream, this.#queue.now);
           const shards = openShards.map(({ id, origin }) => ({ shardId: id, range: origin.range }));
           this.#drive(() => this.#pipeline.shardsListed(shards, this.#queue.now));
         });
         return;
       case 'describe-stream':
-        this.#queue.after(this.#latency, () => {
+        this.#awakeAfter(this.#latency, () => {
           const { capacity, openShards } = this.#model.stream(stream, this.#queue.now);
           const summary = { strategy: capacity.recordDistributionStrategy, openShardCount: openShards.length };
           this.#drive(() => this.#pipeline.described({ ...summary, isUpdating: false }, this.#queue.now));
         });
         return;
       case 'delivered':
-        for (const { putAtMs } of effect.kinesisRecord.records) this.latenciesMs.push(this.#queue.now - putAtMs);
-        this.#settled(effect.kinesisRecord.records.length);
+        for (const { putAtMs } of effect.records) this.latenciesMs.push(this.#queue.now - putAtMs);
+        this.#settled(effect.records.length);
         return;
       case 'failed':
         this.#second.expired += effect.records.length;
@@ -136,7 +146,7 @@ export class EagerProducer {
 
   #settled(count: number): void {
     this.#outstandingCount -= count;
-    this.#queue.after(0, () => this.#fill());
+    this.#awakeAfter(0, () => this.#fill());
   }
 
   #beginNext(): void {
@@ -156,7 +166,7 @@ export class EagerProducer {
     this.#runningCount++;
     this.#queue.after(this.#latency, () => {
       const answer = this.#apply(entries);
-      this.#queue.after(this.#latency, () => {
+      this.#awakeAfter(this.#latency, () => {
         this.#runningCount--;
         this.#drive(() => this.#pipeline.answered(request.requestId, answer, this.#queue.now, this.#prng.next()));
         this.#beginNext();

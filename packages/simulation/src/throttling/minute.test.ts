@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { playMinute, scenes } from './minute.ts';
+import { playMinute, scenes, starved } from './minute.ts';
 import { plot } from './plot.ts';
 
 const scene = (name: string): (typeof scenes)[number] =>
@@ -24,4 +24,10 @@ test('an AUTO stream is not overrun', () => {
   const { figures } = playMinute(scene('auto'), 'adaptive', 7);
   expect(figures.refusedShare).toBeLessThan(0.1);
   expect(figures.goodputShare).toBeGreaterThan(0.95);
+}, 60_000);
+
+test('a producer whose process gets the processor once a second uses the shard all the same', () => {
+  const { figures } = playMinute(starved, 'adaptive', 7);
+  expect(figures.goodputShare).toBeGreaterThan(0.9);
+  expect(figures.refusedShare).toBeLessThan(0.15);
 }, 60_000);

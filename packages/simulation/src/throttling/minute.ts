@@ -18,6 +18,8 @@ export interface Scene {
   readonly startsAt: readonly number[];
   /** What somebody else takes of each shard in the throttled minute. */
   readonly foreignShare: number;
+  /** How seldom the producer's process gets the processor, ms; 0: whenever it wants. */
+  readonly turnMs: number;
 }
 
 /** The throttled minute, s. */
@@ -29,7 +31,15 @@ export const scenes: readonly Scene[] = [
   {
     name: 'taken',
     what: 'one producer, one shard; somebody else takes 70 % of it for a minute',
-    ...{ shardCount: 1, isAuto: false, dataBytes: 1_000, outstandingCount: 3_000, startsAt: [0], foreignShare: 0.7 },
+    ...{
+      shardCount: 1,
+      isAuto: false,
+      dataBytes: 1_000,
+      outstandingCount: 3_000,
+      startsAt: [0],
+      foreignShare: 0.7,
+      turnMs: 0,
+    },
   },
   {
     name: 'shared',
@@ -41,14 +51,31 @@ export const scenes: readonly Scene[] = [
       outstandingCount: 3_000,
       startsAt: [0, FROM],
       foreignShare: 0,
+      turnMs: 0,
     },
   },
   {
     name: 'auto',
     what: 'one producer, an AUTO stream of four shards; somebody else takes 70 % of each for a minute',
-    ...{ shardCount: 4, isAuto: true, dataBytes: 20_000, outstandingCount: 400, startsAt: [0], foreignShare: 0.7 },
+    ...{
+      shardCount: 4,
+      isAuto: true,
+      dataBytes: 20_000,
+      outstandingCount: 400,
+      startsAt: [0],
+      foreignShare: 0.7,
+      turnMs: 0,
+    },
   },
 ];
+
+/** Nobody else writes, but the producer's process gets the processor once a second. No scene of the plot: it has no throttled minute. */
+export const starved: Scene = {
+  name: 'starved',
+  what: 'one producer, one shard; its process gets the processor once a second',
+  ...{ shardCount: 1, isAuto: false, dataBytes: 1_000, outstandingCount: 20_000, startsAt: [0], foreignShare: 0 },
+  turnMs: 1_000,
+};
 
 export interface Second {
   /** Of all producers, and of each, MiB. */
@@ -95,8 +122,8 @@ export function playMinute(scene: Scene, pace: Pace, seed: number): MinuteResult
   const foreign = scene.foreignShare > 0 ? foreignLoad(model, queue, load).bytes : [];
   const producers = scene.startsAt.map((seconds, index) => {
     const name = `p${index}`;
-    const { dataBytes, outstandingCount } = scene;
-    const options = { name, stream: STREAM, pace, dataBytes, outstandingCount, recordTtlMs: 30_000 };
+    const { dataBytes, outstandingCount, turnMs } = scene;
+    const options = { name, stream: STREAM, pace, dataBytes, outstandingCount, recordTtlMs: 30_000, turnMs };
     return new EagerProducer({ ...options, startAtMs: seconds * 1000 + index }, model, queue, prng);
   });
   queue.runUntil(END * 1000);
