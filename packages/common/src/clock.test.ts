@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type Clock, delay, systemClock } from './clock.ts';
+import { type Clock, delay, setPatientTimer, systemClock } from './clock.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -44,6 +44,50 @@ describe('systemClock', () => {
     const before = systemClock.now();
     vi.advanceTimersByTime(7);
     expect(systemClock.now() - before).toBeCloseTo(7);
+  });
+});
+
+describe('a patient timer', () => {
+  test('calls back once, after the delay, and not when cancelled', () => {
+    const called: string[] = [];
+    setPatientTimer(systemClock, () => called.push('a'), 800);
+    const cancel = setPatientTimer(systemClock, () => called.push('b'), 800);
+    vi.advanceTimersByTime(799);
+    expect(called).toEqual([]);
+    cancel();
+    vi.advanceTimersByTime(1);
+    expect(called).toEqual(['a']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('takes a pause of the process for one eighth of the delay: what came meanwhile is seen before it calls back', () => {
+    let [nowMs, timers]: [number, { dueMs: number; callback: () => void }[]] = [0, []];
+    const clock: Clock = {
+      now: () => nowMs,
+      wallNow: () => nowMs,
+      setTimer: (callback, delayMs) => {
+        const timer = { dueMs: nowMs + delayMs, callback };
+        timers.push(timer);
+        return () => {
+          timers = timers.filter((each) => each !== timer);
+        };
+      },
+    };
+    /** One turn of the event loop: the timers that are due, then the sockets. */
+    const turn = (afterMs: number): void => {
+      nowMs += afterMs;
+      const due = timers.filter(({ dueMs }) => dueMs <= nowMs);
+      timers = timers.filter((timer) => !due.includes(timer));
+      for (const { callback } of due) callback();
+    };
+    const called: string[] = [];
+    const cancel = setPatientTimer(clock, () => called.push('late'), 800);
+    turn(10_000);
+    expect(called).toEqual([]);
+    cancel();
+    setPatientTimer(clock, () => called.push('never answered'), 800);
+    for (let count = 0; count < 8; count++) turn(10_000);
+    expect(called).toEqual(['never answered']);
   });
 });
 

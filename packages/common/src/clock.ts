@@ -11,6 +11,8 @@ export interface Clock {
 }
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Of a patient timer. */
+const LOOK_COUNT = 8;
 
 export const systemClock: Clock = {
   now: () => performance.now(),
@@ -21,6 +23,24 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/**
+ * Calls back once, when nothing has come for `delayMs` to a process that could have seen it. Node looks at its timers before its sockets, so after a
+ * pause (a stopped process, a long callback, no processor) a plain timer gives up what was answered long ago. This one looks at the
+ * time in eight parts, and what passes between two looks counts as one part, however long it was. The returned function cancels.
+ */
+export function setPatientTimer(clock: Clock, callback: () => void, delayMs: number): () => void {
+  let lookCount = 0;
+  let cancel: () => void;
+  const wait = (): void => {
+    cancel = clock.setTimer(() => {
+      if (++lookCount === LOOK_COUNT) callback();
+      else wait();
+    }, delayMs / LOOK_COUNT);
+  };
+  wait();
+  return () => cancel();
+}
 
 /** Resolves after at least `delayMs`; rejects at once with the signal's reason when it is or becomes aborted. */
 export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {

@@ -87,7 +87,14 @@ export interface ProducerDiagnostics {
 /** Messages by channel name: what the consumer publishes. */
 export interface ConsumerDiagnostics {
   /** A tenure began: this worker holds the lease now. */
-  'shardline:consumer:lease-begun': { application: string; worker: string; leaseKey: string; checkpoint: string };
+  'shardline:consumer:lease-begun': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    checkpoint: string;
+    /** As in the handler's context. */
+    fencingToken: number;
+  };
   /**
    * A tenure ended without this worker's will. `how`: the row was deleted, made unreadable, taken by worker `by` (or from everybody), given to `to`
    * because a handoff took too long, or written by somebody else in this worker's own name.
@@ -113,6 +120,7 @@ export interface ConsumerDiagnostics {
     corruptCount: number;
     /** User records whose hash key lies outside the shard's range. */
     strayCount: number;
+    droppedCount: number;
     millisBehindLatest?: number;
   };
   /**
@@ -172,6 +180,36 @@ export interface ConsumerDiagnostics {
     durationMs: number;
     outcome: 'handled' | 'threw';
     cause?: unknown;
+  };
+  /**
+   * User records from `sequenceNumber` on reached a limit of retries (`maxRetryAttempts` or `maxRecordAgeMs`): they were handed over to
+   * `onFailure`, or, as there is none, the shard has stopped at them.
+   */
+  'shardline:consumer:records-given-up': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    sequenceNumber: string;
+    subSequenceNumber: number;
+    userRecordCount: number;
+    attempts: number;
+    limit: 'attempts' | 'age';
+    outcome: 'handedOver' | 'stopped';
+    cause: unknown;
+  };
+  /** User records that the application's filter keeps from its handler. They count as finished. */
+  'shardline:consumer:records-filtered-out': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    userRecordCount: number;
+  };
+  /** An operator's word was heeded. Without `leaseKeys` it is about all leases, those that come later among them; `retry` names those that are tried again. */
+  'shardline:consumer:controlled': {
+    application: string;
+    worker: string;
+    what: 'pause' | 'resume' | 'retry';
+    leaseKeys?: readonly string[];
   };
   /** A checkpoint write was answered. */
   'shardline:consumer:checkpoint': {
@@ -254,6 +292,9 @@ export const consumerDiagnostics: {
   readonly eventLoopDelayed: DiagnosticChannel<'shardline:consumer:event-loop-delayed'>;
   readonly streamReplaced: DiagnosticChannel<'shardline:consumer:stream-replaced'>;
   readonly batchHandled: DiagnosticChannel<'shardline:consumer:batch-handled'>;
+  readonly recordsGivenUp: DiagnosticChannel<'shardline:consumer:records-given-up'>;
+  readonly recordsFilteredOut: DiagnosticChannel<'shardline:consumer:records-filtered-out'>;
+  readonly controlled: DiagnosticChannel<'shardline:consumer:controlled'>;
   readonly checkpoint: DiagnosticChannel<'shardline:consumer:checkpoint'>;
   readonly shardEnded: DiagnosticChannel<'shardline:consumer:shard-ended'>;
   readonly leaderElected: DiagnosticChannel<'shardline:consumer:leader-elected'>;
@@ -269,6 +310,9 @@ export const consumerDiagnostics: {
   eventLoopDelayed: open('shardline:consumer:event-loop-delayed'),
   streamReplaced: open('shardline:consumer:stream-replaced'),
   batchHandled: open('shardline:consumer:batch-handled'),
+  recordsGivenUp: open('shardline:consumer:records-given-up'),
+  recordsFilteredOut: open('shardline:consumer:records-filtered-out'),
+  controlled: open('shardline:consumer:controlled'),
   checkpoint: open('shardline:consumer:checkpoint'),
   shardEnded: open('shardline:consumer:shard-ended'),
   leaderElected: open('shardline:consumer:leader-elected'),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkPort, nearestName } from './option-checks.ts';
+import { checkNames, checkPort, checkWholeNumber, nearestName } from './option-checks.ts';
 
 const known = ['recordTtlMs', 'stream'];
 
@@ -19,4 +19,26 @@ test('a port is known by its methods', () => {
   expect(() => checkPort('clock', half, ['now', 'wallNow'])).toThrow(
     'clock: expected an object with the methods now, wallNow, got an object (Object)',
   );
+});
+
+test('a whole number is within its bounds, and they are named', () => {
+  expect(checkWholeNumber('count', undefined, 1)).toBeUndefined();
+  expect([1, 7].map((value) => checkWholeNumber('count', value, 1, 7))).toEqual([1, 7]);
+  expect(checkWholeNumber('count', Number.MAX_SAFE_INTEGER, 1)).toBe(Number.MAX_SAFE_INTEGER);
+  const wrong = [0, 8, 1.5, Number.NaN, Number.MAX_SAFE_INTEGER + 1, '3', null, 3n];
+  for (const value of wrong) {
+    expect(() => checkWholeNumber('count', value, 1, 7), String(value)).toThrow(
+      'count: expected a whole number from 1 to 7, got ',
+    );
+  }
+  expect(() => checkWholeNumber('count', -1, 0)).toThrow('count: expected a whole number from 0 on, got -1');
+});
+
+test('a member that is not known is named, with where it stands and what was probably meant', () => {
+  expect(checkNames({ stream: 'a', recordTtlMs: undefined }, known)).toBeUndefined();
+  const given = { recordTtl: 1 };
+  const meant = 'got an unknown one; did you mean recordTtlMs?';
+  expect(() => checkNames(given, known)).toThrow(`recordTtl: expected a known option, ${meant}`);
+  const asked = { expected: 'an option of it', owner: 'streams[0]' };
+  expect(() => checkNames(given, known, asked)).toThrow(`streams[0].recordTtl: expected an option of it, ${meant}`);
 });

@@ -25,6 +25,35 @@ export function checkFlag(name: string, value: unknown, byDefault: boolean): boo
   throw new UsageError(name, 'true or false', describe(value));
 }
 
+/** A whole number within its bounds, or undefined. @param max default: none. @throws UsageError naming the option and its bounds. */
+export function checkWholeNumber(
+  name: string,
+  value: unknown,
+  min: number,
+  max: number = Number.MAX_SAFE_INTEGER,
+): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  const upTo = max === Number.MAX_SAFE_INTEGER ? 'on' : `to ${max}`;
+  throw new UsageError(name, `a whole number from ${min} ${upTo}`, describe(value));
+}
+
+/**
+ * An object that has no members but the known ones. @param owner what names a member in an error, as in `streams[0].name`.
+ * @throws UsageError naming the first that is unknown, with what was probably meant.
+ */
+export function checkNames(
+  given: object,
+  knownNames: readonly string[],
+  { expected = 'a known option', owner }: { readonly expected?: string; readonly owner?: string } = {},
+): void {
+  for (const name of Object.keys(given)) {
+    if (knownNames.includes(name)) continue;
+    const field = owner === undefined ? name : `${owner}.${name}`;
+    throw new UsageError(field, expected, `an unknown one${nearestName(name, knownNames)}`);
+  }
+}
+
 /** One of some words, or undefined. @throws UsageError naming the option and the words. */
 export function checkWord<Word extends string>(name: string, value: unknown, words: readonly Word[]): Word | undefined {
   if (value === undefined) return undefined;
