@@ -21,17 +21,22 @@ export interface Arguments {
 
 export const USAGE = `usage: npm run simulate -- [--schedules N] [--world small|large|producer|mix] [--seed S] [--jobs J] [--bug-seeds N, 0: none looked for]
        npm run simulate -- --transcript --seed S [--world small|large|producer] [--bug NAME]
-       npm run simulate:nightly -- [--hours H] [--world W] [--seed S] [--jobs J] [--violations N] [--failures FILE]`;
+       npm run simulate:nightly -- [--hours H] [--world W] [--seed S] [--jobs J] [--violations N] [--failures FILE]
+a line of a transcript: virtual ms since the beginning; ! where something goes wrong, X where a rule is broken; who; what happened`;
 
 /** A generator's state is 32 bits wide. */
 const HIGHEST_SEED = 2 ** 32 - 1;
 
-/** Runs a command: its result is the exit code; what its arguments say wrong goes to stderr with the usage, exit code 2. */
+/** Runs a command: its result is the exit code; what its arguments say wrong goes to stderr with the usage, exit code 2. `--help` is the usage alone. */
 export async function runCommand<Given>(
   read: () => Given,
   usage: string,
   main: (given: Given) => number | Promise<number>,
 ): Promise<void> {
+  if (process.argv.includes('--help')) {
+    process.stdout.write(`${usage}\n`);
+    return;
+  }
   let given: Given;
   try {
     given = read();

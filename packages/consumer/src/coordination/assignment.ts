@@ -13,6 +13,8 @@ export interface AssignableLease {
   readonly available: boolean;
   /** A handoff of it may begin: it is live and in nobody's handoff. */
   readonly movable: boolean;
+  /** Who gave it up to nobody, as one does that does not get on with it: it gets it back only if nobody else has room. */
+  readonly leftBy?: string | undefined;
   /** What its holder last measured; undefined: nobody has yet. */
   readonly throughputKBps: number | undefined;
 }

@@ -48,6 +48,17 @@ function after(leases: readonly AssignableLease[], moves: readonly Assignment[])
 }
 
 describe('planByCount', () => {
+  test('what a worker gave up goes to another one, though it has the fewest leases, and back only where nobody else has room', () => {
+    const lease = { leaseKey: 'x', owner: undefined, available: true, movable: false, throughputKBps: undefined };
+    const busy = view({ leaseKey: 'a', owner: 'w2', expired: false, handoff: true });
+    const left = { ...lease, leftBy: 'w1' };
+    expect(plan([left, busy], ['w1', 'w2'], 10)).toEqual([{ leaseKey: 'x', to: 'w2', kind: 'assign' }]);
+    expect(plan([left, busy], ['w1', 'w2'], 1)).toEqual([{ leaseKey: 'x', to: 'w1', kind: 'assign' }]);
+    expect(plan([left], ['w1'], 10)).toEqual([{ leaseKey: 'x', to: 'w1', kind: 'assign' }]);
+    const two = [left, { ...lease, leaseKey: 'y' }];
+    expect(plan([...two, busy], ['w1', 'w2', 'w3'], 10).map(({ to }) => to)).toEqual(['w3', 'w1']);
+  });
+
   test('gives every available lease to a live worker and moves each lease once at most', () => {
     fc.assert(
       fc.property(arbitraryFleet, (fleet) => {

@@ -60,7 +60,7 @@ class Plan {
   assign(waiting: readonly AssignableLease[]): void {
     for (const index of this.#loads.keys()) this.#rank(index);
     for (const lease of waiting) {
-      const to = this.#receivers.first;
+      const to = this.#receivers.firstBut((index) => this.#loads[index]?.worker === lease.leftBy);
       if (to === undefined) return;
       this.#give(to, lease, 'assign');
     }

@@ -71,6 +71,16 @@ function viewOf(fleet: ArbitraryFleet): { leases: AssignableLease[]; workers: As
   return { leases, workers: fleet.workers.map(({ workerId, cpu }) => worker(workerId, cpu)) };
 }
 
+test('what a worker gave up goes to another one, though it has the most room, and back only where it is alone', () => {
+  const left = { ...free('x', 10), leftBy: 'w1' };
+  const moves = planByUtilization([left], [worker('w1', 10), worker('w2', 60), worker('w3', 40)], {
+    ...rules,
+    balances: false,
+  });
+  expect(moves).toEqual([{ leaseKey: 'x', to: 'w3', kind: 'assign' }]);
+  expect(planByUtilization([left], [worker('w1', 10)], rules)).toEqual([{ leaseKey: 'x', to: 'w1', kind: 'assign' }]);
+});
+
 describe('planByUtilization', () => {
   test('each lease moves once at most, available ones are assigned, held ones handed off, and only to live workers', () => {
     fc.assert(

@@ -41,6 +41,7 @@ interface Load {
 interface Weighed {
   readonly leaseKey: string;
   readonly movable: boolean;
+  readonly leftBy: string | undefined;
   /** Its throughput; the mean of the known ones where it is not known. */
   readonly weight: number;
 }
@@ -83,8 +84,8 @@ export function planByUtilization(
   const meanKBps = isIdle ? 0 : knownKBps;
   const available: Weighed[] = [];
   for (const lease of shared) {
-    const { leaseKey, movable, throughputKBps } = lease;
-    const weighed = { leaseKey, movable, weight: isIdle ? 0 : (throughputKBps ?? meanKBps) };
+    const { leaseKey, movable, leftBy, throughputKBps } = lease;
+    const weighed = { leaseKey, movable, leftBy, weight: isIdle ? 0 : (throughputKBps ?? meanKBps) };
     if (lease.available) available.push(weighed);
     else addLease(byWorker.get(lease.owner as string) as Load, weighed);
   }
@@ -124,9 +125,9 @@ class Plan {
     for (const index of fleet.keys()) this.#rank(index);
   }
 
-  /** Gives an available lease to whoever has the most room; without anybody it stays available. */
+  /** Gives an available lease to whoever has the most room, but for who gave it up; without anybody it stays available. */
   assign(lease: Weighed): void {
-    const to = this.#receivers.first;
+    const to = this.#receivers.firstBut((index) => this.#fleet[index]?.workerId === lease.leftBy);
     if (to === undefined) return;
     this.#grow(to, lease);
     this.moves.push({ leaseKey: lease.leaseKey, to: (this.#fleet[to] as Load).workerId, kind: 'assign' });

@@ -29,7 +29,6 @@ const fleetOptions = {
   completedLeaseCleanupIntervalMs: 60_000,
   workerStaleMs: 2 * REPORT_MS,
   staleWorkerMetricsEntryCleanupDurationMs: 3_600_000,
-  workerMetricsEMAAlpha: 0.5,
 };
 
 interface Settled {
@@ -60,10 +59,29 @@ test('twice the workers share within four runs that balance, however much their 
     }),
     { numRuns: 16, seed: 1 },
   );
+}, 180_000);
+
+test('figures that follow their leases slowly are of the time before: nobody gives more than it has too much, and no lease comes back', () => {
+  for (const [seed, noisePercent, idle] of [
+    [1, 0, 0],
+    [2, 3, 4],
+  ] as const) {
+    const { moves, least, most, returned } = doubled(seed, 15, noisePercent, idle, 0.1);
+    expect(moves.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(LEASES / 4);
+    expect(returned).toBe(0);
+    expect(least).toBeGreaterThan(75);
+    expect(most).toBeLessThan(125);
+  }
 });
 
 /** Fifteen minutes of a fleet whose workers had their even share, and are twice as many from now on. */
-function doubled(seed: number, before: number, noisePercent: number, idlePercent: number): Settled {
+function doubled(
+  seed: number,
+  before: number,
+  noisePercent: number,
+  idlePercent: number,
+  workerMetricsEMAAlpha = 0.5,
+): Settled {
   const random = randomOf(seed);
   const kBps = Array.from({ length: LEASES }, () => Math.min(1_000, 100 * Math.exp(normal(random))));
   const usualKBps = kBps.reduce((sum, each) => sum + each, 0) / before;
@@ -75,7 +93,7 @@ function doubled(seed: number, before: number, noisePercent: number, idlePercent
     carried: 0,
     isNew: index >= before,
   }));
-  const fleet = new Fleet(fleetOptions);
+  const fleet = new Fleet({ ...fleetOptions, workerMetricsEMAAlpha });
   const loadOf = (index: number): number =>
     owners.reduce((sum, owner, lease) => sum + (owner === index ? (kBps[lease] as number) : 0), 0);
   const counters = new Array<number>(LEASES).fill(0);

@@ -8,6 +8,7 @@ import type { ClientVersion } from './client-version.ts';
 import type { LeaderRow, Lease, PendingCheckpoint, Utilization, WorkerSign } from './lease.ts';
 import type { Notice } from './notice.ts';
 import type { Results } from './results.ts';
+import type { Amount } from './room.ts';
 import type { InitialPosition } from './shard-sync.ts';
 
 /** A lease's uninterrupted time in this worker's hands; numbers are never reused within a process. */
@@ -240,6 +241,8 @@ export interface OpenShard {
   /** By which strays are told; undefined: the row does not say. */
   readonly hashKeyRange: HashKeyRange | undefined;
   readonly tenure: Tenure;
+  /** As in the holder. */
+  readonly fencingToken: number;
   readonly checkpoint: ExtendedSequenceNumber;
   /** What a former holder of the lease had prepared. */
   readonly pendingCheckpoint: PendingCheckpoint | undefined;
@@ -253,6 +256,8 @@ export interface FetchBatch {
   readonly shardId: string;
   readonly tenure: Tenure;
   readonly after: ExtendedSequenceNumber;
+  /** About so many bytes are read, and no more than so many user records of them are a batch; a single Kinesis record may hold more. */
+  readonly most: Amount;
 }
 /** Gives a fetched batch to the handler; done means that the handler has finished it. One in flight a tenure. */
 export interface DeliverBatch {
@@ -262,6 +267,8 @@ export interface DeliverBatch {
   readonly batchId: number;
   /** From 1; grows while the handler throws. */
   readonly attempt: number;
+  /** Somebody asked for it: what is unfinished of it begins with fresh tries, also where it was not to be tried again. */
+  readonly anew?: true;
 }
 /** Calls the handler's `shutdownRequested`: the last chance to checkpoint. */
 export interface DrainShard {
@@ -362,6 +369,12 @@ export interface CheckpointRequested {
   readonly requestId: number;
 }
 
+/** An operator's word about some leases by their keys; undefined: about all, and for a pause those that come later, too. */
+export interface Control {
+  readonly kind: 'pause' | 'resume' | 'retry';
+  readonly leaseKeys: readonly string[] | undefined;
+}
+
 export type Event =
   /** The first event: begin to work, in a fleet of that version. Default: `3X`. */
   | { readonly kind: 'start'; readonly clientVersion?: ClientVersion }
@@ -376,6 +389,7 @@ export type Event =
     }
   /** Give up all leases in good order; ends with the notice `stopped`. */
   | { readonly kind: 'stop' }
+  | Control
   | CheckpointRequested
   | Done
   | Failed;

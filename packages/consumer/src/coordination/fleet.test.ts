@@ -80,6 +80,12 @@ describe('Fleet', () => {
     expect(expiryAt(3, 'w1', 700)).toBe(1501);
     expect(expiryAt(4, 'w2', 800)).toBe(Number.POSITIVE_INFINITY);
     expect(new Fleet(options).nextExpiryAt).toBe(Number.POSITIVE_INFINITY);
+    // One of ours that was given it finds it soon.
+    const given = new Fleet(options);
+    const ours = { ...row('w2', 1), process: { id: 'p', sinceSeconds: 1 } };
+    given.observe([lease({ leaseCounter: 4 })], [ours], 0, 5);
+    given.observe([lease({ leaseCounter: 5, leaseOwner: 'w2' })], [ours], 300, 305);
+    expect(given.nextExpiryAt).toBe(1306);
     // A new leader can't tell.
     const anew = new Fleet(options);
     anew.observe([lease({ leaseCounter: 4 })], [], 0, 5);
@@ -104,9 +110,54 @@ describe('Fleet', () => {
       leaseKey: 'a',
       owner: 'w2',
       available: false,
-      movable: true,
+      movable: false,
       throughputKBps: undefined,
     });
+  });
+
+  test('a lease is moved only once its owner has found it: seen to write it, or for one of ours long enough there', () => {
+    const ours = { ...row('w2', 1), process: { id: 'p', sinceSeconds: 1 } };
+    const fleet = new Fleet(options);
+    const look = (change: Partial<Lease>, now: number): unknown => {
+      const leases = [lease({ leaseOwner: 'w2', ...change })];
+      fleet.observe(leases, [ours], now, now);
+      return [fleet.judge(leases)[0]?.movable, fleet.isSettling];
+    };
+    // A new leader goes by whether there was a checkpoint since.
+    expect(look({ ownerSwitchesSinceCheckpoint: 1 }, 0)).toEqual([false, true]);
+    expect(look({ leaseCounter: 1, ownerSwitchesSinceCheckpoint: 1 }, 10)).toEqual([true, false]);
+    expect(look({ leaseOwner: 'w1', leaseCounter: 2 }, 20)).toEqual([false, true]);
+    expect(look({ leaseOwner: 'w1', leaseCounter: 2 }, 1_000)).toEqual([false, true]);
+    expect(look({ leaseOwner: 'w1', leaseCounter: 3 }, 1_010)).toEqual([true, false]);
+    expect(look({ leaseCounter: 4 }, 1_020)).toEqual([false, true]);
+    expect(look({ leaseCounter: 4 }, 1_144)).toEqual([false, true]);
+    expect(look({ leaseCounter: 4 }, 1_145)).toEqual([true, false]);
+    // What it gave away itself the leader knows from then on.
+    expect(look({ leaseOwner: undefined, leaseCounter: 5 }, 1_150)).toEqual([false, false]);
+    fleet.gave('a', 'w2', 1_160);
+    expect(look({ leaseCounter: 6 }, 1_284)).toEqual([false, true]);
+    const other = new Fleet(options);
+    const looked = (change: Partial<Lease>, now: number): unknown => {
+      const leases = [lease(change)];
+      other.observe(leases, [ours], now, now);
+      return other.judge(leases)[0]?.movable;
+    };
+    expect(looked({ leaseOwner: undefined }, 0)).toBe(false);
+    other.gave('a', 'w2', 10);
+    expect(looked({ leaseOwner: 'w2', leaseCounter: 1 }, 135)).toBe(true);
+  });
+
+  test('an unassigned lease is known by who gave it up, until it is somebody’s again', () => {
+    const fleet = new Fleet(options);
+    fleet.observe([lease({ leaseOwner: 'w1' })], [], 0, 1);
+    const unowned = lease({ leaseOwner: undefined, leaseCounter: 1 });
+    for (const now of [100, 200]) {
+      fleet.observe([unowned], [], now, now);
+      expect(fleet.judge([unowned])[0]).toMatchObject({ available: true, leftBy: 'w1' });
+    }
+    const owned = lease({ leaseOwner: 'w2', leaseCounter: 2 });
+    fleet.observe([owned], [], 300, 300);
+    expect(fleet.judge([owned])[0]).toMatchObject({ leftBy: undefined });
   });
 
   test('a lease in a handoff is not moved, and is taken when the handoff is overdue', () => {

@@ -25,14 +25,20 @@ export interface FleetOptions {
  * batches come or four.
  */
 const SMOOTHED_LOOKS = 5;
+/** One of ours finds what it was given within this part of `failoverTimeMs` (by default within a twentieth). */
+const FINDING = 1 / 8;
 
 interface LeaseSight {
   readonly counter: number;
   readonly owner: string | undefined;
   /** When this counter was first seen. */
   readonly since: number;
-  /** Its owner has renewed it, as far as is known: not one that was given it and may not have found it yet. */
-  readonly renewed: boolean;
+  /** Its owner has written it, as far as is known: not one that was given it and may not have found it yet. */
+  readonly found: boolean;
+  /** When it was first seen to have this owner, or was given to it by this leader. */
+  readonly ownedSince: number;
+  /** Of one that nobody owns: who did before, and gave it up. */
+  readonly leftBy: string | undefined;
   /** Smoothed over this leader's looks; undefined: nobody has measured it. */
   readonly throughputKBps: number | undefined;
   readonly lookCount: number;
@@ -55,6 +61,7 @@ interface WorkerSight {
   readonly reportsSeenAt: readonly number[];
   readonly utilization: Utilization;
   readonly movesRows: boolean;
+  readonly isOurs: boolean;
 }
 
 export class Fleet {
@@ -65,6 +72,9 @@ export class Fleet {
   readonly #suspects = new Set<string>();
   /** By worker, kB a second: see AssignableWorker. */
   #outdatedKBps = new Map<string, number>();
+  /** What this leader gave away since the last reading. */
+  #given = new Map<string, { readonly to: string; readonly at: number }>();
+  #isSettling = false;
   #readAt = Number.NEGATIVE_INFINITY;
   #nextExpiryAt = Number.POSITIVE_INFINITY;
 
@@ -80,15 +90,18 @@ export class Fleet {
     this.#readAt = readAt;
     this.#workers = new Map(workers.map((worker) => [worker.workerId, this.#seeWorker(worker, now)]));
     this.#leases = new Map(leases.map((lease) => [lease.leaseKey, this.#seeLease(lease, now)]));
+    this.#given = new Map();
+    this.#isSettling = false;
     let oldest = Number.POSITIVE_INFINITY;
     for (const lease of leases) {
       const owner = actualOwner(lease);
       if (owner === undefined || isEnded(lease)) continue;
       if (this.#isExpired(lease)) this.#suspects.add(owner);
       else {
-        // Whoever was given one may take as long to find it (KCL: failoverTimeMs), and then to renew it: no run comes for that.
-        const sight = this.#leases.get(lease.leaseKey);
-        if (sight?.renewed === true && sight.since < oldest) oldest = sight.since;
+        if (!this.#isHeld(lease)) this.#isSettling = true;
+        // A worker of the KCL that was given one may take failoverTimeMs to find it: no run comes for that. One of ours does so soon.
+        const { found, since } = this.#leases.get(lease.leaseKey) as LeaseSight;
+        if ((found || this.#isOurs(owner)) && since < oldest) oldest = since;
       }
     }
     // Expired is what stood still for longer.
@@ -97,7 +110,7 @@ export class Fleet {
     for (const lease of leases) if (!isEnded(lease)) this.#countMoves(lease, now);
   }
 
-  /** When the first of the leases runs out that their owners have renewed, if it is renewed no more; infinite: there is none. */
+  /** When the first of the leases runs out that their owners should renew before, if it is not renewed; infinite: there is none. */
   get nextExpiryAt(): number {
     return this.#nextExpiryAt;
   }
@@ -128,14 +141,26 @@ export class Fleet {
       .filter((lease) => !isEnded(lease))
       .map((lease) => {
         const available = actualOwner(lease) === undefined || this.#isExpired(lease) || this.#isHandoffOverdue(lease);
+        const sight = this.#leases.get(lease.leaseKey);
         return {
           leaseKey: lease.leaseKey,
           owner: lease.leaseOwner,
           available,
-          movable: !available && lease.checkpointOwner === undefined,
-          throughputKBps: this.#leases.get(lease.leaseKey)?.throughputKBps ?? lease.throughputKBps,
+          movable: !available && lease.checkpointOwner === undefined && this.#isHeld(lease),
+          leftBy: sight?.leftBy,
+          throughputKBps: sight?.throughputKBps ?? lease.throughputKBps,
         };
       });
+  }
+
+  /** Leases were given to workers that may not have found them yet. */
+  get isSettling(): boolean {
+    return this.#isSettling;
+  }
+
+  /** An available lease was given to a worker. */
+  gave(leaseKey: string, to: string, now: number): void {
+    this.#given.set(leaseKey, { to, at: now });
   }
 
   /**
@@ -205,6 +230,25 @@ export class Fleet {
     this.#outdatedKBps.set(workerId, (this.#outdatedKBps.get(workerId) ?? 0) + outdated);
   }
 
+  #givenAt(leaseKey: string, owner: string | undefined): number | undefined {
+    const given = this.#given.get(leaseKey);
+    return given?.to === owner ? given?.at : undefined;
+  }
+
+  /** Who has not found a lease that it was given would never hand it over: it would rest until it runs out. */
+  #isHeld(lease: Lease): boolean {
+    const { found, ownedSince } = this.#leases.get(lease.leaseKey) as LeaseSight;
+    const { failoverTimeMs } = this.#options;
+    const owner = actualOwner(lease);
+    return (
+      found || (owner !== undefined && this.#isOurs(owner) && this.#readAt - ownedSince >= failoverTimeMs * FINDING)
+    );
+  }
+
+  #isOurs(workerId: string): boolean {
+    return this.#workers.get(workerId)?.isOurs === true;
+  }
+
   #isActive(workerId: string): boolean {
     return this.reports(workerId) && !this.#suspects.has(workerId);
   }
@@ -223,7 +267,10 @@ export class Fleet {
       throughputKBps: smoothed(last?.throughputKBps, lease.throughputKBps, lookCount),
       lookCount,
       since: same ? last.since : now,
-      renewed: last === undefined || (same ? last.renewed : last.owner === owner),
+      leftBy: owner === undefined ? (last?.owner ?? last?.leftBy) : undefined,
+      found: last === undefined ? lease.ownerSwitchesSinceCheckpoint === 0 : same ? last.found : last.owner === owner,
+      ownedSince:
+        last !== undefined && last.owner === owner ? last.ownedSince : (this.#givenAt(lease.leaseKey, owner) ?? now),
       came: last === undefined || last.owner === owner ? last?.came : { from: last.owner, at: now },
       handoff,
       handoffSince: last !== undefined && last.handoff === handoff ? last.handoffSince : now,
@@ -233,6 +280,7 @@ export class Fleet {
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
     const { lastUpdateSeconds, utilization, movesRows = false } = worker;
+    const isOurs = worker.process !== undefined;
     const last = this.#workers.get(worker.workerId);
     let since = now;
     let seenSince = now;
@@ -241,7 +289,7 @@ export class Fleet {
     if (last === undefined) since = now - Math.max(0, worker.ageMs);
     else if (last.lastUpdateSeconds === lastUpdateSeconds) ({ since, seenSince } = last);
     else this.#suspects.delete(worker.workerId);
-    return { lastUpdateSeconds, utilization, movesRows, since, seenSince, reportsSeenAt };
+    return { lastUpdateSeconds, utilization, movesRows, isOurs, since, seenSince, reportsSeenAt };
   }
 
   #isExpired(lease: Lease): boolean {

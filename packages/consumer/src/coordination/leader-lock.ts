@@ -178,6 +178,10 @@ export class LeaderLock {
   #see(row: LeaderRow, now: number): Sight {
     const { retryMs, leaderLeaseDurationMs } = this.#options;
     const last = this.#seen;
+    if (last?.row.owner !== row.owner && row.released !== true) {
+      const { owner: workerId, leaseDurationMs } = row;
+      this.#out.push({ kind: 'tell', notice: { kind: 'leaderSeen', workerId, leaseDurationMs } });
+    }
     const isNew = last?.row.version !== row.version;
     const since = isNew ? now : last.since;
     const dueAt = isNew ? this.#nextVersionAt(row) : last.dueAt;

@@ -8,6 +8,7 @@ import type { Fleet } from './fleet.ts';
 import type { Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
 import type { Repair } from './lease-repair.ts';
+import type { Notice } from './notice.ts';
 import { type SilentWorker, silentWorkers } from './silence.ts';
 import type { Reset } from './stream-replaced.ts';
 
@@ -43,7 +44,12 @@ export interface RunPlan {
   readonly silent: readonly SilentWorker[];
   /** Keys of leases that nobody holds and that no worker has room for. */
   readonly unplaced: readonly string[];
+  /** What was seen. */
+  readonly counts: RunCounts;
 }
+
+/** Of a run: how many leases and workers there are, and what moves. */
+export type RunCounts = Omit<Extract<Notice, { kind: 'runPlanned' }>, 'kind'>;
 
 export function nothingFound(): Findings {
   return { missing: [], repairs: [], garbage: [], resets: [] };
@@ -100,7 +106,15 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const isUnplaced = ({ leaseKey, available }: AssignableLease): boolean =>
     available && !moved.has(leaseKey) && !fleet.isLive(byKey.get(leaseKey) as Lease);
   const unplaced = workers.length > 0 ? judged.filter(isUnplaced).map(({ leaseKey }) => leaseKey) : [];
-  return { writes, planned: hasChanged ? planned : undefined, silent, unplaced };
+  const counts = {
+    leaseCount: table.length,
+    workerCount: workers.length,
+    availableCount: judged.filter(({ available }) => available).length,
+    movedCount: moves.length,
+    unplacedCount: unplaced.length,
+    unreadableCount: view.unreadable.size,
+  };
+  return { writes, planned: hasChanged ? planned : undefined, silent, unplaced, counts };
 }
 
 function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {

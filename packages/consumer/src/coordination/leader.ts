@@ -20,8 +20,7 @@ import { type Findings, nothingFound, planRun } from './leader-plan.ts';
 import { actualOwner, type Lease } from './lease.ts';
 import type { Results } from './results.ts';
 import { RunTimes } from './run-times.ts';
-import type { Reset } from './stream-replaced.ts';
-import { type FormerStreams, StreamSync } from './stream-sync.ts';
+import { type FormerStreams, type Listed, StreamSync } from './stream-sync.ts';
 
 export interface LeaderOptions extends FleetOptions, LeaderLockOptions, Omit<AssignmentRules, 'balances' | 'strategy'> {
   /** How long the leases of a stream are kept that is no longer read; infinite: for ever. */
@@ -144,6 +143,10 @@ export class Leader {
     } else if (answers(event, 'listShards')) this.#shardsListed(event.effect, event.result, now);
     else {
       if (answers(event, 'createLease') && event.result.created) this.#createdCount += 1;
+      if (answers(event, 'assignLease') && event.result.applied)
+        this.#fleet.gave(event.effect.leaseKey, event.effect.newOwner, now);
+      // Whoever holds it has written it meanwhile.
+      if (answers(event, 'resetLease') && !event.result.applied) this.#streams.listAgain(undefined, now);
       this.#writeAnswered(now);
     }
   }
@@ -178,6 +181,7 @@ export class Leader {
         this.#listAnswered(now);
         return;
       default:
+        if (effect.kind === 'resetLease') this.#streams.listAgain(undefined, now);
         this.#writeAnswered(now);
     }
   }
@@ -210,29 +214,34 @@ export class Leader {
   }
 
   #shardsListed(listing: ListShards, { shards, isAnother }: Results['listShards'], now: number): void {
-    const listed = this.#streams.listed(listing, shards, this.#table, now, { isAnother, unreadable: this.#unreadable });
+    const isStrangers = (lease: Lease): boolean => this.#strangerOf(lease) !== undefined;
+    const under = { isAnother, isStrangers, unreadable: this.#unreadable };
+    const listed = this.#streams.listed(listing, shards, this.#table, now, under);
     const { missing, hole, replaced = [], resets = [], repairs } = listed;
     this.#found.missing.push(...missing);
     this.#found.repairs.push(...(repairs?.fill ?? []));
     this.#found.garbage.push(...(repairs?.garbage ?? []));
     if (hole !== undefined) this.#hole(hole);
-    if (replaced.length > 0) this.#replaced(listing, replaced, resets);
+    this.#found.resets.push(...resets);
+    if (replaced.length > 0 || listed.anewCount) this.#replaced(listing, listed);
+    const { streamId } = listing;
+    if (listed.isSettled) this.#out.push({ kind: 'tell', notice: { kind: 'streamSettled', streamId } });
     this.#listAnswered(now);
   }
 
-  /** What a stranger renews may be of another stream's application: it is left alone. */
-  #replaced({ streamId }: ListShards, replaced: readonly Lease[], resets: readonly Reset[]): void {
-    const strangerOf = (lease: Lease): string[] => {
-      const owner = actualOwner(lease);
-      return owner !== undefined && !this.#kin.has(owner) && this.#fleet.isLive(lease) ? [owner] : [];
-    };
-    const mayReset = resets.filter(({ lease }) => strangerOf(lease).length === 0);
-    this.#found.resets.push(...mayReset);
-    const leaseKeys = replaced.map((lease) => lease.leaseKey);
-    const renewedBy = [...new Set(replaced.flatMap(strangerOf))];
+  #replaced({ streamId }: ListShards, { replaced = [], resets = [], anewCount = 0 }: Listed): void {
+    const leases = replaced.length > 0 ? replaced : resets.map(({ lease }) => lease);
+    const leaseKeys = leases.map((lease) => lease.leaseKey);
+    const renewedBy = [...new Set(replaced.flatMap((lease) => this.#strangerOf(lease) ?? []))];
     const againInMs = this.#options.shardSyncIntervalMs;
-    const counts = { anewCount: mayReset.length, renewedBy, againInMs };
+    const counts = { anewCount, renewedBy, againInMs };
     this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', streamId, leaseKeys, ...counts } });
+  }
+
+  /** Who renews it and does not say what he reads: it may be of another stream's application. */
+  #strangerOf(lease: Lease): string | undefined {
+    const owner = actualOwner(lease);
+    return owner !== undefined && !this.#kin.has(owner) && this.#fleet.isLive(lease) ? owner : undefined;
   }
 
   /** A stream that could not be listed does not hold the others up; it comes again soon. */
@@ -252,7 +261,7 @@ export class Leader {
     for (const hole of this.#streams.holes(this.#table, this.#found.missing)) this.#hole(hole);
     const balances = this.#mayBalance(now);
     if (balances) this.#balancedAt = now;
-    const { writes, planned, silent, unplaced } = planRun(
+    const { writes, planned, silent, unplaced, counts } = planRun(
       {
         table: this.#table,
         unreadable: this.#unreadable,
@@ -263,9 +272,14 @@ export class Leader {
       },
       rulesOf(this.#options, balances),
     );
-    this.#hasChanged = planned !== undefined;
-    for (const worker of silent) this.#out.push({ kind: 'tell', notice: { kind: 'workerSilent', ...worker } });
+    this.#hasChanged = planned !== undefined || this.#fleet.isSettling;
+    for (const worker of silent) {
+      // One that was asleep itself is no news to those who look for who died.
+      if (worker.workerId !== this.#options.workerId)
+        this.#out.push({ kind: 'tell', notice: { kind: 'workerSilent', ...worker } });
+    }
     if (planned !== undefined) this.#out.push({ kind: 'tell', notice: { kind: 'leasesPlanned', ...planned } });
+    this.#out.push({ kind: 'tell', notice: { kind: 'runPlanned', ...counts } });
     this.#tellUnplaced(unplaced);
     this.#writes = writes.reverse();
     this.#writesOpen = 0;

@@ -44,6 +44,32 @@ function claimed(): LeaseHolder {
 }
 
 describe('LeaseHolder', () => {
+  test('has the counter that its claim wrote as its fencing token, whatever it writes after that', () => {
+    expect(new LeaseHolder(1, row, options).fencingToken).toBe(0);
+    const holder = claimed();
+    expect(holder.fencingToken).toBe(6);
+    for (const now of [400, 800]) {
+      holder.vouch(at(now));
+      const write = holder.nextWrite(now) as HolderWrite;
+      holder.answered(write, { applied: true, lease: applied(write, holder.lease) }, now);
+    }
+    expect(holder.lease.leaseCounter).toBe(8);
+    expect(holder.fencingToken).toBe(6);
+  });
+
+  test('takes the counter of the write that is known to be applied, where the answer to its first claim was lost', () => {
+    const holder = new LeaseHolder(1, row, options);
+    const claim = holder.nextWrite(0) as HolderWrite;
+    holder.failed(300);
+    const again = holder.nextWrite(310) as HolderWrite;
+    // The lost one was applied after all.
+    holder.answered(again, { applied: false, lease: applied(claim, row) }, 320);
+    expect(holder).toMatchObject({ claimed: false, fencingToken: 0 });
+    const third = holder.nextWrite(330) as HolderWrite;
+    holder.answered(third, { applied: true, lease: applied(third, holder.lease) }, 340);
+    expect(holder).toMatchObject({ claimed: true, fencingToken: 7 });
+  });
+
   test('writes the smoothed throughput with each renewal, once a whole period was measured', () => {
     const holder = new LeaseHolder(1, { ...row, throughputKBps: 8 }, options);
     let lease: Lease = row;

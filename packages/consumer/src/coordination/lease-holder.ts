@@ -34,6 +34,8 @@ export class LeaseHolder {
   #inFlight: { readonly write: HolderWrite; readonly startedAt: number; readonly revision: number } | undefined;
   /** When the last write that was applied had begun: from then on the lease is ours for failoverTimeMs. */
   #confirmedAt: number | undefined;
+  /** The counter that the claim wrote. */
+  #fencingToken = 0;
   #retryAt = 0;
   readonly #unwritten = new Unwritten();
   #checkpointDueAt = 0;
@@ -72,6 +74,14 @@ export class LeaseHolder {
   /** Whether a write of this tenure was ever applied; only then may the shard be opened. */
   get claimed(): boolean {
     return this.#confirmedAt !== undefined;
+  }
+
+  /**
+   * Greater than that of each earlier tenure of the row, whoever had it: every write but the beginning of a handoff adds to the counter, and
+   * each of its values is written once. The same for the whole tenure. 0 until the lease is claimed.
+   */
+  get fencingToken(): number {
+    return this.#fencingToken;
   }
 
   /** When the last write that was applied had begun; undefined: none was. */
@@ -221,6 +231,7 @@ export class LeaseHolder {
       this.#gone = 'released';
       return;
     }
+    if (this.#confirmedAt === undefined) this.#fencingToken = result.lease.leaseCounter;
     this.#confirmedAt = startedAt;
     if (write.kind === 'checkpointLease') {
       this.#checkpointDueAt = this.#hurried ? 0 : now + this.#options.checkpointIntervalMs;

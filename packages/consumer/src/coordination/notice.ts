@@ -3,7 +3,7 @@
 // dropped those on leases, leaders and failures would read and checkpoint all the same.
 import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { ClientVersion } from './client-version.ts';
-import type { CloseReason, Effect, Tenure } from './effects.ts';
+import type { CloseReason, Control, Effect, Tenure } from './effects.ts';
 import type { SilentWorker } from './silence.ts';
 import type { StallVerdict } from './watchdog.ts';
 import type { Rival } from './worker-id.ts';
@@ -13,6 +13,7 @@ export type Notice =
       readonly kind: 'leaseBegun';
       readonly leaseKey: string;
       readonly tenure: Tenure;
+      readonly fencingToken: number;
       readonly checkpoint: ExtendedSequenceNumber;
     }
   | {
@@ -38,6 +39,7 @@ export type Notice =
       readonly kind: 'handlerFailed';
       readonly leaseKey: string;
       readonly attempt: number;
+      /** Infinite: no more in this tenure. */
       readonly retryInMs: number;
       readonly error: unknown;
     }
@@ -59,9 +61,17 @@ export type Notice =
       readonly batch: { readonly recordCount: number; readonly byteCount: number } | undefined;
       readonly holdsLease: boolean;
     } & StallVerdict)
+  /** An operator's word was heeded. `retry`: these are tried again; else undefined: all. */
+  | {
+      readonly kind: 'controlled';
+      readonly what: Control['kind'];
+      readonly leaseKeys: readonly string[] | undefined;
+    }
   | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
   /** Another process has this worker's id; this one ends. */
   | ({ readonly kind: 'workerIdInUse' } & Rival)
+  /** Another worker leads, or did: its row is followed once it has stood still for so long. */
+  | { readonly kind: 'leaderSeen'; readonly workerId: string; readonly leaseDurationMs: number }
   | { readonly kind: 'leadershipGained' }
   | { readonly kind: 'leadershipLost' }
   | {
@@ -70,6 +80,18 @@ export type Notice =
       readonly assigned: number;
       readonly handedOff: number;
       readonly deleted: number;
+    }
+  /** What the leader has seen in a run, and moves; in each run. */
+  | {
+      readonly kind: 'runPlanned';
+      readonly leaseCount: number;
+      readonly workerCount: number;
+      /** Of nobody, or not renewed in time. */
+      readonly availableCount: number;
+      /** Assigned or begun to be handed off. */
+      readonly movedCount: number;
+      readonly unplacedCount: number;
+      readonly unreadableCount: number;
     }
   /** The leader gives away the leases of a worker that has not renewed them. */
   | ({ readonly kind: 'workerSilent' } & SilentWorker)
@@ -104,6 +126,8 @@ export type Notice =
       /** Until it is told again, while nothing changes. */
       readonly againInMs: number;
     }
+  /** The stream is another one than this process began to read, and all of its leases are of it. */
+  | { readonly kind: 'streamSettled'; readonly streamId: string | undefined }
   | { readonly kind: 'stopped'; readonly abandoned: readonly string[] };
 
 /** What became of a lease that was lost. */

@@ -16,6 +16,16 @@ export class Ranking {
     return this.#heap[0];
   }
 
+  /** The first that is not to be avoided, of the first two; the first all the same where there is no second. */
+  firstBut(isAvoided: (member: number) => boolean): number | undefined {
+    const { first } = this;
+    if (first === undefined || !isAvoided(first)) return first;
+    this.remove(first);
+    const second = this.first;
+    this.put(first);
+    return second ?? first;
+  }
+
   /** Puts a member in, or to where it belongs now. */
   put(member: number): void {
     const place = this.#places.get(member);

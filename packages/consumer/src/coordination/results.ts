@@ -4,6 +4,7 @@
 import type { ExtendedSequenceNumber, SequenceNumber } from '@shardline/common';
 import type { ClientVersionRow } from './client-version.ts';
 import type { ChildShard, LeaderRow, Lease, Shard, WorkerProcess, WorkerRow, WorkerSign } from './lease.ts';
+import type { LeastBytes } from './room.ts';
 
 /** What a batch is to the core: a handle and its bounds. The records stay with the runtime. */
 export interface BatchBounds {
@@ -23,6 +24,10 @@ export interface Fetched {
   readonly atShardEnd: boolean;
   /** At the end: the children; empty only if the stream is gone. */
   readonly childShards: readonly ChildShard[];
+  /** What the source still holds: it is in no batch yet. Default 0. */
+  readonly heldBytes?: number;
+  /** What the next read takes at least; more than `most` said: that is why nothing was read. Default 0: not known. */
+  readonly leastBytes?: LeastBytes;
 }
 
 /** The result that belongs to each kind of effect. */
@@ -65,12 +70,31 @@ export interface Results {
   listShards: { readonly shards: readonly Shard[]; readonly isAnother?: boolean };
   openShard: undefined;
   fetchBatch: Fetched;
-  /** What the handler vouches for by returning: the batch's end, or undefined when checkpoints are made by hand. */
-  deliverBatch: { readonly checkpoint: ExtendedSequenceNumber | undefined };
+  deliverBatch: Delivered;
   drainShard: undefined;
   endShard: undefined;
   closeShard: undefined;
 }
+
+/** What the handler made of a batch. */
+export interface Delivered {
+  /** What it vouches for: the batch's end, or what it finished of it; undefined when checkpoints are made by hand. */
+  readonly checkpoint: ExtendedSequenceNumber | undefined;
+  /** It is not done with the batch, which is delivered to it again: from its first unfinished record on. */
+  readonly rest?: RestOfBatch;
+}
+
+export type RestOfBatch =
+  /** At once: this is only to say how far it is. */
+  | { readonly kind: 'goesOn' }
+  | {
+      readonly kind: 'threw';
+      /** How often the first unfinished record was tried. */
+      readonly attempt: number;
+      readonly error: unknown;
+      /** It will not be tried again in this tenure. */
+      readonly stops: boolean;
+    };
 
 /** What became of a conditional write. A refused one is an event, not an error; `lease` is the row as it is now. */
 export type LeaseWrite =

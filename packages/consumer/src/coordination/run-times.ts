@@ -17,7 +17,7 @@ export interface EndedRun {
   readonly hasChanged: boolean;
   /** When a stream is to be listed again that could not be; infinite: none. */
   readonly retryAt: number;
-  /** When the first of the leases runs out that nobody has been seen to renew since; infinite: none. */
+  /** When the first of the leases runs out that should be renewed before; infinite: none. */
   readonly expiryAt: number;
 }
 

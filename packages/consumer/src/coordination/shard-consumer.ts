@@ -17,8 +17,10 @@ import { answers } from './effects.ts';
 import { isEnded, type Lease, leaseKeyOf, newLease } from './lease.ts';
 import type { LeaseHolder } from './lease-holder.ts';
 import type { Notice } from './notice.ts';
+import type { Pauses } from './pauses.ts';
 import { Prefetch, type PrefetchOptions } from './prefetch.ts';
-import type { BatchBounds, Fetched } from './results.ts';
+import type { BatchBounds, Delivered, Fetched } from './results.ts';
+import type { Share } from './room.ts';
 import { familyOf, nextChild } from './shard-family.ts';
 import type { StallReason, Waits } from './watchdog.ts';
 
@@ -45,23 +47,35 @@ export class ShardConsumer {
   #retryAt = 0;
   #attempt = 0;
   readonly #prefetch: Prefetch;
+  readonly #share: Share;
+  readonly #pauses: Pauses;
   #delivering = false;
   #deliverRetryAt = 0;
   #deliverAttempt = 0;
+  /** Somebody asked for the next try. */
+  #isAskedFor = false;
   /** The newest position the handler was given: manual checkpoints may not pass it. */
   #givenTo: ExtendedSequenceNumber;
   #endStep: EndStep = 'children';
   #leaving: CloseReason | undefined;
-  #stale = false;
+  #heldBack = false;
   /** The handler's answers so far: what the watchdog goes by. */
   #callCount = 0;
 
-  /** @param out where effects are put, in order. */
-  constructor(holder: LeaseHolder, options: ShardConsumerOptions, out: (Effect | Tell)[]) {
+  /** @param out where effects are put, in order. @param share of the worker's room. */
+  constructor(
+    holder: LeaseHolder,
+    options: ShardConsumerOptions,
+    out: (Effect | Tell)[],
+    share: Share,
+    pauses: Pauses,
+  ) {
+    this.#pauses = pauses;
     this.#holder = holder;
     this.#options = options;
     this.#out = out;
-    this.#prefetch = new Prefetch(holder.lease.checkpoint, options);
+    this.#share = share;
+    this.#prefetch = new Prefetch(holder.lease.checkpoint, options, share);
     this.#givenTo = holder.lease.checkpoint;
   }
 
@@ -101,6 +115,15 @@ export class ShardConsumer {
     return { position: reason === 'handler' ? this.#givenTo : this.#holder.position, batch };
   }
 
+  /** What waits for its next try, or for none, has it now, and begins with fresh ones. @returns whether there is such. */
+  retry(): boolean {
+    if (this.#phase !== 'processing' || !this.#wantsDelivery() || this.#deliverRetryAt === 0) return false;
+    this.#deliverRetryAt = 0;
+    this.#deliverAttempt = 0;
+    this.#isAskedFor = true;
+    return true;
+  }
+
   /** Finish what runs, let the handler checkpoint, write it, close. */
   drain(reason: 'handedOff' | 'stopping'): void {
     if (this.#leaving !== undefined || this.#phase === 'closing' || this.#phase === 'closed') return;
@@ -132,12 +155,14 @@ export class ShardConsumer {
       case 'waitingForParents':
         return this.#asking ? Number.POSITIVE_INFINITY : this.#retryAt;
       case 'opening':
-        return this.#asking || this.#stale ? Number.POSITIVE_INFINITY : this.#retryAt;
+        return this.#asking || this.#heldBack ? Number.POSITIVE_INFINITY : this.#retryAt;
       case 'ending':
         // The last checkpoint is the holder's to write.
-        return this.#asking || this.#stale || this.#endStep === 'checkpoint' ? Number.POSITIVE_INFINITY : this.#retryAt;
+        return this.#asking || this.#heldBack || this.#endStep === 'checkpoint'
+          ? Number.POSITIVE_INFINITY
+          : this.#retryAt;
       case 'processing': {
-        const deliver = this.#wantsDelivery() && !this.#stale ? this.#deliverRetryAt : Number.POSITIVE_INFINITY;
+        const deliver = this.#wantsDelivery() && !this.#heldBack ? this.#deliverRetryAt : Number.POSITIVE_INFINITY;
         return Math.min(this.#prefetch.deadline(), deliver);
       }
       case 'draining':
@@ -162,7 +187,7 @@ export class ShardConsumer {
   }
 
   /** An effect of this tenure was answered. */
-  done(event: Done, now: number): void {
+  done(event: Done, now: number, random: number): void {
     if (answers(event, 'fetchBatch')) {
       this.#holder.read(event.result.batch?.byteCount ?? 0);
       this.#fetched(event.result);
@@ -170,11 +195,11 @@ export class ShardConsumer {
     }
     if (answers(event, 'deliverBatch')) {
       this.#callCount += 1;
-      this.#delivered(event.result.checkpoint);
+      this.#delivered(event.result, now, random);
       return;
     }
     if (answers(event, 'closeShard')) {
-      this.#phase = 'closed';
+      this.#closed();
       return;
     }
     this.#asking = false;
@@ -215,8 +240,7 @@ export class ShardConsumer {
         this.#callCount += 1;
         if (this.#phase !== 'processing') return;
         const retryInMs = backoffMs(this.#deliverAttempt, random, this.#options.handlerBackoff);
-        this.#deliverRetryAt = now + retryInMs;
-        this.#tell({ kind: 'handlerFailed', leaseKey: this.#key, attempt: this.#deliverAttempt, retryInMs, error });
+        this.#deliverAgain(retryInMs, error, now);
         return;
       }
       case 'drainShard':
@@ -228,7 +252,7 @@ export class ShardConsumer {
         this.#tell({ kind: 'effectFailed', effect: effect.kind, leaseKey: this.#key, retryInMs: 0, error });
         return;
       case 'closeShard':
-        this.#phase = 'closed';
+        this.#closed();
         return;
       default: {
         this.#asking = false;
@@ -273,17 +297,24 @@ export class ShardConsumer {
     return this.#asking && (this.#phase === 'opening' || this.#phase === 'draining');
   }
 
-  /** While the lease is stale nobody may be called; the holder's next answer brings the shard on, not the passing of time. */
+  /**
+   * While the lease is stale, or paused, nobody may be called; the holder's next answer, or an operator, brings the shard on, not the
+   * passing of time.
+   */
   #mayCallHandler(now: number): boolean {
-    this.#stale = !this.#holder.isFresh(now);
-    return !this.#stale;
+    this.#heldBack = !this.#holder.isFresh(now) || this.#pauses.since(this.#key) !== undefined;
+    return !this.#heldBack;
   }
 
   // --- before processing ---
 
   #advanceParents(now: number): void {
-    const parents = this.#keysOf(this.#holder.lease.parentShardIds);
-    if (parents.length === 0) this.#phase = 'opening';
+    const { parentShardIds, checkpoint } = this.#holder.lease;
+    const parents = this.#keysOf(parentShardIds);
+    // One that stands at a record was begun before, when its parents had ended. A row that an earlier stream of the name left behind may
+    // name a parent that is no parent in this one, and is open: it would be waited for for ever.
+    const hasBegun = typeof checkpoint.sequenceNumber === 'bigint';
+    if (parents.length === 0 || hasBegun) this.#phase = 'opening';
     else if (!this.#asking && now >= this.#retryAt)
       this.#ask({ kind: 'readLeases', ...this.#base, leaseKeys: parents });
   }
@@ -304,8 +335,8 @@ export class ShardConsumer {
     if (this.#asking || now < this.#retryAt || !this.#mayCallHandler(now)) return;
     const { streamId, shardId, hashKeyRange, checkpoint, pendingCheckpoint } = this.#holder.lease;
     const shard = { streamId, shardId, hashKeyRange };
-    const { latestSince } = this.#holder;
-    this.#ask({ kind: 'openShard', ...this.#base, ...shard, checkpoint, pendingCheckpoint, latestSince });
+    const { latestSince, fencingToken } = this.#holder;
+    this.#ask({ kind: 'openShard', ...this.#base, ...shard, fencingToken, checkpoint, pendingCheckpoint, latestSince });
   }
 
   // --- processing ---
@@ -319,12 +350,15 @@ export class ShardConsumer {
       if (compareExtended(batch.last, this.#givenTo) > 0) this.#givenTo = batch.last;
       const { leaseKey, tenure } = this.#base;
       const { batchId } = batch;
-      this.#out.push({ kind: 'deliverBatch', leaseKey, tenure, batchId, attempt: this.#deliverAttempt });
+      const anew = this.#isAskedFor ? ({ anew: true } as const) : undefined;
+      this.#isAskedFor = false;
+      this.#out.push({ kind: 'deliverBatch', leaseKey, tenure, batchId, attempt: this.#deliverAttempt, ...anew });
     }
-    if (this.#prefetch.begin(now)) {
+    const most = this.#prefetch.begin(now);
+    if (most !== undefined) {
       const { leaseKey, shardId } = this.#holder.lease;
       const { tenure } = this.#holder;
-      this.#out.push({ kind: 'fetchBatch', leaseKey, tenure, shardId, after: this.#prefetch.fetchedTo });
+      this.#out.push({ kind: 'fetchBatch', leaseKey, tenure, shardId, after: this.#prefetch.fetchedTo, most });
     }
     if (this.#prefetch.end !== undefined && this.#prefetch.count === 0) this.#phase = 'ending';
   }
@@ -349,13 +383,22 @@ export class ShardConsumer {
     this.#holder.vouch(justBefore(first));
   }
 
-  #delivered(checkpoint: ExtendedSequenceNumber | undefined): void {
+  #delivered({ checkpoint, rest }: Delivered, now: number, random: number): void {
     this.#delivering = false;
-    this.#deliverAttempt = 0;
+    this.#deliverAttempt = rest?.kind === 'threw' ? rest.attempt : 0;
     this.#deliverRetryAt = 0;
     if (this.#phase === 'closing' || this.#phase === 'closed') return;
-    this.#prefetch.shift();
+    if (rest === undefined) this.#prefetch.shift();
+    else if (rest.kind === 'threw') {
+      const retryInMs = backoffMs(rest.attempt, random, this.#options.handlerBackoff);
+      this.#deliverAgain(rest.stops ? Number.POSITIVE_INFINITY : retryInMs, rest.error, now);
+    }
     if (checkpoint !== undefined) this.#holder.vouch(checkpoint);
+  }
+
+  #deliverAgain(retryInMs: number, error: unknown, now: number): void {
+    this.#deliverRetryAt = now + retryInMs;
+    this.#tell({ kind: 'handlerFailed', leaseKey: this.#key, attempt: this.#deliverAttempt, retryInMs, error });
   }
 
   /** A batch without records (all of them at or before the checkpoint) needs no handler. */
@@ -422,7 +465,12 @@ export class ShardConsumer {
 
   #close(reason: CloseReason): void {
     this.#phase = 'closing';
-    this.#prefetch.clear();
+    this.#prefetch.clear(this.#delivering);
     this.#out.push({ kind: 'closeShard', ...this.#base, reason });
+  }
+
+  #closed(): void {
+    this.#phase = 'closed';
+    this.#share.close();
   }
 }

@@ -3,7 +3,7 @@ import { evenRanges, type HashKeyRange, parseCheckpoint } from '@shardline/commo
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Lease, newLease, type Shard } from './lease.ts';
-import { findReplaced, planAnew } from './stream-replaced.ts';
+import { type Begun, findReplaced, noteBegun, planAnew } from './stream-replaced.ts';
 
 const [whole] = evenRanges(1) as [HashKeyRange];
 const [lower] = evenRanges(2) as [HashKeyRange];
@@ -23,7 +23,7 @@ function lease(checkpoint: string, fields: Partial<Lease> = {}): Lease {
 
 const isProof = (of: Shard, each: Lease, isAnother = false): boolean =>
   findReplaced([of], [each], isAnother).length > 0;
-const beginsAnew = (of: Shard, each: Lease): boolean => planAnew([of], [each]).length > 0;
+const beginsAnew = (of: Shard, each: Lease): boolean => planAnew([of], [each]).pending.length > 0;
 
 describe('a lease', () => {
   test.each([
@@ -53,9 +53,101 @@ test('whatever proves it begins anew, and once all have, nothing proves it any m
       const of = isOpen ? shard : closed;
       const each = lease(checkpoint, sameKeys ? {} : { hashKeyRange: lower });
       if (isProof(of, each)) expect(beginsAnew(of, each)).toBe(true);
-      const after = planAnew([of], [each]).map(({ shard: now }) => newLease(now, parseCheckpoint('TRIM_HORIZON')));
+      const { pending, resets } = planAnew([of], [each]);
+      expect(resets).toEqual(pending);
+      const after = pending.map(({ shard: now }) => newLease(now, parseCheckpoint('TRIM_HORIZON')));
       expect(findReplaced([of], after)).toEqual([]);
-      expect(planAnew([of], after)).toEqual([]);
+      if (after.length > 0) expect(planAnew([of], after)).toEqual({ missing: [], pending: [], resets: [] });
     }),
+  );
+});
+
+describe('of a stream that was resharded before anybody listed it', () => {
+  // One shard, split in two.
+  const parent = { ...shard, shardId: 'p', endingSequenceNumber: 200n };
+  const child = (shardId: string): Shard => ({
+    ...shard,
+    shardId,
+    parentShardIds: ['p'],
+    startingSequenceNumber: 201n,
+  });
+  const shards = [parent, child('c'), child('d')];
+  const row = (of: Shard, checkpoint: string): Lease => newLease(of, parseCheckpoint(checkpoint));
+  const keysOf = (leases: readonly { readonly lease: Lease }[]): string[] =>
+    leases.map(({ lease: { leaseKey } }) => leaseKey);
+  const plan = (leases: Lease[], begun?: Begun, isLeftAlone?: (lease: Lease) => boolean) => {
+    const { missing, pending, resets } = planAnew(shards, leases, begun, isLeftAlone);
+    return { missing: missing.map(({ leaseKey }) => leaseKey), pending: keysOf(pending), resets: keysOf(resets) };
+  };
+  const [c, d] = [row(shards[1] as Shard, '7'), row(shards[2] as Shard, '8')];
+
+  test('a parent without a lease gets one before the leases of its children begin, though they are called like them', () => {
+    expect(plan([c, d])).toEqual({ missing: ['p'], pending: ['c', 'd'], resets: [] });
+    expect(plan([row(parent, 'TRIM_HORIZON'), c, d])).toEqual({ missing: [], pending: ['c', 'd'], resets: ['c', 'd'] });
+  });
+
+  test('a parent at SHARD_END begins anew first, since its end would let its children begin', () => {
+    expect(plan([row(parent, 'SHARD_END'), c, d])).toEqual({ missing: [], pending: ['p', 'c', 'd'], resets: ['p'] });
+    // Unfinished, it holds them up by itself.
+    expect(plan([row(parent, '5'), c, d]).resets).toEqual(['p', 'c', 'd']);
+  });
+
+  test('one that proves it stays until nothing is left that proves nothing', () => {
+    const latest = row(shards[1] as Shard, 'LATEST');
+    const begun = row(parent, '150');
+    expect(plan([begun, latest, d])).toEqual({ missing: [], pending: ['c', 'd'], resets: ['c'] });
+    expect(plan([begun, row(shards[1] as Shard, 'TRIM_HORIZON'), d]).resets).toEqual(['d']);
+    // What is left alone is not waited for, and proves it as well.
+    const isLeftAlone = ({ leaseKey }: Lease): boolean => leaseKey === 'c';
+    expect(plan([begun, latest, d], undefined, isLeftAlone)).toEqual({ missing: [], pending: ['d'], resets: ['d'] });
+    expect(plan([begun, c, row(shards[2] as Shard, 'LATEST')], undefined, isLeftAlone).resets).toEqual(['d']);
+  });
+
+  test('what was seen to begin is not begun once more when it has ended, or has been cleaned up', () => {
+    const seen: Begun = new Map();
+    noteBegun(shards, [row(parent, 'TRIM_HORIZON')], seen);
+    expect(findReplaced(shards, [row(parent, 'SHARD_END')], true)).toHaveLength(1);
+    expect(findReplaced(shards, [row(parent, 'SHARD_END')], true, seen)).toEqual([]);
+    expect(plan([row(parent, 'SHARD_END'), c, d], seen)).toEqual({
+      missing: [],
+      pending: ['c', 'd'],
+      resets: ['c', 'd'],
+    });
+    expect(plan([c, d], seen)).toEqual({ missing: [], pending: ['c', 'd'], resets: ['c', 'd'] });
+    // Another stream again.
+    const later = shards.map((each) => ({ ...each, startingSequenceNumber: each.startingSequenceNumber + 1_000n }));
+    expect(planAnew(later, [c, d], seen).missing.map(({ leaseKey }) => leaseKey)).toEqual(['p']);
+  });
+});
+
+test('whatever leases there are, and whichever are missing, in the end all begin anew that have to', () => {
+  const of = (shardId: string, parentShardIds: string[], at: bigint, isOpen = false): Shard => ({
+    ...{ shardId, parentShardIds, hashKeyRange: whole, startingSequenceNumber: at },
+    endingSequenceNumber: isOpen ? undefined : at + 50n,
+  });
+  // Split in two, merged, and followed by one that is open.
+  const shards = [of('p', [], 100n), of('c', ['p'], 200n), of('d', ['p'], 200n), of('m', ['c', 'd'], 300n)];
+  shards.push(of('e', ['m'], 400n, true));
+  const position = fc.constantFrom(undefined, 'TRIM_HORIZON', 'LATEST', 'SHARD_END', '1', '2', '450');
+  fc.assert(
+    fc.property(fc.tuple(position, position, position, position, position), (positions) => {
+      const rows = new Map<string, Lease>();
+      for (const [index, each] of shards.entries()) {
+        const checkpoint = positions[index];
+        if (checkpoint !== undefined) rows.set(each.shardId, newLease(each, parseCheckpoint(checkpoint)));
+      }
+      const begun: Begun = new Map();
+      for (let run = 0; run <= 2 * shards.length; run += 1) {
+        noteBegun(shards, [...rows.values()], begun);
+        const { missing, resets } = planAnew(shards, [...rows.values()], begun);
+        for (const lease of missing) {
+          expect(rows.has(lease.leaseKey)).toBe(false);
+          rows.set(lease.leaseKey, lease);
+        }
+        for (const { shard: now } of resets) rows.set(now.shardId, newLease(now, parseCheckpoint('TRIM_HORIZON')));
+      }
+      expect(planAnew(shards, [...rows.values()], begun)).toEqual({ missing: [], pending: [], resets: [] });
+    }),
+    { numRuns: 1_000 },
   );
 });

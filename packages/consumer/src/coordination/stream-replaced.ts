@@ -1,8 +1,11 @@
 // A stream that was deleted and made again under its name, as its leases show it: they bear the names of its shards, and are not of
-// them. Says which leases prove it, and, where the application wants to begin anew, what each has to become. Pure; run by the leader.
+// them. Says which leases prove it, and, where the application wants to begin anew, what each has to become, and in which order, since a
+// leader may die between any two writes. Pure; run by the leader.
 // Invariants: no lease is begun anew that somebody renews of whom nothing shows that he reads this stream; whatever could be of the
-// stream before is read from its beginning, since records may come twice and none may be passed over.
-import { isEnded, type Lease, type Shard } from './lease.ts';
+// stream before is read from its beginning, since records may come twice and none may be passed over; no lease begins before those of
+// its shard's parents have; and a lease that proves what happened stands until nothing is left that proves nothing.
+import { TRIM_HORIZON } from '@shardline/common';
+import { isEnded, type Lease, newLease, type Shard } from './lease.ts';
 
 /** A lease that is to begin anew on the shard that has its name now. */
 export interface Reset {
@@ -10,28 +13,118 @@ export interface Reset {
   readonly shard: Shard;
 }
 
+/** What is to become of the leases of a stream that was made again. */
+export interface Anew {
+  /** Of the shards that no lease leads to, or that stand between others that begin anew. */
+  readonly missing: readonly Lease[];
+  /** All that have to begin anew. */
+  readonly pending: readonly Reset[];
+  /** Those of them that may now. */
+  readonly resets: readonly Reset[];
+}
+
+/** Leases that were seen to have begun in the stream that is there now: by shard, its first number. Ended, a lease doesn't show it. */
+export type Begun = Map<string, bigint>;
+
 /**
  * The leases that can't be of these shards but bear their names: at the end of a shard that is open, or at a number before its
  * first one.
  * @param isAnother the stream is known to be another one than before: then a finished lease is none of its closed shard either.
  */
-export function findReplaced(shards: readonly Shard[], leases: readonly Lease[], isAnother = false): Lease[] {
-  const listed = new Map(shards.map((shard) => [shard.shardId, shard]));
+export function findReplaced(
+  shards: readonly Shard[],
+  leases: readonly Lease[],
+  isAnother = false,
+  begun: Begun = new Map(),
+): Lease[] {
+  const listed = byId(shards);
   return leases.filter((lease) => {
     const shard = listed.get(lease.shardId);
     if (shard === undefined) return false;
-    if (isEnded(lease)) return isAnother || shard.endingSequenceNumber === undefined;
-    return isBefore(lease, shard);
+    return isProof(lease, shard) || (isAnother && isEnded(lease) && !isCertain(lease, shard, begun));
   });
 }
 
-/** Given that some leases prove it: all that have to begin anew, those included whose position only may be of the stream before. */
-export function planAnew(shards: readonly Shard[], leases: readonly Lease[]): Reset[] {
-  const listed = new Map(shards.map((shard) => [shard.shardId, shard]));
-  return leases.flatMap((lease) => {
+export function noteBegun(shards: readonly Shard[], leases: readonly Lease[], begun: Begun): void {
+  const listed = byId(shards);
+  for (const lease of leases) {
     const shard = listed.get(lease.shardId);
-    return shard === undefined || isOf(lease, shard) ? [] : [{ lease, shard }];
+    if (shard !== undefined && isOf(lease, shard)) begun.set(lease.shardId, shard.startingSequenceNumber);
+  }
+}
+
+/**
+ * Given that the stream is another one: what has to begin, those included whose position only may be of the stream before.
+ * @param isLeftAlone leases that are not to be touched.
+ */
+export function planAnew(
+  shards: readonly Shard[],
+  leases: readonly Lease[],
+  begun: Begun = new Map(),
+  isLeftAlone: (lease: Lease) => boolean = () => false,
+): Anew {
+  const listed = byId(shards);
+  const rows = new Map(leases.map((lease) => [lease.shardId, lease]));
+  const hasBegun = ({ shardId, startingSequenceNumber }: Shard): boolean =>
+    begun.get(shardId) === startingSequenceNumber;
+  const uncertain = leases.flatMap((lease) => {
+    const shard = listed.get(lease.shardId);
+    return shard === undefined || isCertain(lease, shard, begun) ? [] : [{ lease, shard }];
   });
+  const pending = uncertain.filter(({ lease }) => !isLeftAlone(lease));
+  const isUncertain = new Set(uncertain.map(({ lease }) => lease.shardId));
+  /** Its lease, or that there is none, would be taken for the end of the shard. */
+  const looksOver = (shardId: string): boolean => {
+    const [shard, row] = [listed.get(shardId), rows.get(shardId)];
+    if (shard === undefined) return false;
+    return row === undefined ? !hasBegun(shard) : isEnded(row) && isUncertain.has(shardId);
+  };
+  // Everything else gets its lease at the end of its parents, but for what was cleaned up between those and others that begin anew.
+  const awaited = ancestors(
+    uncertain.map(({ shard }) => shard),
+    listed,
+  );
+  const missing = shards
+    .filter((shard) => !rows.has(shard.shardId) && !hasBegun(shard))
+    .filter(({ shardId, parentShardIds }) => {
+      const isFirst = !parentShardIds.some((parent) => listed.has(parent));
+      return isFirst || (awaited.has(shardId) && !parentShardIds.some(looksOver));
+    })
+    .map((shard) => newLease(shard, TRIM_HORIZON));
+  const ready = pending.filter(({ shard }) => !shard.parentShardIds.some(looksOver));
+  const proving = ready.filter(proves);
+  const isLast = uncertain.filter(proves).length === proving.length;
+  const areOthersLeft = missing.length > 0 || pending.some((reset) => !proves(reset));
+  const witness = isLast && areOthersLeft ? proving.at(-1) : undefined;
+  return { missing, pending, resets: ready.filter((reset) => reset !== witness) };
+}
+
+function ancestors(shards: readonly Shard[], listed: ReadonlyMap<string, Shard>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const left = shards.flatMap(({ parentShardIds }) => parentShardIds);
+  for (let shardId = left.pop(); shardId !== undefined; shardId = left.pop()) {
+    const shard = listed.get(shardId);
+    if (shard === undefined || found.has(shardId)) continue;
+    found.add(shardId);
+    left.push(...shard.parentShardIds);
+  }
+  return found;
+}
+
+function byId(shards: readonly Shard[]): ReadonlyMap<string, Shard> {
+  return new Map(shards.map((shard) => [shard.shardId, shard]));
+}
+
+function proves({ lease, shard }: Reset): boolean {
+  return isProof(lease, shard);
+}
+
+function isProof(lease: Lease, shard: Shard): boolean {
+  return isEnded(lease) ? shard.endingSequenceNumber === undefined : isBefore(lease, shard);
+}
+
+function isCertain(lease: Lease, shard: Shard, begun: Begun): boolean {
+  return isOf(lease, shard) || (isEnded(lease) && begun.get(lease.shardId) === shard.startingSequenceNumber);
 }
 
 /** Whether the lease is of this shard for certain, or begins at its beginning anyway. */

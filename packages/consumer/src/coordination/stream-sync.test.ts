@@ -120,6 +120,16 @@ describe('StreamSync', () => {
     });
   });
 
+  test('what a listing has led to and could not be written makes the stream be listed again soon, not with the next interval', () => {
+    const sync = syncOf(undefined);
+    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+    const table = leasesOf(undefined);
+    sync.listed(listing, shards(2), table, 0);
+    expect(sync.due(table, 500)).toEqual([]);
+    sync.listAgain(undefined, 500);
+    expect([sync.retryAt(), sync.due(table, 599), sync.due(table, 600)]).toEqual([600, [], [listing]]);
+  });
+
   test('what is missing of a stream is judged by the leases of that stream alone', () => {
     const sync = syncOf(A, B);
     const listing = { kind: 'listShards', streamId: B, filter: 'all' } as const;
@@ -162,9 +172,39 @@ describe('StreamSync', () => {
       return sync.listed(listing, shards(2), table, 0);
     };
     expect(of(false)).toEqual({ missing: [], replaced: table });
-    const { missing, resets } = of(true);
+    const { missing, resets, anewCount } = of(true);
     expect(missing.map(({ leaseKey, checkpoint }) => [leaseKey, checkpoint])).toEqual([['s1', TRIM_HORIZON]]);
-    expect(resets).toEqual([{ lease: table[0], shard: shards(2)[0] }]);
+    // The lease that proves it is the last one.
+    expect([resets, anewCount]).toEqual([[], 1]);
+  });
+
+  test('of a stream that begins anew the shards are listed in each run until all has begun, which is then said', () => {
+    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+    const sync = new StreamSync({ ...options, beginsAnew: true });
+    sync.track([{ streamId: undefined, initialPosition: 'LATEST' }]);
+    const [first, second] = leasesOf(undefined) as [Lease, Lease];
+    const listed = (isAnother: boolean, ...table: Lease[]) => sync.listed(listing, shards(2), table, 0, { isAnother });
+    const ended = { ...first, checkpoint: SHARD_END };
+    expect(listed(true, ended).missing).toEqual([second]);
+    expect(sync.due([ended], 1)).toEqual([listing]);
+    expect(listed(true, ended, second).resets).toEqual([{ lease: ended, shard: shards(2)[0] }]);
+    expect(sync.due([ended, second], 1)).toEqual([listing]);
+    expect(listed(true, first, second)).toEqual({ missing: [], isSettled: true });
+    expect(sync.due([first, second], 1)).toEqual([]);
+    expect(listed(false, first, second).isSettled).toBe(false);
+  });
+
+  test('a stream that is known to be another one is never begun at LATEST, though no lease proves it', () => {
+    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+    const [first, second] = leasesOf(undefined) as [Lease, Lease];
+    const latest = { ...first, checkpoint: parseCheckpoint('LATEST') };
+    for (const beginsAnew of [false, true]) {
+      const sync = new StreamSync({ ...options, beginsAnew });
+      sync.track([{ streamId: undefined, initialPosition: 'LATEST' }]);
+      const { missing, resets = [] } = sync.listed(listing, shards(2), [latest], 0, { isAnother: true });
+      expect(missing).toEqual([second]);
+      expect(resets.map(({ lease }) => lease.leaseKey)).toEqual(beginsAnew ? ['s0'] : []);
+    }
   });
 
   test('a first listing with a hole makes no leases, and says where the hole is', () => {

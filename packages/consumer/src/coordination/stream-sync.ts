@@ -9,7 +9,7 @@ import { isEnded, type Lease, leaseKeyOf, newLease, type Shard } from './lease.t
 import { planRepairs, type Repairs } from './lease-repair.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { describeHole, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
-import { findReplaced, planAnew, type Reset } from './stream-replaced.ts';
+import { type Begun, findReplaced, noteBegun, planAnew, type Reset } from './stream-replaced.ts';
 
 export interface StreamSyncOptions {
   readonly shardSyncIntervalMs: number;
@@ -28,8 +28,12 @@ export interface Listed {
   readonly hole?: string;
   /** Leases that are of an earlier stream of the same name. */
   readonly replaced?: readonly Lease[];
-  /** What is to become of these, and of others that may be of it. */
+  /** Those of them, and of others that may be of it, that begin anew now. */
   readonly resets?: readonly Reset[];
+  /** How many have to, now or with a later listing. */
+  readonly anewCount?: number;
+  /** The stream is another one than before, and all of its leases are of it. */
+  readonly isSettled?: boolean;
   readonly repairs?: Repairs;
 }
 
@@ -37,6 +41,8 @@ export interface Listed {
 export interface ListedUnder {
   /** The stream was made again since the listing worker began to read it. */
   readonly isAnother?: boolean | undefined;
+  /** Whether a lease is somebody's of whom nothing shows that he reads this stream: it is left alone. */
+  readonly isStrangers?: (lease: Lease) => boolean;
   /** Keys of rows that are there and cannot be read. */
   readonly unreadable?: ReadonlySet<string>;
 }
@@ -65,6 +71,8 @@ export class StreamSync {
   readonly #failures = new Map<StreamId, { readonly count: number; readonly retryAt: number }>();
   /** Finished leases whose shard the last listing shows open. */
   readonly #endedOpen = new Map<StreamId, ReadonlySet<string>>();
+  /** Of streams that were made again, until all of their leases are of them. */
+  readonly #begun = new Map<StreamId, Begun>();
   /** Holes, and in how many readings of the table in a row. */
   readonly #holes = new Map<StreamId, { readonly text: string; readonly count: number }>();
   /** Streams with leases that nobody reads any more, and when that was first seen. */
@@ -79,7 +87,7 @@ export class StreamSync {
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
     this.#earlier.track(this.#streams.keys());
     for (const streamId of this.#streams.keys()) this.#formerSince.delete(streamId);
-    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen]) {
+    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen, this.#begun]) {
       for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
     }
   }
@@ -90,6 +98,7 @@ export class StreamSync {
     this.#failures.clear();
     this.#holes.clear();
     this.#endedOpen.clear();
+    this.#begun.clear();
     this.#formerSince.clear();
   }
 
@@ -117,12 +126,12 @@ export class StreamSync {
     shards: readonly Shard[],
     table: readonly Lease[],
     now: number,
-    { isAnother = false, unreadable = new Set() }: ListedUnder = {},
+    { isAnother = false, isStrangers, unreadable = new Set() }: ListedUnder = {},
   ): Listed {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return { missing: [] };
     // What came into a stream that was made again came after what was read of the earlier one: nothing of it is passed over.
-    const isFirst = !this.#earlier.precede(streamId, table, unreadable);
+    const isFirst = !isAnother && !this.#earlier.precede(streamId, table, unreadable);
     const initialPosition = isFirst ? stream.initialPosition : 'TRIM_HORIZON';
     this.#failures.delete(streamId);
     if (filter === 'all') {
@@ -135,18 +144,29 @@ export class StreamSync {
         ...planMissingLeases(shards, leased, position, streamId),
         ...planOrphans(shards, leased, streamId),
       ];
-      const found = findReplaced(shards, leases, isAnother);
+      const begun = this.#begun.get(streamId) ?? new Map();
+      const found = findReplaced(shards, leases, isAnother, begun);
       const replaced = isAnother ? found : this.#confirmed(streamId, found, now);
-      if (found.length === 0) {
-        const missing = missingFrom(initialPosition);
-        // What a finished lease waits for may be what can't be read.
-        return unread.length > 0 ? { missing } : { missing, repairs: planRepairs(shards, leases) };
+      if (isAnother || replaced.length > 0) {
+        noteBegun(shards, leases, begun);
+        this.#begun.set(streamId, begun);
+      } else if (found.length === 0) this.#begun.delete(streamId);
+      // Of several streams each is known by its age, so one that was made again is another stream.
+      if (this.#options.beginsAnew === true && streamId === undefined && (isAnother || replaced.length > 0)) {
+        const { missing, pending, resets } = planAnew(shards, leased, begun, isStrangers);
+        const isSettled = isAnother && missing.length + pending.length === 0;
+        if (missing.length + resets.length > 0) this.#dueAt.delete(streamId);
+        else if (pending.length > 0) this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs / CONFIRMING);
+        if (missing.length + pending.length > 0 || found.length > 0)
+          return { missing, replaced, resets, anewCount: pending.length };
+        return { missing: missingFrom('TRIM_HORIZON'), isSettled };
       }
-      // What is known of another stream's shards says nothing of these leases. Of several streams each is known by its age, so one
-      // that was made again is another stream.
-      if (this.#options.beginsAnew !== true || streamId !== undefined || replaced.length === 0)
-        return { missing: [], replaced };
-      return { missing: missingFrom('TRIM_HORIZON'), replaced, resets: planAnew(shards, leases) };
+      // What is known of another stream's shards says nothing of these leases.
+      if (found.length > 0) return { missing: [], replaced };
+      const missing = missingFrom(initialPosition);
+      // What a finished lease waits for may be what can't be read.
+      if (unread.length > 0) return { missing };
+      return { missing, repairs: planRepairs(shards, leases), isSettled: isAnother && missing.length === 0 };
     }
     const holes = findHoles(shards.map((shard) => shard.hashKeyRange));
     if (holes.length === 0) return { missing: planFirstLeases(shards, initialPosition, streamId) };
@@ -177,6 +197,12 @@ export class StreamSync {
     const retryInMs = Math.max(retryMs, Math.min(shardSyncIntervalMs, retryMs * 2 ** (count - 1)));
     if (this.#streams.has(streamId)) this.#failures.set(streamId, { count, retryAt: now + retryInMs });
     return retryInMs;
+  }
+
+  /** What a listing has led to could not be written: it comes again as one that failed does. */
+  listAgain(streamId: StreamId, now: number): void {
+    this.#dueAt.delete(streamId);
+    this.listingFailed(streamId, now);
   }
 
   /** When the next of the listings that failed is to be tried again. */

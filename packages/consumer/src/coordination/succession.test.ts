@@ -4,7 +4,8 @@ import { expect, test } from 'vitest';
 import { type Lease, NOTHING_MEASURED, newLease, type WorkerRow } from './lease.ts';
 import { planSuccession } from './succession.ts';
 
-const rules = { leaving: 'me', workerStaleMs: 1000, maxLeasesForWorker: 100, maxThroughputPerHostKBps: 1e9 };
+const limits = { maxLeasesForWorker: 100, maxThroughputPerHostKBps: 1e9 };
+const rules = { leaving: 'me', workerStaleMs: 1000, failoverTimeMs: 300, ...limits };
 
 function lease(leaseKey: string, leaseOwner: string | undefined, checkpointOwner?: string): Lease {
   const hashKeyRange = { start: MIN_HASH_KEY, end: MAX_HASH_KEY };
@@ -39,6 +40,17 @@ test('workers of ours come before Java ones, which look for leases rarely, up to
   expect([...planSuccession(leases.slice(0, 3), workers, rules).values()]).toEqual(['node', 'node', 'java-1']);
   const full = planSuccession(leases, workers, { ...rules, maxLeasesForWorker: 2 });
   expect([...full.values()].filter((heir) => heir === 'node')).toHaveLength(1);
+});
+
+test('who holds nothing and has not reported for failoverTimeMs may be dead: it inherits what nobody else has room for', () => {
+  const leases = [lease('a', 'me'), lease('b', 'me'), lease('c', 'me'), lease('d', 'busy'), lease('e', 'busy')];
+  const workers = [worker('busy', 900), worker('dead', 300)];
+  expect([...planSuccession(leases, workers, rules).values()]).toEqual(['busy', 'busy', 'busy']);
+  const full = planSuccession(leases, workers, { ...rules, maxLeasesForWorker: 4 });
+  expect([...full.values()]).toEqual(['busy', 'busy', 'dead']);
+  const started = planSuccession(leases, [...workers, worker('new', 299)], rules);
+  expect([...started.values()]).toEqual(['new', 'new', 'busy']);
+  expect([...planSuccession(leases, [worker('dead', 300)], rules).values()]).toEqual(['dead', 'dead', 'dead']);
 });
 
 test('who is stale, full or leaving inherits nothing', () => {

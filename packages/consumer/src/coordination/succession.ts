@@ -1,6 +1,7 @@
 // Who takes over when a worker leaves in good order: one pure decision, taken by the worker that leaves, over one look at the
 // table. It assigns its leases itself, so that a deploy moves a shard at once whoever leads; a KCL leaves its leases to expire.
-// Invariant: only live workers are named, as far as one look can tell; a lease without one is left to nobody and the leader.
+// Invariant: only live workers are named, as far as one look can tell; a lease without one is left to nobody and the leader. The row of
+// a worker that died shows it alive for another minute, and the fewest leases of all: one that holds none must have said so lately.
 import type { AssignableLease, AssignmentLimits } from './assignment.ts';
 import { planByCount } from './by-count.ts';
 import { actualOwner, isEnded, type Lease, type WorkerRow } from './lease.ts';
@@ -10,6 +11,8 @@ export interface SuccessionRules extends AssignmentLimits {
   readonly leaving: string;
   /** A worker whose metric row is older gets nothing. By the reader's clock: one look can't see it change. */
   readonly workerStaleMs: number;
+  /** By then the leases of a worker that died have run out. */
+  readonly failoverTimeMs: number;
 }
 
 /**
@@ -24,10 +27,12 @@ export function planSuccession(
   workers: readonly WorkerRow[],
   rules: SuccessionRules,
 ): ReadonlyMap<string, string> {
-  const { leaving, workerStaleMs } = rules;
+  const { leaving, workerStaleMs, failoverTimeMs } = rules;
   const heirs = workers.filter(
     ({ workerId, ageMs, utilization }) => workerId !== leaving && ageMs < workerStaleMs && isSound(utilization),
   );
+  const holders = new Set(leases.flatMap((lease) => (isEnded(lease) ? [] : (lease.leaseOwner ?? []))));
+  const sure = heirs.filter(({ workerId, ageMs }) => ageMs < failoverTimeMs || holders.has(workerId));
   const assignable = leases
     .filter((lease) => !isEnded(lease))
     .map((lease) => ({
@@ -37,14 +42,19 @@ export function planSuccession(
       movable: false,
       throughputKBps: lease.throughputKBps,
     }));
-  const prompt = heirs.filter((heir) => heir.process !== undefined);
-  const most = Math.ceil((PROMPT_SHARE * assignable.length) / heirs.length);
-  const given = plan(assignable, prompt, { ...rules, maxLeasesForWorker: Math.min(rules.maxLeasesForWorker, most) });
-  const left = assignable.map((lease) => {
+  const prompt = sure.filter((heir) => heir.process !== undefined);
+  const most = Math.ceil((PROMPT_SHARE * assignable.length) / sure.length);
+  const promptly = plan(assignable, prompt, { ...rules, maxLeasesForWorker: Math.min(rules.maxLeasesForWorker, most) });
+  const surely = new Map([...promptly, ...plan(without(assignable, promptly), sure, rules)]);
+  return new Map([...surely, ...plan(without(assignable, surely), heirs, rules)]);
+}
+
+/** What is given away is its heir's, and not to be had. */
+function without(leases: readonly AssignableLease[], given: ReadonlyMap<string, string>): AssignableLease[] {
+  return leases.map((lease) => {
     const owner = given.get(lease.leaseKey);
     return owner === undefined ? lease : { ...lease, owner, available: false };
   });
-  return new Map([...given, ...plan(left, heirs, rules)]);
 }
 
 function plan(

@@ -62,6 +62,16 @@ describe('Unwritten', () => {
     expect(unwritten).toMatchObject({ checkpoint: undefined, pendingCheckpoint: pendingAt(4, 1) });
   });
 
+  test('what stands in the row already is written again with a checkpoint that would end it', () => {
+    const unwritten = new Unwritten();
+    unwritten.prepare(pendingAt(5, 1), fresh);
+    const row = written(fresh, unwritten);
+    unwritten.vouch(at(3), fresh);
+    unwritten.prepare(pendingAt(5, 1), fresh);
+    unwritten.found(row);
+    expect(written(row, unwritten)).toMatchObject({ checkpoint: at(3), pendingCheckpoint: pendingAt(5, 1) });
+  });
+
   test('whatever is asked for, and however late writes are made and their answers lost, the row ends as if each had been written', () => {
     const place = { at: fc.integer({ min: 0, max: 6 }), byte: fc.nat({ max: 1 }) };
     const vouch = fc.record({ kind: fc.constant('vouch' as const), ...place });
@@ -98,6 +108,7 @@ describe('Unwritten', () => {
         expect(inTable).toEqual(expected);
         expect(unwritten.writtenRevision).toBe(unwritten.revision);
       }),
+      { numRuns: 1_000 },
     );
   });
 });

@@ -50,7 +50,9 @@ export class Unwritten {
   found(row: Lease): void {
     if (this.checkpoint !== undefined && compareExtended(this.checkpoint, row.checkpoint) <= 0)
       this.checkpoint = undefined;
-    if (this.pendingCheckpoint !== undefined && isSame(this.pendingCheckpoint, row.pendingCheckpoint))
+    // The write of a checkpoint would end it: then it has to be written again, though it stands there.
+    const stays = this.checkpoint === undefined;
+    if (stays && this.pendingCheckpoint !== undefined && isSame(this.pendingCheckpoint, row.pendingCheckpoint))
       this.pendingCheckpoint = undefined;
     if (this.isEmpty) this.writtenRevision = this.revision;
   }

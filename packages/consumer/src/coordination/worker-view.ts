@@ -4,6 +4,8 @@ import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { Tenure } from './effects.ts';
 import { isEnded } from './lease.ts';
 import type { LeaseHolder } from './lease-holder.ts';
+import type { Pauses } from './pauses.ts';
+import type { Amount } from './room.ts';
 import type { ShardConsumer, ShardPhase } from './shard-consumer.ts';
 import type { StallVerdict, Watchdog } from './watchdog.ts';
 
@@ -12,13 +14,19 @@ export interface WorkerView {
   readonly workerId: string;
   readonly leader: boolean;
   readonly stopping: boolean;
+  /** Since when all leases are paused, by the clock of `now`. */
+  readonly pausedSince: number | undefined;
   readonly leases: readonly LeaseView[];
+  /** Of all of them, read and not handled. */
+  readonly held: Amount;
 }
 
 export interface LeaseView {
   readonly leaseKey: string;
   readonly tenure: Tenure;
   readonly leaseCounter: number;
+  /** 0: claiming. */
+  readonly fencingToken: number;
   readonly checkpoint: ExtendedSequenceNumber;
   /** `ended`: finished, kept until it is cleaned up. `claiming`: not confirmed yet. */
   readonly phase: ShardPhase | 'claiming' | 'ended';
@@ -27,6 +35,8 @@ export interface LeaseView {
   /** Above 1: the handler keeps throwing. */
   readonly handlerAttempt: number;
   readonly handingOffTo: string | undefined;
+  /** By the clock of `now`; undefined: it is not paused. */
+  readonly pausedSince: number | undefined;
   /** When it was last seen to get on; undefined before the first look. */
   readonly progressAt: number | undefined;
   /** What the watchdog told last, while that holds, as old as it is now. */
@@ -36,18 +46,21 @@ export interface LeaseView {
 export function leaseView(
   { holder, consumer }: { readonly holder: LeaseHolder; readonly consumer: ShardConsumer | undefined },
   watchdog: Watchdog,
+  pauses: Pauses,
   now: number,
 ): LeaseView {
   return {
     leaseKey: holder.lease.leaseKey,
     tenure: holder.tenure,
     leaseCounter: holder.lease.leaseCounter,
+    fencingToken: holder.fencingToken,
     checkpoint: holder.lease.checkpoint,
     phase: consumer?.phase ?? (isEnded(holder.lease) ? 'ended' : 'claiming'),
     fresh: holder.isFresh(now),
     pendingBatchCount: consumer?.pendingBatchCount ?? 0,
     handlerAttempt: consumer?.handlerAttempt ?? 0,
     handingOffTo: holder.successor,
+    pausedSince: pauses.since(holder.lease.leaseKey),
     progressAt: watchdog.progressAt(holder.tenure),
     stall: watchdog.stallOf(holder.tenure, now),
   };

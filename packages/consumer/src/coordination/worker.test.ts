@@ -43,6 +43,9 @@ const options: WorkerOptions = {
   strangerMs: 3000,
   maxPendingBatchCount: 2,
   maxPendingBytes: 1000,
+  maxPendingBytesForWorker: 1e9,
+  maxPendingRecordCountForWorker: 1e6,
+  roomPatienceMs: 10_000,
   retryMs: 10,
   handlerBackoff: { baseMs: 10, maxMs: 10 },
   fetchBackoff: { baseMs: 10, maxMs: 10 },
@@ -116,7 +119,7 @@ class Script {
   done<K extends Effect['kind']>(kind: K, result: Extract<Done, { effect: { kind: K } }>['result']): void {
     const effect = this.open(kind);
     this.#open = this.#open.filter((other) => other !== effect);
-    this.#take(this.worker.step({ kind: 'done', effect, result } as Done, this.now, 0));
+    this.#take(this.worker.step({ kind: 'done', effect, result } as Done, this.now, 0.5));
   }
 
   fail(kind: Effect['kind'], error: Error = new Error('scripted')): void {
@@ -261,6 +264,54 @@ describe('Worker', () => {
     expect(script.open('deliverBatch')).toMatchObject({ batchId: 1, attempt: 2 });
     expect(script.table.leases.get('a')?.checkpoint.sequenceNumber).toBe('TRIM_HORIZON');
     expect(script.notices).toContainEqual(expect.objectContaining({ kind: 'handlerFailed', attempt: 1, retryInMs: 5 }));
+  });
+
+  test('a handler that throws in the midst of a batch gets the rest of it again, and what it finished is checkpointed', () => {
+    const script = new Script();
+    script.withBatch();
+    const error = new Error('the second record is bad');
+    script.done('deliverBatch', {
+      checkpoint: parseCheckpoint('6'),
+      rest: { kind: 'threw', attempt: 3, error, stops: false },
+    });
+    expect(script.table.leases.get('a')?.checkpoint).toEqual(parseCheckpoint('6'));
+    expect(script.isOpen('deliverBatch')).toBe(false);
+    expect(script.notices).toContainEqual({ kind: 'handlerFailed', leaseKey: 'a', attempt: 3, retryInMs: 5, error });
+    expect(script.worker.view(script.now).leases).toMatchObject([{ handlerAttempt: 3, pendingBatchCount: 1 }]);
+    script.pass(20);
+    expect(script.open('deliverBatch')).toMatchObject({ batchId: 1, attempt: 4 });
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
+    expect(script.table.leases.get('a')?.checkpoint).toEqual(parseCheckpoint('7'));
+  });
+
+  test('a handler that says how far it is goes on at once, and so does a drain: the rest is for the next owner', () => {
+    const script = new Script();
+    script.withBatch();
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('5'), rest: { kind: 'goesOn' } });
+    expect(script.table.leases.get('a')?.checkpoint).toEqual(parseCheckpoint('5'));
+    expect(script.open('deliverBatch')).toMatchObject({ batchId: 1, attempt: 1 });
+    expect(script.notices.filter(({ kind }) => kind === 'handlerFailed')).toEqual([]);
+    script.stop();
+    script.done('deliverBatch', { checkpoint: parseCheckpoint('6'), rest: { kind: 'goesOn' } });
+    expect(script.isOpen('deliverBatch')).toBe(false);
+    script.pass(3000);
+    script.done('drainShard', undefined);
+    expect(script.table.leases.get('a')?.checkpoint).toEqual(parseCheckpoint('6'));
+    expect(script.open('closeShard')).toMatchObject({ reason: 'stopping' });
+  });
+
+  test('a batch that stops the shard is not delivered again, and the lease is given up in good order all the same', () => {
+    const script = new Script();
+    script.withBatch();
+    const rest = { kind: 'threw', attempt: 2, error: new Error('bad'), stops: true } as const;
+    script.done('deliverBatch', { checkpoint: undefined, rest });
+    script.pass(100_000);
+    expect(script.isOpen('deliverBatch')).toBe(false);
+    expect(script.table.leases.get('a')).toMatchObject({ leaseOwner: 'me', checkpoint: TRIM_HORIZON });
+    script.stop();
+    script.pass(3000);
+    script.done('drainShard', undefined);
+    expect(script.open('closeShard')).toMatchObject({ reason: 'stopping' });
   });
 
   test('at the end of a shard: the child lease, then shardEnded, then SHARD_END', () => {

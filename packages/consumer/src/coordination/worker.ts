@@ -7,12 +7,14 @@ import { Agenda, type Scheduled } from './agenda.ts';
 import { settle, settleWaiters, vouchByHand, type Waiter } from './checkpoints-by-hand.ts';
 import { type ClientVersionOptions, FleetVersion } from './client-version.ts';
 import { Discovery, type DiscoveryOptions } from './discovery.ts';
-import type { CheckpointLease, CloseReason, Done, Effect, Event, Failed, Tell, Tenure } from './effects.ts';
+import type { CheckpointLease, CloseReason, Control, Done, Effect, Event, Failed, Tell, Tenure } from './effects.ts';
 import { answers } from './effects.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
 import { isEnded, type Lease } from './lease.ts';
 import { type HolderWrite, LeaseHolder, type LeaseHolderOptions, mayClaim } from './lease-holder.ts';
 import { Leaving, type LeavingLease, type LeavingOptions, withdrawsAt } from './leaving.ts';
+import { Pauses } from './pauses.ts';
+import { Room, type RoomOptions } from './room.ts';
 import { ShardConsumer, type ShardConsumerOptions } from './shard-consumer.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { planSuccession } from './succession.ts';
@@ -30,7 +32,8 @@ export interface WorkerOptions
     TakerOptions,
     ClientVersionOptions,
     WorkerIdOptions,
-    LeavingOptions {}
+    LeavingOptions,
+    RoomOptions {}
 
 /** A lease that this worker holds, or is about to hold or to give up. */
 interface Slot extends Scheduled, LeavingLease {
@@ -52,6 +55,8 @@ export class Worker {
   readonly #agenda = new Agenda<Slot>();
   readonly #watchdog: Watchdog;
   readonly #discovery: Discovery;
+  readonly #room: Room;
+  readonly #pauses = new Pauses();
   #out: (Effect | Tell)[] = [];
   #tenureCount = 0;
   /** Leases were found that may be claimed only when the worker id is known to be this process's. */
@@ -68,6 +73,7 @@ export class Worker {
     this.#taker = new Taker(options, this.#out);
     this.#watchdog = new Watchdog(options);
     this.#discovery = new Discovery(options, this.#out);
+    this.#room = new Room(options);
   }
 
   get stopped(): boolean {
@@ -103,6 +109,11 @@ export class Worker {
         else if (vouchByHand(slot, event, this.#out)) this.#advanceSlot(slot, now);
         break;
       }
+      case 'pause':
+      case 'resume':
+      case 'retry':
+        this.#control(event, now);
+        break;
       case 'done':
         this.#done(event, now, random);
         break;
@@ -113,6 +124,7 @@ export class Worker {
         event satisfies never;
     }
     this.#advance(now);
+    this.#fillRoom(now);
     // Most answers ask for nothing.
     if (this.#out.length === 0) return [];
     const out = this.#out.slice();
@@ -130,7 +142,7 @@ export class Worker {
     if (this.#leaving === undefined || this.#keepsId) deadline = Math.min(deadline, this.#id.deadline());
     if (this.#leaving !== undefined) deadline = Math.min(deadline, this.#leaving.deadline());
     if (this.#slots.size > 0) deadline = Math.min(deadline, this.#watchdog.deadline());
-    return Math.min(deadline, this.#agenda.earliest);
+    return Math.min(deadline, this.#agenda.earliest, this.#room.deadline());
   }
 
   view(now: number): WorkerView {
@@ -138,8 +150,25 @@ export class Worker {
       workerId: this.#options.workerId,
       leader: this.#leader.isLeader(now),
       stopping: this.#leaving !== undefined,
-      leases: [...this.#slots.values()].map((slot) => leaseView(slot, this.#watchdog, now)),
+      pausedSince: this.#pauses.allSince,
+      leases: [...this.#slots.values()].map((slot) => leaseView(slot, this.#watchdog, this.#pauses, now)),
+      held: this.#room.held,
     };
+  }
+
+  /** Whether an operator has paused it. */
+  isPaused(leaseKey: string): boolean {
+    return this.#pauses.since(leaseKey) !== undefined;
+  }
+
+  #control({ kind: what, leaseKeys }: Control, now: number): void {
+    if (what === 'pause') this.#pauses.pause(leaseKeys, now);
+    else if (what === 'resume') this.#pauses.resume(leaseKeys);
+    const slots = [...this.#slots.values()].filter(({ holder }) => leaseKeys?.includes(holder.lease.leaseKey) ?? true);
+    const retried = what === 'retry' ? slots.filter(({ consumer }) => consumer?.retry() === true) : undefined;
+    const told = retried?.map(({ holder }) => holder.lease.leaseKey) ?? leaseKeys;
+    if (told?.length !== 0) this.#out.push({ kind: 'tell', notice: { kind: 'controlled', what, leaseKeys: told } });
+    for (const slot of slots) this.#advanceSlot(slot, now);
   }
 
   #slotOf(leaseKey: string, tenure: Tenure): Slot | undefined {
@@ -194,7 +223,7 @@ export class Worker {
     } else {
       const slot = this.#slotOfShardEffect(event.effect);
       if (slot?.consumer === undefined) return;
-      slot.consumer.done(event, now);
+      slot.consumer.done(event, now, random);
       this.#advanceSlot(slot, now);
     }
   }
@@ -344,6 +373,14 @@ export class Worker {
     }
   }
 
+  /** Those that wait until they may read, as far as there is room for them now. */
+  #fillRoom(now: number): void {
+    for (let leaseKey = this.#room.next(now); leaseKey !== undefined; leaseKey = this.#room.next(now)) {
+      const slot = this.#slots.get(leaseKey);
+      if (slot !== undefined) this.#advanceSlot(slot, now);
+    }
+  }
+
   /** The claim was applied, nobody wants the lease back, and there is something left to read. */
   #mayBegin({ holder, begun }: Slot): boolean {
     const wanted = holder.gone === undefined && holder.successor === undefined && this.#leaving === undefined;
@@ -353,9 +390,10 @@ export class Worker {
   #begin(slot: Slot): void {
     const { holder } = slot;
     slot.begun = true;
-    slot.consumer = new ShardConsumer(holder, this.#options, this.#out);
     const { leaseKey, checkpoint } = holder.lease;
-    this.#out.push({ kind: 'tell', notice: { kind: 'leaseBegun', leaseKey, tenure: holder.tenure, checkpoint } });
+    slot.consumer = new ShardConsumer(holder, this.#options, this.#out, this.#room.open(leaseKey), this.#pauses);
+    const { tenure, fencingToken } = holder;
+    this.#out.push({ kind: 'tell', notice: { kind: 'leaseBegun', leaseKey, tenure, fencingToken, checkpoint } });
   }
 
   /** Tells the consumer why it has to go, if it has to. @returns when it will have to, if it may stay until then. */

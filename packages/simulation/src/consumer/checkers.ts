@@ -25,11 +25,31 @@ interface ShardHistory {
   handledCount: number;
   /** Where the first tenure began that began at LATEST. */
   latestFrom: number | undefined;
+  /** A later tenure at LATEST began earlier. */
+  readsNobodys: boolean;
   readonly handledBeyond: Set<number>;
   open: boolean;
   /** The furthest checkpoint ever written. */
   checkpoint: ExtendedSequenceNumber | undefined;
   ended: boolean;
+  /** With its stream: what nobody has read of it by then is nobody's. */
+  gone: boolean;
+  /** The shard of that name of the stream before, if this one's was made again. */
+  readonly former: ShardHistory | undefined;
+  readonly isAgain: boolean;
+  readonly startsAt: bigint;
+  /** Of which of the two its lease is; `either` begins both at their beginnings. */
+  row: 'former' | 'either' | 'own';
+  /** How its lease came: a row that stood already may say of the shard what was so of the one before. */
+  leasedBy: 'oldRow' | 'creation' | 'reset';
+}
+
+/** The next record of a tenure. */
+interface Expected {
+  readonly shard: ShardHistory;
+  readonly index: number;
+  /** By the number of a record before it. */
+  readonly byNumber: boolean;
 }
 
 /** One tenure in one process; the same object for the same tenure. */
@@ -64,8 +84,7 @@ export class ConsumerCheckers {
   readonly twoPhase: TwoPhaseChecker = new TwoPhaseChecker((text) => this.#fail(text));
   readonly #options: ConsumerCheckersOptions;
   readonly #shards = new Map<string, ShardHistory>();
-  /** Per tenure: the index of the next record to be delivered first. */
-  readonly #expected = new Map<TenureRef, number>();
+  readonly #expected = new Map<TenureRef, Expected>();
   /** What a tenure left out that began at LATEST anew. */
   readonly #skipped = new Map<TenureRef, string>();
   readonly #confirmed = new Map<TenureRef, number>();
@@ -85,12 +104,27 @@ export class ConsumerCheckers {
 
   // --- the stream ---
 
-  shardOpened(leaseKey: string, parents: readonly string[]): void {
+  /** @param again where its stream was made again: its first number, and the row that has its key. */
+  shardOpened(
+    leaseKey: string,
+    parents: readonly string[],
+    again?: { readonly startsAt: bigint; readonly row: Lease | undefined },
+  ): void {
+    const row = again?.row;
+    const number = row?.checkpoint.sequenceNumber;
     this.#shards.set(leaseKey, {
       parents,
       records: [],
       handledCount: 0,
-      latestFrom: undefined,
+      // All that is in a stream that was made again came while the application was reading.
+      latestFrom: again === undefined ? undefined : 0,
+      readsNobodys: false,
+      gone: false,
+      former: again === undefined ? undefined : this.#shards.get(leaseKey),
+      isAgain: again !== undefined,
+      startsAt: again?.startsAt ?? 0n,
+      leasedBy: row === undefined ? 'creation' : 'oldRow',
+      row: row === undefined ? 'own' : typeof number === 'bigint' || isEnded(row) ? 'former' : 'either',
       handledBeyond: new Set(),
       open: true,
       checkpoint: undefined,
@@ -102,6 +136,15 @@ export class ConsumerCheckers {
     this.#of(leaseKey).open = false;
   }
 
+  /** Its stream is deleted. */
+  shardGone(leaseKey: string): void {
+    const shard = this.#of(leaseKey);
+    shard.open = false;
+    shard.gone = true;
+    // The next one's leases are a first set again.
+    this.#covered.clear();
+  }
+
   recordPut(leaseKey: string, position: Position): void {
     this.#of(leaseKey).records.push(position);
   }
@@ -109,16 +152,29 @@ export class ConsumerCheckers {
   /** For people: the record's number in its shard, or the sentinel that stands in its place. */
   placeOf(leaseKey: string, { sequenceNumber, subSequenceNumber }: Position): string {
     if (typeof sequenceNumber !== 'bigint') return sequenceNumber;
-    const { records } = this.#of(leaseKey);
+    const { records } = this.#of(leaseKey, sequenceNumber);
     return `record ${indexOf(records, { sequenceNumber, subSequenceNumber }) + 1} of ${records.length}`;
+  }
+
+  /** A record's place among all that were put into its shard. */
+  indexOf(leaseKey: string, position: Position): number {
+    return indexOf(this.#of(leaseKey, position.sequenceNumber).records, position);
+  }
+
+  /** Of each shard but those of which a tenure reads on in what is nobody's. */
+  recordCounts(): Map<string, number> {
+    const read = [...this.#shards].filter(([, { readsNobodys }]) => !readsNobodys);
+    return new Map(read.map(([leaseKey, { records }]) => [leaseKey, records.length]));
   }
 
   // --- the handlers ---
 
   shardStarted(leaseKey: string, ref: TenureRef, checkpoint: ExtendedSequenceNumber): void {
-    const { records } = this.#of(leaseKey);
+    const shard = this.#of(leaseKey, checkpoint.sequenceNumber);
+    const { records } = shard;
     const next = records.findIndex((record) => compareExtended(asExtended(record), checkpoint) > 0);
-    this.#expected.set(ref, next === -1 ? records.length : next);
+    const byNumber = typeof checkpoint.sequenceNumber === 'bigint';
+    this.#expected.set(ref, { shard, index: next === -1 ? records.length : next, byNumber });
   }
 
   /**
@@ -132,26 +188,35 @@ export class ConsumerCheckers {
     if (shard.latestFrom === undefined) {
       shard.latestFrom = index;
       shard.handledCount = index;
+    } else if (index < shard.latestFrom) {
+      // By the time at which the first one was to begin, where that one came late.
+      shard.readsNobodys = true;
     } else if (index > Math.max(shard.latestFrom, shard.handledCount)) {
       this.#skipped.set(
         ref,
         `${leaseKey}: ${nameOf(ref)} began at LATEST anew and skipped record ${shard.handledCount} to ${index}`,
       );
     }
-    this.#expected.set(ref, index);
+    this.#expected.set(ref, { shard, index, byNumber: false });
   }
 
   deliveryStarted(leaseKey: string, ref: TenureRef, batch: readonly Position[], now: number): void {
-    const shard = this.#of(leaseKey);
+    const shard = this.#of(leaseKey, batch[0]?.sequenceNumber);
     const skipped = this.#skipped.get(ref);
     if (skipped !== undefined && this.#skipped.delete(ref)) this.#fail(skipped);
-    for (const parent of shard.parents) {
+    for (const parent of shard.gone ? [] : shard.parents) {
       const parentHistory = this.#shards.get(parent);
-      if (parentHistory !== undefined && !parentHistory.ended) {
+      // Before anybody knows of another stream a row that stands at its beginning is read, and the end in one is taken for its shard's;
+      // and a tenure from before that has not learned yet that its lease begins anew reads on.
+      const isUnknown =
+        shard.leasedBy === 'oldRow' ||
+        (shard.leasedBy === 'creation' && parentHistory?.row === 'former') ||
+        (shard.isAgain && this.#expected.get(ref)?.shard === shard.former);
+      if (parentHistory !== undefined && !parentHistory.ended && !isUnknown) {
         this.#fail(`${leaseKey} was delivered before its parent ${parent} was at SHARD_END`);
       }
     }
-    this.#deliverInOrder(leaseKey, ref, batch);
+    this.#deliverInOrder(leaseKey, shard, ref, batch);
     this.twoPhase.delivers(leaseKey, ref, now);
     const running = this.#runningOn(leaseKey);
     const { failoverTimeMs, handoffTimeoutMs } = this.#options;
@@ -183,7 +248,7 @@ export class ConsumerCheckers {
 
   /** A handler has finished these, and may say so before it returns. */
   handled(leaseKey: string, batch: readonly Position[]): void {
-    const shard = this.#of(leaseKey);
+    const shard = this.#of(leaseKey, batch[0]?.sequenceNumber);
     for (const position of batch) {
       const index = indexOf(shard.records, position);
       if (index >= shard.handledCount) shard.handledBeyond.add(index);
@@ -199,7 +264,7 @@ export class ConsumerCheckers {
 
   // --- the table ---
 
-  /** A worker took it, from whomever. */
+  /** A worker took it, from whomever, or its leader did, to have it begin anew: the holder learns of it by its next write. */
   leaseTaken(leaseKey: string, now: number): void {
     this.#taken.set(leaseKey, now);
   }
@@ -212,7 +277,6 @@ export class ConsumerCheckers {
       this.#fail(`there is a lease ${lease.leaseKey} and no such shard`);
       return;
     }
-    const shard = this.#of(lease.leaseKey);
     if (ref !== undefined) {
       this.#confirmed.set(ref, now);
       this.#holders.set(lease.leaseKey, ref);
@@ -228,6 +292,7 @@ export class ConsumerCheckers {
     if (after?.checkpointOwner !== undefined && before?.checkpointOwner === undefined && holder !== undefined)
       if (!this.#handoffs.has(holder)) this.#handoffs.set(holder, now);
     if (after === undefined) return;
+    const shard = this.#shardOfRow(before, after);
     if (shard.checkpoint !== undefined && compareExtended(after.checkpoint, shard.checkpoint) < 0) {
       this.#fail(
         `the checkpoint of ${lease.leaseKey} moved back from ${formatExtended(shard.checkpoint)} to ${formatExtended(after.checkpoint)}`,
@@ -241,12 +306,16 @@ export class ConsumerCheckers {
   /** After each change of which leases exist or have ended: the others cover every hash key, once the first set is complete. */
   checkHashRange(leases: Iterable<Lease>): void {
     const rangesOf = new Map<string | undefined, HashKeyRange[]>();
+    /** Streams that have leases of the stream before them. */
+    const mixed = new Set<string | undefined>();
     for (const lease of leases) {
+      if (this.mayBeFormers(lease)) mixed.add(lease.streamId);
       const ranges = rangesOf.get(lease.streamId) ?? [];
       rangesOf.set(lease.streamId, ranges);
       if (!isEnded(lease) && lease.hashKeyRange !== undefined) ranges.push(lease.hashKeyRange);
     }
     for (const [streamId, ranges] of rangesOf) {
+      if (mixed.has(streamId)) continue;
       const holes = findHoles(ranges);
       if (holes.length === 0) this.#covered.add(streamId);
       else if (this.#covered.has(streamId)) {
@@ -261,8 +330,7 @@ export class ConsumerCheckers {
   /** Whether all that was put has been handled and every closed shard is at its end; one shard may be left out. */
   drained(except?: string): boolean {
     for (const [leaseKey, shard] of this.#shards) {
-      if (leaseKey === except) continue;
-      if (shard.handledCount < shard.records.length || (!shard.open && !shard.ended)) return false;
+      if (leaseKey !== except && !isDone(shard)) return false;
     }
     return true;
   }
@@ -270,7 +338,7 @@ export class ConsumerCheckers {
   checkDrained(now: number): void {
     if (this.drained()) return;
     const rest = [...this.#shards]
-      .filter(([, shard]) => shard.handledCount < shard.records.length || (!shard.open && !shard.ended))
+      .filter(([, shard]) => !isDone(shard))
       .map(
         ([id, shard]) =>
           `${id} (${shard.handledCount} of ${shard.records.length} handled, ${shard.open ? 'open' : 'closed'})`,
@@ -283,8 +351,10 @@ export class ConsumerCheckers {
     const counts = new Map(workers.map((worker) => [worker, 0]));
     for (const lease of leases) {
       if (isEnded(lease) && !countsEnded) continue;
-      const owner = actualOwner(lease);
-      if (owner === undefined || lease.checkpointOwner !== undefined || !counts.has(owner)) return false;
+      // A worker of the KCL 2.x that takes a lease out of a handoff leaves the former owner in the row, and knows nothing of it.
+      const owner = countsEnded ? lease.leaseOwner : actualOwner(lease);
+      if (owner === undefined || !counts.has(owner)) return false;
+      if (!countsEnded && lease.checkpointOwner !== undefined) return false;
       counts.set(owner, (counts.get(owner) as number) + 1);
     }
     const [most, fewest] = [Math.max(...counts.values()), Math.min(...counts.values())];
@@ -306,6 +376,13 @@ export class ConsumerCheckers {
       );
   }
 
+  /** Whether what its row says of the shard may be of that of a stream before. */
+  mayBeFormers(lease: Lease): boolean {
+    const shard = this.#shards.get(lease.leaseKey);
+    if (shard?.gone === true) return !isEnded(lease);
+    return shard?.isAgain === true && (shard.row !== 'own' || shard.leasedBy === 'oldRow');
+  }
+
   /** From here on no lease may change hands. */
   leaseMoved(leaseKey: string, now: number): void {
     if (this.#balancedSince !== undefined)
@@ -317,10 +394,35 @@ export class ConsumerCheckers {
     this.#balancedSince = undefined;
   }
 
+  /** The shard whose lease a row is after a write: of a stream that was made again it may still be of the one before. */
+  #shardOfRow(before: Lease | undefined, after: Lease): ShardHistory {
+    const shard = this.#of(after.leaseKey);
+    const { former, startsAt } = shard;
+    if (!shard.isAgain) return shard;
+    const { sequenceNumber } = after.checkpoint;
+    const isNumber = typeof sequenceNumber === 'bigint';
+    const hasBegun = sequenceNumber === 'TRIM_HORIZON' && before?.checkpoint.sequenceNumber !== 'TRIM_HORIZON';
+    if (hasBegun) shard.leasedBy = before === undefined ? 'creation' : 'reset';
+    if (shard.row === 'own') {
+      // A finished lease does not show of which stream it is, and one that was cleaned up shows nothing: its records may come twice.
+      if (hasBegun && (before === undefined ? shard.ended : isEnded(before))) shard.checkpoint = undefined;
+      return shard;
+    }
+    const isOwn = isNumber ? sequenceNumber >= startsAt : hasBegun;
+    if (isOwn && isNumber && shard.row === 'former')
+      this.#fail(`${after.leaseKey} went on in a stream that was made again, from a place in the one before`);
+    if (isOwn) shard.row = 'own';
+    else if (isNumber) shard.row = 'former';
+    // What was read to its end may be either: one that had nothing in it.
+    else if (shard.row === 'either' && isEnded(after)) shard.ended = !shard.open && hasAllHandled(shard);
+    return isOwn ? shard : (former ?? shard);
+  }
+
   #checkCovered(shard: ShardHistory, lease: Lease): void {
     if (isEnded(lease)) {
+      if (shard.gone) return;
       if (shard.open) this.#fail(`SHARD_END was written for the open shard ${lease.leaseKey}`);
-      else if (shard.handledCount < shard.records.length) {
+      else if (!hasAllHandled(shard)) {
         this.#fail(
           `SHARD_END of ${lease.leaseKey} covers records that no handler finished (${shard.handledCount} of ${shard.records.length})`,
         );
@@ -336,13 +438,19 @@ export class ConsumerCheckers {
     }
   }
 
-  #deliverInOrder(leaseKey: string, ref: TenureRef, batch: readonly Position[]): void {
-    const { records } = this.#of(leaseKey);
-    const expected = this.#expected.get(ref);
-    if (expected === undefined) {
+  #deliverInOrder(leaseKey: string, shard: ShardHistory, ref: TenureRef, batch: readonly Position[]): void {
+    const { records } = shard;
+    const place = this.#expected.get(ref);
+    if (place === undefined) {
       this.#fail(`${leaseKey} was delivered by ${nameOf(ref)}, which never opened it`);
       return;
     }
+    if (place.shard !== shard && place.byNumber) {
+      this.#fail(`${nameOf(ref)} read ${leaseKey} of a stream that was made again, from a place in the one before`);
+      return;
+    }
+    // A beginning is one in either.
+    const expected = place.shard === shard ? place.index : 0;
     const first = batch[0];
     if (first === undefined) return;
     const index = indexOf(records, first);
@@ -356,7 +464,7 @@ export class ConsumerCheckers {
         this.#fail(`${nameOf(ref)} was given a batch of ${leaseKey} with a gap or out of order`);
       }
     });
-    this.#expected.set(ref, Math.max(expected, index + batch.length));
+    this.#expected.set(ref, { shard, index: Math.max(expected, index + batch.length), byNumber: true });
   }
 
   #runningOn(leaseKey: string): Map<TenureRef, Running> {
@@ -367,10 +475,12 @@ export class ConsumerCheckers {
     return running;
   }
 
-  #of(leaseKey: string): ShardHistory {
+  /** @param number a place in it: of a stream that was made again the one that it is of */
+  #of(leaseKey: string, number?: bigint | string): ShardHistory {
     const shard = this.#shards.get(leaseKey);
     if (shard === undefined) throw new Error(`the checkers were never told of ${leaseKey}`);
-    return shard;
+    const { former, startsAt } = shard;
+    return former !== undefined && typeof number === 'bigint' && number < startsAt ? former : shard;
   }
 
   /** What another checker saw. */
@@ -382,6 +492,14 @@ export class ConsumerCheckers {
     this.violations.push(text);
     this.#options.onViolation();
   }
+}
+
+function hasAllHandled({ handledCount, records }: ShardHistory): boolean {
+  return handledCount >= records.length;
+}
+
+function isDone(shard: ShardHistory): boolean {
+  return shard.gone || (hasAllHandled(shard) && (shard.open || shard.ended));
 }
 
 function nameOf({ process, tenure }: TenureRef): string {

@@ -1,10 +1,18 @@
 // Planted bugs that show in what is told of a silent worker, and in worlds at their end: a freed lease, a row that cannot be read.
 import type { Event } from '../../../consumer/dist/coordination/effects.js';
-import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
+import type { LeaseWrite, Results } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
+import { TIMES } from './worker-options.ts';
 
 export function endingBugs(): readonly PlantedBug[] {
-  return [namesTheHeir(), leavesInSilence(), freeingIsSharing(), unreadableIsMissing()];
+  return [
+    namesTheHeir(),
+    leavesInSilence(),
+    leavesToTheDead(),
+    waitsForTheFirstRenewal(),
+    freeingIsSharing(),
+    unreadableIsMissing(),
+  ];
 }
 
 function namesTheHeir(): PlantedBug {
@@ -26,6 +34,40 @@ function leavesInSilence(): PlantedBug {
       const isRelease = (effect.kind === 'evictLease' || effect.kind === 'assignLease') && effect.tenure !== undefined;
       const lease = isRelease ? world.table.leases.get(effect.leaseKey) : undefined;
       return lease === undefined ? run(effect) : { applied: true, lease };
+    },
+  };
+}
+
+function leavesToTheDead(): PlantedBug {
+  return {
+    name: 'leaves-to-the-dead',
+    mistake: 'whoever has reported in the last minute is taken for alive, though its leases have run out',
+    event: (event) => {
+      if (event.kind !== 'done' || event.effect.kind !== 'readTable' || event.effect.for !== 'succession') return event;
+      const result = event.result as Results['readTable'];
+      const workers = result.workers.map((worker) => ({
+        ...worker,
+        ageMs: worker.ageMs < TIMES.workerStaleMs ? 0 : worker.ageMs,
+      }));
+      return { ...event, result: { ...result, workers } } as unknown as Event;
+    },
+  };
+}
+
+/** Right where its owner is a worker of the KCL. */
+function waitsForTheFirstRenewal(): PlantedBug {
+  return {
+    name: 'waits-for-the-first-renewal',
+    mistake:
+      'the leader looks in turn only after leases that their owners have not been seen to renew, whosever they are',
+    event: (event) => {
+      if (event.kind !== 'done' || event.effect.kind !== 'readTable' || event.effect.for !== 'leader') return event;
+      const result = event.result as Results['readTable'];
+      const given = result.leases.filter(({ ownerSwitchesSinceCheckpoint }) => (ownerSwitchesSinceCheckpoint ?? 0) > 0);
+      const heirs = new Set(given.map(({ leaseOwner }) => leaseOwner));
+      const hide = (workerId: string): boolean => heirs.has(workerId);
+      const workers = result.workers.map((each) => (hide(each.workerId) ? { ...each, process: undefined } : each));
+      return { ...event, result: { ...result, workers } } as unknown as Event;
     },
   };
 }

@@ -1,6 +1,7 @@
 // What befalls some worlds at their very end, when nothing goes wrong any more and all is at rest, and the checkers of what follows.
 // A worker that does not lead is killed just after it has written a lease, and each of its leases is another's within failoverTimeMs
-// and one interval of the leader's runs, and held by that one a discovery later; the leader names it, with each lease once. Or it
+// and one interval of the leader's runs, and held by that one a discovery later; the leader names it, with each lease once. Whoever
+// leaves after that leaves it nothing. Or some that come are killed with their first leases, one after the other: these are another's as soon. Or a worker
 // stops in good order, and nobody calls it silent. Or a lease is freed by hand and given back before its owner looks: that one goes on.
 // Or a row is made unreadable: its holder says so, nobody ends, the other shards are read on, and it is read on once it is mended.
 // By what stands in the table, is written to it, and is told.
@@ -9,6 +10,8 @@ import { RENEWAL_PATIENCE } from '../../../consumer/dist/coordination/foreign-re
 import { isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
+import { madeAgain } from './made-again.ts';
+import { noRoom } from './no-room.ts';
 import { HEALED_CALL_MS, type SimulatedProcess } from './process.ts';
 import { MAX_CLOCK_DRIFT } from './swarm.ts';
 import { UnreadableRow } from './unreadable-row.ts';
@@ -31,7 +34,14 @@ const ASSIGNED_MS = slowly(FAILOVER_MS + INTERVAL_MS) + 6 * HEALED_CALL_MS;
 const WRITES_WITHIN_MS = slowly(FAILOVER_MS / 3) + 2 * HEALED_CALL_MS;
 /** What is put is read, wherever its lease goes meanwhile; so often it is asked whether it is. */
 const READ_ON_MS = 5_000;
+/** A record in turn after the other, each after a wait for room. */
+const CROWDED_READ_ON_MS = 180_000;
+/** A worker that leaves asks who else is there, and tells them, in less. */
+const LEFT_WITHIN_MS = 1_000;
 const LOOK_MS = 50;
+const NEWCOMERS = 4;
+/** One that comes is given its first lease in less, if it gets any. */
+const COMES_WITHIN_MS = 4_000;
 const PUTS = 6;
 /**
  * So often a leader may give a lease away again that its owner leaves alone. A second time only if the owner's look after the first one
@@ -43,7 +53,11 @@ const MOST_AGAIN = 2;
 export function endingOf(seed: number, hasTwins: boolean): ((world: World) => Ending | undefined) | undefined {
   if (hasTwins) return seed % 36 === 7 ? freed : undefined;
   if (seed % 7 === 2) return seed % 14 === 9 ? stopped : killed;
-  return seed % 21 === 5 ? unreadable : undefined;
+  if (seed % 21 === 5) return unreadable;
+  if (seed % 21 === 11) return newcomersKilled;
+  // Apart from the worlds of older rows.
+  if (seed % 7 === 3) return undefined;
+  return seed % 11 === 3 ? madeAgain : seed % 11 === 8 ? noRoom : undefined;
 }
 
 /** One that does not lead, with the leases that it holds. */
@@ -63,16 +77,34 @@ function killed(world: World): Ending | undefined {
   /** Those that nobody else has written yet. */
   const left = new Set(leasesOf(world, victim).map(({ leaseKey }) => leaseKey));
   const untold = new Set(left);
+  /** By one that could not tell. */
+  const leftToIt = new Set<string>();
   let killedAt: number | undefined;
+  /** Another one that leaves in good order, once the leases of the first are others'. */
+  let leaver: SimulatedProcess | undefined;
+  const leave = (): void => {
+    const others = world.living().filter((process) => process !== leader && process !== victim);
+    leaver = others.find((process) => leasesOf(world, process).length > 0);
+    leaver?.stop();
+  };
   const judge = (leaseKeys: readonly string[], how: string): void => {
     if (leaseKeys.length > 0 && leader.alive)
       checkers.report(`${workerId} was killed at ${killedAt}, and at ${queue.now} ${leaseKeys.join(', ')} are ${how}`);
   };
   return {
     ran: (process, effect, result) => {
+      // Who holds nothing shows by its row alone that it lives, which is as old as that of one that died lately.
+      const isHolderThere = leader.alive && leasesOf(world, leader).length > 0;
+      if (process === leaver && heirOf(effect) === workerId && !isHolderThere && 'leaseKey' in effect)
+        leftToIt.add(effect.leaseKey);
+      else if (process === leaver && heirOf(effect) === workerId)
+        checkers.report(`a lease was left at ${queue.now} to ${workerId}, killed at ${killedAt}`);
       if (!isHoldersWrite(effect) || !left.has(effect.leaseKey) || !(result as LeaseWrite).applied) return;
-      if (process !== victim) left.delete(effect.leaseKey);
-      else if (killedAt === undefined) {
+      if (process !== victim) {
+        left.delete(effect.leaseKey);
+        // While its row still shows the dead one alive.
+        if (left.size === 0) queue.after(0, leave);
+      } else if (killedAt === undefined) {
         killedAt = queue.now;
         victim.crash();
       }
@@ -80,7 +112,7 @@ function killed(world: World): Ending | undefined {
     told: (_, notice) => {
       if (notice.kind !== 'workerSilent') return;
       for (const { leaseKey } of notice.leases)
-        if (notice.workerId !== workerId || !untold.delete(leaseKey))
+        if (notice.workerId !== workerId || !(untold.delete(leaseKey) || leftToIt.delete(leaseKey)))
           checkers.report(`${notice.workerId} is called silent for ${leaseKey} once more, or is at work`);
     },
     play: () => {
@@ -97,8 +129,60 @@ function killed(world: World): Ending | undefined {
       judge([...untold], 'not told to be silent');
       queue.runUntil(queue.now + slowly(world.plan.leaseDiscoveryIntervalMs) + 4 * HEALED_CALL_MS);
       judge([...left], 'held by nobody');
+      queue.runUntil(queue.now + LEFT_WITHIN_MS);
     },
   };
+}
+
+/** The leader sees the first write of each with its next reading, and looks again when that runs out. */
+function newcomersKilled(world: World): Ending | undefined {
+  const { queue, checkers, table, prng } = world;
+  const leader = victimOf(world)?.leader;
+  if (leader === undefined) return undefined;
+  let newcomer: SimulatedProcess | undefined;
+  let killedAt = Number.POSITIVE_INFINITY;
+  let seenAt: number | undefined;
+  let left: string[] = [];
+  const comes = (): void => {
+    [newcomer, killedAt, seenAt, left] = [world.start(false), Number.POSITIVE_INFINITY, undefined, []];
+    const until = queue.now + slowly(COMES_WITHIN_MS);
+    while (queue.now < until && killedAt > queue.now) queue.runUntil(queue.now + LOOK_MS);
+    if (left.length === 0) return;
+    queue.runUntil(Math.max(queue.now, killedAt + slowly(INTERVAL_MS) + 2 * HEALED_CALL_MS));
+    if (seenAt === undefined) checkers.report(`${leader.workerId} leads, and has not looked since ${killedAt}`);
+    // Another lease may have run out just before, and the run for that one is followed by one soon.
+    queue.runUntil((seenAt ?? queue.now) + slowly(FAILOVER_MS + INTERVAL_MS / 8) + 6 * HEALED_CALL_MS);
+    const { workerId } = newcomer;
+    const stuck = left.filter((leaseKey) => table.leases.get(leaseKey)?.leaseOwner === workerId);
+    if (stuck.length > 0)
+      checkers.report(
+        `${workerId} was killed at ${killedAt}, just given ${stuck.join(', ')}, seen at ${seenAt} and its own at ${queue.now}`,
+      );
+  };
+  return {
+    ran: (process, effect, result) => {
+      if (process === leader && effect.kind === 'readTable' && effect.for === 'leader' && queue.now > killedAt)
+        seenAt ??= queue.now;
+      if (process !== newcomer || !process.alive || !isHoldersWrite(effect) || !(result as LeaseWrite).applied) return;
+      killedAt = queue.now;
+      // What is still on its way there comes later.
+      const settled = leasesOf(world, process).filter(({ checkpointOwner }) => checkpointOwner === undefined);
+      left = settled.map(({ leaseKey }) => leaseKey);
+      process.crash();
+    },
+    play: () => {
+      for (let count = 0; count < NEWCOMERS && leader.alive && checkers.violations.length === 0; count += 1) {
+        comes();
+        queue.runUntil(queue.now + prng.between(0, 2 * INTERVAL_MS));
+      }
+    },
+  };
+}
+
+/** To whom one that leaves gives a lease, at once or once that one has noticed. */
+function heirOf(effect: TableEffect): string | undefined {
+  if (effect.kind === 'assignLease' && effect.tenure !== undefined) return effect.newOwner;
+  return effect.kind === 'handOffLease' && effect.tenure !== undefined ? effect.to : undefined;
 }
 
 function stopped(world: World): Ending | undefined {
@@ -181,7 +265,7 @@ function unreadable(world: World): Ending | undefined {
   let row: UnreadableRow | undefined;
   let isNamed = false;
   const untilRead = (except: string | undefined): void => {
-    const until = queue.now + READ_ON_MS;
+    const until = queue.now + (world.isCrowded ? CROWDED_READ_ON_MS : READ_ON_MS);
     // A violation stops the clock.
     while (checkers.violations.length === 0 && queue.now < until && !checkers.drained(except))
       queue.runUntil(queue.now + LOOK_MS);

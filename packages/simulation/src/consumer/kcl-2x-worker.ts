@@ -38,6 +38,8 @@ interface Held {
   handledTo: ExtendedSequenceNumber | undefined;
 }
 
+/** The KCL bounds no worker's reads together. */
+const UNBOUNDED = { bytes: Number.POSITIVE_INFINITY, recordCount: Number.POSITIVE_INFINITY };
 const RETRY_MS = 100;
 
 export class Kcl2xWorker implements Core {
@@ -303,11 +305,13 @@ export class Kcl2xWorker implements Core {
       this.#out.push({ kind: 'readLeases', leaseKeys: keysOf(parentShardIds), ...base });
     } else if (held.phase === 'opening') {
       const shard = { streamId, shardId, hashKeyRange };
-      this.#out.push({ kind: 'openShard', ...base, ...shard, checkpoint, pendingCheckpoint, latestSince: undefined });
+      const told = { checkpoint, pendingCheckpoint, latestSince: undefined };
+      // The KCL has none.
+      this.#out.push({ kind: 'openShard', ...base, ...shard, ...told, fencingToken: 0 });
     } else if (held.phase === 'reading' && held.batchId !== undefined) {
       this.#out.push({ kind: 'deliverBatch', ...base, batchId: held.batchId, attempt: held.attempt });
     } else if (held.phase === 'reading') {
-      this.#out.push({ kind: 'fetchBatch', ...base, shardId, after: held.fetchedTo });
+      this.#out.push({ kind: 'fetchBatch', ...base, shardId, after: held.fetchedTo, most: UNBOUNDED });
     } else if (held.phase === 'children') {
       // A merge's child is made when both parents have leases.
       this.#out.push({ kind: 'readLeases', leaseKeys: keysOf(held.children[0]?.parentShardIds ?? []), ...base });

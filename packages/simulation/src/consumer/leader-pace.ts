@@ -46,6 +46,7 @@ function isFleetWrite(effect: Effect): boolean {
     case 'handOffLease':
     case 'deleteLease':
     case 'fillLease':
+    case 'resetLease':
     case 'deleteWorker':
       return isLeaderEffect(effect);
     default:

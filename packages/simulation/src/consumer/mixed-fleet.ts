@@ -4,7 +4,7 @@
 import type { ClientVersion } from '../../../consumer/dist/coordination/client-version.js';
 import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
-import { isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
+import type { Lease } from '../../../consumer/dist/coordination/lease.js';
 import { planCleanup } from '../../../consumer/dist/coordination/lease-cleanup.js';
 import type { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import type { Prng } from '../prng.ts';
@@ -63,17 +63,10 @@ export class MixedFleet {
   }
 
   /**
-   * Whether the fleet speaks what its workers can, each lease is held, and no finished lease will go, which would change what is
-   * balanced. A worker of the KCL 2.x that takes its own write for somebody else's drops the lease, which stays its own by the row.
+   * Whether the fleet speaks what its workers can, and no finished lease will go, which would change what is balanced.
    */
-  isSettled(
-    version: ClientVersion,
-    leases: readonly Lease[],
-    processes: readonly SimulatedProcess[],
-    isHeld: (lease: Lease) => boolean,
-  ): boolean {
+  isSettled(version: ClientVersion, leases: readonly Lease[], processes: readonly SimulatedProcess[]): boolean {
     if (planCleanup(leases).length > 0) return false;
-    if (!leases.every((lease) => isEnded(lease) || isHeld(lease))) return false;
     const owners = new Set(leases.map(({ leaseOwner }) => leaseOwner));
     const has2x = processes.some(({ alive, is2x, workerId }) => alive && is2x && owners.has(workerId));
     return has2x ? version === 'UPGRADE_FROM_2X' : version === '3X_WITH_ROLLBACK';

@@ -21,10 +21,15 @@ export class RowChecker {
     this.#shardsOf = shardsOf;
   }
 
-  /** A write was applied. @returns what is wrong with it */
-  changed(before: Lease | undefined, after: Lease | undefined): string | undefined {
+  /**
+   * A write was applied.
+   * @param mayBeFormers the row may be of a stream before that of its name, which nobody knows any more.
+   * @returns what is wrong with it
+   */
+  changed(before: Lease | undefined, after: Lease | undefined, mayBeFormers: boolean): string | undefined {
+    if (after !== undefined && after.checkpoint.sequenceNumber !== 'TRIM_HORIZON') this.#begun.add(after.leaseKey);
+    if (mayBeFormers) return undefined;
     if (after !== undefined) {
-      if (after.checkpoint.sequenceNumber !== 'TRIM_HORIZON') this.#begun.add(after.leaseKey);
       const isFilled = before?.hashKeyRange !== after.hashKeyRange || before?.childShardIds !== after.childShardIds;
       return isFilled ? (this.#checkRange(after) ?? this.#checkChildren(after)) : undefined;
     }

@@ -1,17 +1,23 @@
 // Bugs planted on purpose, one switch each, to show that the checkers would see them. They live out here: each one bends what
 // the core is told or what the table does, and the core itself has no switch. CI asserts that every one is found.
-import type { Event, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { ExtendedSequenceNumber } from '@shardline/common';
+import type { Effect, Event, TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease, Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
-import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
+import type { Delivered, LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import type { WorkerView } from '../../../consumer/dist/coordination/worker-view.js';
 import { checkpointBugs } from './checkpoint-bugs.ts';
+import { controlBugs } from './control-bugs.ts';
 import { endingBugs } from './ending-bugs.ts';
 import { leaderBugs } from './leader-bugs.ts';
+import { madeAgainBugs } from './made-again-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';
+import { noRoomBugs } from './no-room-bugs.ts';
+import { roomBugs } from './room-bugs.ts';
 import type { StreamRead } from './stream.ts';
 import type { Theme } from './swarm.ts';
+import { tokenBugs } from './token-bugs.ts';
 import { twinBugs } from './twin-bugs.ts';
 import type { World } from './world.ts';
 
@@ -29,8 +35,12 @@ export interface PlantedBug {
     workerId: string,
     run: (effect: TableEffect) => unknown,
   ) => unknown;
-  /** Of what its core tells. */
-  readonly notice?: (notice: Notice) => Notice;
+  /** In place of what its core asks for. */
+  readonly asks?: (effect: Effect, world: World) => Effect;
+  /** Of what its core tells; undefined: not that. */
+  readonly notice?: (notice: Notice) => Notice | undefined;
+  /** In place of a read whose number the stream refuses; undefined: it fails. */
+  readonly refused?: (read: (from: ExtendedSequenceNumber) => StreamRead | undefined) => StreamRead | undefined;
   readonly read?: (read: StreamRead, failedBefore: boolean) => StreamRead;
   readonly listing?: (shards: Shard[], now: number) => Shard[];
   readonly closesEarly?: boolean;
@@ -43,6 +53,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     silentRenewal(),
     checkpointFetched(),
     skipFailedBatch(),
+    skipTheRest(),
     ignoreParents(),
     childrenAfterEnd(),
     endOnEmptyRead(),
@@ -71,6 +82,11 @@ export function plantedBugs(): readonly PlantedBug[] {
     ...twinBugs(),
     looksPastTheReturned(),
     ...endingBugs(),
+    ...roomBugs(),
+    ...madeAgainBugs(),
+    ...noRoomBugs(),
+    ...tokenBugs(),
+    ...controlBugs(),
   ];
 }
 
@@ -180,6 +196,18 @@ function skipFailedBatch(): PlantedBug {
       }
       if (event.kind !== 'failed' || event.effect.kind !== 'deliverBatch') return event;
       return { kind: 'done', effect: event.effect, result: { checkpoint: last.get(event.effect.batchId) } } as Event;
+    },
+  };
+}
+
+function skipTheRest(): PlantedBug {
+  return {
+    name: 'skip-the-rest',
+    mistake: 'a batch of which some records were finished when the handler threw counts as handled',
+    event: (event) => {
+      if (event.kind !== 'done' || event.effect.kind !== 'deliverBatch') return event;
+      const { checkpoint } = event.result as Delivered;
+      return { ...event, result: { checkpoint } } as Event;
     },
   };
 }

@@ -3,6 +3,7 @@
 // once it is dead nothing ever does. All chance comes from the world.
 import type { ExtendedSequenceNumber } from '@shardline/common';
 import type {
+  Control,
   DeliverBatch,
   Done,
   Effect,
@@ -14,14 +15,15 @@ import type {
 } from '../../../consumer/dist/coordination/effects.js';
 import { answers } from '../../../consumer/dist/coordination/effects.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
-import type { Results } from '../../../consumer/dist/coordination/results.js';
+import type { RestOfBatch, Results } from '../../../consumer/dist/coordination/results.js';
 import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import { type Hang, judgeStall, type WatchedCall } from './bad-days.ts';
 import type { Position, TenureRef } from './checkers.ts';
+import { LEAST_BYTES, RoomWatch, readable } from './crowded-rooms.ts';
 import { type Core, Kcl2xWorker } from './kcl-2x-worker.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import type { SilenceNotice } from './silence-told.ts';
-import type { LatestBeginning } from './stream.ts';
+import type { LatestBeginning, StreamRead } from './stream.ts';
 import { describeNotice } from './transcript.ts';
 import { CANNOT_BE_READ } from './unreadable-row.ts';
 import type { World } from './world.ts';
@@ -38,8 +40,8 @@ const LATEST_MS = 3000;
 const INDEX_MS = 100;
 
 interface Delivery {
-  /** Ends the handler; a failed one handled nothing. */
-  readonly end: (handled: boolean) => void;
+  /** Ends the handler; one that has not handled the batch has finished so many of its records, none by default, and threw or goes on. */
+  readonly end: (handled: boolean, finishedCount?: number, goesOn?: boolean) => void;
   readonly hang: Hang | undefined;
   readonly call: WatchedCall;
 }
@@ -67,14 +69,19 @@ export class SimulatedProcess {
   #batchCount = 0;
   readonly #refs = new Map<number, TenureRef>();
   readonly #batches = new Map<number, readonly Position[]>();
+  /** Batches at which a shard has stopped. */
+  readonly #stopped = new Set<number>();
   readonly #fetchFailures = new Set<number>();
   /** By tenure. */
   readonly #deliveries = new Map<number, Delivery>();
   /** Where its tenures read that began at LATEST. */
   readonly #latest = new Map<number, LatestBeginning>();
+  /** When the one stream of its application was made, as it knows it. */
+  #knownSince: number | undefined;
   /** Checkpoints by hand that are under way. */
   readonly #requests = new Map<number, (written: boolean) => void>();
   #requestCount = 0;
+  readonly #room: RoomWatch;
   /** Closings that wait for a handler, by tenure. */
   readonly #closing = new Map<number, () => void>();
 
@@ -85,6 +92,7 @@ export class SimulatedProcess {
     this.#world = world;
     this.is2x = is2x;
     this.#worker = is2x ? new Kcl2xWorker(options.workerId, options.failoverTimeMs) : new Worker(options);
+    this.#room = new RoomWatch(options);
     this.#clockAhead = prng.int(100_000);
     this.#clockRate = 1 + plan.clockDrift * (2 * prng.next() - 1);
   }
@@ -93,14 +101,29 @@ export class SimulatedProcess {
 
   start(streams: readonly TrackedStream[]): void {
     this.#world.transcript?.does(this, this.is2x ? 'starts, a worker of the KCL 2.x' : 'starts');
+    this.#recognize();
     this.#tell({ kind: 'streams', streams });
     this.#tell({ kind: 'start', clientVersion: this.#world.table.clientVersion });
+  }
+
+  /** Its application reads these from now on. */
+  track(streams: readonly TrackedStream[]): void {
+    this.#awake(() => this.#tell({ kind: 'streams', streams }));
   }
 
   stop(): void {
     this.#world.transcript?.does(this, 'is asked to stop');
     this.stopping = true;
     this.#awake(() => this.#tell({ kind: 'stop' }));
+  }
+
+  /** @param heard called when it is awake to hear it. */
+  control(word: Control, heard: () => void): void {
+    this.#awake(() => {
+      this.#world.transcript?.happens(`process ${this.id} is told: ${word.kind} ${word.leaseKeys?.join(' ') ?? 'all'}`);
+      heard();
+      this.#tell(word);
+    });
   }
 
   pause(durationMs: number): void {
@@ -167,8 +190,12 @@ export class SimulatedProcess {
     const seen = this.#bug?.event?.(event, this.#worker.view(now)) ?? event;
     world.eventCount += 1;
     for (const effect of this.#worker.step(seen, now, world.prng.next())) {
-      if (effect.kind === 'tell') this.#noticed(this.#bug?.notice?.(effect.notice) ?? effect.notice);
-      else this.#execute(effect);
+      if (effect.kind !== 'tell') {
+        this.#execute(this.#bug?.asks?.(effect, world) ?? effect);
+        continue;
+      }
+      const told = this.#bug?.notice === undefined ? effect.notice : this.#bug.notice(effect.notice);
+      if (told !== undefined) this.#noticed(told);
     }
     this.#planTick();
   }
@@ -221,6 +248,8 @@ export class SimulatedProcess {
     this.#world.ending?.told?.(this, notice);
     if (notice.kind === 'workerSilent') this.#world.checkers.report(this.#judgeSilence(notice));
     if (notice.kind === 'leaseBegun') this.hasBegun = true;
+    // As the runtime does: from now on it is this one that another is told from.
+    if (notice.kind === 'streamSettled') this.#later(HEALED_CALL_MS, () => this.#recognize());
     if (notice.kind === 'workerIdInUse') this.stopping = true;
     if (notice.kind === 'leaseEnded' && notice.reason === 'leaseLost' && !this.is2x)
       this.#world.handlerReturned(this, notice.leaseKey);
@@ -295,12 +324,15 @@ export class SimulatedProcess {
 
   #execute(effect: Effect): void {
     const { prng, checkers, plan } = this.#world;
+    checkers.report(this.#world.operator?.judge(this, effect));
     switch (effect.kind) {
       case 'listShards':
         this.#listShards(effect);
         return;
       case 'openShard':
+        if (!this.is2x) checkers.report(this.#world.sink.opened(effect, this.refOf(effect.tenure)));
         checkers.shardStarted(effect.leaseKey, this.refOf(effect.tenure), effect.checkpoint);
+        this.#room.opened(effect.tenure);
         this.#latest.set(effect.tenure, { since: effect.latestSince });
         checkers.twoPhase.opened(effect.leaseKey, this.refOf(effect.tenure), effect.pendingCheckpoint);
         this.#done(prng.int(3), effect, undefined);
@@ -317,6 +349,7 @@ export class SimulatedProcess {
         else this.#done(prng.between(0, 5), effect, undefined);
         return;
       case 'closeShard':
+        this.#room.closed(effect.tenure);
         this.#close(effect.tenure, () => this.#done(0, effect, undefined));
         return;
       default:
@@ -369,9 +402,22 @@ export class SimulatedProcess {
     }
     world.queue.after(this.#latency(), () => {
       const now = world.queue.now;
-      const shards = world.streamOf(effect.streamId).listShards(effect.filter, now);
-      this.#done(this.#latency(), effect, { shards: this.#bug?.listing?.(shards, now) ?? shards });
+      const stream = world.streamOf(effect.streamId);
+      const shards = stream.listShards(effect.filter, now);
+      const known = this.#bug?.listing?.(shards, now) ?? shards;
+      const { createdMs } = stream;
+      if (createdMs === undefined) this.#fail(this.#latency(), effect, 'there is no such stream');
+      else this.#done(this.#latency(), effect, { shards: known, isAnother: this.#isAnother(effect, createdMs) });
     });
+  }
+
+  #recognize(): void {
+    this.#knownSince = this.#world.streams.get(undefined)?.createdMs;
+  }
+
+  /** Of several streams each is known by its age. */
+  #isAnother({ streamId }: ListShards, createdMs: number): boolean {
+    return streamId === undefined && this.#knownSince !== undefined && this.#knownSince !== createdMs;
   }
 
   #fetch(effect: FetchBatch): void {
@@ -388,12 +434,30 @@ export class SimulatedProcess {
       const failedBefore = this.#fetchFailures.delete(effect.tenure);
       const { leaseKey, shardId, after, tenure } = effect;
       const latest = this.#latest.get(tenure) ?? { since: undefined };
-      const begins = after.sequenceNumber === 'LATEST' && latest.counter === undefined;
+      const { createdMs: readBefore } = latest;
       const stream = world.streamOf(leaseKey === shardId ? undefined : leaseKey.slice(0, -shardId.length - 1));
-      const plain = stream.read(shardId, after, latest, prng.between(1, 6), this.#batchCount, queue.now);
-      if (begins) world.checkers.latestBegan(leaseKey, this.refOf(tenure), plain.positions[0]);
+      const most = readable(effect);
+      if (most === 0) {
+        this.#done(1, effect, { batch: undefined, atShardEnd: false, childShards: [], leastBytes: LEAST_BYTES });
+        return;
+      }
+      // The record that it goes on after is read again.
+      const again = typeof after.sequenceNumber === 'bigint' ? 1 : 0;
+      const limit = Math.min(most + again, prng.between(1, 6));
+      const read = (from: ExtendedSequenceNumber): StreamRead | undefined =>
+        stream.read(shardId, from, latest, limit, this.#batchCount, queue.now);
+      const plain = read(after) ?? this.#bug?.refused?.(read);
+      if (plain === undefined) {
+        this.#fail(this.#latency(), effect, 'the number is none of this stream');
+        return;
+      }
+      if (latest.createdMs !== readBefore) world.checkers.latestBegan(leaseKey, this.refOf(tenure), plain.positions[0]);
       const { positions, fetched } = this.#bug?.read?.(plain, failedBefore) ?? plain;
-      if (fetched.batch !== undefined) this.#batches.set(fetched.batch.batchId, positions);
+      if (fetched.batch !== undefined) {
+        this.#batches.set(fetched.batch.batchId, positions);
+        const overfull = this.#room.fetched(tenure, fetched.batch.batchId, positions.length);
+        if (!this.is2x) world.checkers.report(overfull);
+      }
       const idleMs = fetched.batch === undefined ? prng.between(200, 700) : prng.between(1, 4);
       this.#done(idleMs, effect, fetched);
     });
@@ -406,7 +470,10 @@ export class SimulatedProcess {
     const batch = this.#batches.get(batchId) as readonly Position[];
     const ref = this.refOf(tenure);
     checkers.deliveryStarted(leaseKey, ref, batch, world.queue.now);
-    const throws = world.mishap(world.plan.rates.handlerThrows);
+    const isStopped = this.#stopped.has(batchId) && effect.anew !== true;
+    if (!isStopped) this.#stopped.delete(batchId);
+    const fails = world.operator?.fails() === true;
+    const throws = isStopped || fails || world.mishap(world.plan.rates.handlerThrows);
     const durationMs = world.mishap(world.plan.rates.slowHandler) ? prng.between(200, 2500) : prng.between(1, 15);
     world.transcript?.handles(this, leaseKey, batch, durationMs);
     const last = batch.at(-1) as ExtendedSequenceNumber;
@@ -415,16 +482,20 @@ export class SimulatedProcess {
     const delivery: Delivery = {
       hang,
       call: this.#callNow(),
-      end: (handled) => {
+      end: (handled, finishedCount = 0, goesOn = false) => {
         if (this.#deliveries.get(tenure) !== delivery) return;
         this.#deliveries.delete(tenure);
-        checkers.deliveryEnded(leaseKey, ref, batch, handled);
+        const finished = handled ? batch : batch.slice(0, finishedCount);
+        checkers.deliveryEnded(leaseKey, ref, finished, finished.length > 0);
+        checkers.report(world.sink.write(leaseKey, ref, finished));
         if (handled) {
           this.#batches.delete(batchId);
+          this.#room.handled(tenure, batchId);
           this.#tell({ kind: 'done', effect, result: { checkpoint: byHand ? undefined : last } });
         } else {
-          world.transcript?.fault(this, `the handler of ${leaseKey} throws`);
-          this.#tell({ kind: 'failed', effect, error: 'the handler threw' });
+          const why = goesOn ? 'goes on' : 'throws';
+          world.transcript?.fault(this, `the handler of ${leaseKey} ${why}, having finished ${finishedCount}`);
+          this.#unfinished(effect, batch, finishedCount, goesOn);
         }
         this.#closing.get(tenure)?.();
       },
@@ -436,7 +507,36 @@ export class SimulatedProcess {
       return;
     }
     if (byHand) this.#handleByHand(effect, batch, throws ? undefined : durationMs, delivery);
-    else this.#later(durationMs, () => delivery.end(!throws));
+    else {
+      // A handler that is bisected to a bad record, or tells which one it is, has finished what is before it, and one of parts
+      // says how far it is; not one of the KCL's.
+      const finishedCount = throws || batchId % 3 === 0 ? batchId % batch.length : 0;
+      const goesOn = !throws && finishedCount > 0;
+      if (this.is2x) this.#later(durationMs, () => delivery.end(!throws));
+      else this.#later(durationMs, () => delivery.end(!throws && !goesOn, finishedCount, goesOn));
+    }
+  }
+
+  #unfinished(effect: DeliverBatch, batch: readonly Position[], finishedCount: number, goesOn: boolean): void {
+    const error = 'the handler threw';
+    const stops = !goesOn && (this.#stopped.has(effect.batchId) || this.#world.operator?.stops() === true);
+    if (stops) this.#stopped.add(effect.batchId);
+    if (finishedCount === 0 && stops) {
+      this.#tell({
+        kind: 'done',
+        effect,
+        result: { checkpoint: undefined, rest: { kind: 'threw', attempt: 1, error, stops } },
+      });
+      return;
+    }
+    if (finishedCount === 0) {
+      this.#tell({ kind: 'failed', effect, error });
+      return;
+    }
+    this.#batches.set(effect.batchId, batch.slice(finishedCount));
+    const checkpoint = batch[finishedCount - 1] as ExtendedSequenceNumber;
+    const rest: RestOfBatch = goesOn ? { kind: 'goesOn' } : { kind: 'threw', attempt: 1, error, stops };
+    this.#tell({ kind: 'done', effect, result: { checkpoint, rest } });
   }
 
   /** A handler that prepares, does its work, and settles what it prepared, or throws in between. Not every one settles. */
@@ -456,6 +556,7 @@ export class SimulatedProcess {
         this.#later(durationMs, () => {
           if (this.#deliveries.get(tenure) !== delivery) return;
           checkers.handled(leaseKey, batch);
+          checkers.report(this.#world.sink.write(leaseKey, this.refOf(tenure), batch));
           if (prng.chance(0.3)) delivery.end(true);
           else this.#ask(leaseKey, tenure, position, undefined, (written) => delivery.end(written));
         });

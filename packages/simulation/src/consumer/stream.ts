@@ -2,7 +2,7 @@
 // the workers. A Kinesis record stands for one to three user records (an aggregate); its one byte says how many.
 import { compareExtended, type ExtendedSequenceNumber, type HashKey, type SequenceNumber } from '@shardline/common';
 import { KinesisModel } from '@shardline/local';
-import { leaseKeyOf, type Shard } from '../../../consumer/dist/coordination/lease.js';
+import { type Lease, leaseKeyOf, type Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { Fetched } from '../../../consumer/dist/coordination/results.js';
 import { counterAt, readShard } from '../../../local/dist/model/position.js';
 import type { Prng } from '../prng.ts';
@@ -12,6 +12,11 @@ const STREAM = 'simulated';
 /** The data of Kinesis records, by the number of user records in them. */
 const AGGREGATES: readonly Uint8Array[] = [0, 1, 2, 3].map((count) => Uint8Array.of(count));
 
+type OpenedShard = Parameters<typeof readShard>[0];
+
+/** What a reader gets of a shard, or a stream, that is not there (polling.ts). */
+const GONE: StreamRead = { positions: [], fetched: { batch: undefined, atShardEnd: true, childShards: [] } };
+
 export interface StreamRead {
   readonly positions: readonly Position[];
   readonly fetched: Fetched;
@@ -19,22 +24,66 @@ export interface StreamRead {
 
 /** Where a tenure reads that began at LATEST. */
 export interface LatestBeginning {
-  /** When a former tenure began there; undefined: now. */
-  readonly since: number | undefined;
-  /** Set by the first read: the iterator. */
+  /** When a former tenure began there, or this one with its first read; undefined: now. */
+  since: number | undefined;
+  /** Set by the first read: the iterator, and of which stream it is, by when that was made. */
   counter?: number;
+  createdMs?: number;
 }
 
 export class SimulatedStream {
   readonly #model = new KinesisModel({ limits: false });
   readonly #checkers: ConsumerCheckers;
   readonly #streamId: string | undefined;
+  /** The row of a shard's lease as it stands. */
+  readonly #rowOf: (leaseKey: string) => Lease | undefined;
+  #createdMs: number | undefined;
+  /** There was another one of its name. */
+  #isAgain: boolean;
 
-  constructor(streamId: string | undefined, shardCount: number, checkers: ConsumerCheckers) {
+  constructor(
+    streamId: string | undefined,
+    shardCount: number,
+    checkers: ConsumerCheckers,
+    rowOf: (leaseKey: string) => Lease | undefined,
+    now: number,
+    isAgain: boolean,
+  ) {
+    this.#isAgain = isAgain;
     this.#streamId = streamId;
     this.#checkers = checkers;
-    this.#model.createStream({ name: STREAM, shardCount }, 0);
-    for (const { id } of this.#model.stream(STREAM, 0).shards) checkers.shardOpened(this.#keyOf(id), []);
+    this.#rowOf = rowOf;
+    this.create(shardCount, now);
+  }
+
+  /** When the stream of that name was made; undefined: there is none. */
+  get createdMs(): number | undefined {
+    return this.#createdMs;
+  }
+
+  /** The first number of its shards. */
+  get startsAt(): bigint {
+    const { shards } = this.#model.stream(STREAM, this.#createdMs ?? 0);
+    return (shards[0] as OpenedShard).startingSequenceNumber;
+  }
+
+  has(shardId: string): boolean {
+    return this.#createdMs !== undefined && this.#model.stream(STREAM, this.#createdMs).shard(shardId) !== undefined;
+  }
+
+  /** Not in the second in which the one before was made: their numbers would be the same. */
+  create(shardCount: number, now: number): void {
+    this.#model.createStream({ name: STREAM, shardCount }, now);
+    this.#createdMs = now;
+    for (const shard of this.#model.stream(STREAM, now).shards) this.#opened(shard, []);
+  }
+
+  delete(now: number): void {
+    for (const { id } of this.#model.stream(STREAM, now).shards) this.#checkers.shardGone(this.#keyOf(id));
+    this.#model.deleteStream({ streamName: STREAM }, now);
+    this.#model.settle(now);
+    this.#createdMs = undefined;
+    this.#isAgain = true;
   }
 
   /** Puts one Kinesis record somewhere. */
@@ -76,7 +125,9 @@ export class SimulatedStream {
     this.#resharded([shardId, adjacentShardId], now);
   }
 
+  /** None where there is no stream. */
   listShards(filter: 'initial' | 'all', now: number): Shard[] {
+    if (this.#createdMs === undefined) return [];
     const { shards } = this.#model.listShards(
       filter === 'initial' ? { streamName: STREAM, filter: { kind: 'AT_TRIM_HORIZON' } } : { streamName: STREAM },
       now,
@@ -90,7 +141,10 @@ export class SimulatedStream {
     }));
   }
 
-  /** Up to `limit` Kinesis records after `after`, as user records. */
+  /**
+   * Up to `limit` Kinesis records after `after`, as user records. Of a shard that is not there any more it is the end, without children.
+   * @returns undefined: the number is none of this stream's
+   */
   read(
     shardId: string,
     after: ExtendedSequenceNumber,
@@ -98,10 +152,11 @@ export class SimulatedStream {
     limit: number,
     batchId: number,
     now: number,
-  ): StreamRead {
+  ): StreamRead | undefined {
     const { sequenceNumber } = after;
-    const shard = this.#model.stream(STREAM, now).shard(shardId);
-    if (shard === undefined) throw new Error(`no shard ${shardId} in this world`);
+    const shard = this.#createdMs === undefined ? undefined : this.#model.stream(STREAM, now).shard(shardId);
+    if (shard === undefined) return GONE;
+    if (typeof sequenceNumber === 'bigint' && !shard.owns(sequenceNumber)) return undefined;
     // Without GetShardIterator's tokens, whose checksums took half of the time of a world.
     const counter = this.#counterOf(shard, sequenceNumber, latest, now);
     const answer = readShard(shard, counter, limit, limit * 1000, now);
@@ -139,7 +194,7 @@ export class SimulatedStream {
   }
 
   #counterOf(
-    shard: Parameters<typeof readShard>[0],
+    shard: OpenedShard,
     sequenceNumber: ExtendedSequenceNumber['sequenceNumber'],
     latest: LatestBeginning,
     now: number,
@@ -151,17 +206,29 @@ export class SimulatedStream {
     const { since } = latest;
     const position =
       since === undefined ? ({ kind: 'LATEST' } as const) : ({ kind: 'AT_TIMESTAMP', timestampMs: since } as const);
-    latest.counter ??= counterAt(shard, position, now, STREAM);
+    // An iterator of a stream that was deleted is good for nothing.
+    if (latest.counter === undefined || latest.createdMs !== this.#createdMs)
+      latest.counter = counterAt(shard, position, now, STREAM);
+    latest.createdMs = this.#createdMs as number;
+    latest.since ??= now;
     return latest.counter;
   }
 
   #resharded(closed: readonly string[], now: number): void {
     for (const shardId of closed) this.#checkers.shardClosed(this.#keyOf(shardId));
-    for (const { id, origin } of this.#model.stream(STREAM, now).openShards) {
-      if (!origin.parentIds.some((parent) => closed.includes(parent))) continue;
-      const parents = origin.parentIds.map((parent) => this.#keyOf(parent));
-      this.#checkers.shardOpened(this.#keyOf(id), parents);
+    for (const shard of this.#model.stream(STREAM, now).openShards) {
+      const { parentIds } = shard.origin;
+      if (!parentIds.some((parent) => closed.includes(parent))) continue;
+      this.#opened(
+        shard,
+        parentIds.map((parent) => this.#keyOf(parent)),
+      );
     }
+  }
+
+  #opened({ id, startingSequenceNumber: startsAt }: OpenedShard, parents: readonly string[]): void {
+    const leaseKey = this.#keyOf(id);
+    this.#checkers.shardOpened(leaseKey, parents, this.#isAgain ? { startsAt, row: this.#rowOf(leaseKey) } : undefined);
   }
 
   /** The checkers know shards by the keys of their leases. */

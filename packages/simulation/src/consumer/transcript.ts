@@ -71,6 +71,7 @@ export function describeWrite(
     case 'evictLease':
     case 'checkpointLease':
     case 'createLease':
+    case 'resetLease':
     case 'deleteLease': {
       const key = effect.kind === 'createLease' ? effect.lease.leaseKey : effect.leaseKey;
       const late = 'tenure' in effect && effect.tenure !== undefined ? `, tenure ${effect.tenure}` : '';
@@ -137,6 +138,8 @@ export function describeNotice(notice: Notice): string | ((place: Place) => stri
       const to = notice.leases.map(({ leaseKey, to }) => `${shortKey(leaseKey)} to ${to}`);
       return `gives away as leader what ${notice.workerId} has not renewed for ${Math.round(notice.silentMs)} ms: ${to.join(', ')}`;
     }
+    case 'leaderSeen':
+      return `sees ${notice.workerId} lead`;
     case 'leadershipGained':
       return 'leads from now on';
     case 'leadershipLost':

@@ -28,7 +28,9 @@ export class TwoPhaseChecker {
   /** A write was applied; `writer` is the tenure that made it, if a holder did. */
   rowChanged(kind: TableEffect['kind'], before: Lease | undefined, after: Lease, writer: TenureRef | undefined): void {
     const pending = after.pendingCheckpoint;
-    if (before !== undefined && kind !== 'checkpointLease' && !isSame(pending, before.pendingCheckpoint)) {
+    // What begins anew has nothing pending.
+    const mayChange = kind === 'checkpointLease' || kind === 'resetLease';
+    if (before !== undefined && !mayChange && !isSame(pending, before.pendingCheckpoint)) {
       this.#fail(`${kind} of ${after.leaseKey} changed what is pending, which only a checkpoint does`);
     }
     this.#rows.set(after.leaseKey, { pending, writer });

@@ -1,5 +1,6 @@
 // What the workers of a simulated world are told: times a tenth or less of the usual ones, and limits that do not bind.
 import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
+import { WIDE } from './crowded-rooms.ts';
 import type { Plan } from './swarm.ts';
 
 export const TIMES = {
@@ -34,6 +35,7 @@ export function workerOptions(
   workerId: string,
   processId: number,
   maxPendingBatchCount: number,
+  beginsAnew: boolean,
 ): WorkerOptions {
   return {
     failoverTimeMs: TIMES.failoverTimeMs,
@@ -62,6 +64,7 @@ export function workerOptions(
     // Its first half is that of the versions that it writes.
     incarnation: `${processId.toString(16).padStart(8, '0')}-0000-4000-8000-${processId.toString(16).padStart(12, '0')}`,
     formerStreamsWaitMs: Number.POSITIVE_INFINITY,
+    beginsAnew,
     maxLeasesForWorker: 1000,
     maxLeasesToStealAtOneTime: 1,
     maxThroughputPerHostKBps: Number.POSITIVE_INFINITY,
@@ -73,6 +76,9 @@ export function workerOptions(
     workerMetricsEMAAlpha: 0.5,
     maxPendingBatchCount,
     maxPendingBytes: 1000,
+    maxPendingBytesForWorker: WIDE.maxPendingBytesForWorker,
+    maxPendingRecordCountForWorker: WIDE.maxPendingRecordCountForWorker,
+    roomPatienceMs: WIDE.roomPatienceMs,
     handlerBackoff: { baseMs: 20, maxMs: 200 },
     fetchBackoff: { baseMs: 20, maxMs: 200 },
     tableBackoff: { baseMs: 20, maxMs: 200 },

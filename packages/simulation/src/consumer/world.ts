@@ -5,20 +5,25 @@
 
 import { TRIM_HORIZON } from '@shardline/common';
 import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
-import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { TableEffect, TrackedStream } from '../../../consumer/dist/coordination/effects.js';
 import { isEnded, type Lease, newLease } from '../../../consumer/dist/coordination/lease.js';
 import type { LeaderWrite } from '../../../consumer/dist/coordination/results.js';
+import type { RoomOptions } from '../../../consumer/dist/coordination/room.js';
+import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
 import { type BadDay, BadDays, STALL_TIMES } from './bad-days.ts';
 import { type Balance, ConsumerCheckers } from './checkers.ts';
+import { crowdedRoom } from './crowded-rooms.ts';
 import { type Ending, endingOf } from './endings.ts';
+import { ExactlyOnceSink } from './exactly-once.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
 import { LeaderPaceChecker } from './leader-pace.ts';
 import { MetricRowChecker } from './metric-rows.ts';
 import { MixedFleet } from './mixed-fleet.ts';
 import { asOlderFleet, RowChecker } from './older-rows.ts';
+import { Operator } from './operator.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { SimulatedProcess } from './process.ts';
 import { ReturnedLeases } from './returned-leases.ts';
@@ -46,8 +51,13 @@ export interface WorldResult {
 
 /** From the last fault to the end of all work: a leader's lease, an expiry, a reshard's generations, with room to spare. */
 const DRAIN_MS = 60_000;
+/** Where shards wait for each other's room, and twenty of them read a record each in turn. */
+const CROWDED_DRAIN_MS = 180_000;
 /** How long nothing may move once all is balanced; not less than it took to be sure of that. */
 const STILL_MS = 2_000;
+/** Who cannot start is started again after that. */
+const START_AGAIN_MS = 300;
+const NOTHING_SPECIAL: Partial<WorkerOptions> = {};
 /** How often the healed world is asked whether it has settled. */
 const LOOK_MS = 50;
 
@@ -61,14 +71,25 @@ export class World {
   readonly queue: EventQueue = new EventQueue();
   readonly table: MemoryLeaseTable;
   readonly checkers: ConsumerCheckers;
+  /** What handlers write to. */
+  readonly sink: ExactlyOnceSink;
   readonly plan: Plan;
   readonly bug: PlantedBug | undefined;
   /** Some handlers checkpoint by hand, in two phases. Not drawn, so that the other worlds stay as they are. */
   readonly twoPhase: boolean;
   readonly badDays: BadDays | undefined;
+  readonly operator: Operator | undefined;
+  /** Undefined: wide enough for all. */
+  readonly #room: RoomOptions | undefined;
   readonly transcript: Transcript | undefined;
   /** One without an identifier, or two of an application that reads several. */
-  readonly streams: ReadonlyMap<string | undefined, SimulatedStream>;
+  readonly streams: Map<string | undefined, SimulatedStream>;
+  /** As its application lists them. */
+  tracked: readonly TrackedStream[];
+  /** Whether workers that start begin a stream anew that was made again; to one that is still the same it does nothing. */
+  beginsAnew: boolean;
+  /** What the workers are told beside the usual. */
+  special: Partial<WorkerOptions> = NOTHING_SPECIAL;
   eventCount = 0;
   /** When the last late request lands; what it does is no unrest of the healed world. */
   lastLateAt = 0;
@@ -100,6 +121,7 @@ export class World {
     this.#isOlder = seed % 7 === 3;
     this.#rows = new RowChecker((streamId) => this.streamOf(streamId).listShards('all', queue.now));
     this.bug = bug;
+    this.beginsAnew = seed % 2 === 0;
     this.twoPhase = seed % 4 === 3;
     // Apart from the worlds of older rows and of checkpoints in two phases.
     const comesBack = bug?.theme === 'comesBack';
@@ -107,6 +129,8 @@ export class World {
     this.#initialPosition = seed % 8 === 4 && !this.#isOlder && !isMixed ? 'LATEST' : 'TRIM_HORIZON';
     // Workers of the KCL 2.x have no watchdog.
     this.badDays = isMixed ? undefined : BadDays.of(seed);
+    this.operator = isMixed ? undefined : Operator.of(seed);
+    this.#room = crowdedRoom(seed);
     this.#twins = isMixed ? undefined : Twins.of(seed);
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size, bug?.theme);
@@ -116,12 +140,22 @@ export class World {
       handoffTimeoutMs: TIMES.gracefulLeaseHandoffTimeoutMs,
       onViolation: () => queue.stop(),
     });
+    this.sink = new ExactlyOnceSink((leaseKey, position) => this.checkers.indexOf(leaseKey, position));
+    if (isMixed) this.sink.end();
     this.#mixed = isMixed ? new MixedFleet(this.prng, this.plan.faultsUntilMs, this.table, comesBack) : undefined;
     this.transcript = transcript ? new Transcript(queue, this.checkers) : undefined;
     const streamIds = this.plan.streamCount > 1 ? ['1:first:1', '1:second:1'] : [undefined];
-    this.streams = new Map(
-      streamIds.map((streamId) => [streamId, new SimulatedStream(streamId, this.plan.shardCount, this.checkers)]),
-    );
+    this.streams = new Map(streamIds.map((streamId) => [streamId, this.newStream(streamId, this.plan.shardCount)]));
+    this.tracked = streamIds.map((streamId) => ({ streamId, initialPosition: this.#initialPosition }));
+  }
+
+  get beginsAtLatest(): boolean {
+    return this.#initialPosition === 'LATEST';
+  }
+
+  newStream(streamId: string | undefined, shardCount: number, isAgain = false): SimulatedStream {
+    const rowOf = (leaseKey: string): Lease | undefined => this.table.leases.get(leaseKey);
+    return new SimulatedStream(streamId, shardCount, this.checkers, rowOf, this.queue.now, isAgain);
   }
 
   run(): WorldResult {
@@ -129,14 +163,14 @@ export class World {
     for (const incident of this.plan.incidents) queue.at(incident.at, () => this.#incident(incident));
     if (this.#mixed !== undefined) this.#begin(this.#mixed);
     for (const day of this.badDays?.plan(this.plan.faultsUntilMs) ?? []) queue.at(day.at, () => this.#badDay(day));
+    for (const at of this.operator?.times(this.plan.faultsUntilMs) ?? [])
+      queue.at(at, () => this.operator?.speak(this.living(), [...this.table.leases.keys()], queue.now));
     queue.runUntil(this.plan.faultsUntilMs);
     if (checkers.violations.length === 0) {
       this.#heal();
-      this.#settle();
+      this.settle();
     }
     if (checkers.violations.length === 0) {
-      checkers.checkDrained(queue.now);
-      checkers.checkBalanced(this.table.leases.values(), this.#liveWorkers(), this.#balance, queue.now);
       const lacking = this.#rows.lacking(this.table.leases.values());
       const speaks = this.table.clientVersion;
       if (!this.#mixedIsSettled)
@@ -220,17 +254,25 @@ export class World {
     const delayMs = this.prng.between(from, to);
     if (!this.#faults && !always) return;
     this.#startsToCome += 1;
-    this.queue.after(delayMs, () => {
-      this.#startsToCome -= 1;
-      this.#start();
-    });
+    this.queue.after(delayMs, () => this.#startAgain());
+  }
+
+  /** Without its stream none starts. */
+  #startAgain(): void {
+    const stream = this.streams.get(undefined);
+    if (stream !== undefined && stream.createdMs === undefined) {
+      this.queue.after(START_AGAIN_MS, () => this.#startAgain());
+      return;
+    }
+    this.#startsToCome -= 1;
+    this.start();
   }
 
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
     this.#returned?.changed((after ?? before)?.leaseKey ?? '');
     this.silence.changed(before, after, this.queue.now);
-    if (kind === 'takeLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
+    if (kind === 'takeLease' || kind === 'resetLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
     // A holder that assigns its lease to itself takes back what it has told its heir.
     const isKept = kind === 'assignLease' && effect.newOwner === process.workerId && effect.tenure !== undefined;
     const isHolders = kind === 'renewLease' || kind === 'checkpointLease' || isKept;
@@ -238,6 +280,7 @@ export class World {
     if (!isKept && (kind === 'assignLease' || kind === 'evictLease') && effect.tenure !== undefined)
       this.checkers.released(effect.leaseKey, process.refOf(effect.tenure), this.queue.now);
     this.checkers.tableChanged(before, after, ref, this.queue.now);
+    this.sink.rowChanged(before, after, ref);
     if (after !== undefined) this.checkers.twoPhase.rowChanged(kind, before, after, ref);
     if (
       before?.leaseOwner !== after?.leaseOwner &&
@@ -252,7 +295,7 @@ export class World {
       const leases = this.table.leases.values();
       this.checkers.checkHashRange(this.#isOlder ? this.#rows.withRanges(leases) : leases);
     }
-    this.checkers.report(this.#rows.changed(before, after));
+    this.checkers.report(this.#rows.changed(before, after, this.checkers.mayBeFormers((after ?? before) as Lease)));
   }
 
   /** As workers of the KCL 2.x left it: with leases, and a first worker of ours that joins. */
@@ -281,7 +324,7 @@ export class World {
     if (this.#initialPosition === 'LATEST' && (kind === 'split' || kind === 'merge')) return;
     switch (kind) {
       case 'start':
-        this.#start();
+        this.start();
         return;
       case 'put':
         this.put();
@@ -323,25 +366,29 @@ export class World {
   }
 
   #someStream(): SimulatedStream {
-    const streams = [...this.streams.values()];
+    const streams = [...this.streams.values()].filter(({ createdMs }) => createdMs !== undefined);
     return streams.length === 1 ? (streams[0] as SimulatedStream) : this.prng.pick(streams);
   }
 
-  #start(is2x = this.#mixed?.startsAs2x(this.queue.now, !this.#faults) ?? false, given?: string): SimulatedProcess {
+  /** @param asked whether it is a worker of the KCL 2.x; undefined: as chance has it, where there are any */
+  start(asked?: boolean, given?: string): SimulatedProcess {
     const { prng, plan } = this;
+    const is2x = asked ?? this.#mixed?.startsAs2x(this.queue.now, !this.#faults) ?? false;
     const id = this.#processes.length;
     const living = new Set(this.#processes.filter((process) => process.alive).map((process) => process.workerId));
     const dead = this.#processes.filter((process) => !living.has(process.workerId));
     // A worker id is usually fresh; a restarted process with a stable one adopts what it left.
     const drawn = dead.length > 0 && prng.chance(plan.stableIds) ? prng.pick(dead).workerId : `worker-${id}`;
     const workerId = given ?? drawn;
-    const usual = workerOptions(plan, workerId, id, prng.between(1, 3));
+    const usual = workerOptions(plan, workerId, id, prng.between(1, 3), this.beginsAnew);
     const watched = this.badDays === undefined ? usual : { ...usual, ...STALL_TIMES };
+    const crowded = this.#room === undefined ? watched : { ...watched, ...this.#room };
     const { workerIdLookIntervalMs } = TIMES;
-    const options = this.#twins === undefined ? watched : { ...watched, workerIdLookIntervalMs };
-    const process = new SimulatedProcess(this, id, this.bug?.options?.(options) ?? options, is2x);
+    const options = this.#twins === undefined ? crowded : { ...crowded, workerIdLookIntervalMs };
+    const all = this.special === NOTHING_SPECIAL ? options : { ...options, ...this.special };
+    const process = new SimulatedProcess(this, id, this.bug?.options?.(all) ?? all, is2x);
     this.#processes.push(process);
-    process.start([...this.streams.keys()].map((streamId) => ({ streamId, initialPosition: this.#initialPosition })));
+    process.start(this.tracked);
     return process;
   }
 
@@ -357,19 +404,43 @@ export class World {
     ending.play();
   }
 
-  #heal(): void {
+  /** Faults once more, for so long; who crashes meanwhile comes back. */
+  trouble(durationMs: number): void {
+    this.transcript?.happens('there are faults again');
+    this.#faults = true;
+    this.#returned = undefined;
+    this.queue.runUntil(this.queue.now + durationMs);
+    this.#calm();
+  }
+
+  #calm(): void {
     this.transcript?.happens('the faults end');
     this.#faults = false;
     this.#returned = new ReturnedLeases(this.queue.now, this.#twins !== undefined);
-    if (this.living().every(({ is2x }) => is2x)) this.#start();
-    if (this.#mixed?.comesLate === true) this.#start(true);
-    this.#twins?.begin(this.living(), this.queue.now, (workerId) => this.#start(false, workerId));
+  }
+
+  #heal(): void {
+    this.#calm();
+    this.operator?.end(this.#processes.filter(({ alive }) => alive));
+    if (this.living().every(({ is2x }) => is2x)) this.start();
+    if (this.#mixed?.comesLate === true) this.start(true);
+    this.#twins?.begin(this.living(), this.queue.now, (workerId) => this.start(false, workerId));
+  }
+
+  /** Until all is drained and balanced, in bounded time. */
+  settle(): void {
+    const { queue, checkers } = this;
+    this.#rest();
+    if (checkers.violations.length > 0) return;
+    checkers.checkDrained(queue.now);
+    checkers.report(this.sink.judge(checkers.recordCounts()));
+    checkers.checkBalanced(this.table.leases.values(), this.#liveWorkers(), this.#balance, queue.now);
   }
 
   /** Runs until all is drained and balanced, and stays so for longer than a plan of the leader can be under way. */
-  #settle(): void {
+  #rest(): void {
     const { queue, checkers } = this;
-    const until = queue.now + DRAIN_MS;
+    const until = queue.now + (this.#room === undefined ? DRAIN_MS : CROWDED_DRAIN_MS);
     while (checkers.violations.length === 0 && queue.now < until) {
       queue.runUntil(queue.now + LOOK_MS);
       checkers.report(this.#twins?.judge(queue.now));
@@ -401,15 +472,27 @@ export class World {
       this.#processes.every((process) => !process.isUnwell) &&
       this.checkers.drained() &&
       this.checkers.balanced(this.table.leases.values(), this.#liveWorkers(), this.#balance) &&
+      this.#areLeasesHeld &&
       this.#mixedIsSettled &&
       (!this.#isOlder || this.#rows.lacking(this.table.leases.values()).length === 0)
     );
   }
 
+  /**
+   * A lease may stay a live worker's by the row alone: its id was another process's before it, or, of the KCL 2.x, it has taken its
+   * own write for somebody else's and dropped the lease. It moves when it has been silent for too long.
+   */
+  get #areLeasesHeld(): boolean {
+    const { now } = this.queue;
+    for (const lease of this.table.leases.values()) {
+      if (!isEnded(lease) && now - this.silence.writtenAt(lease) > TIMES.failoverTimeMs) return false;
+    }
+    return true;
+  }
+
   get #mixedIsSettled(): boolean {
     const leases = [...this.table.leases.values()];
-    const isHeld = (lease: Lease): boolean => this.queue.now - this.silence.writtenAt(lease) <= TIMES.failoverTimeMs;
-    return this.#mixed?.isSettled(this.table.clientVersion, leases, this.#processes, isHeld) ?? true;
+    return this.#mixed?.isSettled(this.table.clientVersion, leases, this.#processes) ?? true;
   }
 
   get #balance(): Balance {
@@ -420,6 +503,11 @@ export class World {
 
   #liveWorkers(): string[] {
     return this.living().map(({ workerId }) => workerId);
+  }
+
+  /** Shards wait for each other's room. */
+  get isCrowded(): boolean {
+    return this.#room !== undefined;
   }
 
   living(): SimulatedProcess[] {

@@ -1,0 +1,66 @@
+// Planted bugs of a stream that is deleted and made again under its name.
+import { LATEST, TRIM_HORIZON } from '@shardline/common';
+import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
+import type { PlantedBug } from './planted-bugs.ts';
+
+export function madeAgainBugs(): readonly PlantedBug[] {
+  return [readsOnRegardless(), beginsAnewAtTheTip(), finishedIsFinished(), newToTheApplication(), saysNothing()];
+}
+
+function readsOnRegardless(): PlantedBug {
+  return {
+    name: 'reads-on-regardless',
+    mistake:
+      'a number that the stream refuses is taken for one that has expired, and the shard is read from its beginning',
+    refused: (read) => read(TRIM_HORIZON),
+  };
+}
+
+function beginsAnewAtTheTip(): PlantedBug {
+  return {
+    name: 'begins-anew-at-the-tip',
+    mistake: 'a lease of a stream that was made again begins anew at LATEST',
+    apply: (effect, world, _workerId, run) => {
+      const result = run(effect);
+      const write = result as LeaseWrite;
+      if (effect.kind === 'resetLease' && write.applied)
+        world.table.leases.set(effect.leaseKey, { ...write.lease, checkpoint: LATEST });
+      return result;
+    },
+  };
+}
+
+/** Is the KCL's. */
+function finishedIsFinished(): PlantedBug {
+  return {
+    name: 'finished-is-finished',
+    mistake: 'a lease at SHARD_END does not begin anew, though its shard is another one',
+    apply: (effect, world, _workerId, run) => {
+      const isFinished = effect.kind === 'resetLease' && effect.seenCheckpoint.sequenceNumber === 'SHARD_END';
+      return isFinished ? { applied: false, lease: world.table.leases.get(effect.leaseKey) } : run(effect);
+    },
+  };
+}
+
+/** Was ours once, and is the KCL's. */
+function newToTheApplication(): PlantedBug {
+  return {
+    name: 'new-to-the-application',
+    mistake: 'of several streams one that was made again begins where one does that nobody has read before',
+    apply: (effect, world, _workerId, run) => {
+      if (effect.kind !== 'createLease' || effect.tenure !== undefined) return run(effect);
+      const { initialPosition } =
+        world.tracked.find(({ streamId }) => streamId === effect.lease.streamId) ??
+        ({ initialPosition: undefined } as const);
+      return run(initialPosition === 'LATEST' ? { ...effect, lease: { ...effect.lease, checkpoint: LATEST } } : effect);
+    },
+  };
+}
+
+function saysNothing(): PlantedBug {
+  return {
+    name: 'says-nothing',
+    mistake: 'leases of a stream that is gone are left alone, and nobody is told that nothing is read',
+    notice: (notice) => (notice.kind === 'streamReplaced' ? undefined : notice),
+  };
+}

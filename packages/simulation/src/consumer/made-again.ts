@@ -1,0 +1,130 @@
+// Endings in which a stream is deleted and made again under its name, on a fleet at rest: records come at once, shards are split and
+// merged before anybody has listed them, and in half of these worlds there are faults again meanwhile. One stream begins anew where
+// its workers are told so, from the start or by a deploy; one of several is another one by its age, and is found when each
+// worker looks at the list. That all of the new stream is handled, and nothing of it read from a place in the one before, is judged by the
+// checkers of the shards; here, that it is told of for as long as nobody has said that it is meant.
+import type { Ending } from './endings.ts';
+import { HEALED_CALL_MS } from './process.ts';
+import type { SimulatedStream } from './stream.ts';
+import { MAX_CLOCK_DRIFT } from './swarm.ts';
+import { TIMES } from './worker-options.ts';
+import type { World } from './world.ts';
+
+/** What comes into it before and while it is found. */
+const PUTS = 12;
+const PUTS_WITHIN_MS = 3_000;
+/** Until a leader has listed the shards, or for longer. */
+const TROUBLE_MS = [2_000, 6_000] as const;
+/** By when each worker has looked at the list of streams. */
+const LOOKED_MS = 1_500;
+/** A listing is begun, and is the second one that shows the end of a shard that is open. */
+const TOLD_MS =
+  (2 * TIMES.shardSyncIntervalMs + TIMES.leaseAssignmentIntervalMs) / (1 - MAX_CLOCK_DRIFT) + 6 * HEALED_CALL_MS;
+const MOST_SHARDS = 3;
+
+export function madeAgain(world: World): Ending {
+  return world.streams.size > 1 ? oneOfSeveral(world) : theOnlyOne(world);
+}
+
+function theOnlyOne(world: World): Ending {
+  const { queue, checkers, prng, table } = world;
+  const stream = world.streamOf(undefined);
+  let toldAt = Number.NEGATIVE_INFINITY;
+  return {
+    told: (_, notice) => {
+      if (notice.kind === 'streamReplaced') toldAt = queue.now;
+    },
+    play: () => {
+      world.transcript?.happens('the stream is deleted');
+      stream.delete(queue.now);
+      world.sink.end();
+      const gapMs = prng.pick([0, 0, 300, 1500]);
+      queue.runUntil(queue.now + gapMs);
+      const shardCount = prng.between(1, MOST_SHARDS);
+      world.transcript?.happens(`the stream is made again, with ${shardCount} shards`);
+      stream.create(shardCount, queue.now);
+      const { startsAt } = stream;
+      const areInRows = (): boolean =>
+        [...table.leases.values()].some(({ shardId, checkpoint: { sequenceNumber } }) => {
+          return stream.has(shardId) && typeof sequenceNumber === 'bigint' && sequenceNumber < startsAt;
+        });
+      // A process that was not there before knows it by the rows alone: an end is one in a shard that is closed, too, and LATEST says nothing.
+      const isKnown = gapMs === 0 && areInRows();
+      const isTroubled = prng.chance(0.5) && (isKnown || !world.beginsAtLatest);
+      const isDeployed = !world.beginsAnew;
+      comesIn(world, stream, isKnown || !(isTroubled || isDeployed));
+      if (isTroubled) trouble(world);
+      if (isDeployed && checkers.violations.length === 0) {
+        queue.runUntil(queue.now + TOLD_MS);
+        if (areInRows() && queue.now - toldAt > TOLD_MS)
+          checkers.report(`the stream was made again, and nobody has said so at ${queue.now}`);
+        deploy(world);
+      }
+      world.settle();
+    },
+  };
+}
+
+function oneOfSeveral(world: World): Ending {
+  const { queue, prng } = world;
+  return {
+    play: () => {
+      const [formerId, former] = prng.pick([...world.streams]);
+      world.transcript?.happens(`${formerId} is deleted`);
+      former.delete(queue.now);
+      world.sink.end();
+      const others = world.tracked.filter(({ streamId }) => streamId !== formerId);
+      if (prng.chance(0.5)) list(world, others);
+      queue.runUntil(queue.now + prng.pick([0, 300, 1500]));
+      const streamId = (formerId as string).replace(/:1$/, ':2');
+      world.transcript?.happens(`${streamId} is made`);
+      const stream = world.newStream(streamId, prng.between(1, MOST_SHARDS), true);
+      world.streams.set(streamId, stream);
+      comesIn(world, stream, true);
+      list(world, [...others, { streamId, initialPosition: prng.pick(['LATEST', 'LATEST', 'TRIM_HORIZON']) }]);
+      if (prng.chance(0.5)) trouble(world);
+      world.settle();
+    },
+  };
+}
+
+/** Some of it at once, the rest in the next seconds. */
+function comesIn({ queue, prng }: World, stream: SimulatedStream, reshards: boolean): void {
+  const put = (): void => stream.put(queue.now, prng);
+  for (let count = 0; count < PUTS / 2; count += 1) put();
+  for (let count = reshards ? prng.between(0, 2) : 0; count > 0; count -= 1) {
+    stream.split(queue.now, prng);
+    if (prng.chance(0.5)) stream.merge(queue.now, prng);
+    put();
+  }
+  for (let count = 0; count < PUTS / 2; count += 1) queue.after(prng.between(0, PUTS_WITHIN_MS), put);
+}
+
+/** The list of streams is another one; each worker sees it with its next look. */
+function list(world: World, streams: World['tracked']): void {
+  world.tracked = streams;
+  for (const process of world.living())
+    world.queue.after(world.prng.between(0, LOOKED_MS), () => process.track(world.tracked));
+}
+
+function trouble(world: World): void {
+  const { queue, prng } = world;
+  const durationMs = prng.between(...TROUBLE_MS);
+  for (let count = prng.between(0, 2); count > 0; count -= 1) {
+    queue.after(prng.between(0, durationMs), () => {
+      const living = world.living();
+      if (living.length > 0) prng.pick(living).crash();
+    });
+  }
+  world.trouble(durationMs);
+}
+
+/** Each worker makes room for one that begins such a stream anew. */
+function deploy(world: World): void {
+  world.beginsAnew = true;
+  for (const process of world.living()) {
+    process.stop();
+    world.start(false);
+    world.queue.runUntil(world.queue.now + world.prng.between(0, TIMES.leaseAssignmentIntervalMs));
+  }
+}
