@@ -13,8 +13,8 @@ const onAnyDynamoDB = [
   'checkpoints,consumer,dynamodb-lease-table,java-tables,lease-table.contract,lease-table-layouts,multi-stream,old-tables-gone,permissions,renewals',
   'spec/layouts,spec/lease-lifecycle,spec/rows,spec/table,spec/worker-metrics,spec/writes',
 ].map((names) => `packages/consumer/test/{${names}}.test.ts`);
-/** What only moto keeps: tags, point-in-time recovery. */
-const onMoto = 'packages/consumer/test/moto/*.test.ts';
+/** What only moto keeps: tags, point-in-time recovery, metrics; and what needs Python beside it. */
+const onMoto = 'packages/*/test/moto/*.test.ts';
 const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
 /** A Java KCL needs up to 50 s to its first record, on a busy machine two minutes, and Maven a minute on a new one. */
 const patient = { testTimeout: 600_000, hookTimeout: 300_000 };
@@ -25,7 +25,9 @@ const config: ViteUserConfig = defineConfig({
       project('unit', [
         'packages/*/src/**/*.test.ts',
         'interop/kcl/history.test.ts',
+        'interop/consumer-race/written-records.test.ts',
         'interop/fleet/{moves,tenures}.test.ts',
+        'interop/kpl/readable.test.ts',
       ]),
       project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], {
         exclude: [onDynamoDBLocal, onMoto],
@@ -36,11 +38,14 @@ const config: ViteUserConfig = defineConfig({
       project('java-kcl-polling', ['interop/kcl/polling.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-fleet', ['interop/fleet/fleet.test.ts'], { ...withDynamoDBLocal, ...patient }),
-      project('native-kpl', ['interop/kpl/kpl.test.ts'], patient),
+      project('event-ruler', ['interop/event-ruler/*.test.ts'], patient),
+      project('native-kpl', ['interop/kpl/{kpl,beside-ours}.test.ts'], { ...withDynamoDBLocal, ...patient }),
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
     pool: 'forks',
+    // Of a machine of two processors it would use one.
+    maxWorkers: '100%',
     testTimeout: 30_000,
     coverage: {
       provider: 'v8',

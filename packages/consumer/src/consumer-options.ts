@@ -3,11 +3,12 @@
 // Transport settings belong to the SDK clients.
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
-import type { Clock, Logger, MetricsSink, Random } from '@shardline/common';
+import type { Clock, Logger, Random } from '@shardline/common';
 import type { RetrievalOptions } from './fan-out-options.ts';
 import type { FormerStreamsOptions } from './former-streams.ts';
 import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { LeaseTableLayout } from './lease-table/layout.ts';
+import type { MetricsOptions } from './metrics-selection.ts';
 import type { LeaseTableOptions } from './table-options.ts';
 
 /** Where an application begins on shards that it has never read. */
@@ -25,7 +26,7 @@ export type StreamConfig =
     };
 
 /** What `new Consumer` takes; `application` and one of `stream` and `streams` are required. */
-export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions, RetrievalOptions {
+export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions, RetrievalOptions, MetricsOptions {
   /** The KCL's applicationName: workers of one application share the stream's shards. */
   readonly application: string;
   /** Name or ARN. Either this or `streams`. */
@@ -84,14 +85,20 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
    * `context.checkpoint` does, and a shard's end. Default `auto`.
    */
   readonly checkpointing?: 'auto' | 'manual';
+  /**
+   * A producer may have put records of another shard into an aggregated record, as when it aggregates by an outdated list of shards.
+   * `deliver` (the default): every record is delivered, by the worker of the shard it lies on; order by key is not kept for such. `kcl`:
+   * the whole aggregated record is left out, the records that do belong to the shard included, as the KCL does. It is for producers
+   * that send it again themselves (KPL, `@shardline/producer`), so that nothing comes twice; from others it loses records. Both are
+   * counted (`StrayRecords`, `DroppedRecords`) and warned of, once a tenure of the shard.
+   */
+  readonly strayRecords?: 'deliver' | 'kcl';
   /** Stays yours. Default: `createKinesisClient` of `@shardline/common` from the environment, destroyed at the end. */
   readonly kinesisClient?: KinesisClient;
   /** Stays yours. Default: `createDynamoDBClient` of `@shardline/common` from the environment, destroyed at the end. */
   readonly dynamoDBClient?: DynamoDBClient;
   /** Any pino-shaped logger. Default: silent, unless the environment's SHARDLINE_LOG_LEVEL says otherwise. */
   readonly logger?: Logger;
-  /** Default: none. */
-  readonly metrics?: MetricsSink;
   /** Default: the system's. */
   readonly clock?: Clock;
   /** Default: the system's. */
@@ -121,7 +128,7 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly checkpointIntervalMs?: number;
   /** How long a finished lease is kept once its children have begun: from 0, default 300000. */
   readonly completedLeaseCleanupIntervalMs?: number;
-  /** From 1, default unlimited. */
+  /** Of any worker, as long as this one leads; give all of a fleet the same. From 1, default unlimited. */
   readonly maxLeasesForWorker?: number;
   /** Of a worker that has more than its share, in a fleet whose workers take leases themselves: from 1, default 1. */
   readonly maxLeasesToStealAtOneTime?: number;
@@ -167,6 +174,15 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly maxPendingBatchCount?: number;
   /** Data bytes of them, a shard, beyond which nothing is fetched ahead: from 1, default 8388608. */
   readonly maxPendingBytes?: number;
+  /**
+   * Data bytes that all shards of this worker hold, read and not handled: from 1, default 134217728. Half is split evenly: so much each
+   * shard may always hold. The other half is lent, first to shards that hold nothing. GetRecords is asked for fewer records as room gets
+   * scarce, and an event that is pushed waits in its socket. A shard that holds nothing and whose next record alone is larger than what is left is
+   * let in all the same, one at a time; others after 10 s in which no handler got on. (The KCL bounds each shard alone.)
+   */
+  readonly maxPendingBytesForWorker?: number;
+  /** User records of them, shared out in the same way: from 1, default 250000. One aggregated record may pass it. */
+  readonly maxPendingRecordCountForWorker?: number;
   /** How long `stop` waits for handlers before it aborts their signals, and again before it gives up: from 0, default 30000. */
   readonly shutdownGraceMs?: number;
   /**

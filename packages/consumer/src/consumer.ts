@@ -9,16 +9,20 @@ import {
   createFanOutClient,
   createKinesisClient,
   delay,
-  describe,
   formatExtended,
   isShardlineError,
   OperatingError,
   UsageError,
 } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
+import { control, type LeaseKeys } from './control.ts';
 import { Worker } from './coordination/worker.ts';
 import type { LeaseView } from './coordination/worker-view.ts';
-import type { Handler, ShardHandler } from './handler.ts';
+import { deregister } from './deregister.ts';
+import type { Handler } from './handler.ts';
+import { type BatchInHand, batchesOf } from './handling/batches.ts';
+import type { HandlingOptions } from './handling/handling-options.ts';
+import { type ReadHandler, readHandler } from './handling/read-handler.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
 import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';
 import { type ResolvedOptions, resolveOptions } from './options.ts';
@@ -39,6 +43,11 @@ export interface ConsumerView {
   readonly state: ConsumerState;
   /** This worker looks after the table for the whole application. */
   readonly leader: boolean;
+  /** Data bytes and user records of all shards that are read and not handled; `maxPendingBytesForWorker` bounds them. */
+  readonly pendingBytes: number;
+  readonly pendingRecordCount: number;
+  /** Since when all shards are paused. */
+  readonly pausedSince: Date | undefined;
   readonly shards: readonly ShardView[];
 }
 
@@ -49,6 +58,8 @@ export interface ShardView {
   /** As last written: a sequence number with `:sub`, or a sentinel. */
   readonly checkpoint: string;
   readonly leaseCounter: number;
+  /** As in the handler's context; 0 until the lease is claimed. */
+  readonly fencingToken: number;
   readonly pendingBatchCount: number;
   /** Above 1: the handler keeps throwing. */
   readonly handlerAttempt: number;
@@ -57,6 +68,8 @@ export interface ShardView {
   /** As in `ShardHealth`. */
   readonly lastProgressAt: Date | undefined;
   readonly handingOffTo: string | undefined;
+  /** Undefined: it is not paused. */
+  readonly pausedSince: Date | undefined;
 }
 
 /** What was made for one run, and has to be taken down after it. */
@@ -102,19 +115,34 @@ export class Consumer implements AsyncDisposable {
 
   /**
    * Works until `stop`, then resolves. Once only.
+   * @param handling how the handler is given records, and what becomes of those that it never finishes. Default: tried for ever.
    * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, LEASE_TABLE_FORMAT,
    * LEASE_TABLE_UNAVAILABLE, CREDENTIALS_UNAVAILABLE or ACCESS_DENIED (naming action and resource) when work can't begin, or the table is another stream's, CLOSED after `stop` or a former `run`;
    * InvariantError for a bug of ours, when everything was given up.
    */
-  async run(handler: Handler): Promise<void> {
-    const shardHandler = readHandler(handler);
+  async run(handler: Handler, handling: HandlingOptions = {}): Promise<void> {
+    const { checkpointing, stallWarningMs } = this.#options;
+    const read = readHandler(handler, handling, checkpointing, stallWarningMs);
     if (this.#state !== 'idle') {
       const text = `a consumer runs once, and this one is ${this.#state}`;
       throw new OperatingError('CLOSED', text, { retryable: false });
     }
     this.#state = 'starting';
-    this.#running = this.#work(shardHandler);
+    this.#running = this.#work(read);
     await this.#running;
+  }
+
+  /**
+   * `run` as a loop: `for await (const batch of consumer.batches())`, one batch at a time of all shards. Asking for the next one vouches for
+   * the last; leaving the loop, by `break` or by a throw, vouches for nothing more and stops the consumer. After `stop` the loop goes on
+   * to the end of what is in hand, and ends.
+   * @throws as `run`, in the loop.
+   */
+  batches(): AsyncGenerator<BatchInHand, void, undefined> {
+    return batchesOf(
+      (handler) => this.run(handler),
+      () => this.stop(),
+    );
   }
 
   /**
@@ -135,6 +163,49 @@ export class Consumer implements AsyncDisposable {
     await this.#running?.catch(() => undefined);
   }
 
+  /**
+   * From its return on no call of the handler begins on these shards, on none without keys, until `resume`; a call under way is finished, and
+   * checkpointed. Their leases are kept and renewed, reads end once `maxPendingBatchCount` or the bytes are full, a shard is handed over or
+   * stopped as ever (`shutdownRequested`, `leaseLost`). It is about keys in this process: a lease that leaves and comes back is still paused,
+   * one that goes to another worker is read there.
+   * @param leaseKeys as `view()` has them, held or not: of one stream the shard ids. Default: all, those that come later among them.
+   * @throws UsageError for other things, and unless it runs.
+   */
+  pause(leaseKeys?: LeaseKeys): void {
+    control(this.#parts?.runtime, this.#state, 'pause', leaseKeys);
+  }
+
+  /** Ends what `pause` began. @param leaseKeys default: all. While all are paused, these go on alone. @throws as `pause`. */
+  resume(leaseKeys?: LeaseKeys): void {
+    control(this.#parts?.runtime, this.#state, 'resume', leaseKeys);
+  }
+
+  /**
+   * Tries at once what waits for its next try; and what is tried no more, since a limit stopped the shard and there is no `onFailure`, from
+   * that record on with fresh attempts. A shard for which nothing waits goes on as it does.
+   * @param leaseKeys default: all.
+   * @throws as `pause`, and for a lease that this worker does not hold.
+   */
+  retry(leaseKeys?: LeaseKeys): void {
+    control(this.#parts?.runtime, this.#state, 'retry', leaseKeys);
+  }
+
+  /**
+   * Deregisters the registered consumer of enhanced fan-out, of several streams each one's, which AWS charges for by the hour: for an
+   * application that will not read by it again. Only while this consumer does not run, and after all other workers of the application have
+   * stopped: one that still reads by it registers it again. Nothing else ever deregisters it. One that is not there is no error.
+   * @throws UsageError while it runs, and when `retrievalMode` is not `fanout`; OperatingError STREAM_NOT_FOUND for a stream that is not
+   * there, ACCESS_DENIED (kinesis:DeregisterStreamConsumer), THROTTLED and others.
+   */
+  async deregisterStreamConsumer(): Promise<void> {
+    if (this.#state !== 'idle' && this.#state !== 'stopped') {
+      const why =
+        'a consumer that does not run, as are all other workers of the application: those that do register it again';
+      throw new UsageError('deregisterStreamConsumer', why, `one that is ${this.#state}`);
+    }
+    await deregister(this.#options);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
@@ -151,22 +222,28 @@ export class Consumer implements AsyncDisposable {
       state: this.#state,
     };
     const runtime = this.#parts?.runtime;
-    if (runtime === undefined) return { ...base, leader: false, shards: [] };
-    const { leader, leases } = runtime.view();
+    if (runtime === undefined)
+      return { ...base, leader: false, pendingBytes: 0, pendingRecordCount: 0, pausedSince: undefined, shards: [] };
+    const { leader, leases, held, ...view } = runtime.view();
+    const timeOf = (now: number | undefined): Date | undefined =>
+      now === undefined ? undefined : this.#wallTimeOf(now);
     const shards = leases.map(
       (lease): ShardView => ({
         leaseKey: lease.leaseKey,
         phase: lease.phase,
         checkpoint: formatExtended(lease.checkpoint),
         leaseCounter: lease.leaseCounter,
+        fencingToken: lease.fencingToken,
         pendingBatchCount: lease.pendingBatchCount,
         handlerAttempt: lease.handlerAttempt,
         millisBehindLatest: runtime.millisBehindLatest(lease.tenure),
-        lastProgressAt: lease.progressAt === undefined ? undefined : this.#wallTimeOf(lease.progressAt),
+        lastProgressAt: timeOf(lease.progressAt),
         handingOffTo: lease.handingOffTo,
+        pausedSince: timeOf(lease.pausedSince),
       }),
     );
-    return { ...base, leader, shards };
+    const pending = { pendingBytes: held.bytes, pendingRecordCount: held.recordCount };
+    return { ...base, leader, ...pending, pausedSince: timeOf(view.pausedSince), shards };
   }
 
   /** For probes: whether this consumer works, and if not, why. Asks nobody, so it may be called at any time. */
@@ -180,9 +257,11 @@ export class Consumer implements AsyncDisposable {
       view: isRunning ? runtime?.view() : undefined,
       troubles: failures?.troubles() ?? [],
       tableTroubles: table?.troubles ?? [],
+      givenUp: runtime?.givenUp ?? [],
       millisBehindLatest: (tenure) => runtime?.millisBehindLatest(tenure),
       wordOf: (tenure) => runtime?.wordOf(tenure),
       thrownOf: (tenure) => runtime?.thrownOf(tenure),
+      stoppedOf: (tenure) => runtime?.stoppedOf(tenure),
       wallTimeOf: (now) => this.#wallTimeOf(now),
     });
   }
@@ -192,7 +271,7 @@ export class Consumer implements AsyncDisposable {
     return new Date(clock.wallNow() - (clock.now() - now));
   }
 
-  async #work(handler: ShardHandler): Promise<void> {
+  async #work(handler: ReadHandler): Promise<void> {
     const parts = this.#build(handler);
     this.#parts = parts;
     try {
@@ -240,7 +319,7 @@ export class Consumer implements AsyncDisposable {
     await table.admit(streams.reads, workerStaleMsOf(this.#options), findForeign);
   }
 
-  #build(handler: ShardHandler): Parts {
+  #build({ handler, handling }: ReadHandler): Parts {
     const options = this.#options;
     const { clock, logger } = options;
     // A third of the time in which a lease can still be renewed.
@@ -279,6 +358,7 @@ export class Consumer implements AsyncDisposable {
       table,
       streams,
       handler,
+      handling,
       workerMetrics: options.disableWorkerMetrics ? undefined : workerMetricsOf(options),
     });
     const controller = new AbortController();
@@ -301,20 +381,4 @@ function workerMetricsOf(options: ResolvedOptions): WorkerMetrics {
     sampleIntervalMs: options.inMemoryWorkerMetricsCaptureFrequencyMs,
     maxUtilizationPercent: options.cpuMaxUtilizationPercentage,
   });
-}
-
-const optionalMethods = ['initialize', 'shardEnded', 'shutdownRequested', 'leaseLost'] as const;
-
-/** A function handles batches; an object has at least `processRecords`. */
-function readHandler(handler: Handler): ShardHandler {
-  if (typeof handler === 'function') return { processRecords: handler };
-  if (typeof handler !== 'object' || handler === null || typeof handler.processRecords !== 'function') {
-    throw new UsageError('handler', 'a function, or an object with a function processRecords', describe(handler));
-  }
-  for (const name of optionalMethods) {
-    if (handler[name] !== undefined && typeof handler[name] !== 'function') {
-      throw new UsageError(`handler.${name}`, 'a function', describe(handler[name]));
-    }
-  }
-  return handler;
 }

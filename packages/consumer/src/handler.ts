@@ -1,9 +1,14 @@
 // What an application writes and what it is given: the handler in its two forms, the batch, the context. Types only; the
 // rules they stand for are kept by runtime/delivery.ts and the core.
 import type { HashKey, Logger } from '@shardline/common';
+import type { HandlingOptions } from './handling/handling-options.ts';
 
 /** A user record: a plain Kinesis record, or one of the records that a producer aggregated into one. */
 export interface UserRecord {
+  /**
+   * Empty where the producer gave none, as it may for streams of RecordDistributionStrategy AUTO: Kinesis takes no empty key, so it can
+   * mean nothing else (the KCL's `partitionKey()` is null there). Keyless records have no order among each other that anybody chose.
+   */
   readonly partitionKey: string;
   /** Present only where the producer gave one and the record was aggregated; Kinesis does not return it for plain records. */
   readonly explicitHashKey?: HashKey;
@@ -26,7 +31,7 @@ export interface Batch {
   readonly records: readonly UserRecord[];
   /** How far the read was from the shard's tip, ms; undefined when Kinesis didn't say. */
   readonly millisBehindLatest: number | undefined;
-  /** From 1; above 1 when the handler threw on this very batch before. */
+  /** From 1; above 1 when the handler threw on these very records before. */
   readonly attempt: number;
 }
 
@@ -58,6 +63,12 @@ export interface ShardContext {
   readonly streamName: string;
   readonly shardId: string;
   readonly leaseKey: string;
+  /**
+   * Of this tenure, a safe integer: greater than that of every earlier tenure of `leaseKey` on any worker, and the same as long as this one
+   * lasts. A sink that remembers the greatest it was shown, and refuses what comes with a smaller one, is written to by one worker at a time,
+   * however late another one learns that its lease is lost: see docs/control.md. Begins anew only where the lease's row was deleted.
+   */
+  readonly fencingToken: number;
   /** Aborted when the lease is lost or patience at the end has run out: from then on another worker may have the shard. */
   readonly signal: AbortSignal;
   /** Carries application, worker and shard. */
@@ -96,7 +107,10 @@ export interface ShardContext {
   ): Promise<PreparedCheckpointer>;
 }
 
-/** Handles one batch; returning vouches for it (unless checkpoints are made by hand), throwing brings it again after a while. */
+/**
+ * Handles one batch; returning vouches for it (unless checkpoints are made by hand), throwing brings it again after a while. What it
+ * returns counts only if it is a `PartialResult`.
+ */
 export type BatchHandler = (batch: Batch, context: ShardContext) => unknown;
 
 /** The KCL's five words (ShardRecordProcessor). One object serves all shards: tell them apart by `context.shardId`. */
@@ -113,6 +127,13 @@ export interface ShardHandler {
   shutdownRequested?(context: ShardContext): unknown;
   /** The shard is no longer this worker's; nothing can be checkpointed. Also after `shutdownRequested`, as in the KCL. */
   leaseLost?(context: ShardContext): unknown;
+  /** How it is to be given records, and what becomes of those that it never finishes; what is said to `run` comes first. */
+  readonly handling?: HandlingOptions;
 }
 
-export type Handler = BatchHandler | ShardHandler;
+/** The same for one record at a time: what was handled is finished, whatever becomes of those behind it. */
+export interface RecordHandler extends Omit<ShardHandler, 'processRecords'> {
+  processRecord(record: UserRecord, context: ShardContext): unknown;
+}
+
+export type Handler = BatchHandler | ShardHandler | RecordHandler;

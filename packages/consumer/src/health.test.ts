@@ -7,32 +7,48 @@ const held: LeaseView = {
   leaseKey: 'shardId-000000000007',
   tenure: 1,
   leaseCounter: 3,
+  fencingToken: 2,
   checkpoint: parseCheckpoint('TRIM_HORIZON'),
   phase: 'processing',
   fresh: true,
   pendingBatchCount: 0,
   handlerAttempt: 1,
   handingOffTo: undefined,
+  pausedSince: undefined,
   progressAt: 5_000,
   stall: undefined,
 };
 
-function health(lease: Partial<LeaseView>): ConsumerHealth {
+function health(lease: Partial<LeaseView>, stopped?: string): ConsumerHealth {
   return healthOf({
     state: 'running',
     failure: undefined,
-    view: { workerId: 'w1', leader: false, stopping: false, leases: [{ ...held, ...lease }] },
+    view: {
+      workerId: 'w1',
+      leader: false,
+      stopping: false,
+      pausedSince: undefined,
+      leases: [{ ...held, ...lease }],
+      held: { bytes: 0, recordCount: 0 },
+    },
     troubles: [],
     tableTroubles: [],
+    givenUp: [],
     millisBehindLatest: () => 12,
     wordOf: () => 'processRecords',
     thrownOf: () => 'TypeError: no such column',
+    stoppedOf: () => stopped,
     wallTimeOf: (now) => new Date(now),
   });
 }
 
 test('a shard that gets on makes no reason', () => {
   expect(health({})).toMatchObject({ live: true, ready: true, reasons: [] });
+});
+
+test('a shard whose lease could not be renewed in time says so', () => {
+  expect(health({}).shards[0]?.fresh).toBe(true);
+  expect(health({ fresh: false }).shards[0]).toMatchObject({ phase: 'processing', fresh: false });
 });
 
 test('a handler that throws for one batch again and again makes the consumer unready; one that throws now and then does not', () => {
@@ -42,6 +58,11 @@ test('a handler that throws for one batch again and again makes the consumer unr
   expect(reasons).toEqual([
     expect.stringMatching(/^shardId-000000000007: the handler throws .* attempt 4, after TypeError: no such column$/),
   ]);
+});
+
+test('a shard that has stopped at a record makes the consumer unready at once, and says where', () => {
+  const { live, ready, reasons } = health({ handlerAttempt: 1 }, 'stopped at record 17, tried 3 times');
+  expect([live, ready, reasons]).toEqual([true, false, ['shardId-000000000007: stopped at record 17, tried 3 times']]);
 });
 
 test('a handler that ignores its aborted signal makes it not live', () => {
@@ -58,9 +79,11 @@ test('a consumer whose run has rejected is neither live nor ready, and says why'
     view: undefined,
     troubles: [],
     tableTroubles: [],
+    givenUp: [],
     millisBehindLatest: () => 0,
     wordOf: () => undefined,
     thrownOf: () => undefined,
+    stoppedOf: () => undefined,
   } as const;
   const wallTimeOf = (now: number): Date => new Date(now);
   const failure = new OperatingError('WORKER_ID_IN_USE', 'another process works under it', { retryable: false });

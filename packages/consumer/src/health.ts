@@ -4,8 +4,8 @@ import { isShardlineError } from '@shardline/common';
 import { messageOf } from './aws-call.ts';
 import type { ConsumerState } from './consumer.ts';
 import type { LeaseView, WorkerView } from './coordination/worker-view.ts';
-import type { Trouble } from './runtime/failures.ts';
 import { handlerWord } from './runtime/notices.ts';
+import { reasonsOf, type Trouble } from './runtime/trouble.ts';
 
 /** Plain data, fit for JSON. */
 export interface ConsumerHealth {
@@ -16,6 +16,8 @@ export interface ConsumerHealth {
   readonly ready: boolean;
   /** Why it is not ready, or not live; a sentence each. */
   readonly reasons: readonly string[];
+  /** Since when the application has paused all shards. That is no reason not to be ready: it was asked for. */
+  readonly pausedSince: Date | undefined;
   readonly shards: readonly ShardHealth[];
 }
 
@@ -23,12 +25,16 @@ export interface ConsumerHealth {
 export interface ShardHealth {
   readonly leaseKey: string;
   readonly phase: LeaseView['phase'];
+  /** False: the lease could not be renewed in time. Nothing is delivered meanwhile, and another worker may have it. */
+  readonly fresh: boolean;
   /** As the last read said, ms; while records wait for the handler, no less than they have waited. Undefined before the first read. */
   readonly millisBehindLatest: number | undefined;
   /** When it was last seen to get on: a read was answered, the handler returned, a checkpoint was written. Seen once a second. */
   readonly lastProgressAt: Date | undefined;
   /** Above 1: the handler keeps throwing. */
   readonly handlerAttempt: number;
+  /** Since when the application has paused it; undefined: it has not. */
+  readonly pausedSince: Date | undefined;
   /** Undefined: it gets on. */
   readonly stalled: { readonly reason: 'read' | 'handler' | 'checkpoint'; readonly forMs: number } | undefined;
 }
@@ -42,11 +48,15 @@ export interface HealthSources {
   readonly troubles: readonly Trouble[];
   /** What is wrong with the lease table that only a hand can mend, a sentence each. */
   readonly tableTroubles: readonly string[];
+  /** Shards that were given up because the handler had not returned, a sentence each. */
+  readonly givenUp: readonly string[];
   readonly millisBehindLatest: (tenure: number) => number | undefined;
   /** Which of the handler's words a tenure waits for. */
   readonly wordOf: (tenure: number) => string | undefined;
   /** What the handler threw for the batch that a tenure stands at, in words. */
   readonly thrownOf: (tenure: number) => string | undefined;
+  /** At which records a tenure stands still for good, and why, in words. */
+  readonly stoppedOf: (tenure: number) => string | undefined;
   /** `now` of the view's clock as a time of the calendar. */
   readonly wallTimeOf: (now: number) => Date;
 }
@@ -57,30 +67,37 @@ export function healthOf({
   view,
   troubles,
   tableTroubles,
+  givenUp,
   millisBehindLatest,
   wordOf,
   thrownOf,
+  stoppedOf,
   wallTimeOf,
 }: HealthSources): ConsumerHealth {
   const leases = view?.leases ?? [];
+  const timeOf = (now: number | undefined): Date | undefined => (now === undefined ? undefined : wallTimeOf(now));
   const reasons = [
     ...(state === 'running' ? [] : [`the consumer is ${state}${failure === undefined ? '' : causeOf(failure, state)}`]),
-    ...troubles.map(({ text }) => text),
+    ...reasonsOf(troubles),
     ...tableTroubles,
+    ...givenUp,
     ...leases.flatMap((lease) => stallOf(lease, wordOf)),
-    ...leases.flatMap((lease) => throwing(lease, thrownOf)),
+    ...leases.flatMap((lease) => throwing(lease, thrownOf, stoppedOf)),
   ];
   return {
     state,
     live: state !== 'stopped' && !leases.some(({ stall }) => stall?.state === 'stuck'),
     ready: reasons.length === 0,
     reasons,
-    shards: leases.map(({ leaseKey, phase, tenure, handlerAttempt, progressAt, stall }) => ({
+    pausedSince: timeOf(view?.pausedSince),
+    shards: leases.map(({ leaseKey, phase, fresh, tenure, handlerAttempt, progressAt, pausedSince, stall }) => ({
       leaseKey,
       phase,
+      fresh,
       millisBehindLatest: millisBehindLatest(tenure),
-      lastProgressAt: progressAt === undefined ? undefined : wallTimeOf(progressAt),
+      lastProgressAt: timeOf(progressAt),
       handlerAttempt,
+      pausedSince: timeOf(pausedSince),
       stalled: stall && { reason: stall.reason, forMs: Math.round(stall.forMs) },
     })),
   };
@@ -95,7 +112,13 @@ function causeOf(failure: unknown, state: ConsumerState): string {
 /** Of one batch, before it is said that the shard does not get on: a handler may well fail now and then. */
 const ATTEMPTS_UNTOLD = 3;
 
-function throwing({ leaseKey, tenure, handlerAttempt }: LeaseView, thrownOf: HealthSources['thrownOf']): string[] {
+function throwing(
+  { leaseKey, tenure, handlerAttempt }: LeaseView,
+  thrownOf: HealthSources['thrownOf'],
+  stoppedOf: HealthSources['stoppedOf'],
+): string[] {
+  const stopped = stoppedOf(tenure);
+  if (stopped !== undefined) return [`${leaseKey}: ${stopped}`];
   if (handlerAttempt <= ATTEMPTS_UNTOLD) return [];
   const thrown = thrownOf(tenure);
   const last = thrown === undefined ? '' : `, after ${thrown}`;

@@ -1,5 +1,6 @@
 export { Consumer, type ConsumerState, type ConsumerView, type ShardView } from './consumer.ts';
 export type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
+export { type FilterCriteria, type RecordFilter, recordFilter } from './filtering/record-filter.ts';
 export type {
   Batch,
   BatchHandler,
@@ -7,8 +8,31 @@ export type {
   PendingCheckpoint,
   Position,
   PreparedCheckpointer,
+  RecordHandler,
   ShardContext,
   ShardHandler,
   UserRecord,
 } from './handler.ts';
+export type { BatchInHand } from './handling/batches.ts';
+export { type DeadLetter, parseDeadLetter } from './handling/dead-letter.ts';
+export {
+  type BucketObject,
+  type DeadLetterBucketOptions,
+  type DeadLetterProducer,
+  type DeadLetterQueueOptions,
+  deadLetterBucket,
+  deadLetterFile,
+  deadLetterQueue,
+  deadLetterStream,
+  type QueueMessage,
+} from './handling/dead-letter-sinks.ts';
+export type { Failure, HandlingOptions, OnFailure } from './handling/handling-options.ts';
+export type { LambdaContext, LambdaKinesisEvent, LambdaKinesisRecord } from './handling/lambda-event.ts';
+export {
+  type LambdaCallback,
+  type LambdaFunction,
+  type LambdaOptions,
+  lambdaHandler,
+} from './handling/lambda-handler.ts';
+export type { PartialResult } from './handling/partial-result.ts';
 export type { ConsumerHealth, ShardHealth } from './health.ts';

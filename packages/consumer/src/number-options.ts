@@ -1,6 +1,6 @@
 // The options that are numbers: what each is by default, and its bounds. Part of `options.ts`.
 // Invariant: what is read here is a whole number within its bounds.
-import { describe, MAX_RECORDS_PER_GET_RECORDS, UsageError } from '@shardline/common';
+import { checkWholeNumber, MAX_RECORDS_PER_GET_RECORDS } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
 
 interface Bounds {
@@ -44,6 +44,8 @@ export const numberOptions: Readonly<Record<NumberName, Bounds>> = {
   cpuMaxUtilizationPercentage: { byDefault: always(100), min: 1, max: 100 },
   maxPendingBatchCount: { byDefault: always(4), min: 1 },
   maxPendingBytes: { byDefault: always(8 * 1024 * 1024), min: 1 },
+  maxPendingBytesForWorker: { byDefault: always(128 * 1024 * 1024), min: 1 },
+  maxPendingRecordCountForWorker: { byDefault: always(250_000), min: 1 },
   shutdownGraceMs: { byDefault: always(30_000), min: 0 },
   stallWarningMs: {
     // Nobody who gives a lease up sooner wants to be warned of it later.
@@ -70,12 +72,10 @@ export const numberOptions: Readonly<Record<NumberName, Bounds>> = {
 /** @throws UsageError naming the option, what it must be and what it is. */
 export function readNumbers(options: ConsumerOptions): Record<NumberName, number> {
   const read = (name: NumberName, failoverTimeMs: number): number => {
-    const { byDefault, min, max = Number.MAX_SAFE_INTEGER }: Bounds = numberOptions[name];
+    const { byDefault, min, max }: Bounds = numberOptions[name];
     const given = options[name];
     const value = given === undefined ? byDefault(failoverTimeMs, options) : given;
-    if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
-    const upTo = max === Number.MAX_SAFE_INTEGER ? 'on' : `to ${max}`;
-    throw new UsageError(name, `a whole number from ${min} ${upTo}`, describe(value));
+    return checkWholeNumber(name, value, min, max) as number;
   };
   const failoverTimeMs = read('failoverTimeMs', 0);
   const values = Object.keys(numberOptions).map((name) => [name, read(name as NumberName, failoverTimeMs)] as const);

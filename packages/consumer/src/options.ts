@@ -6,15 +6,14 @@ import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
   checkFlag,
+  checkNames,
   checkPort,
   checkWord,
   describe,
   type Logger,
   type MetricsSink,
-  nearestName,
   type Random,
   resolveLogger,
-  resolveMetrics,
   systemClock,
   systemRandom,
   UsageError,
@@ -27,6 +26,7 @@ import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { TableSettings } from './lease-table/control.ts';
 import { CLIENT_VERSION_KEY, LEADER_KEY, TABLE_MIGRATION_KEY } from './lease-table/item.ts';
 import type { LeaseTableLayout } from './lease-table/layout.ts';
+import { readMetrics } from './metrics-selection.ts';
 import { type NumberName, numberOptions, readNumbers } from './number-options.ts';
 import type { StreamsOptions } from './retrieval/streams.ts';
 import { readStreams } from './stream-options.ts';
@@ -47,6 +47,7 @@ export interface ResolvedOptions extends Readonly<Record<NumberName, number>> {
   /** It was made up for this process. */
   readonly hasOwnWorkerId: boolean;
   readonly checkpointing: 'auto' | 'manual';
+  readonly strayRecords: 'deliver' | 'kcl';
   readonly onStreamRecreated: 'stop' | 'begin-anew';
   readonly leaseAssignmentStrategy: 'count' | 'utilization';
   readonly allowThroughputOvershoot: boolean;
@@ -75,6 +76,7 @@ const otherNames = [
   'workerId',
   'initialPosition',
   'checkpointing',
+  'strayRecords',
   'onStreamRecreated',
   'leaseAssignmentStrategy',
   'allowThroughputOvershoot',
@@ -83,6 +85,8 @@ const otherNames = [
   'dynamoDBClient',
   'logger',
   'metrics',
+  'metricsLevel',
+  'metricsEnabledDimensions',
   'clock',
   'random',
 ] as const;
@@ -99,11 +103,7 @@ const knownNames: readonly string[] = [
  */
 export function resolveOptions(options: ConsumerOptions, hostName: string): ResolvedOptions {
   if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
-  for (const name of Object.keys(options)) {
-    if (!knownNames.includes(name)) {
-      throw new UsageError(name, 'a known option', `an unknown one${nearestName(name, knownNames)}`);
-    }
-  }
+  checkNames(options, knownNames);
   const application = text('application', options.application);
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : readWorkerId(options.workerId);
@@ -136,6 +136,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     workerId,
     hasOwnWorkerId: options.workerId === undefined,
     checkpointing: checkWord('checkpointing', options.checkpointing, ['auto', 'manual']) ?? 'auto',
+    strayRecords: checkWord('strayRecords', options.strayRecords, ['deliver', 'kcl']) ?? 'deliver',
     onStreamRecreated: checkWord('onStreamRecreated', options.onStreamRecreated, ['stop', 'begin-anew']) ?? 'stop',
     leaseAssignmentStrategy:
       checkWord('leaseAssignmentStrategy', options.leaseAssignmentStrategy, ['count', 'utilization']) ?? 'count',
@@ -144,7 +145,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     kinesisClient: checkPort('kinesisClient', options.kinesisClient, ['send', 'destroy']),
     dynamoDBClient: checkPort('dynamoDBClient', options.dynamoDBClient, ['send', 'destroy']),
     logger: resolveLogger(options.logger, { application, worker: workerId }),
-    metrics: resolveMetrics(options.metrics),
+    metrics: readMetrics(options),
     clock: checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
     random,
   };

@@ -1,6 +1,6 @@
 // Which streams an application reads, and where it begins on them: part of `options.ts`. A list is read when it is given; one that a
 // function gives, each time it was asked.
-import { describe, nearestName, parseMultiStream, parseStream, UsageError } from '@shardline/common';
+import { checkNames, describe, parseMultiStream, parseStream, UsageError } from '@shardline/common';
 import type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
 import { checkConsumerArn } from './fan-out-options.ts';
 import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
@@ -36,11 +36,7 @@ function readListed(listed: unknown, otherwise: PositionOfStream): ListedStream[
     const { stream, initialPosition, consumerArn }: Listed =
       typeof each === 'string' ? { stream: each } : ((each ?? {}) as Listed);
     const field = `streams[${index}]`;
-    for (const name of typeof each === 'string' ? [] : Object.keys(each ?? {})) {
-      if (!listedNames.includes(name)) {
-        throw new UsageError(`${field}.${name}`, 'a known option', `an unknown one${nearestName(name, listedNames)}`);
-      }
-    }
+    if (typeof each === 'object' && each !== null) checkNames(each, listedNames, { owner: field });
     if (typeof stream !== 'string')
       throw new UsageError(field, 'a stream, or { stream, initialPosition, consumerArn }', describe(each));
     if (stream.split(':').length === 3) parseMultiStream(stream, field);

@@ -7,6 +7,8 @@ import type { ResolvedOptions } from './options.ts';
 const ROLL_FORWARD_MS = 2 * JAVA_SEES_VERSION_MS;
 /** Waits after a call to Kinesis that failed, and between looks at the table that did. */
 const FETCH_BACKOFF = { baseMs: 200, maxMs: 10_000 };
+/** Handlers that give back none of the worker's room for so long are slow, or hang. */
+const ROOM_PATIENCE_MS = 10_000;
 const TABLE_BACKOFF = { baseMs: 100, maxMs: 5_000 };
 
 /** KCL: a metric row twice as old as the reporting interval is stale. */
@@ -61,6 +63,9 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     workerStaleMs: workerStaleMsOf(options),
     maxPendingBatchCount: options.maxPendingBatchCount,
     maxPendingBytes: options.maxPendingBytes,
+    maxPendingBytesForWorker: options.maxPendingBytesForWorker,
+    maxPendingRecordCountForWorker: options.maxPendingRecordCountForWorker,
+    roomPatienceMs: ROOM_PATIENCE_MS,
     shutdownGraceMs: options.shutdownGraceMs,
     // A read at the tip of a shard is answered after the pause before it.
     stallWarningMs: Math.max(options.stallWarningMs, 2 * options.idleTimeBetweenReadsMs),

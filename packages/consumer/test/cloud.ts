@@ -10,13 +10,20 @@ import {
   UpdateItemCommand,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
-import { type KinesisClient, PutRecordCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis';
+import {
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  type KinesisClient,
+  PutRecordCommand,
+  PutRecordsCommand,
+} from '@aws-sdk/client-kinesis';
 import { createKinesisClient, encodeAggregatedRecord, toHashKey } from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { onTestFinished, vi } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
 import type { ConsumerOptions } from '../src/consumer-options.ts';
-import type { BatchHandler } from '../src/handler.ts';
+import type { Handler } from '../src/handler.ts';
+import type { HandlingOptions } from '../src/handling/handling-options.ts';
 import { startTestDynamoDB, type TestDynamoDB } from './local-dynamodb.ts';
 
 export interface Cloud {
@@ -110,6 +117,17 @@ export class Scene {
     return (await this.cloud.kinesis.send(command)).SequenceNumber ?? '';
   }
 
+  /** What is in a shard, as one read gives it. */
+  async recordsOf(shard: number): Promise<{ text: string; sequenceNumber: string }[]> {
+    const place = { StreamName: this.name, ShardId: SHARD(shard), ShardIteratorType: 'TRIM_HORIZON' as const };
+    const { ShardIterator } = await this.cloud.kinesis.send(new GetShardIteratorCommand(place));
+    const { Records = [] } = await this.cloud.kinesis.send(new GetRecordsCommand({ ShardIterator }));
+    return Records.map(({ Data = new Uint8Array(), SequenceNumber = '' }) => ({
+      text: textOf({ data: Data }),
+      sequenceNumber: SequenceNumber,
+    }));
+  }
+
   async row(leaseKey: string): Promise<Record<string, AttributeValue> | undefined> {
     const Key = { leaseKey: { S: leaseKey } };
     const command = new GetItemCommand({ TableName: this.name, Key, ConsistentRead: true });
@@ -143,13 +161,15 @@ export class Scene {
   }
 }
 
-/** Runs a consumer for the length of the test. */
-export function runInTest(consumer: Consumer, handler: BatchHandler): void {
-  const running = consumer.run(handler);
-  onTestFinished(async () => {
+/** Runs a consumer for the length of the test. @returns what stops it sooner. */
+export function runInTest(consumer: Consumer, handler: Handler, handling: HandlingOptions = {}): () => Promise<void> {
+  const running = consumer.run(handler, handling);
+  const stop = async (): Promise<void> => {
     await consumer.stop();
     await running;
-  });
+  };
+  onTestFinished(stop);
+  return stop;
 }
 
 /** The same; @returns the texts that it handles. */

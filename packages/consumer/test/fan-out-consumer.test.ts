@@ -1,8 +1,9 @@
 // The whole consumer by enhanced fan-out, over real sockets: what it registers, what it does while it can't be pushed to, and how
 // one worker follows another on a shard.
-import { ListStreamConsumersCommand, RegisterStreamConsumerCommand } from '@aws-sdk/client-kinesis';
+import { ListStreamConsumersCommand, PutRecordsCommand, RegisterStreamConsumerCommand } from '@aws-sdk/client-kinesis';
+import { evenRanges } from '@shardline/common';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Cloud, handleInTest, Scene, startCloud, until } from './cloud.ts';
+import { type Cloud, handleInTest, runInTest, Scene, startCloud, until } from './cloud.ts';
 import { listen } from './listen.ts';
 
 let cloud: Cloud;
@@ -97,4 +98,83 @@ it('reads by the consumer whose ARN it is given', async () => {
   await scene.put('a 1');
   await until(() => expect(handled).toEqual(['a 1']));
   expect(await consumerNames('given')).toEqual(['theirs']);
+});
+
+it('what slow handlers have no room for stays in the sockets of all shards together, and comes once they have', async () => {
+  const SHARDS = 8;
+  const RECORDS = 7;
+  const data = Buffer.alloc(100_000, 'x');
+  const scene = new Scene(cloud, 'no-room-left', SHARDS);
+  for (const [shard, { start }] of evenRanges(SHARDS).entries()) {
+    const record = { PartitionKey: `${shard}`, ExplicitHashKey: String(start), Data: data };
+    const Records = Array.from({ length: RECORDS }, () => record);
+    await cloud.kinesis.send(new PutRecordsCommand({ StreamName: scene.name, Records }));
+  }
+  const maxPendingBytesForWorker = 4 * 1024 * 1024;
+  const consumer = scene.consumer({ retrievalMode: 'fanout', maxPendingBytesForWorker });
+  const handled = new Map<string, number>();
+  const waiting: (() => void)[] = [];
+  let isOpen = false;
+  let mostBytes = 0;
+  const look = (): void => {
+    mostBytes = Math.max(mostBytes, consumer.view().pendingBytes);
+  };
+  runInTest(consumer, async ({ shardId, records }) => {
+    look();
+    if (!isOpen) await new Promise<void>((resolve) => waiting.push(resolve));
+    handled.set(shardId, (handled.get(shardId) ?? 0) + records.length);
+  });
+  await until(() => {
+    look();
+    expect(consumer.view().pendingBytes).toBeGreaterThan(maxPendingBytesForWorker / 2);
+    expect(consumer.view().shards.filter(({ phase }) => phase === 'processing')).toHaveLength(SHARDS);
+  });
+  isOpen = true;
+  for (const release of waiting) release();
+  await until(() => expect([...handled.values()]).toEqual(Array.from({ length: SHARDS }, () => RECORDS)));
+  // One that holds nothing is let in all the same.
+  expect(mostBytes).toBeLessThan(maxPendingBytesForWorker + RECORDS * data.length);
+  await until(() => expect(consumer.view()).toMatchObject({ pendingBytes: 0, pendingRecordCount: 0 }));
+});
+
+it('is deregistered on request alone, once nobody reads by it: after that there is none, and a second request does no harm', async () => {
+  const scene = new Scene(cloud, 'leaving');
+  const consumer = scene.consumer({ retrievalMode: 'fanout' });
+  const handled = handleInTest(consumer);
+  await scene.put('a 1');
+  await until(() => expect(handled).toEqual(['a 1']));
+  await expect(consumer.deregisterStreamConsumer()).rejects.toMatchObject({
+    code: 'USAGE',
+    message: expect.stringMatching(/does not run.*one that is running/),
+  });
+  await consumer.stop();
+  expect(await consumerNames('leaving')).toEqual(['leaving']);
+  await consumer.deregisterStreamConsumer();
+  await until(async () => expect(await consumerNames('leaving')).toEqual([]));
+  await consumer.deregisterStreamConsumer();
+  // Nothing was lost with it: whoever reads again registers it again.
+  const later = handleInTest(scene.consumer({ retrievalMode: 'fanout' }));
+  await scene.put('a 2');
+  await until(() => expect(later).toEqual(['a 2']));
+  expect(await consumerNames('leaving')).toEqual(['leaving']);
+});
+
+it('of several streams the registered consumer of each is deregistered, and by its ARN the one that is given', async () => {
+  const [first, second] = [new Scene(cloud, 'several-1'), new Scene(cloud, 'several-2')];
+  const command = new RegisterStreamConsumerCommand({ StreamARN: arnOf('several-2'), ConsumerName: 'theirs' });
+  const consumerArn = (await cloud.kinesis.send(command)).Consumer?.ConsumerARN as string;
+  await cloud.kinesis.send(new RegisterStreamConsumerCommand({ StreamARN: arnOf('several-1'), ConsumerName: 'app' }));
+  await cloud.kinesis.send(new RegisterStreamConsumerCommand({ StreamARN: arnOf('several-1'), ConsumerName: 'other' }));
+  const streams = [first.name, { stream: second.name, consumerArn }];
+  const consumer = first.consumer({ application: 'app', streams, retrievalMode: 'fanout' });
+  await consumer.deregisterStreamConsumer();
+  await until(async () => expect(await consumerNames('several-2')).toEqual([]));
+  await until(async () => expect(await consumerNames('several-1')).toEqual(['other']));
+});
+
+it('where shards are polled, nothing is registered that could be deregistered', async () => {
+  const scene = new Scene(cloud, 'polled-only');
+  await expect(scene.consumer().deregisterStreamConsumer()).rejects.toMatchObject({
+    message: expect.stringContaining('retrievalMode'),
+  });
 });

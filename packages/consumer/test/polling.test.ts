@@ -190,6 +190,28 @@ describe('pacing (API_GetRecords: five reads a second and shard)', () => {
     expect(source.dueAt(TRIM_HORIZON)).toBe(startedAt + IDLE_MS);
   });
 
+  it('at the tip shards are read together: whenever they were read before, at one of 32 moments of the idle time, and never later', async () => {
+    const dueAts: number[] = [];
+    for (let index = 0; index < 40; index += 1) {
+      clock.advance(207);
+      const source = sourceOf();
+      const startedAt = clock.now();
+      await source.fetch(TRIM_HORIZON, never);
+      const dueAt = source.dueAt(TRIM_HORIZON);
+      expect(dueAt).toBeLessThanOrEqual(startedAt + IDLE_MS);
+      expect(dueAt).toBeGreaterThan(startedAt + IDLE_MS - IDLE_MS / 32);
+      dueAts.push(dueAt);
+    }
+    expect(dueAts.map((dueAt) => dueAt % (IDLE_MS / 32))).toEqual(dueAts.map(() => 0));
+  });
+
+  it('with the shortest idle time no shard is read sooner than it may be', async () => {
+    clock.advance(3);
+    const source = sourceOf({ idleTimeBetweenReadsMs: 200 });
+    await source.fetch(TRIM_HORIZON, never);
+    expect(source.dueAt(TRIM_HORIZON)).toBe(clock.now() + 200);
+  });
+
   it('reads on after 200 ms while it is behind', async () => {
     const source = sourceOf({ maxRecordsPerRead: 1 });
     const first = await put('a');
@@ -200,6 +222,30 @@ describe('pacing (API_GetRecords: five reads a second and shard)', () => {
     expect(source.dueAt(first)).toBe(clock.now() + 200);
     clock.advance(200);
     expect(textsOf(await source.fetch(first, never))).toEqual(['b']);
+  });
+
+  it('once Kinesis has refused it after 10 MiB, at 2 MiB a second: "calls made within the next 5 seconds throw"', async () => {
+    const data = new Uint8Array(1024 * 1024 - 3);
+    for (let n = 0; n < 21; n += 1) {
+      await put(data);
+      clock.advance(1_100);
+    }
+    const source = sourceOf();
+    const first = await source.fetch(TRIM_HORIZON, never);
+    const startedAt = clock.now();
+    expect(first.batch?.records).toHaveLength(10);
+    let last = first.batch?.last as ExtendedSequenceNumber;
+    expect(source.dueAt(last)).toBe(startedAt + 200);
+    clock.advance(200);
+    await expect(source.fetch(last, never)).rejects.toMatchObject({ code: 'THROTTLED' });
+    for (const count of [10, 1]) {
+      const waitedMs = source.dueAt(last) - clock.now();
+      expect(waitedMs).toBeGreaterThan(4_700);
+      clock.advance(Math.ceil(waitedMs));
+      const { batch } = await source.fetch(last, never);
+      expect(batch?.records).toHaveLength(count);
+      last = batch?.last as ExtendedSequenceNumber;
+    }
   });
 
   it('gives what it holds without a pause', async () => {

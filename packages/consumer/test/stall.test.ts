@@ -96,7 +96,7 @@ describe('a handler that does not return', () => {
     const stalls = stallsOf('heeds');
     const reasons: unknown[] = [];
     let runs = 0;
-    const stuck = scene.consumer({ workerId: 'stuck', ...limits });
+    const stuck = scene.consumer({ workerId: 'a-stuck', ...limits, stallLimitMs: 3_000 });
     runInTest(stuck, async (_, { signal }) => {
       runs += 1;
       await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
@@ -104,12 +104,20 @@ describe('a handler that does not return', () => {
     });
     await until(() => expect(runs).toBe(1));
     const handled: string[] = [];
-    const heir = scene.consumer({ workerId: 'heir' });
+    const heir = scene.consumer({ workerId: 'well' });
     runInTest(heir, (batch) => {
       handled.push(...batch.records.map(textOf));
     });
     await until(() => expect(handled).toEqual(['a 1']));
     expect(stalls.map(({ state }) => state)).toContain('givenUp');
+    // By name it would be the first of two that have no lease.
+    expect(runs).toBe(1);
+    expect(stuck.health()).toMatchObject({
+      ready: false,
+      reasons: [
+        expect.stringMatching(/^shardId-0+: this worker gave the lease up once \d+ s ago, because its handler/),
+      ],
+    });
     expect(reasons[0]).toMatch(/is given up by this worker/);
   });
 

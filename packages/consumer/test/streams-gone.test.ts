@@ -1,7 +1,7 @@
 // Streams that are deleted under a consumer, and made again under their names: one stream, and one of several.
 import { deepStrictEqual } from 'node:assert';
 import { onDiagnostic } from '@shardline/common';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, test } from 'vitest';
 import type { BatchHandler } from '../src/handler.ts';
 import { type Cloud, handleInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 import { listen } from './listen.ts';
@@ -30,6 +30,26 @@ function makeAgain({ model, name }: Scene, shardCount = 1): string {
 function identifierOf(name: string, model: Scene['model']): string {
   return `000000000000:${name}:${Math.floor(model.stream(name, Date.now()).createdMs / 1000)}`;
 }
+
+test('one stream that is deleted: each worker that read it says so at once, whoever leads, though it is listed once an hour', async () => {
+  const scene = new Scene(cloud, 'deleted', 2);
+  const options = { shardSyncIntervalMs: 3_600_000, maxLeasesForWorker: 1 };
+  const consumers = ['w1', 'w2'].map((workerId) => scene.consumer({ workerId, ...options }));
+  for (const consumer of consumers) handleInTest(consumer);
+  await until(() =>
+    deepStrictEqual(
+      consumers.map((each) => each.view().shards.length),
+      [1, 1],
+    ),
+  );
+  drop(scene);
+  const told = /^finding a stream that is to be read \(findStream\) fails since .*: stream deleted is not there/;
+  for (const consumer of consumers) {
+    await until(() =>
+      expect(consumer.health()).toMatchObject({ ready: false, reasons: [expect.stringMatching(told)] }),
+    );
+  }
+});
 
 describe('of one stream, made again under its name', () => {
   it('after its shards have ended: nothing is begun without being told so, health says what to do, and an option does it', async () => {
@@ -159,7 +179,7 @@ it('of several: the others go on, and one of the same name is another stream, re
     expect((await kept.row(`${before}:${SHARD(0)}`))?.['checkpoint']?.S ?? 'deleted').not.toMatch(/^\d+$/),
   );
   const missing =
-    /^finding a stream of those to read \(findStream\) fails since .*: stream twice is not there. Was it deleted/;
+    /^finding a stream that is to be read \(findStream\) fails since .*: stream twice is not there. Was it deleted/;
   await until(() => expect(consumer.health().reasons).toContainEqual(expect.stringMatching(missing)));
   expect(consumer.health()).toMatchObject({ live: true, ready: false });
   expect(texts('error')).toContainEqual(expect.stringMatching(missing));

@@ -8,6 +8,7 @@ import {
   invariant,
   isShardlineError,
   OperatingError,
+  parseSequenceNumber,
 } from '@shardline/common';
 import { awsCodeOf } from '../aws-call.ts';
 import type { ChildShard } from '../coordination/lease.ts';
@@ -105,10 +106,13 @@ export function readRecord(record: {
     });
   }
   return {
-    sequenceNumber: record.SequenceNumber,
-    data: record.Data,
     // Streams that choose keys by themselves return none.
     partitionKey: record.PartitionKey ?? '',
+    data: record.Data,
+    // As all are compared: without leading zeros.
+    sequenceNumber: String(parseSequenceNumber(record.SequenceNumber)),
+    subSequenceNumber: 0,
     approximateArrivalTimestamp: record.ApproximateArrivalTimestamp ?? new Date(0),
+    aggregated: false,
   };
 }

@@ -4,6 +4,7 @@
 // that reading can begin anew from `position` at any time, with what is at or before it passed over.
 import {
   compareExtended,
+  compareSequenceTexts,
   type ExtendedSequenceNumber,
   type HashKeyRange,
   invariant,
@@ -20,7 +21,12 @@ export interface BacklogOptions {
   readonly maxRecordsPerBatch: number;
   /** The shard's; undefined: strays are not looked for. */
   readonly hashKeyRange: HashKeyRange | undefined;
+  /** Default `deliver`. */
+  readonly strayRecords?: StrayRecords;
 }
+
+/** What becomes of an aggregated record with a user record that belongs to another shard: `kcl`: nothing of it is given out. */
+export type StrayRecords = 'deliver' | 'kcl';
 
 /** One answer of Kinesis. */
 export interface Answer {
@@ -35,9 +41,11 @@ const NO_RECORDS: readonly KinesisRecord[] = [];
 export class Backlog {
   readonly #maxRecordsPerBatch: number;
   readonly #hashKeyRange: HashKeyRange | undefined;
+  readonly #dropsStrays: boolean;
   #position: ExtendedSequenceNumber | undefined;
   #records = NO_RECORDS;
   #at = 0;
+  #heldBytes = 0;
   #millisBehindLatest: number | undefined;
   /** The number that reading began at: the first record to come, unless it was dropped by the stream. */
   #expected: SequenceNumber | undefined;
@@ -45,14 +53,20 @@ export class Backlog {
   /** Set once the shard's last records are here. */
   #childShards: readonly ChildShard[] | undefined;
 
-  constructor({ maxRecordsPerBatch, hashKeyRange }: BacklogOptions) {
+  constructor({ maxRecordsPerBatch, hashKeyRange, strayRecords }: BacklogOptions) {
     this.#maxRecordsPerBatch = maxRecordsPerBatch;
     this.#hashKeyRange = hashKeyRange;
+    this.#dropsStrays = strayRecords === 'kcl';
   }
 
   /** Undefined before the first `seek`. */
   get position(): ExtendedSequenceNumber | undefined {
     return this.#position;
+  }
+
+  /** Data bytes that were not given out. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** Nothing is left to give out, and the shard goes on. */
@@ -81,6 +95,7 @@ export class Backlog {
     invariant(this.isSpent, 'an answer is added once the one before it was given out');
     this.#records = records;
     this.#at = 0;
+    for (const { data } of records) this.#heldBytes += data.length;
     this.#millisBehindLatest = millisBehindLatest;
     this.#childShards = childShards;
     this.#lookForGap();
@@ -89,11 +104,12 @@ export class Backlog {
   drop(): void {
     this.#records = NO_RECORDS;
     this.#at = 0;
+    this.#heldBytes = 0;
   }
 
-  /** As much of it as makes one batch; the rest waits, undecoded. */
-  read(after: ExtendedSequenceNumber): SourceRead {
-    const batch = this.#takeBatch(after);
+  /** As much of it as makes one batch; the rest waits, undecoded. @param most user records. */
+  read(after: ExtendedSequenceNumber, most: number = this.#maxRecordsPerBatch): SourceRead {
+    const batch = this.#takeBatch(after, Math.min(most, this.#maxRecordsPerBatch));
     const millisBehindLatest = this.#millisBehindLatest;
     if (this.#childShards === undefined || this.#at < this.#records.length) {
       return { batch, atShardEnd: false, childShards: [], millisBehindLatest };
@@ -109,40 +125,63 @@ export class Backlog {
     this.#expected = undefined;
   }
 
-  #takeBatch(after: ExtendedSequenceNumber): SourceBatch | undefined {
+  #takeBatch(after: ExtendedSequenceNumber, maxRecordCount: number): SourceBatch | undefined {
     const records: UserRecord[] = [];
-    let last = after;
+    // Numbers are compared as they are written: of 10,000 records only the last one's is read.
+    const from = typeof after.sequenceNumber === 'bigint' ? String(after.sequenceNumber) : '';
+    let lastNumber = from;
+    let lastSubNumber = after.subSequenceNumber;
     let byteCount = 0;
     let kinesisRecordCount = 0;
     let corruptCount = 0;
     let strayCount = 0;
-    while (this.#at < this.#records.length && records.length < this.#maxRecordsPerBatch) {
+    let droppedCount = 0;
+    while (this.#at < this.#records.length && records.length < maxRecordCount) {
       const record = this.#records[this.#at] as KinesisRecord;
       this.#at += 1;
-      const sequenceNumber = parseSequenceNumber(record.sequenceNumber);
-      if (typeof after.sequenceNumber === 'bigint' && sequenceNumber < after.sequenceNumber) continue;
-      const known = sequenceNumber === after.sequenceNumber ? after.subSequenceNumber : -1;
-      const { records: all, corrupt, strayCount: strays } = deaggregate(record, this.#hashKeyRange);
-      const position = { sequenceNumber, subSequenceNumber: Math.max(0, all.length - 1) };
-      if (compareExtended(position, last) > 0) last = position;
+      this.#heldBytes -= record.data.length;
+      const { sequenceNumber } = record;
+      const order = compareSequenceTexts(sequenceNumber, from);
+      if (order < 0) continue;
+      const known = order === 0 ? after.subSequenceNumber : -1;
+      const parts = deaggregate(record, this.#hashKeyRange);
+      const subNumber = parts === undefined ? 0 : Math.max(0, parts.records.length - 1);
+      const ahead = compareSequenceTexts(sequenceNumber, lastNumber);
+      if (ahead > 0 || (ahead === 0 && subNumber > lastSubNumber)) {
+        lastNumber = sequenceNumber;
+        lastSubNumber = subNumber;
+      }
       // Of a record that is read again for its rest, everything was counted the first time.
       if (known < 0) {
         kinesisRecordCount += 1;
-        strayCount += strays;
-        if (corrupt) corruptCount += 1;
+        strayCount += parts?.strayCount ?? 0;
+        if (parts?.corrupt) corruptCount += 1;
       }
-      for (let index = known + 1; index < all.length; index += 1) {
-        const userRecord = all[index] as UserRecord;
+      if (parts === undefined) {
+        if (known >= 0) continue;
+        byteCount += record.data.length;
+        records.push(record);
+        continue;
+      }
+      // KCL AggregatorUtil: of an aggregated record with one stray the others go, too.
+      if (parts.strayCount > 0 && this.#dropsStrays) {
+        droppedCount += parts.records.length - known - 1;
+        continue;
+      }
+      for (let index = known + 1; index < parts.records.length; index += 1) {
+        const userRecord = parts.records[index] as UserRecord;
         byteCount += userRecord.data.length;
         records.push(userRecord);
       }
     }
     if (this.#at === this.#records.length) this.drop();
-    if (compareExtended(last, after) === 0) return undefined;
+    if (lastNumber === from && lastSubNumber === after.subSequenceNumber) return undefined;
+    const last = { sequenceNumber: parseSequenceNumber(lastNumber), subSequenceNumber: lastSubNumber };
     this.#position = last;
     const millisBehindLatest = this.#millisBehindLatest;
     const gap = this.#gap;
     this.#gap = undefined;
-    return { records, byteCount, last, millisBehindLatest, kinesisRecordCount, corruptCount, strayCount, gap };
+    const counts = { kinesisRecordCount, corruptCount, strayCount, droppedCount };
+    return { records, byteCount, last, millisBehindLatest, ...counts, gap };
   }
 }

@@ -9,12 +9,26 @@ import {
 } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { deaggregate, type KinesisRecord } from './deaggregate.ts';
+import { type Deaggregated, deaggregate, type KinesisRecord } from './deaggregate.ts';
+
+/** Of what is aggregated, or was to be. */
+function takenApart(data: Uint8Array, range?: HashKeyRange): Deaggregated {
+  const parts = deaggregate(kinesisRecord(data), range);
+  if (parts === undefined) throw new Error('it was taken for a plain record');
+  return parts;
+}
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
 function kinesisRecord(data: Uint8Array): KinesisRecord {
-  return { data, partitionKey: 'outer', sequenceNumber: '42', approximateArrivalTimestamp: new Date(5) };
+  return {
+    partitionKey: 'outer',
+    data,
+    sequenceNumber: '42',
+    subSequenceNumber: 0,
+    approximateArrivalTimestamp: new Date(5),
+    aggregated: false,
+  };
 }
 
 const parts = fc.record(
@@ -30,7 +44,7 @@ describe('deaggregate', () => {
   it('gives back what was aggregated, numbered from 0, with the sequence number and time of the whole', () => {
     fc.assert(
       fc.property(fc.array(parts, { minLength: 1, maxLength: 30 }), (given) => {
-        const { records, corrupt, strayCount } = deaggregate(kinesisRecord(encodeAggregatedRecord(given)), undefined);
+        const { records, corrupt, strayCount } = takenApart(encodeAggregatedRecord(given));
         expect({ corrupt, strayCount }).toEqual({ corrupt: false, strayCount: 0 });
         expect(records.map(({ partitionKey, explicitHashKey }) => ({ partitionKey, explicitHashKey }))).toEqual(
           given.map(({ partitionKey, explicitHashKey }) => ({ partitionKey, explicitHashKey })),
@@ -50,19 +64,14 @@ describe('deaggregate', () => {
     );
   });
 
-  it('passes a plain record on', () => {
-    const record = kinesisRecord(bytes('hello'));
-    expect(deaggregate(record, undefined)).toEqual({
-      records: [{ ...record, subSequenceNumber: 0, aggregated: false }],
-      corrupt: false,
-      strayCount: 0,
-    });
+  it('leaves a plain record as it came', () => {
+    expect(deaggregate(kinesisRecord(bytes('hello')), undefined)).toBeUndefined();
   });
 
   it('delivers a corrupt aggregate whole, as one plain record, and says so', () => {
     const data = encodeAggregatedRecord([{ partitionKey: 'a', data: bytes('x') }]);
     data[10] = (data[10] as number) ^ 1;
-    const { records, corrupt } = deaggregate(kinesisRecord(data), undefined);
+    const { records, corrupt } = takenApart(data);
     expect(corrupt).toBe(true);
     expect(records).toHaveLength(1);
     expect(records[0]).toMatchObject({ partitionKey: 'outer', data, aggregated: false, subSequenceNumber: 0 });
@@ -70,7 +79,7 @@ describe('deaggregate', () => {
 
   it('does not copy the data', () => {
     const data = encodeAggregatedRecord([{ partitionKey: 'a', data: bytes('x') }]);
-    expect(deaggregate(kinesisRecord(data), undefined).records[0]?.data.buffer).toBe(data.buffer);
+    expect(takenApart(data).records[0]?.data.buffer).toBe(data.buffer);
   });
 
   it('delivers and counts records that belong to another shard, by partition key and by explicit hash key', () => {
@@ -82,7 +91,7 @@ describe('deaggregate', () => {
     }));
     const strays = given.filter((it) => !rangeContains(low, it.explicitHashKey ?? hashKeyOf(it.partitionKey)));
     expect(strays.length).toBeGreaterThan(10);
-    const { records, strayCount } = deaggregate(kinesisRecord(encodeAggregatedRecord(given)), low);
+    const { records, strayCount } = takenApart(encodeAggregatedRecord(given), low);
     expect(records).toHaveLength(40);
     expect(strayCount).toBe(strays.length);
   });

@@ -41,7 +41,7 @@ async function* inPieces(bytes: Buffer, cuts: readonly number[]): AsyncGenerator
 async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<{ events: ShardEvent[]; error?: Error }> {
   const events: ShardEvent[] = [];
   try {
-    for await (const event of readEvents(bytes)) events.push(event);
+    for await (const event of readEvents(bytes)) if ('records' in event) events.push(event);
     return { events };
   } catch (error) {
     return { events, error: error as Error };
@@ -159,3 +159,44 @@ describe('readEvents', () => {
     expect(read.error?.message).toBe('Kinesis pushed an event with a wrong length');
   });
 });
+
+describe('an event for which there is no room', () => {
+  it('is told of by its length, and its bytes are not asked for until there is', async () => {
+    const event = { ...someEvent, Records: [{ ...record, Data: Buffer.alloc(100_000).toString('base64') }] };
+    let givenBytes = 0;
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for await (const piece of inPieces(
+        Buffer.concat([first, eventFrame(event)]),
+        Array.from({ length: 100 }, (_, n) => 1_500 * n),
+      )) {
+        givenBytes += piece.length;
+        yield piece;
+      }
+    }
+    let room = 1_000;
+    const events = readEvents(counted(), () => room);
+    for (let n = 0; n < 3; n += 1) {
+      const { value } = await events.next();
+      expect(value).toEqual({ waitingBytes: expect.any(Number) });
+      expect((value as { waitingBytes: number }).waitingBytes).toBeGreaterThan(100_000);
+      expect(givenBytes).toBeLessThan(2_000);
+    }
+    room = 200_000;
+    const { value } = await events.next();
+    expect((value as ShardEvent).records.map(({ data }) => data.length)).toEqual([100_000]);
+  });
+
+  it('that is large is told of as it comes', async () => {
+    const event = { ...someEvent, Records: [{ ...record, Data: Buffer.alloc(3_000_000).toString('base64') }] };
+    const cuts = Array.from({ length: 300 }, (_, n) => 16_384 * n);
+    const told: object[] = [];
+    for await (const each of readEvents(inPieces(eventFrame(event), cuts))) told.push(each);
+    expect(told.map((each) => Object.keys(each)[0])).toEqual([
+      ...Array.from({ length: 3 }, () => 'arrivedBytes'),
+      'records',
+    ]);
+  });
+});
+
+const record = { PartitionKey: 'k', SequenceNumber: '1', ApproximateArrivalTimestamp: 1 };
+const someEvent = { ContinuationSequenceNumber: '1', MillisBehindLatest: 0 };

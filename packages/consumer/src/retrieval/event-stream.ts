@@ -1,7 +1,8 @@
 // The events of a subscription, out of its bytes: the framing of application/vnd.amazon.eventstream, checked, and what an event
 // of SubscribeToShard holds. Pure but for waiting for bytes. A stream that breaks off ends, as one that the service ended: the
 // next subscription goes on where the last event said. What the service says of a failure is thrown under the name it gives it.
-// Invariant: an event is given out whole and checked, or not at all.
+// Invariants: an event is given out whole and checked, or not at all; of one for which there is no room yet the bytes are not taken
+// from the socket, but for the first piece.
 import { crc32 } from 'node:zlib';
 import type { SubscribeToShardEvent } from '@aws-sdk/client-kinesis';
 import { OperatingError } from '@shardline/common';
@@ -20,30 +21,61 @@ const CHECKSUM_BYTES = 4;
 /** A record of 10 MiB in base64, and room to spare. */
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const STRING_HEADER = 7;
+/** Of an event that is larger. */
+const TOLD_EVERY_BYTES = 1024 * 1024;
 
-/** @throws an error with the exception's name and message; OperatingError for bytes that are no event. */
-export async function* readEvents(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<ShardEvent, undefined> {
-  for await (const message of readMessages(bytes)) {
-    const event = readEvent(message);
+/** An event that waits until there is room for it: the data bytes that it may hold. */
+export interface WaitingEvent {
+  readonly waitingBytes: number;
+}
+
+/** More of a large event has come: who waits for it sees that it does. */
+export interface ArrivingEvent {
+  readonly arrivedBytes: number;
+}
+
+/**
+ * @param room the data bytes that the next event may hold, asked each time; until there is room, it is given out that one waits.
+ * @throws an error with the exception's name and message; OperatingError for bytes that are no event.
+ */
+export async function* readEvents(
+  bytes: AsyncIterable<Uint8Array>,
+  room: () => number = () => Number.POSITIVE_INFINITY,
+): AsyncGenerator<ShardEvent | WaitingEvent | ArrivingEvent, undefined> {
+  for await (const message of readMessages(bytes, room)) {
+    const event = Buffer.isBuffer(message) ? readEvent(message) : message;
     if (event !== undefined) yield event;
   }
   return undefined;
 }
 
-async function* readMessages(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, undefined> {
+async function* readMessages(
+  bytes: AsyncIterable<Uint8Array>,
+  room: () => number,
+): AsyncGenerator<Buffer | WaitingEvent | ArrivingEvent, undefined> {
   const chunks = bytes[Symbol.asyncIterator]();
   let held: Uint8Array[] = [];
   let heldBytes = 0;
   let wanted = PRELUDE_BYTES;
+  let toldBytes = 0;
   try {
     for (;;) {
       const chunk = await chunks.next().catch(() => ({ done: true, value: undefined }) as const);
       if (chunk.done === true) return undefined;
       held.push(chunk.value);
       heldBytes += chunk.value.length;
-      if (heldBytes < wanted) continue;
+      if (heldBytes < wanted) {
+        if (heldBytes < toldBytes + TOLD_EVERY_BYTES) continue;
+        toldBytes = heldBytes;
+        yield { arrivedBytes: heldBytes };
+        continue;
+      }
+      toldBytes = 0;
       let all = Buffer.concat(held, heldBytes);
-      for (wanted = messageBytes(all); all.length >= wanted; wanted = messageBytes(all)) {
+      for (wanted = messageBytes(all); all.length >= PRELUDE_BYTES; wanted = messageBytes(all)) {
+        const waitingBytes = dataBytes(wanted);
+        while (waitingBytes > room()) yield { waitingBytes };
+        if (all.length < wanted) break;
         yield all.subarray(0, wanted);
         all = all.subarray(wanted);
       }
@@ -53,6 +85,11 @@ async function* readMessages(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<B
   } finally {
     await chunks.return?.();
   }
+}
+
+/** What base64 of that length stands for, at most. */
+function dataBytes(textBytes: number): number {
+  return Math.ceil((textBytes * 3) / 4);
 }
 
 /** Of the message that begins here; before that is known, its prelude. */

@@ -1,5 +1,5 @@
-// Reads one shard by SubscribeToShard: Kinesis pushes events over HTTP/2, and they are taken one at a time, so that a slow
-// handler holds back the socket, not memory. One of the few files that call AWS. A subscription lasts 5 minutes at most; how
+// Reads one shard by SubscribeToShard: Kinesis pushes events over HTTP/2, and they are taken one at a time, each once there is room
+// for it, so that slow handlers hold back the socket, not memory. One of the few files that call AWS. A subscription lasts 5 minutes at most; how
 // it ends does not matter, the next one goes on where the last event said. Where to begin and the shard's end follow the KCL
 // (FanOutRecordsPublisher, DataRetrievalUtil); back-off is the core's.
 // Invariant: `#continuation` is where the last event added to the backlog ends, so that no event is skipped or added twice.
@@ -15,9 +15,10 @@ import {
   SUBSCRIBE_INTERVAL_MS,
 } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
+import type { Amount } from '../coordination/room.ts';
 import { Beginning, type BeginningOptions, endOf, refusedBeginning } from './answer.ts';
-import { Backlog } from './backlog.ts';
-import { readEvents, type ShardEvent } from './event-stream.ts';
+import { Backlog, type StrayRecords } from './backlog.ts';
+import { type ArrivingEvent, readEvents, type ShardEvent, type WaitingEvent } from './event-stream.ts';
 import { takeEventStream } from './raw-answer.ts';
 import type { ShardSource, SourceRead } from './source.ts';
 import type { StreamConsumer } from './stream-consumer.ts';
@@ -31,15 +32,17 @@ export interface FanOutSourceOptions extends BeginningOptions {
   readonly hashKeyRange: HashKeyRange | undefined;
   /** User records a batch (a single aggregate may pass it). */
   readonly maxRecordsPerBatch: number;
+  /** Default `deliver`. */
+  readonly strayRecords?: StrayRecords;
   /** From the call to its first answer, ms. */
   readonly requestTimeoutMs: number;
-  /** Between two events, ms; Kinesis sends one every 5 s or so, if it holds no records. After it another subscription is made. */
+  /** Between two events, or two pieces of a large one, ms; Kinesis sends one every 5 s or so, if it holds no records. After it another subscription is made. */
   readonly silenceTimeoutMs: number;
   readonly clock: Clock;
 }
 
 interface Subscription {
-  readonly events: AsyncIterator<ShardEvent>;
+  readonly events: AsyncIterator<ShardEvent | WaitingEvent | ArrivingEvent>;
   /** Closes its connection. */
   readonly end: () => void;
 }
@@ -59,6 +62,9 @@ export class FanOutSource implements ShardSource {
   #continuation: string | undefined;
   #subscribedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
+  /** What the next event may hold, and what one holds that waits. */
+  #roomBytes = Number.POSITIVE_INFINITY;
+  #leastBytes = 0;
 
   constructor(options: FanOutSourceOptions) {
     this.#options = options;
@@ -77,14 +83,23 @@ export class FanOutSource implements ShardSource {
     return Number.NEGATIVE_INFINITY;
   }
 
-  async fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
+  get heldBytes(): number {
+    return this.#backlog.heldBytes;
+  }
+
+  get leastBytes(): number {
+    return this.#leastBytes;
+  }
+
+  async fetch(after: ExtendedSequenceNumber, signal: AbortSignal, most?: Amount): Promise<SourceRead> {
     const { clock, shardId } = this.#options;
+    this.#roomBytes = most?.bytes ?? Number.POSITIVE_INFINITY;
     if (this.#closed) throw new OperatingError('CLOSED', `shard ${shardId}: closed`, { retryable: false });
     if (!this.#backlog.isAt(after)) this.#seek(after);
     // Batches out of a big event must not follow each other without letting timers and sockets have their turn.
     if (!this.#backlog.isSpent) await delay(clock, 0, signal);
     else if ((await this.#receive(after, signal)) === 'gone') return GONE;
-    return this.#backlog.read(after);
+    return this.#backlog.read(after, most?.recordCount);
   }
 
   close(): void {
@@ -107,13 +122,26 @@ export class FanOutSource implements ShardSource {
     try {
       this.#subscription ??= await this.#subscribe(consumerArn, after, signal);
       const { events } = this.#subscription;
-      const next = await this.#receiving.call(ACTION, () => events.next(), signal);
-      if (next.done === true) this.#unsubscribe();
-      else this.#take(next.value);
+      const event = await this.#next(events, signal);
+      this.#leastBytes = 0;
+      if (event === undefined) this.#unsubscribe();
+      // It stays in the socket.
+      else if ('waitingBytes' in event) this.#leastBytes = event.waitingBytes;
+      else this.#take(event);
       return undefined;
     } catch (error) {
       this.#unsubscribe();
       return await this.#failed(error, after);
+    }
+  }
+
+  /** As long as more of an event comes it is not silent, however long all of it takes. @returns undefined: the subscription ended. */
+  async #next(events: Subscription['events'], signal: AbortSignal): Promise<ShardEvent | WaitingEvent | undefined> {
+    for (;;) {
+      const next = await this.#receiving.call(ACTION, () => events.next(), signal);
+      if (next.done === true) return undefined;
+      const { value } = next;
+      if (!('arrivedBytes' in value)) return value;
     }
   }
 
@@ -148,7 +176,7 @@ export class FanOutSource implements ShardSource {
       throw new OperatingError('REQUEST_FAILED', message, { retryable: true });
     }
     this.#subscribedAt = clock.now();
-    return { events: readEvents(bytes), end: () => controller.abort() };
+    return { events: readEvents(bytes, () => this.#roomBytes), end: () => controller.abort() };
   }
 
   #startingPosition(after: ExtendedSequenceNumber): StartingPosition {

@@ -18,7 +18,9 @@ function byParser(json: string): { records: unknown[]; rest: unknown } {
     data: [...Buffer.from(record.Data, 'base64')],
     partitionKey: record.PartitionKey,
     sequenceNumber: record.SequenceNumber,
+    subSequenceNumber: 0,
     approximateArrivalTimestamp: new Date(Math.round(record.ApproximateArrivalTimestamp * 1000)),
+    aggregated: false,
   }));
   return { records, rest: { ...answer, Records: [] } };
 }
@@ -37,6 +39,7 @@ const record = fc
       SequenceNumber: digits,
       ApproximateArrivalTimestamp: fc.oneof(
         fc.integer({ min: 0, max: 2e9 }),
+        fc.integer({ min: 0, max: 2e12 }).map((ms) => ms / 1000),
         fc.double({ min: 0, max: 2e9, noNaN: true }),
       ),
       Data: fc.uint8Array({ maxLength: 700 }).map((data) => Buffer.from(data).toString('base64')),
@@ -118,6 +121,11 @@ describe('splitRecords', () => {
     ['a key that is not ASCII', '{"Records":[{"Data":"YQ==","PartitionKey":"ä","SequenceNumber":"1"}]}'],
     ['blanks', '{"Records": [{"Data":"YQ==","PartitionKey":"a","SequenceNumber":"1"}]}'],
     ['an unknown member', '{"Records":[{"Data":"YQ==","PartitionKey":"a","SequenceNumber":"1","New":1}]}'],
+    [
+      'a sequence number that begins with a zero',
+      '{"Records":[{"Data":"YQ==","PartitionKey":"a","SequenceNumber":"01"}]}',
+    ],
+    ['a sequence number that is none', '{"Records":[{"Data":"YQ==","PartitionKey":"a","SequenceNumber":"1x"}]}'],
     ['no data', '{"Records":[{"PartitionKey":"a","SequenceNumber":"1"}]}'],
     ['no records', '{"NextShardIterator":"a"}'],
     ['null', '{"Records":null}'],

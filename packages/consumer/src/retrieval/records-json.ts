@@ -31,6 +31,8 @@ const PARTITION_KEY = Buffer.from('PartitionKey');
 const ARRIVED_AT = Buffer.from('ApproximateArrivalTimestamp');
 const ENCRYPTION_TYPE = Buffer.from('EncryptionType');
 
+/** Characters of a time whose milliseconds are exact. */
+const LONGEST_EXACT = 14;
 /** Longer ones are faster by Buffer's own decoder, whose call costs more than a short one's decoding. */
 const SHORT_BASE64 = 400;
 const NOT_BASE64 = 0xff;
@@ -117,7 +119,7 @@ function readRecords(
         arenaAt += size;
         at = end + 1;
       } else if (isNamed(json, name, length, SEQUENCE_NUMBER)) {
-        const end = endOfPlainString(json, at);
+        const end = endOfDigits(json, at);
         if (end === undefined) return undefined;
         sequenceNumber = json.toString('latin1', at + 1, end);
         at = end + 1;
@@ -128,7 +130,7 @@ function readRecords(
         at = end + 1;
       } else if (isNamed(json, name, length, ARRIVED_AT)) {
         const end = endOfNumber(json, at);
-        arrivedAtMs = Number(json.toString('latin1', at, end)) * 1000;
+        arrivedAtMs = millisecondsOf(json, at, end);
         at = end;
         if (Number.isNaN(arrivedAtMs)) return undefined;
       } else if (isNamed(json, name, length, ENCRYPTION_TYPE)) {
@@ -138,9 +140,15 @@ function readRecords(
       } else return undefined;
     } while (json[at] === COMMA);
     if (json[at] !== CLOSE || data === undefined || sequenceNumber === undefined) return undefined;
-    // The SDK rounds seconds to whole milliseconds.
-    const approximateArrivalTimestamp = new Date(Math.round(arrivedAtMs));
-    records.push({ data, partitionKey, sequenceNumber, approximateArrivalTimestamp });
+    const approximateArrivalTimestamp = new Date(arrivedAtMs);
+    records.push({
+      partitionKey,
+      data,
+      sequenceNumber,
+      subSequenceNumber: 0,
+      approximateArrivalTimestamp,
+      aggregated: false,
+    });
     const next = json[at + 1];
     if (next === CLOSE_LIST) return { records, end: at + 2 };
     if (next !== COMMA) return undefined;
@@ -171,14 +179,46 @@ function endOfPlainString(json: Buffer, from: number): number | undefined {
   return undefined;
 }
 
+/** The closing quote of a string of digits that does not begin with a zero. */
+function endOfDigits(json: Buffer, from: number): number | undefined {
+  if (json[from] !== QUOTE) return undefined;
+  let at = from + 1;
+  while (isDigit(json[at])) at += 1;
+  const isNumber = json[at] === QUOTE && at > from + 1 && (json[from + 1] !== DIGIT_0 || at === from + 2);
+  return isNumber ? at : undefined;
+}
+
+function isDigit(char: number | undefined): boolean {
+  return char !== undefined && char >= DIGIT_0 && char <= DIGIT_9;
+}
+
+/** Of seconds with milliseconds, as Kinesis writes them. What is written in another way the SDK reads as a number and rounds. */
+function millisecondsOf(json: Buffer, from: number, to: number): number {
+  let value = 0;
+  let dotAt = to;
+  for (let at = from; at < to; at += 1) {
+    const char = json[at] as number;
+    if (char === DOT && dotAt === to) dotAt = at;
+    else if (isDigit(char)) value = value * 10 + (char - DIGIT_0);
+    else return roundedMilliseconds(json, from, to);
+  }
+  const decimals = Math.max(0, to - dotAt - 1);
+  if (dotAt === from || to - dotAt === 1 || decimals > 3 || to - from > LONGEST_EXACT)
+    return roundedMilliseconds(json, from, to);
+  return value * 10 ** (3 - decimals);
+}
+
+function roundedMilliseconds(json: Buffer, from: number, to: number): number {
+  return Math.round(Number(json.toString('latin1', from, to)) * 1000);
+}
+
 /** Behind a number; of what is none, it is the start. */
 function endOfNumber(json: Buffer, from: number): number {
   let at = from;
   for (; at < json.length; at += 1) {
     const char = json[at] as number;
-    const isDigit = char >= DIGIT_0 && char <= DIGIT_9;
     // With an exponent, as some servers write it: 1.7E9.
-    if (!isDigit && char !== DOT && char !== MINUS && char !== 0x2b && char !== 0x45 && char !== 0x65) break;
+    if (!isDigit(char) && char !== DOT && char !== MINUS && char !== 0x2b && char !== 0x45 && char !== 0x65) break;
   }
   return at;
 }

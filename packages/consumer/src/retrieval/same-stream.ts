@@ -3,6 +3,7 @@
 // Invariant: the end of a shard that is gone is believed only if no shard of its name begins behind the place where it was read.
 import { type ExtendedSequenceNumber, OperatingError } from '@shardline/common';
 import { awsCodeOf } from '../aws-call.ts';
+import type { Amount, LeastBytes } from '../coordination/room.ts';
 import type { ShardSource, SourceRead } from './source.ts';
 
 /** What to do about one stream that was deleted and made again. */
@@ -10,6 +11,8 @@ export const HOW_TO_BEGIN_ANEW: string =
   'Where the stream was deleted and made again, none of its records is read until a consumer runs with ' +
   "onStreamRecreated: 'begin-anew', which begins at its first one. Where this lease table was written for another stream, which was made " +
   'before this one, begin nothing anew on it: give this consumer another application (or tableName)';
+
+const BEGINS_ANEW = 'The leader begins the lease anew, at the first record, as onStreamRecreated says';
 
 /** Whether `after` is a place of an earlier stream of that name: the shard that has the name now begins behind it. */
 export type IsReplaced = (shardId: string, after: ExtendedSequenceNumber) => Promise<boolean>;
@@ -19,22 +22,33 @@ export class SameStreamSource implements ShardSource {
   readonly #source: ShardSource;
   readonly #shardId: string;
   readonly #isReplaced: IsReplaced;
+  readonly #advice: string;
 
-  constructor(source: ShardSource, shardId: string, isReplaced: IsReplaced) {
+  /** @param beginsAnew what is told: that the leader will begin such leases anew, or how to have that. */
+  constructor(source: ShardSource, shardId: string, isReplaced: IsReplaced, beginsAnew: boolean) {
     this.streamName = source.streamName;
     this.#source = source;
     this.#shardId = shardId;
     this.#isReplaced = isReplaced;
+    this.#advice = beginsAnew ? BEGINS_ANEW : HOW_TO_BEGIN_ANEW;
   }
 
   dueAt(after: ExtendedSequenceNumber): number {
     return this.#source.dueAt(after);
   }
 
+  get heldBytes(): number {
+    return this.#source.heldBytes;
+  }
+
+  get leastBytes(): LeastBytes {
+    return this.#source.leastBytes;
+  }
+
   /** @throws OperatingError STREAM_REPLACED, and what the source throws */
-  async fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
+  async fetch(after: ExtendedSequenceNumber, signal: AbortSignal, most?: Amount): Promise<SourceRead> {
     try {
-      const read = await this.#source.fetch(after, signal);
+      const read = await this.#source.fetch(after, signal, most);
       const isGone = read.atShardEnd && read.childShards.length === 0;
       if (isGone && (await this.#isAnother(after))) throw this.#replaced(undefined);
       return read;
@@ -55,7 +69,7 @@ export class SameStreamSource implements ShardSource {
 
   #replaced(cause: unknown): OperatingError {
     const resource = `stream ${this.streamName}`;
-    const text = `${resource} is another one than before: the lease of ${this.#shardId} is of the stream that was deleted. ${HOW_TO_BEGIN_ANEW}`;
+    const text = `${resource} is another one than before: the lease of ${this.#shardId} is of the stream that was deleted. ${this.#advice}`;
     return new OperatingError('STREAM_REPLACED', text, { retryable: false, cause, resource });
   }
 }

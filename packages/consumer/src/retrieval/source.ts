@@ -4,6 +4,7 @@
 // Invariant: between two fetches with `after` of the second = `last` of the first, no record is left out and none repeated.
 import type { ExtendedSequenceNumber, HashKeyRange, SequenceNumber } from '@shardline/common';
 import type { ChildShard } from '../coordination/lease.ts';
+import type { Amount, LeastBytes } from '../coordination/room.ts';
 import type { UserRecord } from '../handler.ts';
 
 /**
@@ -28,8 +29,10 @@ export interface SourceBatch {
   readonly kinesisRecordCount: number;
   /** Aggregated records that couldn't be read and are delivered as they are. */
   readonly corruptCount: number;
-  /** User records whose hash key lies outside the shard's range: delivered, where the KCL drops the whole aggregate. */
+  /** User records whose hash key lies outside the shard's range. */
   readonly strayCount: number;
+  /** User records that were left out, with the strays beside them (`strayRecords: 'kcl'`). Default 0. */
+  readonly droppedCount?: number;
   /** Before the first of the records. */
   readonly gap: Gap | undefined;
 }
@@ -49,11 +52,17 @@ export interface ShardSource {
   readonly streamName: string;
   /** When the next fetch may begin, by the clock: past, if there is no pause. Who fetches waits for it. */
   dueAt(after: ExtendedSequenceNumber): number;
+  /** Data bytes of its last answer that are in no batch yet. */
+  readonly heldBytes: number;
+  /** Data bytes that the next read takes at least. */
+  readonly leastBytes: LeastBytes;
   /**
    * Reads once; nothing at or before `after` is returned. One call at a time.
+   * @param most about so many bytes; what comes next stays where it is while it takes more, and `leastBytes` says so. And so many user
+   * records a batch, but for those of a single Kinesis record. Default: as much as there is.
    * @throws OperatingError; the signal's reason when it is aborted.
    */
-  fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead>;
+  fetch(after: ExtendedSequenceNumber, signal: AbortSignal, most?: Amount): Promise<SourceRead>;
   /** Ends a fetch under way and drops what is held. */
   close(): void;
 }

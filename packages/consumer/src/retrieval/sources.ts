@@ -3,6 +3,7 @@
 // Invariant: sources of both kinds begin where they are told, so one may follow the other within a tenure.
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import type { Clock, ExtendedSequenceNumber, Logger, StreamIdentifier } from '@shardline/common';
+import type { Amount, LeastBytes } from '../coordination/room.ts';
 import { FanOutSource } from './fan-out.ts';
 import { type PollingOptions, PollingSource } from './polling.ts';
 import type { ShardSource, ShardToRead, SourceRead } from './source.ts';
@@ -63,11 +64,11 @@ export class Sources {
 
   open(
     { stream, timestamp, consumer }: StreamToRead,
-    { shardId, hashKeyRange, latestSince }: ShardToRead,
+    { streamId, shardId, hashKeyRange, latestSince }: ShardToRead,
   ): ShardSource {
-    const { clock, logger, fanOut, requestTimeoutMs, maxRecordsPerRead } = this.#options;
+    const { clock, logger, fanOut, requestTimeoutMs, maxRecordsPerRead, strayRecords } = this.#options;
     const poll = (since: Date | undefined): ShardSource =>
-      new PollingSource(this.#options, { stream, shardId, hashKeyRange, timestamp, latestSince: since });
+      new PollingSource(this.#options, { stream, streamId, shardId, hashKeyRange, timestamp, latestSince: since });
     if (fanOut === undefined || consumer === undefined) return poll(latestSince);
     const subscribe = (since: Date | undefined): ShardSource =>
       new FanOutSource({
@@ -79,6 +80,7 @@ export class Sources {
         timestamp,
         latestSince: since,
         maxRecordsPerBatch: maxRecordsPerRead,
+        ...(strayRecords && { strayRecords }),
         requestTimeoutMs,
         silenceTimeoutMs: fanOut.subscriptionTimeoutMs,
         clock,
@@ -121,10 +123,18 @@ class EitherSource implements ShardSource {
     return this.#source(this.#kind).dueAt(after);
   }
 
-  fetch(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<SourceRead> {
+  get heldBytes(): number {
+    return this.#current?.source.heldBytes ?? 0;
+  }
+
+  get leastBytes(): LeastBytes {
+    return this.#current?.source.leastBytes ?? 0;
+  }
+
+  fetch(after: ExtendedSequenceNumber, signal: AbortSignal, most?: Amount): Promise<SourceRead> {
     const kind = this.#kind;
     if (kind === 'poll') this.#lookForConsumer();
-    return this.#source(kind).fetch(after, signal);
+    return this.#source(kind).fetch(after, signal, most);
   }
 
   close(): void {

@@ -45,9 +45,11 @@ export interface ListedStream extends StartOfStream {
 
 export interface StreamsOptions
   extends Pick<StreamShardsOptions, 'client' | 'requestTimeoutMs'>,
-    Pick<SourcesOptions, 'maxRecordsPerRead' | 'idleTimeBetweenReadsMs' | 'fanOut'> {
+    Pick<SourcesOptions, 'maxRecordsPerRead' | 'strayRecords' | 'idleTimeBetweenReadsMs' | 'fanOut'> {
   /** The one stream of the application, or a function that lists its streams. */
   readonly from: (StartOfStream & { readonly stream: StreamIdentifier }) | (() => Promise<readonly ListedStream[]>);
+  /** Of one stream. */
+  readonly onStreamRecreated: 'stop' | 'begin-anew';
   /** Of the streams that are read no longer, those whose leases may be deleted. */
   readonly former: () => Promise<FormerStreams>;
   readonly logger: Logger;
@@ -157,6 +159,11 @@ export class Streams {
     }
   }
 
+  /** Looks for the one stream of the application. @throws OperatingError STREAM_NOT_FOUND when it is gone, and others */
+  async find(): Promise<void> {
+    await this.#of(undefined).shards.checkListing();
+  }
+
   /** Whether the one stream of the application is another one than when this process began to read it. */
   async isAnother({ streamId }: ListShards): Promise<boolean> {
     if (streamId !== undefined || this.#recognized === undefined) return false;
@@ -173,7 +180,9 @@ export class Streams {
     const { streamId, shardId } = shard;
     const source = this.#sources.open(this.#of(streamId), shard);
     // Of several streams each is known by its age.
-    return streamId === undefined ? new SameStreamSource(source, shardId, this.#isReplaced) : source;
+    return streamId === undefined
+      ? new SameStreamSource(source, shardId, this.#isReplaced, this.#options.onStreamRecreated === 'begin-anew')
+      : source;
   }
 
   /** Shards that ask at once share one listing. */
@@ -187,6 +196,21 @@ export class Streams {
     const shard = (await this.#listing).find((each) => each.shardId === shardId);
     return shard !== undefined && sequenceNumber < shard.startingSequenceNumber;
   };
+
+  /** Ends the registered consumers of the streams that are listed; of those that have none there is nothing to end. @throws OperatingError */
+  async deregister(): Promise<void> {
+    const { from, client } = this.#options;
+    if (typeof from !== 'function') {
+      await this.#of(undefined).consumer?.deregister();
+      return;
+    }
+    this.#region ??= await client.config.region();
+    for (const { stream: named, consumerArn } of await from()) {
+      const stream = named.split(':').length === 3 ? this.#addressOf(named) : parseStream(named, 'streams');
+      const consumer = this.#sources.consumerOf(stream, consumerArn);
+      await consumer?.deregister().finally(() => consumer.close());
+    }
+  }
 
   close(): void {
     for (const { shards, consumer } of this.#known.values()) {

@@ -4,7 +4,7 @@ import type { CheckpointRequested } from '../coordination/effects.ts';
 import { Checkpointer } from './checkpointer.ts';
 
 /** A checkpointer, the calls of the handlers of two shards, and what was asked of the core. */
-function stage() {
+function stage(ceiling?: string) {
   const asked: CheckpointRequested[] = [];
   const checkpointer = new Checkpointer((event) => asked.push(event));
   const written: unknown[] = [];
@@ -13,6 +13,7 @@ function stage() {
       leaseKey: `shard-${tenure}`,
       tenure,
       endedBy: undefined as unknown,
+      ceiling: ceiling === undefined ? undefined : parseCheckpoint(ceiling),
       newest: () => parseCheckpoint('9', 1),
       written: (position: unknown) => void written.push(position),
     };
@@ -35,6 +36,17 @@ test('without a position the newest one is asked for, and the shard is told once
   checkpointer.settle(1, 'done');
   await promise;
   expect(written).toEqual([parseCheckpoint('9', 1)]);
+});
+
+test('while a part of a batch is handled nothing behind that part is asked for', async () => {
+  const { asked, first } = stage('8');
+  const refused = { code: 'USAGE', message: expect.stringContaining('to the last record given to the handler, got 9') };
+  expect(await outcomeOf(first.checkpoint('9'))).toMatchObject(refused);
+  expect(await outcomeOf(first.prepareCheckpoint('9'))).toMatchObject(refused);
+  expect(asked).toEqual([]);
+  void first.checkpoint('8');
+  await Promise.resolve();
+  expect(asked).toMatchObject([{ position: parseCheckpoint('8') }]);
 });
 
 test('what is prepared is not written as handled before it is settled', async () => {

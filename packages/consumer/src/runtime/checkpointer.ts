@@ -1,7 +1,13 @@
 // Checkpoints by hand: the handler's `checkpoint(...)` and `prepareCheckpoint(...)` become questions to the core, and the core's
 // answer settles the promise. It writes nothing and decides nothing: bounds, coalescing and the write itself are the core's.
 // Invariant: every promise settles, at the latest when its tenure is over: a handler that waits for one must not hold that up.
-import { type ExtendedSequenceNumber, formatExtended, OperatingError, UsageError } from '@shardline/common';
+import {
+  compareExtended,
+  type ExtendedSequenceNumber,
+  formatExtended,
+  OperatingError,
+  UsageError,
+} from '@shardline/common';
 import type { CheckpointRequested, Tenure } from '../coordination/effects.ts';
 import type { Notice } from '../coordination/notice.ts';
 import type { PreparedCheckpointer, ShardContext } from '../handler.ts';
@@ -17,6 +23,8 @@ export interface CheckpointedShard {
   readonly endedBy: unknown;
   /** What a call without a position means. */
   newest(): ExtendedSequenceNumber;
+  /** Nothing behind it was given to the handler; undefined: the core knows. */
+  readonly ceiling: ExtendedSequenceNumber | undefined;
   /** Told of each checkpoint that is written. */
   written(position: ExtendedSequenceNumber): void;
 }
@@ -57,12 +65,13 @@ export class Checkpointer {
   }
 
   #request(
-    { leaseKey, tenure, endedBy }: CheckpointedShard,
+    { leaseKey, tenure, endedBy, ceiling }: CheckpointedShard,
     position: ExtendedSequenceNumber,
     prepare: CheckpointRequested['prepare'],
   ): Promise<void> {
     if (endedBy !== undefined) return Promise.reject(endedBy);
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
+    if (ceiling !== undefined && compareExtended(position, ceiling) > 0) return Promise.reject(outOfRange(position));
     this.#requestCount += 1;
     const requestId = this.#requestCount;
     const request = { kind: 'checkpointRequested', leaseKey, tenure, position, prepare, requestId } as const;
@@ -85,13 +94,7 @@ export class Checkpointer {
         pending.reject(leaseLost(leaseKey));
         return;
       case 'outOfRange':
-        pending.reject(
-          new UsageError(
-            'position',
-            'a position from the last checkpoint to the last record given to the handler',
-            formatExtended(position),
-          ),
-        );
+        pending.reject(outOfRange(position));
         return;
       default:
         outcome satisfies never;
@@ -113,6 +116,11 @@ export class Checkpointer {
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
   }
+}
+
+function outOfRange(position: ExtendedSequenceNumber): UsageError {
+  const expected = 'a position from the last checkpoint to the last record given to the handler';
+  return new UsageError('position', expected, formatExtended(position));
 }
 
 export function leaseLost(leaseKey: string): OperatingError {

@@ -1,8 +1,10 @@
 // What is told of the records on their way through delivery: metrics, diagnostics channels and log lines of what was read, what
 // was handled, what is lost and what does not belong. It looks on; delivery decides and calls the handler.
 // Invariant: nothing here changes what is delivered, and a message that nobody subscribes to is not even made.
-import { consumerDiagnostics, type Logger, type MetricsSink } from '@shardline/common';
+import { consumerDiagnostics, type Logger, type MetricDimensions, type MetricsSink } from '@shardline/common';
+import { type Failure, stoppedText } from '../handling/handling-options.ts';
 import type { Gap, SourceBatch } from '../retrieval/source.ts';
+import { shardDimensions } from './effect-metrics.ts';
 
 export interface DeliveryReportOptions {
   readonly application: string;
@@ -18,6 +20,10 @@ export interface ReportedShard {
   millisBehindLatest(now: number): number | undefined;
 }
 
+const STRAYS = "user records' hash keys lie outside the shard: a producer aggregated across shards";
+const STRAYS_DELIVERED = `${STRAYS}; all are delivered, order by key is not kept`;
+const STRAYS_DROPPED = `${STRAYS}; the aggregated records with them are left out, as strayRecords: 'kcl' has it`;
+
 export class DeliveryReport {
   readonly #options: DeliveryReportOptions;
   /** Tenures whose stray records were logged: once is enough. */
@@ -29,9 +35,9 @@ export class DeliveryReport {
 
   fetched(shard: ReportedShard, batch: SourceBatch): void {
     const { application, workerId: worker, metrics } = this.#options;
-    const { records, kinesisRecordCount, corruptCount, strayCount, gap, millisBehindLatest } = batch;
-    const { leaseKey, shardId } = shard;
-    const dimensions = { ShardId: shardId };
+    const { records, kinesisRecordCount, corruptCount, strayCount, droppedCount = 0, gap, millisBehindLatest } = batch;
+    const { leaseKey } = shard;
+    const dimensions = dimensionsOf(shard);
     if (corruptCount > 0) {
       metrics.count('CorruptRecords', corruptCount, dimensions);
       shard.logger.warn(
@@ -43,12 +49,10 @@ export class DeliveryReport {
       metrics.count('StrayRecords', strayCount, dimensions);
       if (!this.#straysLogged.has(shard)) {
         this.#straysLogged.add(shard);
-        shard.logger.warn(
-          { strayCount },
-          "user records' hash keys lie outside the shard: a producer aggregated across shards, order by key is not kept",
-        );
+        shard.logger.warn({ strayCount, droppedCount }, droppedCount > 0 ? STRAYS_DROPPED : STRAYS_DELIVERED);
       }
     }
+    if (droppedCount > 0) metrics.count('DroppedRecords', droppedCount, dimensions);
     if (gap !== undefined) this.#missed(shard, gap);
     const { batchFetched } = consumerDiagnostics;
     if (!batchFetched.hasSubscribers) return;
@@ -60,6 +64,7 @@ export class DeliveryReport {
       userRecordCount: records.length,
       corruptCount,
       strayCount,
+      droppedCount,
       ...(millisBehindLatest !== undefined && { millisBehindLatest }),
     });
   }
@@ -68,20 +73,49 @@ export class DeliveryReport {
   behind(shard: ReportedShard, now: number): void {
     const behindMs = shard.millisBehindLatest(now);
     if (behindMs === undefined) return;
-    this.#options.metrics.gauge('MillisBehindLatest', behindMs, { ShardId: shard.shardId });
+    const { metrics } = this.#options;
+    metrics.gauge('MillisBehindLatest', behindMs, dimensionsOf(shard));
+    // Of the whole application, whose shards are not told apart: the greatest of a time is what its worst shard is behind.
+    metrics.sample('MillisBehindLatest', behindMs, 'Milliseconds', { Operation: 'ApplicationTracker' });
   }
 
-  handled(shard: ReportedShard, batch: SourceBatch, durationMs: number): void {
+  /** By the filter. */
+  leftOut({ leaseKey, shardId }: ReportedShard, userRecordCount: number): void {
+    const { application, workerId: worker, metrics } = this.#options;
+    metrics.count('RecordsFilteredOut', userRecordCount, { ShardId: shardId });
+    const { recordsFilteredOut: channel } = consumerDiagnostics;
+    if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, userRecordCount });
+  }
+
+  handled(shard: ReportedShard, recordCount: number, byteCount: number, durationMs: number): void {
     const { metrics } = this.#options;
-    const { records, byteCount } = batch;
-    this.#handlerReturned(shard, records.length, durationMs, { outcome: 'handled' });
-    const dimensions = { ShardId: shard.shardId };
-    metrics.count('RecordsProcessed', records.length, dimensions);
+    this.#handlerReturned(shard, recordCount, durationMs, { outcome: 'handled' });
+    const dimensions = dimensionsOf(shard);
+    metrics.count('RecordsProcessed', recordCount, dimensions);
     metrics.count('DataBytesProcessed', byteCount, dimensions);
   }
 
-  threw(shard: ReportedShard, { records }: SourceBatch, durationMs: number, cause: unknown): void {
-    this.#handlerReturned(shard, records.length, durationMs, { outcome: 'threw', cause });
+  threw(shard: ReportedShard, recordCount: number, durationMs: number, cause: unknown): void {
+    this.#handlerReturned(shard, recordCount, durationMs, { outcome: 'threw', cause });
+  }
+
+  gaveUp({ leaseKey, logger }: ReportedShard, failure: Failure, outcome: 'handedOver' | 'stopped'): void {
+    const { application, workerId: worker, metrics } = this.#options;
+    const { records, attempts, limit, error: cause } = failure;
+    const userRecordCount = records.length;
+    const { sequenceNumber = '', subSequenceNumber = 0 } = records[0] ?? {};
+    const fields = { sequenceNumber, subSequenceNumber, userRecordCount, attempts, limit };
+    if (outcome === 'stopped')
+      logger.error({ leaseKey, ...fields, err: cause }, `the shard is ${stoppedText(failure)}`);
+    else {
+      metrics.count('RecordsHandedOver', userRecordCount, dimensionsOf({ leaseKey }));
+      logger.error(
+        { leaseKey, ...fields, err: cause },
+        'records that the handler did not finish are handed to onFailure',
+      );
+    }
+    const { recordsGivenUp: channel } = consumerDiagnostics;
+    if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, ...fields, outcome, cause });
   }
 
   ended({ leaseKey }: ReportedShard, childShardIds: readonly string[]): void {
@@ -90,10 +124,10 @@ export class DeliveryReport {
     if (shardEnded.hasSubscribers) shardEnded.publish({ application, worker, leaseKey, childShardIds });
   }
 
-  #missed({ leaseKey, shardId, logger }: ReportedShard, gap: Gap): void {
+  #missed({ leaseKey, logger }: ReportedShard, gap: Gap): void {
     const { application, workerId: worker, metrics } = this.#options;
     const bounds = { after: String(gap.after), before: String(gap.before) };
-    metrics.count('RecordGaps', 1, { ShardId: shardId });
+    metrics.count('RecordGaps', 1, dimensionsOf({ leaseKey }));
     logger.error(
       bounds,
       'the record of the checkpoint is no longer in the stream: records after it may be lost, up to the first that is there',
@@ -108,9 +142,15 @@ export class DeliveryReport {
     durationMs: number,
     end: { readonly outcome: 'handled' } | { readonly outcome: 'threw'; readonly cause: unknown },
   ): void {
-    const { application, workerId: worker } = this.#options;
+    const { application, workerId: worker, metrics } = this.#options;
+    metrics.sample('RecordProcessor.processRecords.Time', durationMs, 'Milliseconds', dimensionsOf({ leaseKey }));
     const { batchHandled } = consumerDiagnostics;
     if (!batchHandled.hasSubscribers) return;
     batchHandled.publish({ application, worker, leaseKey, userRecordCount, durationMs, ...end });
   }
+}
+
+/** KCL: what is about records is of its ProcessTask. */
+function dimensionsOf({ leaseKey }: Pick<ReportedShard, 'leaseKey'>): MetricDimensions {
+  return shardDimensions('ProcessTask', leaseKey);
 }

@@ -2,15 +2,7 @@
 // to the handler, dropped. It does what the core asks, in the order in which the core asks, and vouches for nothing by
 // itself. Invariants: handler calls of a tenure never overlap; a batch stays here until the handler has finished it or the
 // tenure is closed; `closeShard` is done only when nothing of the tenure runs any more.
-import {
-  type Clock,
-  type ExtendedSequenceNumber,
-  invariant,
-  type Logger,
-  parseSequenceNumber,
-  SHARD_END,
-  unreachable,
-} from '@shardline/common';
+import { type Clock, invariant, type Logger, parseSequenceNumber, SHARD_END, unreachable } from '@shardline/common';
 import type {
   CloseShard,
   DeliverBatch,
@@ -24,19 +16,27 @@ import type {
 } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
 import type { ShardHandler } from '../handler.ts';
-import type { OpenSource } from '../retrieval/source.ts';
+import { BatchHandling, type HandledShard, type HandlingReport } from '../handling/batch-handling.ts';
+import { type ResolvedHandling, stoppedText } from '../handling/handling-options.ts';
+import { GatheringSource } from '../retrieval/gathering.ts';
+import type { OpenSource, SourceBatch } from '../retrieval/source.ts';
 import { asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
 import { DeliveryReport, type DeliveryReportOptions } from './delivery-report.ts';
 import type { HandlerCall } from './event-loop.ts';
-import { causeOf, HandlerThrew, thrownText } from './handler-threw.ts';
+import type { GivenUp } from './given-up.ts';
+import { HandlerThrew, type HandlerWord, thrownBy } from './handler-threw.ts';
 import { OpenShard } from './open-shard.ts';
 
 export interface DeliveryOptions extends DeliveryReportOptions {
+  readonly givenUp: GivenUp;
   readonly handler: ShardHandler;
+  readonly handling: ResolvedHandling;
   /** `manual`: a finished batch vouches for nothing, only `context.checkpoint` does. */
   readonly checkpointing: 'auto' | 'manual';
   readonly openSource: OpenSource;
+  /** No handler call of that lease is to begin for now. */
+  readonly isPaused: (leaseKey: string) => boolean;
   readonly checkpointer: Checkpointer;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -55,7 +55,7 @@ export class Delivery {
   /** Shards that were let go, each until its handler knows; never reject. */
   readonly #leaving = new Map<OpenShard, Promise<void>>();
   /** The handler's words that are under way, those of closed shards among them. */
-  readonly #words = new Map<Tenure, keyof ShardHandler>();
+  readonly #words = new Map<Tenure, HandlerWord>();
   /** Of the look at what waits; undefined: nothing did at the last one. */
   #cancelLook: (() => void) | undefined;
 
@@ -88,6 +88,11 @@ export class Delivery {
   /** What the handler threw for the batch that a tenure stands at, in words; undefined: nothing. */
   thrownOf(tenure: Tenure): string | undefined {
     return this.#shards.get(tenure)?.thrown;
+  }
+
+  /** At which records a tenure stands still for good, and why, in words; undefined: it does not. */
+  stoppedOf(tenure: Tenure): string | undefined {
+    return this.#shards.get(tenure)?.stopped;
   }
 
   /** The last call on each shard, if it was still under way at `since`. */
@@ -149,16 +154,17 @@ export class Delivery {
     return undefined;
   }
 
-  async #fetch({ tenure, after }: FetchBatch): Promise<Results['fetchBatch']> {
+  async #fetch({ tenure, after, most }: FetchBatch): Promise<Results['fetchBatch']> {
     const shard = this.#shard(tenure);
-    const read = await shard.fetch(after);
+    const read = await shard.fetch(after, most);
+    const { heldBytes, leastBytes } = shard.source;
     const { batch, atShardEnd, childShards } = read;
     const now = this.#options.clock.now();
     shard.read(read.millisBehindLatest);
     if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
     if (batch === undefined) {
       this.#report.behind(shard, now);
-      return { batch: undefined, atShardEnd, childShards };
+      return { batch: undefined, atShardEnd, childShards, heldBytes, leastBytes };
     }
     this.#report.fetched(shard, batch);
     const batchId = shard.hold(batch, now);
@@ -167,29 +173,30 @@ export class Delivery {
     const { records, byteCount, last } = batch;
     const [record] = records;
     const first = record && parseSequenceNumber(record.sequenceNumber);
-    return { batch: { batchId, recordCount: records.length, byteCount, first, last }, atShardEnd, childShards };
+    const bounds = { batchId, recordCount: records.length, byteCount, first, last };
+    return { batch: bounds, atShardEnd, childShards, heldBytes, leastBytes };
   }
 
-  async #deliver({ tenure, batchId, attempt }: DeliverBatch): Promise<Results['deliverBatch']> {
-    const { handler, checkpointing, clock } = this.#options;
+  async #deliver({ tenure, batchId, anew }: DeliverBatch): Promise<Results['deliverBatch']> {
+    const { checkpointing, clock } = this.#options;
     const shard = this.#shard(tenure);
-    const batch = shard.batch(batchId);
-    const { records, last, millisBehindLatest } = batch;
-    const startedAt = clock.now();
-    const { streamName } = shard.source;
-    const given = { streamName, shardId: shard.shardId, records, millisBehindLatest, attempt };
-    try {
-      await this.#call(shard, 'processRecords', last, () => handler.processRecords(given, shard.context));
-    } catch (error) {
-      shard.thrown = thrownText(causeOf(error));
-      this.#report.threw(shard, batch, clock.now() - startedAt, causeOf(error));
-      throw error;
+    const handling = shard.handlingOf(batchId, (batch) => this.#handle(shard, batch));
+    if (anew === true) {
+      handling.beginAnew();
+      shard.stopped = undefined;
     }
-    this.#report.handled(shard, batch, clock.now() - startedAt);
-    shard.thrown = undefined;
-    shard.finish(batchId, last);
-    this.#report.behind(shard, clock.now());
-    return { checkpoint: checkpointing === 'auto' ? last : undefined };
+    const startedAt = clock.now();
+    const { finishedTo, rest, handledCount, handledBytes } = await this.#call(shard, 'processRecords', undefined, () =>
+      handling.run(),
+    );
+    if (handledCount > 0) this.#report.handled(shard, handledCount, handledBytes, clock.now() - startedAt);
+    if (finishedTo !== undefined) shard.written(finishedTo);
+    if (rest === undefined) {
+      shard.finish(batchId);
+      if (shard.endedBy === undefined) this.#options.givenUp.handled(shard.leaseKey);
+      this.#report.behind(shard, clock.now());
+    } else shard.thrown = rest.kind === 'threw' ? thrownBy(rest.error) : undefined;
+    return { checkpoint: checkpointing === 'auto' ? finishedTo : undefined, ...(rest && { rest }) };
   }
 
   async #drain({ tenure }: DrainShard): Promise<undefined> {
@@ -203,7 +210,12 @@ export class Delivery {
   async #end({ tenure }: EndShard): Promise<undefined> {
     const shard = this.#shard(tenure);
     const { handler } = this.#options;
-    await this.#call(shard, 'shardEnded', SHARD_END, () => handler.shardEnded?.(shard.context));
+    await this.#call(
+      shard,
+      'shardEnded',
+      () => SHARD_END,
+      () => handler.shardEnded?.(shard.context),
+    );
     this.#report.ended(shard, shard.childShardIds);
     return undefined;
   }
@@ -241,6 +253,34 @@ export class Delivery {
 
   // --- parts ---
 
+  #handle(shard: OpenShard, batch: SourceBatch): BatchHandling {
+    const { handler, handling, application, clock } = this.#options;
+    const handled: HandledShard = {
+      shardId: shard.shardId,
+      context: shard.context,
+      endedBy: () => shard.endedBy,
+      isPaused: () => this.#options.isPaused(shard.leaseKey),
+      calls: (word) => this.#words.set(shard.tenure, word),
+      gives: (position) => {
+        shard.givenTo = position;
+        shard.reach = position;
+      },
+      ranFor: (synchronousMs) => {
+        const { lastCall } = shard;
+        if (lastCall !== undefined) lastCall.synchronousMs = Math.max(lastCall.synchronousMs, synchronousMs);
+      },
+    };
+    const report: HandlingReport = {
+      leftOut: (recordCount) => this.#report.leftOut(shard, recordCount),
+      threw: (recordCount, durationMs, cause) => this.#report.threw(shard, recordCount, durationMs, cause),
+      gaveUp: (failure, outcome) => {
+        if (outcome === 'stopped') shard.stopped = stoppedText(failure);
+        this.#report.gaveUp(shard, failure, outcome);
+      },
+    };
+    return new BatchHandling(handled, batch, report, { ...handling, handler, application, clock });
+  }
+
   /** A handler that hangs soon ends the reads, too: while anything waits for one, how far behind its shard is is told by the clock. */
   #lookAgain(): void {
     const { clock } = this.#options;
@@ -255,8 +295,10 @@ export class Delivery {
 
   #admit(effect: OpenShardEffect): OpenShard {
     const { streamId, shardId, hashKeyRange } = effect;
-    const { openSource, checkpointer } = this.#options;
-    const source = openSource({ streamId, shardId, hashKeyRange, latestSince: sinceThen(effect) });
+    const { openSource, checkpointer, clock } = this.#options;
+    const { gathering } = this.#options.handling;
+    const opened = openSource({ streamId, shardId, hashKeyRange, latestSince: sinceThen(effect) });
+    const source = gathering === undefined ? opened : new GatheringSource(opened, gathering, clock);
     const logger = this.#options.logger.child({ stream: source.streamName, shard: shardId });
     return new OpenShard(effect, source, logger, checkpointer);
   }
@@ -268,12 +310,12 @@ export class Delivery {
   }
 
   /** Calls the handler, and lets `closeShard` wait for it. */
-  async #call(
+  async #call<T>(
     shard: OpenShard,
-    word: keyof ShardHandler,
-    givenTo: ExtendedSequenceNumber | undefined,
-    call: () => unknown,
-  ): Promise<void> {
+    word: HandlerWord,
+    givenTo: OpenShard['givenTo'],
+    call: () => T,
+  ): Promise<Awaited<T>> {
     const { clock } = this.#options;
     invariant(shard.call === undefined, `two handler calls at once on ${shard.leaseKey}`);
     let returned = (): void => undefined;
@@ -288,7 +330,7 @@ export class Delivery {
     try {
       const result = call();
       lastCall.synchronousMs = clock.now() - startedAt;
-      await result;
+      return await result;
     } catch (error) {
       throw new HandlerThrew(word, error);
     } finally {

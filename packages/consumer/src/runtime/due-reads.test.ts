@@ -11,6 +11,7 @@ const readOf = (tenure: number): FetchBatch => ({
   shardId: `shard-${tenure}`,
   tenure,
   after: TRIM_HORIZON,
+  most: { bytes: 1000, recordCount: 10 },
 });
 
 /** Counts the timers that are set and not fired or cancelled. */

@@ -180,3 +180,15 @@ test('what is not tried again any more is forgotten, and a single failure never 
     ['info', 'beginning a handoff (handOffLease) has not failed again'],
   ]);
 });
+
+test('who leads no longer is rid of what failed for the leader, and of nothing else', () => {
+  const { failures, lines } = scene();
+  failures.failed('listShards', undefined, denied, 100);
+  failures.failed('renewLease', 'a', denied, 100);
+  failures.leadNoLonger();
+  expect(failures.troubles()).toMatchObject([{ step: 'renewLease' }]);
+  expect(lines.at(-1)).toEqual([
+    'info',
+    'listing the shards of a stream (listShards) is left to the worker that leads now',
+  ]);
+});

@@ -1,10 +1,10 @@
 // What of this worker's doings fails and is tried again: remembered by what it is and why, so that a trouble that lasts is one line
 // now and then, not one a try. What somebody has to see to is told at once; what may pass, only if it does not. It retries nothing.
 // Invariant: bounded by the number of leases; a trouble is over when everything that failed has worked again or is gone.
-import { type Clock, isShardlineError, isUnknownKey, type Logger, type OperatingError } from '@shardline/common';
-import { awsCodeOf, KEY_NOT_ACCEPTED, messageOf } from '../aws-call.ts';
-import { causeOf, HandlerThrew, thrownText } from './handler-threw.ts';
-import { inWords, type Step } from './steps.ts';
+import { type Clock, isShardlineError, type Logger } from '@shardline/common';
+import { causeOf } from './handler-threw.ts';
+import { inWords, isLeaderStep, type Step } from './steps.ts';
+import { codeOf, type Failing, type Trouble, troubleOf } from './trouble.ts';
 
 export interface FailuresOptions {
   readonly clock: Clock;
@@ -13,29 +13,8 @@ export interface FailuresOptions {
   readonly patienceMs: number;
 }
 
-/** Something that does not work. */
-export interface Trouble {
-  /** What was tried. */
-  readonly step: Step;
-  /** An OperatingCode, or the name of what was thrown. */
-  readonly code: string;
-  /** `kinesis:GetRecords`, and what it was about. */
-  readonly action: string | undefined;
-  readonly resource: string | undefined;
-  readonly since: Date;
-  readonly failureCount: number;
-  /** How many leases it is about; 0: the worker as a whole. */
-  readonly leaseCount: number;
-  /** What is wrong and what to do. */
-  readonly text: string;
-}
-
-interface Entry {
-  readonly step: Step;
-  readonly code: string;
+interface Entry extends Failing {
   readonly firstAt: number;
-  readonly firstWallAt: number;
-  /** What fails, the first first, and with what: lease keys, and '' for the worker itself. */
   readonly failing: Map<string, unknown>;
   failureCount: number;
   lastAt: number;
@@ -47,6 +26,7 @@ interface Entry {
 const TELL_INTERVAL_MS = 60_000;
 /** What has not failed for so long after it should have been tried again is over; not everything is tried again. */
 const QUIET_MS = 60_000;
+const LEFT_TO_ANOTHER = 'is left to the worker that leads now';
 /** What the core asks for one lease at a time; of everything else a success means that it works. */
 const stepsOfLeases: ReadonlySet<Step> = new Set<Step>([
   'renewLease',
@@ -64,8 +44,6 @@ const stepsOfKinesis: ReadonlySet<Step> = new Set<Step>([
   'findStream',
   'readStream',
 ]);
-/** What is asked of each stream of several, under the name that the application gives it, and told of each. */
-const FIND_STREAM = 'findStream';
 
 export class Failures {
   readonly #options: FailuresOptions;
@@ -81,7 +59,7 @@ export class Failures {
   failed(step: Step, leaseKey: string | undefined, error: unknown, retryInMs: number): void {
     const { clock, logger } = this.#options;
     const code = codeOf(error);
-    const key = step === FIND_STREAM ? `${step} ${code} ${leaseKey}` : `${step} ${code}`;
+    const key = step === 'findStream' ? `${step} ${code} ${leaseKey}` : `${step} ${code}`;
     const entry = this.#present(key) ?? this.#begin(step, code, key);
     entry.failing.set(subjectOf(step, leaseKey), error);
     entry.failureCount += 1;
@@ -115,6 +93,11 @@ export class Failures {
   /** The lease is no longer this worker's: nothing of it fails any more. */
   forget(leaseKey: string): void {
     for (const [key, entry] of this.#entries) this.#passed(key, entry, leaseKey);
+  }
+
+  /** Another worker leads: what the leader does is not this one's business any more, and nothing here will show it to work again. */
+  leadNoLonger(): void {
+    for (const [key, entry] of this.#entries) if (isLeaderStep(entry.step)) this.#over(key, entry, LEFT_TO_ANOTHER);
   }
 
   /** What does not work now, and is more than a passing failure. */
@@ -161,53 +144,6 @@ export class Failures {
   }
 }
 
-function troubleOf({ step, code, firstWallAt, failureCount, failing }: Entry): Trouble {
-  // The first of many: what is said stays the same while all of them fail.
-  const [[subject, error] = ['', undefined]] = failing;
-  const { action, resource } = isShardlineError(error) && 'action' in error ? (error as OperatingError) : {};
-  const since = new Date(firstWallAt);
-  const leaseCount = step === FIND_STREAM ? 0 : failing.size - (failing.has('') ? 1 : 0);
-  const subjects = leaseCount === 0 ? '' : ` for ${leaseCount > 1 ? `${leaseCount} shards, first ` : ''}${subject}`;
-  const when = `${subjects} since ${since.toISOString()}`;
-  const text =
-    error instanceof HandlerThrew
-      ? `the handler's ${error.word} throws${when}: ${thrownText(error.thrown)}; ${whatFollows(error)}`
-      : `${inWords(step)} fails${when}: ${advice(error, action, resource)}`;
-  return { step, code, action, resource, since, failureCount, leaseCount, text };
-}
-
-function advice(error: unknown, action: string | undefined, resource = 'its resource'): string {
-  switch (codeOf(error)) {
-    case 'CREDENTIALS_UNAVAILABLE':
-      return (
-        'the AWS credentials have expired, or their source does not answer. Renew them, or see to their source (profile, ' +
-        'role, instance metadata, SSO); calls go on as soon as there are good ones'
-      );
-    case 'ACCESS_DENIED':
-      if (isUnknownKey(awsCodeOf(error))) return `${KEY_NOT_ACCEPTED}. Put it right; it is tried again`;
-      return `allow ${action ?? 'it'} on ${resource} to this worker's role; it is tried again`;
-    case 'KEY_UNUSABLE':
-      return `the KMS key of ${resource} must be there and enabled; it is tried again`;
-    case 'THROTTLED':
-      return action?.startsWith('kinesis:')
-        ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
-        : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
-    case 'NO_ROOM_FOR_LEASES':
-    case 'STREAM_REPLACED':
-    case 'LEASE_TABLE_FORMAT':
-      // They say themselves what is to be done.
-      return messageOf(error);
-    case 'STREAM_NOT_FOUND':
-      return `${resource} is not there. Was it deleted? It is tried again`;
-    default:
-      return `no good answer${action === undefined ? '' : ` to ${action}`} (${messageOf(error)}); it is tried again`;
-  }
-}
-
-function whatFollows({ word }: HandlerThrew): string {
-  return word === 'shutdownRequested' ? 'the lease is given up all the same' : 'it is called again';
-}
-
 function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {
   if (stepsOfKinesis.has(step)) return 'kinesis';
   return ['openShard', 'deliverBatch', 'drainShard', 'endShard', 'closeShard', 'placeLeases'].includes(step)
@@ -216,13 +152,7 @@ function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {
 }
 
 function subjectOf(step: Step, leaseKey: string | undefined): string {
-  return step === FIND_STREAM || stepsOfLeases.has(step) ? (leaseKey ?? '') : '';
-}
-
-function codeOf(error: unknown): string {
-  if (isShardlineError(error)) return error.code;
-  const cause = causeOf(error);
-  return cause instanceof Error ? cause.name : typeof cause;
+  return step === 'findStream' || stepsOfLeases.has(step) ? (leaseKey ?? '') : '';
 }
 
 /** A failure that may pass by itself, as opposed to one that somebody has to do something about. */

@@ -14,7 +14,7 @@ import type { LeaseLoss, Notice } from '../coordination/notice.ts';
 import type { Rival } from '../coordination/worker-id.ts';
 import { HOW_TO_BEGIN_ANEW } from '../retrieval/same-stream.ts';
 import type { Failures } from './failures.ts';
-import { causeOf } from './handler-threw.ts';
+import { causeOf, HandlerThrew } from './handler-threw.ts';
 
 export interface NoticesOptions {
   readonly application: string;
@@ -32,10 +32,10 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
   const { leaseBegun, leaseLost, leaseHandedOff, checkpoint, leaderElected, stepError } = consumerDiagnostics;
   switch (notice.kind) {
     case 'leaseBegun': {
-      const { leaseKey } = notice;
+      const { leaseKey, tenure, fencingToken } = notice;
       const from = formatExtended(notice.checkpoint);
-      logger.info({ leaseKey, tenure: notice.tenure, checkpoint: from }, 'lease begun');
-      if (leaseBegun.hasSubscribers) leaseBegun.publish({ ...who, leaseKey, checkpoint: from });
+      logger.info({ leaseKey, tenure, fencingToken, checkpoint: from }, 'lease begun');
+      if (leaseBegun.hasSubscribers) leaseBegun.publish({ ...who, leaseKey, fencingToken, checkpoint: from });
       return;
     }
     case 'leaseEnded': {
@@ -58,14 +58,18 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       return;
     }
     case 'checkpointSettled':
-      // Between the core and the one who asked.
+    case 'runPlanned':
+      // Between the core and the one who asked; figures for effect-metrics.ts.
       return;
     case 'handlerFailed': {
       const { leaseKey, attempt, retryInMs, error } = notice;
-      logger.error(
-        { leaseKey, attempt, retryInMs, err: causeOf(error) },
-        'the handler threw; the batch is given to it again',
-      );
+      // A shard that stands still is told of when it stops.
+      if (retryInMs === Number.POSITIVE_INFINITY) return;
+      const isHandOver = error instanceof HandlerThrew && error.word === 'onFailure';
+      const text = isHandOver
+        ? 'onFailure threw; the records are handed to it again, and nothing behind them is handled'
+        : 'the handler threw; the batch is given to it again';
+      logger.error({ leaseKey, attempt, retryInMs, err: causeOf(error) }, text);
       return;
     }
     case 'effectFailed': {
@@ -77,6 +81,14 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     case 'stall':
       tellStall(notice, options);
       return;
+    case 'controlled': {
+      const { what, leaseKeys } = notice;
+      const keys = leaseKeys === undefined ? {} : { leaseKeys };
+      logger.info({ what, ...keys }, controlled[what]);
+      const { controlled: channel } = consumerDiagnostics;
+      if (channel.hasSubscribers) channel.publish({ ...who, what, ...keys });
+      return;
+    }
     case 'waitingForParents':
       logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
       return;
@@ -85,10 +97,17 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       logger.error({ how, other }, workerIdInUse(worker, notice).message);
       return;
     }
+    case 'leaderSeen': {
+      const { workerId: leader, leaseDurationMs } = notice;
+      const text = `worker ${leader} leads; should it be gone, another one does once its row has stood still for ${leaseDurationMs} ms`;
+      logger.info({ leader, leaseDurationMs }, text);
+      return;
+    }
     case 'leadershipGained':
     case 'leadershipLost': {
       const leader = notice.kind === 'leadershipGained';
       logger.info({ leader }, leader ? 'this worker leads' : 'this worker leads no longer');
+      if (!leader) failures.leadNoLonger();
       if (leaderElected.hasSubscribers) leaderElected.publish({ ...who, leader });
       return;
     }
@@ -134,6 +153,9 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     case 'hole':
       logger.warn({ hole: notice.text }, 'part of the hash key space is not covered');
       return;
+    case 'streamSettled':
+      failures.worked('readStream', undefined);
+      return;
     case 'streamReplaced': {
       const { leaseKeys, anewCount, renewedBy, againInMs } = notice;
       const { streamReplaced } = consumerDiagnostics;
@@ -154,6 +176,12 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       unreachable(notice);
   }
 }
+
+const controlled = {
+  pause: 'paused by the application: no handler call begins until it is resumed',
+  resume: 'resumed by the application',
+  retry: 'tried again by the application, with fresh attempts',
+} as const;
 
 /** Keys, and workers, that one line names. */
 const MOST_NAMED = 20;
@@ -195,13 +223,14 @@ function unplacedText({ leaseKeys }: Extract<Notice, { kind: 'leasesUnplaced' }>
   const have = leaseKeys.length === 1 ? '1 lease' : `${leaseKeys.length} leases`;
   return (
     `nobody has room for ${have} (${keys}), so their records are not read: all workers are at maxLeasesForWorker ` +
-    'or maxThroughputPerHostKBps, as this leader has them. Start another worker, or raise the limit'
+    'or maxThroughputPerHostKBps, as this leader has them for all. Start another worker, or raise the limit here, where it counts'
   );
 }
 
 function replacedText({ streamId, leaseKeys, renewedBy }: Extract<Notice, { kind: 'streamReplaced' }>): string {
   const [first = ''] = leaseKeys;
-  const what = `${leaseKeys.length} leases (${first}) are of another stream of the name than is there now`;
+  const leases = leaseKeys.length === 1 ? `the lease ${first} is` : `${leaseKeys.length} leases, ${first} first, are`;
+  const what = `${leases} of another stream of the name than is there now`;
   if (streamId !== undefined)
     return (
       `${what} in ${streamId}. Listed by its name or ARN, the new one is read from its beginning under an identifier of its own, ` +
@@ -287,7 +316,10 @@ function describeLoss(loss: LeaseLoss | undefined): string {
     case 'handedOver':
       return `lease lost: it was handed over to worker ${loss.to} before this worker had finished, which took too long`;
     case 'ownId':
-      return 'lease lost: it was freed and a leader gave it back to this worker, or a second process works under its worker id';
+      return (
+        'lease lost: it was written in the name of this worker. Its stream was made again and it begins anew, or it was freed and a leader ' +
+        'gave it back, or a second process works under the worker id'
+      );
     default:
       return 'lease lost';
   }

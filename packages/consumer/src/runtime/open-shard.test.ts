@@ -21,6 +21,8 @@ function batchBehind(millisBehindLatest: number | undefined): SourceBatch {
 
 /** Waits in each fetch until its signal is aborted. */
 class WaitingSource implements ShardSource {
+  readonly heldBytes = 0;
+  readonly leastBytes = 0;
   readonly streamName = 'orders';
   closed = false;
 
@@ -47,6 +49,7 @@ function open() {
     streamId: undefined,
     shardId: 'shard-1',
     tenure: 1,
+    fencingToken: 1,
     checkpoint: parseCheckpoint('5'),
     hashKeyRange: undefined,
     pendingCheckpoint: undefined,
@@ -107,9 +110,9 @@ test('a shard is no less behind than its first batch waits for the handler, what
   const second = shard.hold(batchBehind(0), 3_000);
   shard.read(undefined);
   expect(shard.millisBehindLatest(26_000)).toBe(25_500);
-  shard.finish(first, last);
+  shard.finish(first);
   expect(shard.millisBehindLatest(26_000)).toBe(23_000);
   shard.read(0);
-  shard.finish(second, last);
+  shard.finish(second);
   expect([shard.isWaiting, shard.millisBehindLatest(26_000)]).toEqual([false, 0]);
 });

@@ -4,7 +4,9 @@
 // Invariants: `finishedTo` never goes back; once the shard has ended its signal is aborted, one that is asked for later too.
 import { compareExtended, type ExtendedSequenceNumber, invariant, type Logger } from '@shardline/common';
 import type { OpenShard as OpenShardEffect, Tenure } from '../coordination/effects.ts';
+import type { Amount } from '../coordination/room.ts';
 import type { ShardContext } from '../handler.ts';
+import type { BatchHandling } from '../handling/batch-handling.ts';
 import type { ShardSource, SourceBatch, SourceRead } from '../retrieval/source.ts';
 import { asPendingCheckpoint } from './checkpoint-arguments.ts';
 import type { CheckpointedShard, Checkpointer } from './checkpointer.ts';
@@ -26,6 +28,8 @@ const signal: PropertyDescriptor = {
 interface HeldBatch {
   readonly batch: SourceBatch;
   readonly since: number;
+  /** How far the handler is with it; undefined: it was not given to it yet. */
+  handling: BatchHandling | undefined;
 }
 
 export class OpenShard implements ReportedShard, CheckpointedShard {
@@ -40,13 +44,17 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   /** The handler call under way; never rejects. */
   call: Promise<void> | undefined;
   /** The last one, which may be under way. */
-  lastCall: (HandlerCall & { endedAt: number | undefined }) | undefined;
+  lastCall: (Omit<HandlerCall, 'synchronousMs'> & { synchronousMs: number; endedAt: number | undefined }) | undefined;
   /** Handled and finished up to here, or checkpointed by hand. */
   finishedTo: ExtendedSequenceNumber;
   /** What `checkpoint()` without a position means in the call under way. */
-  givenTo: ExtendedSequenceNumber | undefined;
+  givenTo: (() => ExtendedSequenceNumber | undefined) | undefined;
+  /** The same, until the batch is done with. */
+  reach: OpenShard['givenTo'];
   /** What the handler threw for the batch that it was last given, in words; undefined once it has finished it. */
   thrown: string | undefined;
+  /** At which records the shard stands still in this tenure, and why, in words. */
+  stopped: string | undefined;
   /** How far behind its tip the last read was. */
   #behindAtRead: number | undefined;
   /** Known at the shard's end. */
@@ -62,7 +70,7 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   #batchCount = 0;
 
   constructor(effect: OpenShardEffect, source: ShardSource, logger: Logger, checkpointer: Checkpointer) {
-    const { tenure, leaseKey, shardId, checkpoint, pendingCheckpoint } = effect;
+    const { tenure, leaseKey, shardId, fencingToken, checkpoint, pendingCheckpoint } = effect;
     const { streamName } = source;
     this.tenure = tenure;
     this.leaseKey = leaseKey;
@@ -74,6 +82,7 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
       streamName,
       shardId,
       leaseKey,
+      fencingToken,
       logger,
       pendingCheckpoint: asPendingCheckpoint(pendingCheckpoint),
       ...checkpointer.callsFor(this),
@@ -86,10 +95,10 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
     return this.#controller.signal;
   }
 
-  async fetch(after: ExtendedSequenceNumber): Promise<SourceRead> {
+  async fetch(after: ExtendedSequenceNumber, most?: Amount): Promise<SourceRead> {
     this.#reading = new AbortController();
     try {
-      return await this.source.fetch(after, this.#reading.signal);
+      return await this.source.fetch(after, this.#reading.signal, most);
     } finally {
       this.#reading = undefined;
     }
@@ -117,15 +126,17 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
     // A batch without records only moves the position; nobody will ask for it. One of a shard that has ended neither.
     if (batch.records.length > 0 && this.endedBy === undefined) {
       this.#batches ??= new Map();
-      this.#batches.set(this.#batchCount, { batch, since: now });
+      this.#batches.set(this.#batchCount, { batch, since: now, handling: undefined });
     }
     return this.#batchCount;
   }
 
-  batch(batchId: number): SourceBatch {
+  /** @param begin is called when it is asked for first. */
+  handlingOf(batchId: number, begin: (batch: SourceBatch) => BatchHandling): BatchHandling {
     const held = this.#batches?.get(batchId);
     invariant(held !== undefined, `batch ${batchId} of ${this.leaseKey} is delivered but not held`);
-    return held.batch;
+    held.handling ??= begin(held.batch);
+    return held.handling;
   }
 
   /** Something was read that the handler has not finished. */
@@ -134,14 +145,19 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   }
 
   /** The handler has finished it. */
-  finish(batchId: number, last: ExtendedSequenceNumber): void {
+  finish(batchId: number): void {
     this.#batches?.delete(batchId);
     if (this.#batches?.size === 0) this.#batches = undefined;
-    this.written(last);
+    this.thrown = undefined;
+    this.reach = undefined;
   }
 
   newest(): ExtendedSequenceNumber {
-    return this.givenTo ?? this.finishedTo;
+    return this.givenTo?.() ?? this.finishedTo;
+  }
+
+  get ceiling(): ExtendedSequenceNumber | undefined {
+    return this.reach && (this.reach() ?? this.finishedTo);
   }
 
   written(position: ExtendedSequenceNumber): void {

@@ -21,6 +21,7 @@ import type { ResultOf, TableEffect } from '../coordination/effects.ts';
 import { type Lease, newLease, type Shard } from '../coordination/lease.ts';
 import { Worker } from '../coordination/worker.ts';
 import type { ShardHandler, UserRecord } from '../handler.ts';
+import { readHandling } from '../handling/handling-options.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import { resolveOptions } from '../options.ts';
@@ -60,6 +61,8 @@ function batchOf(records: readonly UserRecord[], last: number): SourceBatch {
 
 /** Gives what the test queues, one read a fetch; with nothing queued a fetch waits. */
 class QueueSource implements ShardSource {
+  readonly heldBytes = 0;
+  readonly leastBytes = 0;
   readonly streamName = 'orders';
   readonly reads: (SourceRead | Error)[] = [];
   closed = false;
@@ -213,6 +216,8 @@ function stage(
       tracked: [{ streamId: undefined, initialPosition: 'TRIM_HORIZON' }],
       former: 'none',
       leftOut: new Map(),
+      reads: { kind: 'one', stream: 'orders' },
+      find: async () => undefined,
       forget: () => undefined,
       isAnother: async () => false,
       beganAnew: async () => undefined,
@@ -222,6 +227,7 @@ function stage(
       open: () => source,
     },
     handler,
+    handling: readHandling(handler.handling ?? {}, { checkpointing: options.checkpointing, eachRecord: false }),
     workerMetrics: undefined,
     random: systemRandom,
     failures: new Failures({ clock, logger: silentLogger, patienceMs: 10_000 }),
@@ -552,15 +558,13 @@ describe('what hangs and what fails', () => {
 
 it('what is handled is counted', async () => {
   const counts: [string, number][] = [];
-  const metrics: MetricsSink = {
-    count: (name, value) => counts.push([name, value]),
-    sample: () => undefined,
-    samples: () => undefined,
-    gauge: (name, value) => counts.push([name, value]),
+  const note: MetricsSink['count'] = (name, value, dimensions) => {
+    if (dimensions?.['Operation'] === 'ProcessTask') counts.push([name, value]);
   };
+  const metrics: MetricsSink = { ...noMetrics, count: note, gauge: note };
   const { source, until } = stage({ processRecords: () => undefined }, { metrics });
   source.give(open({ ...batchOf(recordsFrom(1, 3), 3), corruptCount: 1, strayCount: 2 }));
-  await until(() => counts.some(([name]) => name === 'DataBytesProcessed'));
+  await until(() => counts.some(([name]) => name === 'UpdateLease.Success'));
   expect(counts).toEqual([
     ['CorruptRecords', 1],
     ['StrayRecords', 2],
@@ -568,5 +572,7 @@ it('what is handled is counted', async () => {
     ['RecordsProcessed', 3],
     ['DataBytesProcessed', 3],
     ['MillisBehindLatest', 7],
+    ['Success', 1],
+    ['UpdateLease.Success', 1],
   ]);
 });

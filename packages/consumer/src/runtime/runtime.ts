@@ -2,17 +2,11 @@
 // effect exactly once, keeps its one timer, has its notices told. The only caller of `Worker.step`. It decides nothing.
 // Invariants: `step` is never entered while it runs; effects of one step are started in list order; when the core breaks a
 // rule of its own, everything is given up at once and the leases are left to expire; `run` ends after the handlers, in bounded time.
-import {
-  type Clock,
-  isShardlineError,
-  type Logger,
-  type MetricsSink,
-  OperatingError,
-  type Random,
-} from '@shardline/common';
+import { isShardlineError, type MetricsSink, OperatingError, type Random } from '@shardline/common';
 import PQueue from 'p-queue';
 import type {
   CloseShard,
+  Control,
   Done,
   Effect,
   Event,
@@ -28,18 +22,21 @@ import type { Results } from '../coordination/results.ts';
 import type { Worker } from '../coordination/worker.ts';
 import type { WorkerView } from '../coordination/worker-view.ts';
 import type { ShardHandler } from '../handler.ts';
+import type { ResolvedHandling } from '../handling/handling-options.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { Streams } from '../retrieval/streams.ts';
 import { Checkpointer, leaseLost } from './checkpointer.ts';
 import { Delivery } from './delivery.ts';
 import { DueReads } from './due-reads.ts';
+import { EffectMetrics } from './effect-metrics.ts';
 import { EventLoopWatch } from './event-loop.ts';
-import type { Failures } from './failures.ts';
+import { GivenUp } from './given-up.ts';
 import { type NoticesOptions, tellNotice, workerIdInUse } from './notices.ts';
+import { StreamWatch, type StreamWatchOptions } from './stream-watch.ts';
 import { tableGone } from './table-gone.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 
-export interface RuntimeOptions {
+export interface RuntimeOptions extends StreamWatchOptions {
   readonly application: string;
   readonly workerId: string;
   readonly failoverTimeMs: number;
@@ -47,21 +44,13 @@ export interface RuntimeOptions {
   readonly shutdownGraceMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
-  readonly streams: Pick<
-    Streams,
-    'tracked' | 'leftOut' | 'former' | 'mayChange' | 'refresh' | 'forget' | 'list' | 'isAnother' | 'beganAnew' | 'open'
-  >;
-  /** How often the streams are asked for anew. */
-  readonly streamsIntervalMs: number;
+  readonly streams: StreamWatchOptions['streams'] & Pick<Streams, 'list' | 'isAnother' | 'open'>;
   readonly handler: ShardHandler;
+  readonly handling: ResolvedHandling;
   readonly checkpointing: 'auto' | 'manual';
   /** Undefined: the worker says nothing of itself. */
   readonly workerMetrics: WorkerMetrics | undefined;
-  /** What fails and is tried again. */
-  readonly failures: Failures;
-  readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
   readonly metrics: MetricsSink;
 }
 
@@ -70,29 +59,23 @@ const CONCURRENT_TABLE_EFFECTS = 32;
 /** The longest an effect on the table, or a listing, may take; it may be many calls, each with a shorter bound. */
 const EFFECT_TIMEOUT_MS = 60_000;
 
-const SHARD_GONE =
-  'the shard is not there any more: its stream was deleted, or the shard with all its records has expired. As in the KCL this is its ' +
-  "end, though no reshard made it: the handler's shardEnded comes next, and the lease goes to SHARD_END";
-
 export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #checkpointer: Checkpointer;
   readonly #delivery: Delivery;
   readonly #dueReads: DueReads;
   readonly #eventLoop: EventLoopWatch;
+  readonly #streamWatch: StreamWatch;
+  readonly #givenUp: GivenUp;
   readonly #telling: NoticesOptions;
+  readonly #effectMetrics: EffectMetrics;
   readonly #tableQueue = new PQueue({ concurrency: CONCURRENT_TABLE_EFFECTS });
   readonly #events: Event[] = [];
   #settle: { readonly resolve: () => void; readonly reject: (error: unknown) => void } | undefined;
   #stepping = false;
   #over = false;
   #timer: { readonly at: number; readonly cancel: () => void } | undefined;
-  #cancelRefresh: () => void = () => undefined;
   #failure: unknown;
-  /** Of several streams those that are listed, and whose name is another stream's by now. */
-  readonly #replacedStreams = new Set<string>();
-  #toldLeftOut: readonly string[] = [];
-  #refreshing = false;
   /** Why the core stopped by itself. */
   #lastError: OperatingError | undefined;
 
@@ -100,10 +83,20 @@ export class Runtime {
     this.#options = options;
     this.#checkpointer = new Checkpointer((event) => this.#post(event));
     const openSource = options.streams.open.bind(options.streams);
-    this.#delivery = new Delivery({ ...options, openSource, checkpointer: this.#checkpointer });
+    this.#givenUp = new GivenUp(options.clock);
+    this.#delivery = new Delivery({
+      ...options,
+      openSource,
+      isPaused: (leaseKey) => options.worker.isPaused(leaseKey),
+      checkpointer: this.#checkpointer,
+      givenUp: this.#givenUp,
+    });
     this.#dueReads = new DueReads(options.clock, (read) => this.#begin(read));
     const callsSince = this.#delivery.callsSince.bind(this.#delivery);
     this.#eventLoop = new EventLoopWatch({ ...options, callsSince });
+    this.#streamWatch = new StreamWatch(options, (event) => this.#post(event));
+    const streamCount = (): number => options.streams.tracked?.length ?? 1;
+    this.#effectMetrics = new EffectMetrics({ ...options, streamCount });
     this.#telling = { ...options, wordOf: this.#delivery.wordOf.bind(this.#delivery) };
   }
 
@@ -118,16 +111,19 @@ export class Runtime {
         this.#options.logger.warn({ err: error }, 'this worker cannot say how busy it is');
       });
       this.#eventLoop.start();
-      this.#postStreams();
-      this.#tellLeftOut();
+      this.#streamWatch.start();
       this.#post({ kind: 'start', clientVersion: this.#options.table.clientVersion });
-      if (this.#options.streams.mayChange) this.#planRefresh();
     });
   }
 
   /** Gives all leases up in good order, in bounded time. */
   stop(): void {
     this.#post({ kind: 'stop' });
+  }
+
+  /** An operator's word. */
+  control(event: Control): void {
+    this.#post(event);
   }
 
   /** Why everything was given up; handlers may still run. */
@@ -147,6 +143,16 @@ export class Runtime {
   /** What the handler threw for the batch that a tenure stands at, in words. */
   thrownOf(tenure: number): string | undefined {
     return this.#delivery.thrownOf(tenure);
+  }
+
+  /** At which records a tenure stands still for good, and why, in words. */
+  stoppedOf(tenure: number): string | undefined {
+    return this.#delivery.stoppedOf(tenure);
+  }
+
+  /** Shards that were given up because the handler had not returned, a sentence each. */
+  get givenUp(): readonly string[] {
+    return this.#givenUp.reasons();
   }
 
   millisBehindLatest(tenure: number): number | undefined {
@@ -194,7 +200,8 @@ export class Runtime {
 
   #carryOut(asked: Effect | Tell): void {
     if (asked.kind === 'tell') {
-      if (asked.notice.kind === 'streamReplaced') this.#replaced(asked.notice);
+      if (asked.notice.kind === 'streamReplaced') this.#streamWatch.replaced(asked.notice);
+      if (asked.notice.kind === 'streamSettled') void this.#options.streams.beganAnew();
       this.#tell(asked.notice);
       return;
     }
@@ -210,14 +217,18 @@ export class Runtime {
   }
 
   #begin(asked: Effect): void {
+    const startedAt = this.#options.clock.now();
+    this.#effectMetrics.began(asked);
     this.#start(asked).then(
       // `#start` gives the result that belongs to the effect's kind; TypeScript can't see the pair.
       (result) => {
-        if (asked.kind === 'fetchBatch') this.#fetched(asked.leaseKey, result as Results['fetchBatch']);
+        if (asked.kind === 'fetchBatch') this.#streamWatch.fetched(asked.leaseKey, result as Results['fetchBatch']);
+        this.#effectMetrics.ended(asked, startedAt, { result });
         this.#options.failures.worked(asked.kind, 'leaseKey' in asked ? asked.leaseKey : undefined);
         this.#post({ kind: 'done', effect: asked, result } as Done);
       },
       (error: unknown) => {
+        this.#effectMetrics.ended(asked, startedAt, undefined);
         // What the user's handler throws is wrapped, so it is the user's even if it should look like a bug of ours.
         const final = isShardlineError(error) && error.code === 'INVARIANT' ? error : tableGone(error);
         if (final !== undefined) this.#giveUp(final);
@@ -262,76 +273,6 @@ export class Runtime {
     const shards = await streams.list(listing);
     // Who may not ask, or gets no answer, goes by the shards alone.
     return { shards, isAnother: await streams.isAnother(listing).catch(() => false) };
-  }
-
-  #replaced({ streamId, anewCount }: Extract<Notice, { kind: 'streamReplaced' }>): void {
-    const { streams } = this.#options;
-    if (streamId !== undefined) {
-      streams.forget(streamId);
-      this.#replacedStreams.add(streamId);
-    } else if (anewCount > 0) void streams.beganAnew();
-  }
-
-  #postStreams(): void {
-    const { tracked: streams, former } = this.#options.streams;
-    this.#post({ kind: 'streams', streams, former });
-  }
-
-  /** An application of several streams may add and remove some while it runs. What can't be asked stays as it is. */
-  #planRefresh(inMs?: number): void {
-    const { streams, streamsIntervalMs, clock, failures } = this.#options;
-    this.#cancelRefresh();
-    const refresh = async (): Promise<void> => {
-      try {
-        await streams.refresh();
-        failures.worked('refreshStreams', undefined);
-        this.#postStreams();
-        this.#forgetReplaced();
-        this.#tellLeftOut();
-      } catch (error) {
-        // The list stays as it was.
-        failures.failed('refreshStreams', undefined, error, streamsIntervalMs);
-      }
-      this.#refreshing = false;
-      if (!this.#over) this.#planRefresh();
-    };
-    const begin = (): void => {
-      this.#refreshing = true;
-      void refresh();
-    };
-    this.#cancelRefresh = clock.setTimer(begin, inMs ?? streamsIntervalMs, false);
-  }
-
-  #fetched(leaseKey: string, { atShardEnd, childShards }: Results['fetchBatch']): void {
-    if (!atShardEnd || childShards.length > 0) return;
-    this.#options.logger.warn({ leaseKey }, SHARD_GONE);
-    if (this.#options.streams.mayChange) this.#mayBeGone(leaseKey);
-  }
-
-  /** A shard of one of several streams ended without children: is the stream there at all? Asked at once, not at the next look at the list. */
-  #mayBeGone(leaseKey: string): void {
-    const { streams } = this.#options;
-    const gone = streams.tracked.find(({ streamId }) => streamId !== undefined && leaseKey.startsWith(`${streamId}:`));
-    if (gone === undefined) return;
-    streams.forget(gone.streamId);
-    if (!this.#refreshing) this.#planRefresh(0);
-  }
-
-  /** Those of several streams that are listed and are not there: told until they are, or are listed no longer. */
-  #tellLeftOut(): void {
-    const { streams, streamsIntervalMs, failures } = this.#options;
-    for (const name of this.#toldLeftOut) if (!streams.leftOut.has(name)) failures.worked('findStream', name);
-    for (const [name, error] of streams.leftOut) failures.failed('findStream', name, error, streamsIntervalMs);
-    this.#toldLeftOut = [...streams.leftOut.keys()];
-  }
-
-  /** Of several streams, one that was made again is read as another one from the next look at the list on: that is its end. */
-  #forgetReplaced(): void {
-    const { streams, failures } = this.#options;
-    if (this.#replacedStreams.size === 0) return;
-    const tracked = new Set(streams.tracked.map(({ streamId }) => streamId));
-    for (const streamId of this.#replacedStreams) if (!tracked.has(streamId)) this.#replacedStreams.delete(streamId);
-    if (this.#replacedStreams.size === 0) failures.worked('readStream', undefined);
   }
 
   /** Ends the wait for an effect, not the effect: a write that lands late is one whose outcome was not known. */
@@ -380,7 +321,7 @@ export class Runtime {
     this.#timer = undefined;
     this.#tableQueue.clear();
     this.#dueReads.stop();
-    this.#cancelRefresh();
+    this.#streamWatch.stop();
     this.#eventLoop.stop();
     this.#options.workerMetrics?.stop();
     this.#checkpointer.close(reason);
@@ -389,7 +330,10 @@ export class Runtime {
 
   #tell(notice: Notice): void {
     tellNotice(notice, this.#telling);
+    this.#effectMetrics.told(notice);
     if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
+    else if (notice.kind === 'stall' && notice.state === 'givenUp' && notice.reason === 'handler')
+      this.#givenUp.gaveUp(notice.leaseKey);
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();
   }

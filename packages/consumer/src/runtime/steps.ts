@@ -2,13 +2,13 @@
 // of four things that the runtime does beside it, and of the leader's plan. Invariant: every step that can fail has words.
 import type { Effect } from '../coordination/effects.ts';
 
-/** A step's name; `opening` is what `run` does before it works, `readStream` the look at which stream it is, `findStream` that at one of several. */
+/** A step's name; `opening` is what `run` does before it works, `readStream` the look at which stream it is, `findStream` that for one that may be gone. */
 export type Step = Effect['kind'] | 'opening' | 'refreshStreams' | 'readStream' | 'findStream' | 'placeLeases';
 
 const words: Readonly<Record<Step, string>> = {
   opening: 'finding the streams and the lease table',
   refreshStreams: 'asking for the list of streams',
-  findStream: 'finding a stream of those to read',
+  findStream: 'finding a stream that is to be read',
   readStream: 'telling whether the stream is still the same',
   placeLeases: 'finding a worker for every lease',
   readTable: 'reading the whole lease table',
@@ -45,4 +45,23 @@ const words: Readonly<Record<Step, string>> = {
 /** `reading a shard (fetchBatch)`. */
 export function inWords(step: Step): string {
   return `${words[step]} (${step})`;
+}
+
+const stepsOfLeader: ReadonlySet<Step> = new Set<Step>([
+  'readTable',
+  'listShards',
+  'readStream',
+  'placeLeases',
+  'createLease',
+  'assignLease',
+  'handOffLease',
+  'deleteLease',
+  'fillLease',
+  'resetLease',
+  'deleteWorker',
+]);
+
+/** What a leader does for all. Others make the leases of children, and hand over their own. */
+export function isLeaderStep(step: Step): boolean {
+  return stepsOfLeader.has(step);
 }

@@ -139,14 +139,16 @@ it('is not missed by a worker that looked for it before another one added it', a
     { step: 'initialize' },
   );
   const { logger, warnings } = watchfulLogger();
-  const slow = new DynamoDBLeaseTable({ client: other.client, tableName: 'late', workerId: 'w2', logger });
+  // The wait above is within its request.
+  const options = { client: other.client, tableName: 'late', workerId: 'w2', logger, requestTimeoutMs: 120_000 };
+  const slow = new DynamoDBLeaseTable(options);
   const opening = slow.open();
   await looked;
   await leaseTable('late').open();
   await opening;
   expect(warnings).toEqual([]);
   await other.close();
-});
+}, 180_000);
 
 it('is added to the table of a fleet of 2.x that a worker of 3x finds dead, and to none whose workers live', async () => {
   for (const name of ['index-dead-2x', 'index-live-2x']) {

@@ -11,10 +11,13 @@ const { low, high } = ranges;
 
 describe('a lease with parents', () => {
   /** `me` has the lease of c, whose parents are p and q. */
-  function waiting(parents: Readonly<Record<string, Partial<Lease>>>): { readonly fleet: Fleet; readonly me: Member } {
+  function waiting(
+    parents: Readonly<Record<string, Partial<Lease>>>,
+    own: Partial<Lease> = {},
+  ): { readonly fleet: Fleet; readonly me: Member } {
     const fleet = new Fleet();
     fleet.table.leader = { owner: 'java', version: 'v', leaseDurationMs: 3600 * secondMs };
-    fleet.put('c', { leaseOwner: 'me', parentShardIds: ['p', 'q'] });
+    fleet.put('c', { leaseOwner: 'me', parentShardIds: ['p', 'q'], ...own });
     for (const [key, fields] of Object.entries(parents)) fleet.put(key, { leaseOwner: 'java', ...fields });
     return { fleet, me: fleet.start('me') };
   }
@@ -34,6 +37,12 @@ describe('a lease with parents', () => {
     expect(fleet.of('openShard')).toEqual([]);
     expect(fleet.lease('c').leaseCounter).toBeGreaterThan(80);
     expect(me.notices).toContainEqual({ kind: 'waitingForParents', leaseKey: 'c', parents: ['q'] });
+  });
+
+  test('at a record was begun, and waits for nobody: its parents had ended then, or are none in this stream; KCL: looks again', () => {
+    const { fleet, me } = waiting({ p: {}, q: {} }, { checkpoint: parseCheckpoint('7') });
+    expect(me.phase('c')).toBe('processing');
+    expect(fleet.of('readLeases')).toEqual([]);
   });
 
   test('looks for their end every parentShardPollIntervalMs, 2 s; KCL: 10 s', () => {

@@ -1,0 +1,76 @@
+// A handler turned inside out: `for await (const batch of consumer.batches())`. The loop's body handles one batch at a time, whichever shard
+// it is from; asking for the next one vouches for the last. It is a handler like any other to those below.
+// Invariant: each batch that was given is settled: vouched for by the next turn of the loop, or not, when the loop is left.
+import { OperatingError } from '@shardline/common';
+import type { Batch, BatchHandler, ShardContext } from '../handler.ts';
+
+/** A batch with what a handler is given beside it. */
+export interface BatchInHand extends Batch {
+  readonly context: ShardContext;
+}
+
+interface Given {
+  readonly batch: BatchInHand;
+  readonly settle: (error?: unknown) => void;
+}
+
+/** @param run with a handler, once, when the first batch is asked for. @param stop when the loop is left. */
+export async function* batchesOf(
+  run: (handler: BatchHandler) => Promise<void>,
+  stop: () => Promise<void>,
+): AsyncGenerator<BatchInHand, void, undefined> {
+  const waiting: Given[] = [];
+  let inHand: Given | undefined;
+  let isOver = false;
+  let wake = (): void => undefined;
+  const give: BatchHandler = (batch, context) =>
+    new Promise<void>((resolve, reject) => {
+      const { signal } = context;
+      const settle = (error?: unknown): void => {
+        signal.removeEventListener('abort', onAbort);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const given: Given = { batch: { ...batch, context }, settle };
+      // Not in hand yet, it must not be: another worker may have the shard. In hand, the loop's body sees the signal itself.
+      const onAbort = (): void => {
+        const index = waiting.indexOf(given);
+        if (index === -1) return;
+        waiting.splice(index, 1);
+        settle(signal.reason);
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (isOver) settle(left());
+      else waiting.push(given);
+      wake();
+    });
+  const running = run(give).finally(() => {
+    isOver = true;
+    wake();
+  });
+  // Whoever loops is told at the end.
+  running.catch(() => undefined);
+  try {
+    for (;;) {
+      inHand = waiting.shift();
+      if (inHand !== undefined) {
+        yield inHand.batch;
+        inHand.settle();
+      } else if (isOver) break;
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  } finally {
+    isOver = true;
+    for (const given of [inHand, ...waiting]) given?.settle(left());
+    await stop();
+  }
+  await running;
+}
+
+function left(): OperatingError {
+  return new OperatingError('CLOSED', 'the loop over batches was left', { retryable: false });
+}

@@ -1,0 +1,114 @@
+// What AWS Lambda gives a function for records of a Kinesis stream: the event and the context, field by field as there (the Lambda
+// developer guide, "Using Lambda to process records from Kinesis"). Types are such that handlers typed with `@types/aws-lambda` fit.
+// Pure, but for what the context says of the time. Invariant: a record's `eventID` is its own, user records of one aggregate too.
+import type { Clock } from '@shardline/common';
+import type { Batch, UserRecord } from '../handler.ts';
+
+export interface LambdaKinesisRecord {
+  readonly kinesis: {
+    readonly kinesisSchemaVersion: '1.0';
+    readonly partitionKey: string;
+    /** Of the Kinesis record: user records of one aggregate share it. */
+    readonly sequenceNumber: string;
+    /** Base64. */
+    readonly data: string;
+    /** Seconds, with a fraction. */
+    readonly approximateArrivalTimestamp: number;
+  };
+  readonly eventSource: 'aws:kinesis';
+  readonly eventVersion: '1.0';
+  /** `shardId:sequenceNumber`; of a record that was aggregated `shardId:sequenceNumber:subSequenceNumber`. */
+  readonly eventID: string;
+  readonly eventName: 'aws:kinesis:record';
+  readonly invokeIdentityArn: string;
+  readonly awsRegion: string;
+  readonly eventSourceARN: string;
+}
+
+export interface LambdaKinesisEvent {
+  Records: LambdaKinesisRecord[];
+}
+
+export interface LambdaContext {
+  /** No matter here: a call ends when its promise settles, or it calls back. */
+  callbackWaitsForEmptyEventLoop: boolean;
+  readonly functionName: string;
+  readonly functionVersion: string;
+  readonly invokedFunctionArn: string;
+  readonly memoryLimitInMB: string;
+  readonly awsRequestId: string;
+  readonly logGroupName: string;
+  readonly logStreamName: string;
+  /** Down from `timeoutSeconds` to 0. A call that takes longer is not cut off. */
+  getRemainingTimeInMillis(): number;
+  done(error?: Error, result?: unknown): void;
+  fail(error: Error | string): void;
+  succeed(result: unknown): void;
+}
+
+/** Who a function is and where its stream is, in Lambda's words. */
+export interface LambdaNames {
+  readonly functionName: string;
+  readonly awsRegion: string;
+  readonly accountId: string;
+  readonly eventSourceARN: string | undefined;
+  readonly invokeIdentityArn: string;
+}
+
+export function lambdaEvent({ records, shardId, streamName }: Batch, names: LambdaNames): LambdaKinesisEvent {
+  const { awsRegion, accountId, invokeIdentityArn } = names;
+  const eventSourceARN = names.eventSourceARN ?? `arn:aws:kinesis:${awsRegion}:${accountId}:stream/${streamName}`;
+  return {
+    Records: records.map((record) => ({
+      kinesis: {
+        kinesisSchemaVersion: '1.0',
+        partitionKey: record.partitionKey,
+        sequenceNumber: record.sequenceNumber,
+        data: base64Of(record),
+        approximateArrivalTimestamp: record.approximateArrivalTimestamp.getTime() / 1_000,
+      },
+      eventSource: 'aws:kinesis',
+      eventVersion: '1.0',
+      eventID: `${shardId}:${record.sequenceNumber}${record.aggregated ? `:${record.subSequenceNumber}` : ''}`,
+      eventName: 'aws:kinesis:record',
+      invokeIdentityArn,
+      awsRegion,
+      eventSourceARN,
+    })),
+  };
+}
+
+/** What a call of a function ends with. */
+export interface LambdaEnd {
+  resolve(result: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** @param callId unique. */
+export function lambdaContext(
+  { functionName, awsRegion, accountId }: LambdaNames,
+  { callId, shardId, timeoutMs }: { readonly callId: string; readonly shardId: string; readonly timeoutMs: number },
+  clock: Pick<Clock, 'now'>,
+  { resolve, reject }: LambdaEnd,
+): LambdaContext {
+  const endsAt = clock.now() + timeoutMs;
+  return {
+    callbackWaitsForEmptyEventLoop: true,
+    functionName,
+    functionVersion: '$LATEST',
+    invokedFunctionArn: `arn:aws:lambda:${awsRegion}:${accountId}:function:${functionName}`,
+    // The most that Lambda has.
+    memoryLimitInMB: '10240',
+    awsRequestId: callId,
+    logGroupName: `/aws/lambda/${functionName}`,
+    logStreamName: shardId,
+    getRemainingTimeInMillis: () => Math.max(0, Math.round(endsAt - clock.now())),
+    done: (error, result) => (error ? reject(error) : resolve(result)),
+    fail: reject,
+    succeed: resolve,
+  };
+}
+
+function base64Of({ data }: UserRecord): string {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
+}

@@ -1,0 +1,196 @@
+import { describe, expect, test } from 'vitest';
+import type { Batch, ShardContext, UserRecord } from '../handler.ts';
+import type { LambdaContext, LambdaKinesisEvent } from './lambda-event.ts';
+import { type LambdaFunction, type LambdaOptions, lambdaHandler } from './lambda-handler.ts';
+
+const context = {} as ShardContext;
+const sequenceNumber = '49590338271490256608559692538361571095921575989136588898';
+const record: UserRecord = {
+  partitionKey: '1',
+  data: Buffer.from('Hello, this is a test.'),
+  sequenceNumber,
+  subSequenceNumber: 0,
+  approximateArrivalTimestamp: new Date(1_545_084_650_987),
+  aggregated: false,
+};
+const batch: Batch = {
+  streamName: 'lambda-stream',
+  shardId: 'shardId-000000000006',
+  records: [record],
+  millisBehindLatest: 0,
+  attempt: 1,
+};
+const reporting: LambdaOptions = { functionResponseTypes: ['ReportBatchItemFailures'] };
+const call = (handler: LambdaFunction, options?: LambdaOptions): Promise<unknown> =>
+  Promise.resolve(lambdaHandler(handler, options).processRecords(batch, context));
+
+test("the event is that of the Lambda developer guide's example, field by field", async () => {
+  let event: LambdaKinesisEvent | undefined;
+  const names = {
+    eventSourceARN: 'arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream',
+    invokeIdentityArn: 'arn:aws:iam::123456789012:role/lambda-role',
+  };
+  await call(async (given) => {
+    event = given;
+  }, names);
+  expect(JSON.parse(JSON.stringify(event))).toEqual({
+    Records: [
+      {
+        kinesis: {
+          kinesisSchemaVersion: '1.0',
+          partitionKey: '1',
+          sequenceNumber,
+          data: 'SGVsbG8sIHRoaXMgaXMgYSB0ZXN0Lg==',
+          approximateArrivalTimestamp: 1545084650.987,
+        },
+        eventSource: 'aws:kinesis',
+        eventVersion: '1.0',
+        eventID: `shardId-000000000006:${sequenceNumber}`,
+        eventName: 'aws:kinesis:record',
+        invokeIdentityArn: 'arn:aws:iam::123456789012:role/lambda-role',
+        awsRegion: 'us-east-2',
+        eventSourceARN: 'arn:aws:kinesis:us-east-2:123456789012:stream/lambda-stream',
+      },
+    ],
+  });
+});
+
+test('user records of one aggregate have event ids of their own, and the number of the Kinesis record', async () => {
+  const records = [0, 1].map((subSequenceNumber) => ({ ...record, subSequenceNumber, aggregated: true }));
+  let event: LambdaKinesisEvent | undefined;
+  const { processRecords } = lambdaHandler(async (given) => {
+    event = given;
+  });
+  await processRecords({ ...batch, records }, context);
+  expect(event?.Records.map(({ eventID, kinesis }) => [eventID, kinesis.sequenceNumber])).toEqual([
+    [`shardId-000000000006:${sequenceNumber}:0`, sequenceNumber],
+    [`shardId-000000000006:${sequenceNumber}:1`, sequenceNumber],
+  ]);
+});
+
+test('without an ARN the stream is made one of its name, the region and no account', async () => {
+  let seen: unknown[] = [];
+  await call(
+    async ({ Records: [first] }, { invokedFunctionArn }) => {
+      seen = [first?.eventSourceARN, first?.awsRegion, invokedFunctionArn];
+    },
+    { awsRegion: 'eu-west-1', functionName: 'bill' },
+  );
+  expect(seen).toEqual([
+    'arn:aws:kinesis:eu-west-1:000000000000:stream/lambda-stream',
+    'eu-west-1',
+    'arn:aws:lambda:eu-west-1:000000000000:function:bill',
+  ]);
+});
+
+test('the context names the function and each call, and counts its time down', async () => {
+  const contexts: LambdaContext[] = [];
+  async function bill(_event: LambdaKinesisEvent, given: LambdaContext): Promise<void> {
+    contexts.push(given);
+  }
+  const { processRecords } = lambdaHandler(bill, { timeoutSeconds: 30 });
+  await processRecords(batch, context);
+  await processRecords(batch, context);
+  const [first, second] = contexts;
+  expect(first).toMatchObject({ functionName: 'bill', functionVersion: '$LATEST', logGroupName: '/aws/lambda/bill' });
+  expect(first?.awsRequestId).toMatch(/^[0-9a-f-]{36}$/);
+  expect(second?.awsRequestId).not.toBe(first?.awsRequestId);
+  expect(first?.getRemainingTimeInMillis()).toBeGreaterThan(20_000);
+  expect(first?.getRemainingTimeInMillis()).toBeLessThanOrEqual(30_000);
+});
+
+describe('every way in which a Lambda function ends is one', () => {
+  const result = { batchItemFailures: [{ itemIdentifier: sequenceNumber }] };
+  test.each<[string, LambdaFunction]>([
+    ['a promise', async () => result],
+    ['a callback', (_event, _context, callback) => callback(null, result)],
+    ['a callback later', (_event, _context, callback) => void setImmediate(() => callback(undefined, result))],
+    ['a promise of one that takes a callback', async (_event, _context, _callback) => result],
+    ['context.succeed', (_event, { succeed }, _callback) => succeed(result)],
+    ['context.done', (_event, { done }, _callback) => done(undefined, result)],
+  ])('%s', async (_, handler) => {
+    expect(await call(handler, reporting)).toBe(result);
+  });
+
+  const failure = new Error('not today');
+  test.each<[string, LambdaFunction]>([
+    ['a rejection', () => Promise.reject(failure)],
+    [
+      'a throw',
+      () => {
+        throw failure;
+      },
+    ],
+    ['a callback', (_event, _context, callback) => callback(failure)],
+    ['context.fail', (_event, { fail }, _callback) => fail(failure)],
+    ['context.done', (_event, { done }, _callback) => done(failure)],
+  ])('%s fails', async (_, handler) => {
+    await expect(call(handler, reporting)).rejects.toBe(failure);
+  });
+
+  test('one that returns nothing and takes no callback has ended', async () => {
+    expect(await call(() => undefined)).toBeUndefined();
+  });
+
+  test('what it returns is ignored unless it reports batchItemFailures, as in Lambda', async () => {
+    expect(await call(async () => result)).toBeUndefined();
+  });
+});
+
+describe('the settings of the event source mapping', () => {
+  const sink = (): undefined => undefined;
+  const handlingOf = (options: LambdaOptions): unknown => lambdaHandler(async () => undefined, options).handling;
+
+  test("by default they are Lambda's: 100 records, for ever, one batch at a time, not bisected", () => {
+    expect(handlingOf({})).toEqual({ maxBatchSize: 100, concurrency: 1, bisectBatch: 'never' });
+    expect(handlingOf({ maximumRetryAttempts: -1, maximumRecordAgeInSeconds: -1 })).toEqual(handlingOf({}));
+  });
+
+  test('become those of a handler', () => {
+    const options: LambdaOptions = {
+      batchSize: 500,
+      maximumBatchingWindowInSeconds: 5,
+      filterCriteria: { Filters: [] },
+      bisectBatchOnFunctionError: true,
+      maximumRetryAttempts: 3,
+      maximumRecordAgeInSeconds: 60,
+      parallelizationFactor: 10,
+      onFailure: sink,
+    };
+    expect(handlingOf(options)).toEqual({
+      maxBatchSize: 500,
+      batchWindowMs: 5_000,
+      filter: { Filters: [] },
+      bisectBatch: 'at-once',
+      maxRetryAttempts: 3,
+      maxRecordAgeMs: 60_000,
+      concurrency: 10,
+      onFailure: sink,
+    });
+  });
+
+  test.each<[unknown, string]>([
+    [{ batchSize: 10_001 }, 'batchSize: expected a whole number from 1 to 10000, got 10001'],
+    [
+      { maximumBatchingWindowInSeconds: 301 },
+      'maximumBatchingWindowInSeconds: expected a whole number from 0 to 300, got 301',
+    ],
+    [
+      { filterCriteria: { Filters: [{ Pattern: '{}' }] } },
+      'filterCriteria.Filters[0].Pattern: pattern: expected at least one field',
+    ],
+    [{ parallelizationFactor: 11 }, 'parallelizationFactor: expected a whole number from 1 to 10, got 11'],
+    [{ maximumRetryAttempts: -2 }, 'maximumRetryAttempts: expected -1 or a whole number from 0 on, got -2'],
+    [{ bisectBatchOnFunctionError: 1 }, 'bisectBatchOnFunctionError: expected true or false'],
+    [{ functionResponseTypes: ['Report'] }, "functionResponseTypes: expected ['ReportBatchItemFailures']"],
+    [{ onFailure: sink }, 'onFailure: expected maximumRetryAttempts or maximumRecordAgeInSeconds beside it'],
+    [{ awsRegion: '' }, 'awsRegion: expected a string that is not empty'],
+    [{ BatchSize: 5 }, 'BatchSize: expected an option of lambdaHandler, got an unknown one; did you mean batchSize?'],
+  ])('%o is refused', (options, message) => {
+    expect(() => handlingOf(options as LambdaOptions)).toThrow(message);
+  });
+
+  test('what is no function is refused', () => {
+    expect(() => lambdaHandler('index.handler' as never)).toThrow('handler: expected a Lambda function');
+  });
+});

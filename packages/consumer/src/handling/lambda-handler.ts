@@ -1,0 +1,180 @@
+// An AWS Lambda function of a Kinesis stream as a handler, unchanged: given Lambda's event and context, with the settings of its event
+// source mapping by their names. What becomes of records that it fails on is batch-handling.ts's business, as for any handler.
+// Invariant: where Lambda would discard records, they go to `onFailure`, or the shard stops.
+import { randomUUID } from 'node:crypto';
+import { checkFlag, checkNames, checkWholeNumber, describe, systemClock, UsageError } from '@shardline/common';
+import { type FilterCriteria, readFilterCriteria } from '../filtering/record-filter.ts';
+import type { ShardHandler } from '../handler.ts';
+import type { HandlingOptions, OnFailure } from './handling-options.ts';
+import {
+  type LambdaContext,
+  type LambdaKinesisEvent,
+  type LambdaNames,
+  lambdaContext,
+  lambdaEvent,
+} from './lambda-event.ts';
+import type { PartialResult } from './partial-result.ts';
+
+// biome-ignore lint/suspicious/noConfusingVoidType: Lambda's own type, which handlers are declared by.
+export type LambdaCallback = (error?: Error | string | null, result?: PartialResult | void) => void;
+
+/** As Lambda calls it: one that returns a promise, or takes a callback. A handler of `@types/aws-lambda` is one. */
+export type LambdaFunction = (
+  event: LambdaKinesisEvent,
+  context: LambdaContext,
+  callback: LambdaCallback,
+  // biome-ignore lint/suspicious/noConfusingVoidType: Lambda's own type, which handlers are declared by.
+) => void | Promise<PartialResult | void>;
+
+/** The event source mapping's settings (API_CreateEventSourceMapping), and what the function is told of itself. */
+export interface LambdaOptions {
+  /** User records in a call: 1 to 10000, default 100. */
+  readonly batchSize?: number;
+  /** So long a record may wait until there are `batchSize` of them, 6 MiB of data, or as much as the shard may hold: 0 to 300, default 0. */
+  readonly maximumBatchingWindowInSeconds?: number;
+  /** Bisects a batch when the function fails on it, at once. Default false. */
+  readonly bisectBatchOnFunctionError?: boolean;
+  /** -1, the default, is for ever; else from 0. */
+  readonly maximumRetryAttempts?: number;
+  /** -1, the default, is for ever; else from 1. Unlike in Lambda each record is tried once, however old. */
+  readonly maximumRecordAgeInSeconds?: number;
+  /** Calls at once in a shard, by partition key: 1 to 10, default 1. */
+  readonly parallelizationFactor?: number;
+  /** With it the function may return `batchItemFailures`; without it what it returns is ignored, as in Lambda. */
+  readonly functionResponseTypes?: readonly 'ReportBatchItemFailures'[];
+  /** The records that the function is given: those that one of its patterns matches. Default: all. */
+  readonly filterCriteria?: FilterCriteria;
+  /** The destination of what reached a limit, with the records themselves. Without one the shard stops there; Lambda discards. */
+  readonly onFailure?: OnFailure;
+  /** Default: the function's own name, or `handler`. */
+  readonly functionName?: string;
+  /** Default: made of the stream's name, `awsRegion` and account 000000000000. */
+  readonly eventSourceARN?: string;
+  /** Default: that of `eventSourceARN`, or of the environment (AWS_REGION), or us-east-1. */
+  readonly awsRegion?: string;
+  readonly invokeIdentityArn?: string;
+  /** What `getRemainingTimeInMillis` counts down from: from 1, default 900. No call is cut off. */
+  readonly timeoutSeconds?: number;
+}
+
+const optionNames = [
+  'batchSize',
+  'maximumBatchingWindowInSeconds',
+  'bisectBatchOnFunctionError',
+  'maximumRetryAttempts',
+  'maximumRecordAgeInSeconds',
+  'parallelizationFactor',
+  'functionResponseTypes',
+  'filterCriteria',
+  'onFailure',
+  'functionName',
+  'eventSourceARN',
+  'awsRegion',
+  'invokeIdentityArn',
+  'timeoutSeconds',
+] as const satisfies readonly (keyof LambdaOptions)[];
+
+/**
+ * ```ts
+ * import { handler } from './function.js';
+ * await consumer.run(lambdaHandler(handler, { batchSize: 500, bisectBatchOnFunctionError: true }));
+ * ```
+ * @throws UsageError naming the option.
+ */
+export function lambdaHandler(call: LambdaFunction, options: LambdaOptions = {}): ShardHandler {
+  if (typeof call !== 'function') throw new UsageError('handler', 'a Lambda function', describe(call));
+  const { handling, reports, timeoutMs, names } = readOptions(call, options);
+  return {
+    handling,
+    processRecords: async (batch) => {
+      const { shardId } = batch;
+      const result = await new Promise((resolve, reject) => {
+        const about = { callId: randomUUID(), shardId, timeoutMs };
+        const context = lambdaContext(names, about, systemClock, { resolve, reject });
+        const returned = call(lambdaEvent(batch, names), context, (error, given) =>
+          context.done(error as Error, given),
+        );
+        // Who takes a callback calls it, unless it returns a promise after all.
+        if (isThenable(returned)) returned.then(resolve, reject);
+        else if (call.length < 3) resolve(returned);
+      });
+      return reports ? result : undefined;
+    },
+  };
+}
+
+interface ReadLambdaOptions {
+  readonly handling: HandlingOptions;
+  readonly reports: boolean;
+  readonly timeoutMs: number;
+  readonly names: LambdaNames;
+}
+
+function readOptions(call: LambdaFunction, options: LambdaOptions): ReadLambdaOptions {
+  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
+  checkNames(options, optionNames, { expected: 'an option of lambdaHandler' });
+  const maxRetryAttempts = limit('maximumRetryAttempts', options.maximumRetryAttempts, 0);
+  const maxRecordAge = limit('maximumRecordAgeInSeconds', options.maximumRecordAgeInSeconds, 1);
+  const { onFailure, filterCriteria: filter, functionResponseTypes: types = [] } = options;
+  readFilterCriteria('filterCriteria', filter);
+  if (onFailure !== undefined && maxRetryAttempts === undefined && maxRecordAge === undefined) {
+    const why =
+      'maximumRetryAttempts or maximumRecordAgeInSeconds beside it: without a limit records are tried for ever';
+    throw new UsageError('onFailure', why, 'neither');
+  }
+  if (!Array.isArray(types) || types.some((type) => type !== 'ReportBatchItemFailures'))
+    throw new UsageError('functionResponseTypes', "['ReportBatchItemFailures']", describe(types));
+  const window =
+    checkWholeNumber('maximumBatchingWindowInSeconds', options.maximumBatchingWindowInSeconds, 0, 300) ?? 0;
+  return {
+    handling: {
+      maxBatchSize: checkWholeNumber('batchSize', options.batchSize, 1, 10_000) ?? 100,
+      concurrency: checkWholeNumber('parallelizationFactor', options.parallelizationFactor, 1, 10) ?? 1,
+      bisectBatch: checkFlag('bisectBatchOnFunctionError', options.bisectBatchOnFunctionError, false)
+        ? 'at-once'
+        : 'never',
+      ...(maxRetryAttempts !== undefined && { maxRetryAttempts }),
+      ...(maxRecordAge !== undefined && { maxRecordAgeMs: 1_000 * maxRecordAge }),
+      ...(window > 0 && { batchWindowMs: 1_000 * window }),
+      ...(filter !== undefined && { filter }),
+      ...(onFailure !== undefined && { onFailure }),
+    },
+    reports: types.length > 0,
+    timeoutMs: 1_000 * (checkWholeNumber('timeoutSeconds', options.timeoutSeconds, 1) ?? 900),
+    names: readNames(call, options),
+  };
+}
+
+const NO_ACCOUNT = '000000000000';
+
+function readNames(call: LambdaFunction, options: LambdaOptions): LambdaNames {
+  const eventSourceARN = text('eventSourceARN', options.eventSourceARN);
+  const [, regionOfStream, accountId = NO_ACCOUNT] =
+    /^arn:[\w-]+:kinesis:([\w-]+):(\d{12}):/.exec(eventSourceARN ?? '') ?? [];
+  const functionName = text('functionName', options.functionName) ?? (call.name || 'handler');
+  const ofEnvironment = process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'];
+  return {
+    functionName,
+    accountId,
+    eventSourceARN,
+    awsRegion: text('awsRegion', options.awsRegion) ?? regionOfStream ?? ofEnvironment ?? 'us-east-1',
+    invokeIdentityArn:
+      text('invokeIdentityArn', options.invokeIdentityArn) ?? `arn:aws:iam::${accountId}:role/${functionName}`,
+  };
+}
+
+function text(name: string, value: string | undefined): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value;
+  throw new UsageError(name, 'a string that is not empty', describe(value));
+}
+
+/** Undefined: for ever, Lambda's -1. */
+function limit(name: string, value: number | undefined, min: number): number | undefined {
+  if (value === undefined || value === -1) return undefined;
+  if (Number.isSafeInteger(value) && value >= min) return value;
+  throw new UsageError(name, `-1 or a whole number from ${min} on`, describe(value));
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

@@ -1,0 +1,73 @@
+// The loop over batches, over real sockets: what is vouched for when, and how it ends.
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import type { Consumer } from '../src/consumer.ts';
+import { type Cloud, handleInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await startCloud();
+});
+afterAll(async () => {
+  await cloud.close();
+});
+
+const lines = Array.from({ length: 40 }, (_, n) => `key${n % 4} ${n}`);
+
+function consumerOf(scene: Scene): Consumer {
+  const consumer = scene.consumer({ maxRecordsPerRead: 5 });
+  onTestFinished(() => consumer.stop());
+  return consumer;
+}
+
+it('gives every record of all shards, one batch at a time, and ends when the consumer is stopped', async () => {
+  const scene = new Scene(cloud, 'looped', 2);
+  await scene.put(...lines);
+  const consumer = consumerOf(scene);
+  const handled: string[] = [];
+  const shards = new Set<string>();
+  for await (const { records, shardId, context } of consumer.batches()) {
+    expect(context.shardId).toBe(shardId);
+    shards.add(shardId);
+    handled.push(...records.map(textOf));
+    if (handled.length === lines.length) void consumer.stop();
+  }
+  expect([...handled].sort()).toEqual([...lines].sort());
+  expect(shards.size).toBe(2);
+  for (const shard of [0, 1]) {
+    const last = (await scene.recordsOf(shard)).at(-1)?.sequenceNumber;
+    expect(await scene.checkpointOf(SHARD(shard))).toBe(`${last}:0`);
+  }
+  expect(consumer.view().state).toBe('stopped');
+});
+
+it.each(['break', 'throw'])(
+  'left by %s, it vouches for all but the batch in hand, which the next worker is given',
+  async (how) => {
+    const scene = new Scene(cloud, `left-by-${how}`);
+    await scene.put(...lines);
+    const consumer = consumerOf(scene);
+    const vouched: string[] = [];
+    const loop = async (): Promise<void> => {
+      for await (const { records } of consumer.batches()) {
+        if (vouched.length >= 10) {
+          if (how === 'throw') throw new Error('cannot go on');
+          break;
+        }
+        vouched.push(...records.map(textOf));
+      }
+    };
+    if (how === 'throw') await expect(loop()).rejects.toThrow('cannot go on');
+    else await loop();
+    expect(consumer.view().state).toBe('stopped');
+    const position = (await scene.recordsOf(0))[vouched.length - 1]?.sequenceNumber;
+    expect(await scene.checkpointOf(SHARD(0))).toBe(`${position}:0`);
+    const rest = handleInTest(scene.consumer());
+    await until(() => expect([...vouched, ...rest]).toEqual(lines));
+  },
+);
+
+it('throws what run rejects with', async () => {
+  const consumer = consumerOf(new Scene(cloud, 'once'));
+  await consumer.stop();
+  await expect(consumer.batches().next()).rejects.toMatchObject({ code: 'CLOSED' });
+});
