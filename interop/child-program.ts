@@ -57,6 +57,20 @@ export class ChildProgram {
     throw new Error(`${this.#name} ended with ${code ?? 'a signal'}:\n${this.#stderr}`);
   }
 
+  /** What it was to say; rejects when that does not come within the time, or the process has ended. */
+  async inTime<T>(timeoutMs: number, said: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const message = `${this.#name} said nothing for ${timeoutMs} ms`;
+      timer = setTimeout(() => reject(new Error(`${message}\n${this.#stderr}`)), timeoutMs);
+    });
+    try {
+      return await Promise.race([said, late, this.untilBroken()]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Writes a line to its standard input. */
   order(line: string): void {
     this.#child.stdin?.write(`${line}\n`);

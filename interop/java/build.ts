@@ -9,7 +9,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 
 /** The folder of a program, and for the KCL's worker the version of the KCL where it is not the pom's. */
-export type JavaProgram = 'dynamodb-local' | 'kcl' | 'kpl' | `kcl@${string}`;
+export type JavaProgram = 'dynamodb-local' | 'event-ruler' | 'kcl' | 'kpl' | `kcl@${string}`;
 
 /** The same whether this file runs as it is or compiled. */
 const here = join(dirname(createRequire(import.meta.url).resolve('@shardline/interop/package.json')), 'java', '/');

@@ -1,5 +1,5 @@
 // A stream of the local Kinesis with what is put into it, so that several can be played on beside each other on one server.
-import { toHashKey } from '@shardline/common';
+import { type HashKeyRange, toHashKey } from '@shardline/common';
 import type { KinesisModel, LocalKinesis } from '@shardline/local';
 import { Feed, type FeedOptions, type RecordSource } from './feed.ts';
 import { ShardPulse } from './shard-pulse.ts';
@@ -7,6 +7,7 @@ import { ShardPulse } from './shard-pulse.ts';
 export interface FedShard {
   readonly id: string;
   readonly parentIds: readonly string[];
+  readonly range: HashKeyRange;
   readonly isOpen: boolean;
   /** A step of UpdateShardCount: opened and closed at once. */
   readonly isShortLived: boolean;
@@ -44,7 +45,13 @@ export class FedStream {
   get shards(): FedShard[] {
     const { shards } = this.#model.stream(this.stream, this.now);
     return shards.map(({ id, origin, isOpen, end }) => {
-      return { id, parentIds: origin.parentIds, isOpen, isShortLived: end?.atMs === origin.createdMs };
+      return {
+        id,
+        parentIds: origin.parentIds,
+        range: origin.range,
+        isOpen,
+        isShortLived: end?.atMs === origin.createdMs,
+      };
     });
   }
 

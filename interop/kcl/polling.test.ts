@@ -5,6 +5,7 @@ import { buildJava } from '../java/build.ts';
 import { afterOursAtLatest } from './latest.ts';
 import { freshOnResharded, oneOfTwoStops, rescaleUnderLoad, reshardUnderLoad, storm } from './scenarios.ts';
 import type { Setting } from './scene.ts';
+import { straysAsOurs } from './strays.ts';
 
 let setting: Omit<Setting, 'wire' | 'over'>;
 beforeAll(async () => {
@@ -36,6 +37,10 @@ describe.concurrent('the Java KCL, polling', () => {
 
   it('loses nothing while requests fail, are throttled, and break off half answered', async () => {
     await storm({ ...setting, wire: 'CBOR', over: 'clear text' });
+  });
+
+  it("leaves out what our worker leaves out with strayRecords: 'kcl'", async () => {
+    await straysAsOurs({ ...setting, wire: 'CBOR', over: 'clear text' });
   });
 
   it('goes on, from LATEST, with the first record that a Node worker was given and did not finish', async () => {

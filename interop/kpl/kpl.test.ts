@@ -2,8 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { KinesisClient } from '@aws-sdk/client-kinesis';
-import { createKinesisClient, toHashKey } from '@shardline/common';
+import { toHashKey } from '@shardline/common';
 import { type LocalKinesis, type LocalTls, startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildJava } from '../java/build.ts';
@@ -11,15 +10,12 @@ import { type KplOutcome, KplProducer, type KplProducerOptions } from './kpl-pro
 import { readStream, type StoredUserRecord } from './read-stream.ts';
 
 let kinesis: LocalKinesis & LocalTls;
-let client: KinesisClient;
 let authorityFile: string;
 const closing: (() => Promise<void>)[] = [];
 beforeAll(async () => {
   await buildJava('kpl');
   kinesis = await startLocalKinesis({ tlsPort: 0 });
   closing.push(() => kinesis.close());
-  client = createKinesisClient(kinesis.clientConfig);
-  closing.push(async () => client.destroy());
   const folder = await mkdtemp(join(tmpdir(), 'shardline-kpl-'));
   closing.push(() => rm(folder, { recursive: true }));
   authorityFile = join(folder, 'authority.pem');
@@ -79,7 +75,7 @@ describe.concurrent('the native KPL', () => {
       await kpl.untilOutcomes(30_000);
       kpl.put(5_000);
       await kpl.untilOutcomes(35_000);
-      const found = await readStream(client, stream);
+      const found = readStream(kinesis.model, stream);
       expectStored(kpl.outcomes, found, 35_000);
       expect(found.filter(({ aggregated }) => aggregated).length).toBeGreaterThan(30_000);
       expect(new Set(kpl.outcomes.slice(-5_000).map(({ shard }) => shard.at(-1)))).toEqual(new Set(['1', '2', '3']));
@@ -93,7 +89,7 @@ describe.concurrent('the native KPL', () => {
       await kpl.untilOutcomes(1_000);
       splitFirstShard(stream);
       await kpl.untilOutcomes(4_000);
-      const found = await readStream(client, stream);
+      const found = readStream(kinesis.model, stream);
       expectStored(kpl.outcomes, found, 4_000);
       expect(found.filter(({ aggregated }) => aggregated)).toEqual([]);
     });
@@ -104,7 +100,7 @@ describe.concurrent('the native KPL', () => {
     await withProducer(stream, 1, { aggregation: false, keyCount: 10 }, async (kpl) => {
       kpl.put(4_000);
       await kpl.untilOutcomes(4_000);
-      expectStored(kpl.outcomes, await readStream(client, stream), 4_000);
+      expectStored(kpl.outcomes, readStream(kinesis.model, stream), 4_000);
       const errors = new Set(kpl.outcomes.flatMap((outcome) => outcome.errors));
       expect(errors).toContain('ProvisionedThroughputExceededException');
     });
@@ -115,7 +111,7 @@ describe.concurrent('the native KPL', () => {
     await withProducer(stream, 'AUTO', { aggregation: true, keyCount: 0 }, async (kpl) => {
       kpl.put(3_000);
       await kpl.untilOutcomes(3_000);
-      const found = await readStream(client, stream);
+      const found = readStream(kinesis.model, stream);
       expectStored(kpl.outcomes, found, 3_000);
       expect(found.filter(({ aggregated }) => aggregated)).toEqual([]);
       expect(new Set(found.map(({ shard }) => shard)).size).toBe(4);

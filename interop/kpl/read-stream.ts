@@ -1,11 +1,7 @@
-// Everything that lies in a stream, read by GetRecords from every shard, old and open, and deaggregated by our codec.
-import {
-  GetRecordsCommand,
-  GetShardIteratorCommand,
-  type KinesisClient,
-  ListShardsCommand,
-} from '@aws-sdk/client-kinesis';
+// Everything that lies in a stream, taken from the model of the local Kinesis, so that no reader's share of the shards' limits goes
+// into it, and deaggregated by our codec.
 import { decodeAggregatedRecord } from '@shardline/common';
+import type { KinesisModel } from '@shardline/local';
 
 export interface StoredUserRecord {
   readonly shard: string;
@@ -15,27 +11,27 @@ export interface StoredUserRecord {
   readonly data: string;
 }
 
-export async function readStream(client: KinesisClient, StreamName: string): Promise<StoredUserRecord[]> {
-  const { Shards = [] } = await client.send(new ListShardsCommand({ StreamName }));
-  const shards = Shards.map(({ ShardId = '' }) => readShard(client, StreamName, ShardId));
-  return (await Promise.all(shards)).flat();
-}
-
-async function readShard(client: KinesisClient, StreamName: string, ShardId: string): Promise<StoredUserRecord[]> {
-  const start = new GetShardIteratorCommand({ StreamName, ShardId, ShardIteratorType: 'TRIM_HORIZON' });
-  let { ShardIterator } = await client.send(start);
+/** From every shard, old and open, each in its order. */
+export function readStream(model: KinesisModel, streamName: string): StoredUserRecord[] {
   const found: StoredUserRecord[] = [];
-  while (ShardIterator !== undefined) {
-    const answer = await client.send(new GetRecordsCommand({ ShardIterator }));
-    for (const { Data, PartitionKey = '', SequenceNumber: sequence = '' } of answer.Records ?? []) {
-      const decoded = decodeAggregatedRecord(Data ?? new Uint8Array());
+  for (const { id: shard, log } of model.stream(streamName, Date.now()).shards) {
+    for (let counter = log.firstCounter; counter < log.nextCounter; counter++) {
+      const stored = log.at(counter);
+      if (stored === undefined) continue;
+      const { partitionKey: ownKey = '', data: ownData } = stored;
+      const decoded = decodeAggregatedRecord(ownData);
       const aggregated = decoded.kind === 'aggregated';
-      const records = aggregated ? decoded.records : [{ partitionKey: PartitionKey, data: Data ?? new Uint8Array() }];
-      for (const { partitionKey, data } of records) {
-        found.push({ shard: ShardId, sequence, aggregated, key: partitionKey, data: Buffer.from(data).toString() });
+      const records = aggregated ? decoded.records : [{ partitionKey: ownKey, data: ownData }];
+      for (const { partitionKey: key, data } of records) {
+        found.push({
+          shard,
+          sequence: `${stored.sequenceNumber}`,
+          aggregated,
+          key,
+          data: Buffer.from(data).toString(),
+        });
       }
     }
-    ShardIterator = answer.MillisBehindLatest === 0 ? undefined : answer.NextShardIterator;
   }
   return found;
 }

@@ -1,4 +1,4 @@
-// Vitest's global setup of the project that needs a DynamoDB with tags and point-in-time recovery: moto, a DynamoDB in Python, in a
+// Vitest's global setup of the project that needs a DynamoDB with tags and point-in-time recovery, and a CloudWatch: moto, in Python, in a
 // process of its own on a free port of the loopback, told by its endpoint.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,15 +7,23 @@ import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 import { installPackages, python } from '../python/install.mjs';
 
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Where Python finds what is installed for these tests. */
+    pythonPackages: string;
+  }
+}
+
 const START_TIMEOUT_MS = 60_000;
 
 let server: ChildProcess | undefined;
 
 export async function setup(project: TestProject): Promise<void> {
   const here = fileURLToPath(new URL('.', import.meta.url));
+  const packages = installPackages(here);
   const env = {
     PATH: process.env['PATH'] ?? '',
-    PYTHONPATH: installPackages(here),
+    PYTHONPATH: packages,
     PYTHONDONTWRITEBYTECODE: '1',
     AWS_ACCESS_KEY_ID: 'moto',
     AWS_SECRET_ACCESS_KEY: 'moto',
@@ -23,6 +31,7 @@ export async function setup(project: TestProject): Promise<void> {
   };
   const started = spawn(python, ['server.py'], { cwd: here, env, stdio: ['pipe', 'pipe', 'inherit'] });
   server = started;
+  project.provide('pythonPackages', packages);
   project.provide('dynamoDBEndpoint', `http://127.0.0.1:${await portOf(started)}`);
 }
 

@@ -81,26 +81,25 @@ export class Sink implements AsyncDisposable {
     const line = new Promise<unknown>((resolve) => {
       this.#heard = resolve;
     });
-    return within(SINK_TIMEOUT_MS, 'the sink', this.#program, line);
+    return this.#program.inTime(SINK_TIMEOUT_MS, line);
   }
 }
 
 export function raceOurs(face: Face, leg: Leg, sink: Sink, { certificateFile }: Track): Promise<Outcome> {
   const environment = { FACE: face, NODE_EXTRA_CA_CERTS: certificateFile };
-  return run(`ours by ${face}`, leg, sink, async (start) =>
+  return run(leg, sink, async (start) =>
     node('ours', { ...start, environment: { ...start.environment, ...environment } }),
   );
 }
 
 export function raceKpl(leg: Leg, sink: Sink, { folder }: Track): Promise<Outcome> {
-  return run('the KPL', leg, sink, (start) => {
+  return run(leg, sink, (start) => {
     const environment = { ...start.environment, TEMP_DIRECTORY: folder };
     return startJava({ ...start, environment, program: 'kpl', mainClass: 'KplRace', flags: JVM_FLAGS });
   });
 }
 
 async function run(
-  name: string,
   leg: Leg,
   { port }: Sink,
   start: (given: Omit<ChildStart, 'name'>) => Promise<ChildProgram>,
@@ -112,7 +111,7 @@ async function run(
   });
   const program = await start({ environment: { SETTINGS: JSON.stringify(settings) }, onLine: (line) => said(line) });
   try {
-    return (await within(LEG_TIMEOUT_MS, name, program, outcome)) as Outcome;
+    return (await program.inTime(LEG_TIMEOUT_MS, outcome)) as Outcome;
   } finally {
     await program.end();
   }
@@ -123,22 +122,4 @@ function node(script: 'sink' | 'ours', start: Omit<ChildStart, 'name'>): ChildPr
     ...start,
     name: script,
   });
-}
-
-async function within(
-  timeoutMs: number,
-  what: string,
-  program: ChildProgram,
-  said: Promise<unknown>,
-): Promise<unknown> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const message = `${what} said nothing for ${timeoutMs} ms`;
-    timer = setTimeout(() => reject(new Error(`${message}\n${program.stderr}`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([said, late, program.untilBroken()]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -60,7 +60,7 @@ export function medianOf(rounds: readonly Figures[]): Figures {
 export function printTable(title: string, outcomes: Readonly<Partial<Record<string, Figures>>>): void {
   console.log(`\n${title}`);
   console.log(
-    '             records/s    MB/s  CPU µs a record (child)  a Kinesis record  resident MB   p50 ms   p99 ms  lone ms',
+    '             records/s    MB/s  CPU µs a record (child)  a Kinesis record  of so many  resident MB   p50 ms   p99 ms  lone ms',
   );
   for (const [name, figures] of Object.entries(outcomes)) {
     if (figures === undefined) continue;
@@ -72,6 +72,7 @@ export function printTable(title: string, outcomes: Readonly<Partial<Record<stri
         figures.megabytesPerSecond.toFixed(1).padStart(7),
         `${figures.cpuMicrosPerRecord.toFixed(2)} ${child.padStart(7)}`.padStart(24),
         figures.cpuMicrosPerKinesisRecord.toFixed(0).padStart(17),
+        figures.recordsPerKinesisRecord.toFixed(1).padStart(11),
         figures.residentMB.toFixed(0).padStart(12),
         ...[figures.p50Ms, figures.p99Ms, figures.loneMs].map((ms) =>
           (Number.isNaN(ms) ? '-' : ms.toFixed(1)).padStart(8),

@@ -2,7 +2,8 @@
 // process of its own. Processor time is that of the whole process with its children; residence is its peak. Prints a table and,
 // last, a line of JSON with the medians of the rounds. Needs Java and Maven for the KPL: without them it says so and exits with 1.
 //   --records 1000000 --size 100 --keys 0 (0: unique) --shards 4 --outstanding 10000 --face promise|callback|both --rounds 1
-//   --matrix: sizes × keys × shards instead of one leg      --growth: ours alone, on 1 to 10,000 shards
+//   --matrix: sizes × keys × shards instead of one leg
+//   --growth: ours alone, on 1 to 10,000 shards, with 100 buffered records a shard, and with no more than `--outstanding` in all
 import { parseArgs } from 'node:util';
 import { type Leg, raceKpl, raceOurs, Sink, Track } from './contenders.ts';
 import { type Figures, figuresOf, medianOf, printTable } from './figures.ts';
@@ -26,7 +27,7 @@ const LONE_RECORDS = 20;
 /** Of data, in a leg of the matrix; at the most `--records`. */
 const MATRIX_BYTES = 500_000_000;
 /** With a longer wait every record finds company, so that what grows with the shards is all that differs. */
-const GROWTH = { shards: [1, 10, 1_000, 10_000], recordsPerShard: 100, bufferedMs: 60_000 } as const;
+const GROWTH = { shards: [1, 10, 1_000, 10_000], recordsPerShard: 100, bufferedMs: 60_000, fewestFillings: 2 } as const;
 
 type Contender = Face | 'kpl';
 type Outcomes = Partial<Record<Contender, Figures>>;
@@ -72,11 +73,16 @@ async function matrix(): Promise<void> {
 async function growth(): Promise<void> {
   const legs = [];
   for (const shards of GROWTH.shards) {
-    const outstanding = Math.max(given.outstanding, shards * GROWTH.recordsPerShard);
-    const each = { ...given, shards, outstanding, bufferedMs: GROWTH.bufferedMs, loneRecords: 0 };
-    const outcomes = await leg(each, 1, false);
-    printTable(titleOf(each), outcomes);
-    legs.push({ shards, outstanding, ...outcomes });
+    const enough = shards * GROWTH.recordsPerShard;
+    const full = { outstanding: Math.max(given.outstanding, enough), bufferedMs: GROWTH.bufferedMs };
+    const sparse = { outstanding: given.outstanding, bufferedMs: BUFFERED_MS };
+    for (const filled of enough > given.outstanding ? [full, sparse] : [full]) {
+      const records = Math.max(given.records, GROWTH.fewestFillings * filled.outstanding);
+      const each = { ...given, ...filled, shards, records, loneRecords: 0 };
+      const outcomes = await leg(each, 1, false);
+      printTable(titleOf(each), outcomes);
+      legs.push({ shards, records, ...filled, ...outcomes });
+    }
   }
   console.log(JSON.stringify({ legs }));
 }

@@ -7,6 +7,8 @@ import {
   type Logger,
   UsageError,
 } from '@shardline/common';
+import { type CloudWatchMetricsOptions, consumerCloudWatch } from '@shardline/common/cloudwatch';
+import { PrometheusMetrics } from '@shardline/common/prometheus';
 import { type Batch, Consumer, type ConsumerOptions, type ShardContext, type ShardHandler } from '@shardline/consumer';
 import { type LocalKinesis, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
 import { Producer, type ProducerOptions, type PutResult } from '@shardline/producer';
@@ -21,7 +23,16 @@ await using dynamodb = await startLocalDynamoDB();
 const kinesisClient = createKinesisClient({ ...kinesis.clientConfig, maxAttempts: 1 });
 const dynamoDBClient = createDynamoDBClient(dynamodb.clientConfig);
 
-const producerOptions: ProducerOptions = { stream: 'orders', client: kinesisClient, recordMaxBufferedTimeMs: 10 };
+const prometheus: PrometheusMetrics = new PrometheusMetrics();
+const putMetricData: CloudWatchMetricsOptions['send'] = async ({ MetricData }) => MetricData.length;
+await using cloudWatch = consumerCloudWatch('billing', { send: putMetricData });
+
+const producerOptions: ProducerOptions = {
+  stream: 'orders',
+  client: kinesisClient,
+  recordMaxBufferedTimeMs: 10,
+  metrics: prometheus.producer(),
+};
 const order: Order = { id: 'a', amount: 7 };
 {
   await using producer = new Producer(producerOptions);
@@ -37,6 +48,8 @@ const consumerOptions: ConsumerOptions = {
   checkpointing: 'manual',
   kinesisClient,
   dynamoDBClient,
+  metrics: cloudWatch,
+  metricsLevel: 'summary',
   failoverTimeMs: 1000,
   leaseAssignmentIntervalMs: 100,
 };

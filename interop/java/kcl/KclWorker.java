@@ -103,15 +103,20 @@ public class KclWorker {
     set(leases, "leaseAssignmentStrategy", "LEASE_COUNT_BASED");
     // How a fleet comes from 2.x to 3.x: CLIENT_VERSION_CONFIG_COMPATIBLE_WITH_2X, or CLIENT_VERSION_CONFIG_3X, which is the default.
     set(coordinator, "clientVersionConfig", System.getenv("CLIENT_VERSION_CONFIG"));
-    Object utilization = null;
-    for (var method : leases.getClass().getMethods()) {
-      if (method.getName().equals("workerUtilizationAwareAssignmentConfig") && method.getParameterCount() == 0) utilization = method.invoke(leases);
-    }
+    Object utilization = utilizationOf(leases);
     if (utilization == null) return;
     set(utilization, "disableWorkerMetrics", true);
     set(utilization, "varianceBalancingFrequency", 1);
     set(utilization, "workerMetricsReporterFreqInMillis", METRICS_REPORT_INTERVAL_MS);
     set(utilization, "inMemoryWorkerMetricsCaptureFrequencyMillis", 500L);
+  }
+
+  /** Null where this version of the KCL has none. */
+  static Object utilizationOf(LeaseManagementConfig leases) throws ReflectiveOperationException {
+    for (var method : leases.getClass().getMethods()) {
+      if (method.getName().equals("workerUtilizationAwareAssignmentConfig") && method.getParameterCount() == 0) return method.invoke(leases);
+    }
+    return null;
   }
 
   /** Sets an option that this version of the KCL may not have; text is the name of an enum's constant, null leaves the default. */
