@@ -14,6 +14,8 @@ import { DynamoDBLeaseTable } from '../../src/lease-table/dynamodb.ts';
 import { OWNER_INDEX } from '../../src/lease-table/table.ts';
 import { startTestDynamoDB, type TestDynamoDB } from '../local-dynamodb.ts';
 
+vi.setConfig({ testTimeout: 180_000 });
+
 let dynamodb: TestDynamoDB;
 beforeAll(async () => {
   dynamodb = await startTestDynamoDB();
@@ -36,7 +38,8 @@ async function bareTable(TableName: string, billing: Partial<CreateTableCommandI
 }
 
 function leaseTable(tableName: string, workerId = 'w1', logger: Logger = silentLogger): DynamoDBLeaseTable {
-  const times = { failoverTimeMs: 100, clientVersionConfig: '3x' } as const;
+  // Beside the other tests, DynamoDB Local may need long for an index.
+  const times = { failoverTimeMs: 100, clientVersionConfig: '3x', requestTimeoutMs: 60_000 } as const;
   return new DynamoDBLeaseTable({ client: dynamodb.client, tableName, workerId, logger, ...times });
 }
 
@@ -56,16 +59,25 @@ async function indexes(TableName: string): Promise<GlobalSecondaryIndexDescripti
   return Table?.GlobalSecondaryIndexes ?? [];
 }
 
-function watchfulLogger(): { logger: Logger; warnings: unknown[] } {
-  const warnings: unknown[] = [];
-  return { logger: { ...silentLogger, warn: (...line: unknown[]) => void warnings.push(line) }, warnings };
+/** Its warnings with the errors that they tell of, so that a failing test tells why. */
+function watchfulLogger(): { logger: Logger; warnings: string[] } {
+  const warnings: string[] = [];
+  const warn = ({ err }: { err?: unknown }, message?: string): void => void warnings.push(`${message}: ${err}`);
+  return { logger: { ...silentLogger, warn }, warnings };
+}
+
+class Gate {
+  open: () => void = () => undefined;
+  readonly opened: Promise<void> = new Promise((resolve) => {
+    this.open = resolve;
+  });
 }
 
 function untilActive(tableName: string): Promise<void> {
   const check = async (): Promise<void> => {
     expect((await indexes(tableName)).map((index) => index.IndexStatus)).toEqual(['ACTIVE']);
   };
-  return vi.waitFor(check, { timeout: 20_000, interval: 50 });
+  return vi.waitFor(check, { timeout: 60_000, interval: 50 });
 }
 
 /** The operations that `work` calls, in order. */
@@ -124,31 +136,31 @@ it('is added once by a crowd of workers, and none of them thinks that it does wi
 it('is not missed by a worker that looked for it before another one added it', async () => {
   await bareTable('late');
   const other = await startTestDynamoDB();
-  let lookedForIt = (): void => undefined;
-  const looked = new Promise<void>((resolve) => {
-    lookedForIt = resolve;
-  });
+  const looked = new Gate();
+  const added = new Gate();
   other.client.middlewareStack.add(
     (next, { commandName }) =>
       async (args) => {
         if (commandName !== 'UpdateTableCommand') return next(args);
-        lookedForIt();
-        await untilActive('late');
+        looked.open();
+        await added.opened;
         return next(args);
       },
     { step: 'initialize' },
   );
   const { logger, warnings } = watchfulLogger();
   // The wait above is within its request.
-  const options = { client: other.client, tableName: 'late', workerId: 'w2', logger, requestTimeoutMs: 120_000 };
+  const options = { client: other.client, tableName: 'late', workerId: 'w2', logger, requestTimeoutMs: 170_000 };
   const slow = new DynamoDBLeaseTable(options);
   const opening = slow.open();
-  await looked;
-  await leaseTable('late').open();
+  await looked.opened;
+  await leaseTable('late', 'w1', logger).open();
+  await untilActive('late');
+  added.open();
   await opening;
   expect(warnings).toEqual([]);
   await other.close();
-}, 180_000);
+});
 
 it('is added to the table of a fleet of 2.x that a worker of 3x finds dead, and to none whose workers live', async () => {
   for (const name of ['index-dead-2x', 'index-live-2x']) {
