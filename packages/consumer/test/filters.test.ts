@@ -1,5 +1,5 @@
 // Filters over real sockets: a handler is given what passes and nothing else, and the checkpoint goes over what does not.
-import { type Diagnostics, onDiagnostic } from '@shardline/common';
+import { type Diagnostics, type MetricsSink, noMetrics, onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Handler } from '../src/handler.ts';
 import { lambdaHandler } from '../src/handling/lambda-handler.ts';
@@ -36,11 +36,19 @@ describe('a handler with a filter', () => {
     await scene.put(...lines);
     const seen: string[] = [];
     const see: Handler = ({ records }) => void seen.push(...records.map(textOf));
-    const stop = runInTest(scene.consumer(), see, { filter, maxBatchSize: 3 });
+    const counted = new Map<string, number>();
+    const count: MetricsSink['count'] = (name, value, dimensions) => {
+      const key = `${name} ${JSON.stringify(dimensions)}`;
+      counted.set(key, (counted.get(key) ?? 0) + value);
+    };
+    const consumer = scene.consumer({ metrics: { ...noMetrics, count } });
+    const stop = runInTest(consumer, see, { filter, maxBatchSize: 3 });
     await until(() => expect(seen).toEqual(buys));
     const [last] = (await scene.recordsOf(0)).slice(-1);
     await until(async () => expect(await scene.checkpointOf(SHARD(0))).toBe(`${last?.sequenceNumber}:0`));
     expect(told.reduce((sum, { userRecordCount }) => sum + userRecordCount, 0)).toBe(lines.length - buys.length);
+    const ofShard = JSON.stringify({ Operation: 'ProcessTask', ShardId: SHARD(0) });
+    expect(counted.get(`RecordsFilteredOut ${ofShard}`)).toBe(lines.length - buys.length);
     await stop();
 
     runInTest(scene.consumer(), see, { filter });

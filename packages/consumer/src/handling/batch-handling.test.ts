@@ -13,6 +13,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { FilterCriteria } from '../filtering/record-filter.ts';
 import type { BatchHandler, ShardContext, UserRecord } from '../handler.ts';
+import { filtered } from '../retrieval/filtered.ts';
 import type { SourceBatch } from '../retrieval/source.ts';
 import { thrownBy } from '../runtime/handler-threw.ts';
 import { BatchHandling, type HandledShard, type Progress } from './batch-handling.ts';
@@ -84,8 +85,9 @@ function stage(
     threw: (recordCount: number) => void threw.push(recordCount),
     gaveUp: (failure: Failure, outcome: string) => void gaveUp.push({ failure, outcome }),
   };
-  const handling = new BatchHandling(shard, batch, report, {
-    ...readHandling(options, { checkpointing: 'auto', eachRecord: false }),
+  const read = readHandling(options, { checkpointing: 'auto', eachRecord: false });
+  const handling = new BatchHandling(shard, read.filter ? filtered(batch, read.filter) : batch, report, {
+    ...read,
     handler: { processRecords },
     application: 'app',
     clock,

@@ -77,10 +77,13 @@ const SLICE_MS = 1_000;
 /** With calls side by side each wait for the last of them is lost, so fewer. */
 const SLICE_OF_LANES_MS = 5_000;
 
+/** A batch, or a part of one, as far as its handling goes. */
+export type HandledBatch = Pick<SourceBatch, 'records' | 'passing' | 'byteCount' | 'last' | 'millisBehindLatest'>;
+
 export class BatchHandling {
   readonly #options: BatchHandlingOptions;
   readonly #shard: HandledShard;
-  readonly #batch: SourceBatch;
+  readonly #batch: HandledBatch;
   readonly #report: HandlingReport;
   readonly #lanes: readonly Lane[];
   #handledCount = 0;
@@ -88,12 +91,13 @@ export class BatchHandling {
   #toldStop = false;
   #sliceEndsAt = 0;
 
-  constructor(shard: HandledShard, batch: SourceBatch, report: HandlingReport, options: BatchHandlingOptions) {
+  constructor(shard: HandledShard, batch: HandledBatch, report: HandlingReport, options: BatchHandlingOptions) {
     this.#options = options;
     this.#shard = shard;
     this.#batch = batch;
     this.#report = report;
-    this.#lanes = this.#divide(this.#passing());
+    this.#lanes = this.#divide(batch.passing);
+    if (batch.passing !== undefined) report.leftOut(batch.records.length - batch.passing.length);
   }
 
   /**
@@ -121,18 +125,7 @@ export class BatchHandling {
     }
   }
 
-  /** The places of what the filter lets pass; undefined: the whole batch. */
-  #passing(): readonly number[] | undefined {
-    const { filter } = this.#options;
-    if (filter === undefined) return undefined;
-    const { records } = this.#batch;
-    const places = [...records.keys()].filter((place) => filter(records[place] as UserRecord));
-    if (places.length === records.length) return undefined;
-    this.#report.leftOut(records.length - places.length);
-    return places;
-  }
-
-  /** None if there is nothing to handle. */
+  /** @param passing what the filter lets pass; undefined: the whole batch. @returns none if there is nothing to handle. */
   #divide(passing: readonly number[] | undefined): readonly Lane[] {
     const all = this.#batch.records;
     const records = passing?.map((place) => all[place] as UserRecord) ?? all;

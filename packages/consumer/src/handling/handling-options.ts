@@ -139,7 +139,7 @@ export function readHandling(
     onFailure,
     concurrency,
     ...(filter && { filter }),
-    ...(windowMs > 0 && { gathering: { windowMs, recordCount, ...(filter && { filter }) } }),
+    ...(windowMs > 0 && { gathering: { windowMs, recordCount } }),
   };
 }
 

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Amount, LeastBytes } from '../coordination/room.ts';
 import type { UserRecord } from '../handler.ts';
+import { FilteredSource } from './filtered.ts';
 import { ENOUGH_BYTES, GatheringSource } from './gathering.ts';
 import type { ShardSource, SourceBatch, SourceRead } from './source.ts';
 
@@ -206,9 +207,10 @@ describe('a window', () => {
     more: { filter?: () => boolean; recordBytes?: number } = {},
   ): Promise<number[]> {
     const clock = new ManualClock();
-    const { filter, recordBytes } = more;
+    const { filter = () => true, recordBytes } = more;
     const source = new ScriptedSource(clock, script, recordBytes);
-    const gathering = new GatheringSource(source, { windowMs: 1_000, recordCount, ...(filter && { filter }) }, clock);
+    const filtered = new FilteredSource(source, filter);
+    const gathering = new GatheringSource(filtered, { windowMs: 1_000, recordCount }, clock);
     return sizesOf(await readAll(clock, source, gathering));
   }
 
@@ -233,6 +235,8 @@ describe('a window', () => {
       return seen % 3 === 0;
     };
     expect(await gather([turn(3), turn(3), turn(3), turn(3)], 2, { filter: everyThird })).toEqual([6, 6]);
+    // Each was looked at once.
+    expect(seen).toBe(12);
   });
 
   test('ends with 6 MiB of data', async () => {

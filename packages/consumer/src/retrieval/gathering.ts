@@ -5,16 +5,13 @@
 // but by what the source itself exceeds it by; at most one read of the source is under way.
 import { type Clock, compareExtended, delay, type ExtendedSequenceNumber } from '@shardline/common';
 import type { Amount, LeastBytes } from '../coordination/room.ts';
-import type { RecordFilter } from '../filtering/record-filter.ts';
 import type { ShardSource, SourceBatch, SourceRead } from './source.ts';
 
 export interface GatheringOptions {
   /** From the first record that is gathered on. */
   readonly windowMs: number;
-  /** Enough records; infinite: all that come in the window. */
+  /** Enough records that pass the filter; infinite: all that come in the window. */
   readonly recordCount: number;
-  /** Only what passes counts. */
-  readonly filter?: RecordFilter;
 }
 
 /** Enough data: what a Lambda function is given at once at the most. */
@@ -138,11 +135,11 @@ export class GatheringSource implements ShardSource {
   }
 
   #add(gathered: Gathered, next: SourceBatch): void {
-    const { filter, windowMs } = this.#options;
+    const { windowMs } = this.#options;
     if (gathered.batch === undefined || gathered.batch.records.length === 0)
       gathered.endsAt = this.#clock.now() + windowMs;
     gathered.batch = gathered.batch === undefined ? next : joined(gathered.batch, next);
-    gathered.count += filter === undefined ? next.records.length : next.records.filter(filter).length;
+    gathered.count += next.passing?.length ?? next.records.length;
   }
 
   #isEnough({ batch, count }: Gathered, { batch: last }: SourceRead, most: Amount): boolean {
@@ -159,6 +156,7 @@ export class GatheringSource implements ShardSource {
 function joined(a: SourceBatch, b: SourceBatch): SourceBatch {
   return {
     records: [...a.records, ...b.records],
+    passing: joinedPassing(a, b),
     byteCount: a.byteCount + b.byteCount,
     last: compareExtended(b.last, a.last) > 0 ? b.last : a.last,
     millisBehindLatest: b.millisBehindLatest,
@@ -168,4 +166,10 @@ function joined(a: SourceBatch, b: SourceBatch): SourceBatch {
     droppedCount: (a.droppedCount ?? 0) + (b.droppedCount ?? 0),
     gap: a.gap ?? b.gap,
   };
+}
+
+function joinedPassing(a: SourceBatch, b: SourceBatch): SourceBatch['passing'] {
+  if (a.passing === undefined && b.passing === undefined) return undefined;
+  const placesOf = ({ passing, records }: SourceBatch): Iterable<number> => passing ?? records.keys();
+  return [...placesOf(a), ...[...placesOf(b)].map((place) => a.records.length + place)];
 }

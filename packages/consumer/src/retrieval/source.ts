@@ -21,6 +21,8 @@ export interface Gap {
 export interface SourceBatch {
   /** May be empty where only the position moved on: every record was before it, or an aggregate held none. */
   readonly records: readonly UserRecord[];
+  /** Places of the records that the handler's filter lets pass, upwards; undefined: all of them. */
+  readonly passing?: readonly number[] | undefined;
   /** Data bytes of `records`. */
   readonly byteCount: number;
   /** Position of the last user record, later than `after`. */

@@ -15,7 +15,6 @@ export interface DeliveryReportOptions {
 /** One tenure of one shard, as far as a report names it. */
 export interface ReportedShard {
   readonly leaseKey: string;
-  readonly shardId: string;
   readonly logger: Logger;
   millisBehindLatest(now: number): number | undefined;
 }
@@ -80,9 +79,9 @@ export class DeliveryReport {
   }
 
   /** By the filter. */
-  leftOut({ leaseKey, shardId }: ReportedShard, userRecordCount: number): void {
+  leftOut({ leaseKey }: ReportedShard, userRecordCount: number): void {
     const { application, workerId: worker, metrics } = this.#options;
-    metrics.count('RecordsFilteredOut', userRecordCount, { ShardId: shardId });
+    metrics.count('RecordsFilteredOut', userRecordCount, dimensionsOf({ leaseKey }));
     const { recordsFilteredOut: channel } = consumerDiagnostics;
     if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, userRecordCount });
   }

@@ -18,6 +18,7 @@ import type { Results } from '../coordination/results.ts';
 import type { ShardHandler } from '../handler.ts';
 import { BatchHandling, type HandledShard, type HandlingReport } from '../handling/batch-handling.ts';
 import { type ResolvedHandling, stoppedText } from '../handling/handling-options.ts';
+import { FilteredSource } from '../retrieval/filtered.ts';
 import { GatheringSource } from '../retrieval/gathering.ts';
 import type { OpenSource, SourceBatch } from '../retrieval/source.ts';
 import { asPosition } from './checkpoint-arguments.ts';
@@ -296,9 +297,10 @@ export class Delivery {
   #admit(effect: OpenShardEffect): OpenShard {
     const { streamId, shardId, hashKeyRange } = effect;
     const { openSource, checkpointer, clock } = this.#options;
-    const { gathering } = this.#options.handling;
+    const { gathering, filter } = this.#options.handling;
     const opened = openSource({ streamId, shardId, hashKeyRange, latestSince: sinceThen(effect) });
-    const source = gathering === undefined ? opened : new GatheringSource(opened, gathering, clock);
+    const filtered = filter === undefined ? opened : new FilteredSource(opened, filter);
+    const source = gathering === undefined ? filtered : new GatheringSource(filtered, gathering, clock);
     const logger = this.#options.logger.child({ stream: source.streamName, shard: shardId });
     return new OpenShard(effect, source, logger, checkpointer);
   }
