@@ -1,0 +1,119 @@
+// One lease in this worker's hands, for one tenure: its holder, which writes to the row, and from the applied claim on the shard consumer,
+// which works the shard off. Here is what the one means for the other: when the consumer begins, why it has to go, and when the lease is
+// given up once it has closed. held-leases.ts has all of them. Pure.
+// Invariants: the consumer begins at most once; the lease is released only after it has closed, and so after its handler has returned.
+import type { Scheduled } from './agenda.ts';
+import { settleWaiters, type Waiter } from './checkpoints-by-hand.ts';
+import type { CloseReason, Effect, Tell, Tenure } from './effects.ts';
+import { isEnded, type Lease } from './lease.ts';
+import { LeaseHolder, type LeaseHolderOptions } from './lease-holder.ts';
+import { type Leaving, type LeavingLease, type LeavingOptions, withdrawsAt } from './leaving.ts';
+import type { Pauses } from './pauses.ts';
+import type { Room } from './room.ts';
+import { ShardConsumer, type ShardConsumerOptions } from './shard-consumer.ts';
+
+export interface HeldLeaseOptions extends LeaseHolderOptions, ShardConsumerOptions, LeavingOptions {}
+
+/** What all leases of a worker have in common. */
+export interface Common {
+  readonly options: HeldLeaseOptions;
+  /** Where effects are put, in order. */
+  readonly out: (Effect | Tell)[];
+  readonly room: Room;
+  readonly pauses: Pauses;
+}
+
+export class HeldLease implements Scheduled, LeavingLease {
+  readonly holder: LeaseHolder;
+  /** Undefined before the claim was applied, and once it has closed. */
+  consumer: ShardConsumer | undefined;
+  /** Checkpoints by hand, each settled once its revision is written. */
+  readonly waiters: Waiter[] = [];
+  told = false;
+  leavesAt: number | undefined;
+  dueAt: number;
+  place = -1;
+  readonly #common: Common;
+  /** The consumer has begun; there is one for each tenure at most. */
+  #begun = false;
+
+  constructor(tenure: Tenure, lease: Lease, common: Common, now: number) {
+    this.holder = new LeaseHolder(tenure, lease, common.options);
+    this.#common = common;
+    this.dueAt = now;
+  }
+
+  /** It was lost while its handler may have run: by the time that has returned it may have been given back. */
+  get mayBeBack(): boolean {
+    return this.#begun && this.holder.gone === 'lost';
+  }
+
+  /**
+   * Brings it on as far as it goes without another answer.
+   * @param leaving set while the worker leaves.
+   * @returns when it has something to do by itself, infinite: never; undefined: it is over.
+   */
+  advance(leaving: Leaving | undefined, now: number): number | undefined {
+    const { holder } = this;
+    const { out } = this.#common;
+    if (this.#mayBegin(leaving)) this.#begin();
+    const staysUntil = this.#leave(leaving, now);
+    const { consumer } = this;
+    consumer?.advance(now);
+    if (consumer?.phase === 'closed') this.#closed(consumer.closeReason as CloseReason, leaving);
+    else if (consumer === undefined && (leaving !== undefined || holder.successor !== undefined))
+      this.#release(leaving);
+    const write = holder.nextWrite(now);
+    if (write !== undefined) out.push(write);
+    if (this.waiters.length > 0) settleWaiters(this, out);
+    if (this.consumer === undefined && (holder.gone !== undefined || leaving?.isPastHelp(this, now))) return undefined;
+    return Math.min(holder.deadline(), this.consumer?.deadline() ?? Number.POSITIVE_INFINITY, staysUntil);
+  }
+
+  /** The claim was applied, nobody wants the lease back, and there is something left to read. */
+  #mayBegin(leaving: Leaving | undefined): boolean {
+    const { holder } = this;
+    const wanted = holder.gone === undefined && holder.successor === undefined && leaving === undefined;
+    return wanted && !this.#begun && holder.claimed && !isEnded(holder.lease);
+  }
+
+  #begin(): void {
+    const { holder } = this;
+    const { options, out, room, pauses } = this.#common;
+    this.#begun = true;
+    const { leaseKey, checkpoint } = holder.lease;
+    this.consumer = new ShardConsumer(holder, options, out, room.open(leaseKey), pauses);
+    const { tenure, fencingToken } = holder;
+    out.push({ kind: 'tell', notice: { kind: 'leaseBegun', leaseKey, tenure, fencingToken, checkpoint } });
+  }
+
+  /** Tells the consumer why it has to go, if it has to. @returns when it will have to, if it may stay until then. */
+  #leave(leaving: Leaving | undefined, now: number): number {
+    const { holder, consumer } = this;
+    if (consumer === undefined) return Number.POSITIVE_INFINITY;
+    if (holder.gone === 'lost') consumer.abort('leaseLost');
+    else if (leaving !== undefined && consumer.closeReason === undefined) {
+      const leavesAt = leaving.leavesAt(this, now);
+      if (now < leavesAt) return leavesAt;
+      consumer.drain('stopping');
+    } else if (holder.successor !== undefined) consumer.drain('handedOff');
+    return withdrawsAt(this, this.#common.options, now);
+  }
+
+  #closed(reason: CloseReason, leaving: Leaving | undefined): void {
+    const { leaseKey } = this.holder.lease;
+    this.consumer = undefined;
+    const { tenure, loss: known } = this.holder;
+    const loss = reason === 'leaseLost' ? known : undefined;
+    this.#common.out.push({ kind: 'tell', notice: { kind: 'leaseEnded', leaseKey, tenure, reason, loss } });
+    // A finished lease is kept alive until the leader cleans it up, so that it isn't handed round.
+    if (reason !== 'shardEnded' || leaving !== undefined) this.#release(leaving);
+  }
+
+  /** A lease that a handoff names nobody for waits a moment for an heir when this worker leaves. */
+  #release(leaving: Leaving | undefined): void {
+    const { holder } = this;
+    if (leaving === undefined || holder.successor !== undefined) holder.release();
+    else if (!leaving.awaitsHeirs) holder.release(leaving.heirOf(holder.lease.leaseKey));
+  }
+}
