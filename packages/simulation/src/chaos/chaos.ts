@@ -3,12 +3,13 @@
 // stream. Three producers share the stream, each with keys of its own: one that aggregates, one that does not, and a hasty one
 // that puts although there may be no room, into a time to live that a fault outlasts.
 // Invariant: the weather and the records follow from the seed; which requests they meet is the machine's affair.
-import { createKinesisClient, delay, type HashKey, systemClock } from '@shardline/common';
-import { type FaultReport, type KinesisModel, type LocalKinesis, startLocalKinesis } from '@shardline/local';
+import { createKinesisClient, delay, systemClock } from '@shardline/common';
+import { type FaultReport, type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { isPutError, Producer, type ProducerOptions } from '@shardline/producer';
 import { createPrng, type Prng } from '../prng.ts';
 import { type Audit, Ledger } from './ledger.ts';
-import { planWeather, type Reshard, type Weather } from './weather.ts';
+import { reshardNow } from './reshard.ts';
+import { planWeather, type Weather } from './weather.ts';
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -44,7 +45,6 @@ const REQUEST_TIMEOUT_MS = 1_500;
 const LATEST_DELAY_MS = 2 * REQUEST_TIMEOUT_MS + 100;
 const TICK_MS = 10;
 const MOST_TICKS_LATE = 50;
-const MOST_SHARDS = 8;
 const KEYS_A_PRODUCER = 200;
 
 /** What all producers have. */
@@ -163,7 +163,7 @@ class Chaos {
   async #reshard(): Promise<void> {
     for (const reshard of this.#weather.reshards) {
       await delay(systemClock, this.#startMs + reshard.atMs - systemClock.now());
-      if (reshardNow(this.#local.model, reshard)) this.#reshardCounts[reshard.kind]++;
+      if (reshardNow(this.#local.model, STREAM, reshard)) this.#reshardCounts[reshard.kind]++;
     }
   }
 
@@ -177,25 +177,6 @@ class Chaos {
       onSecond?.({ second, puts: this.#ledger.putCount, outstanding, openShards });
     }
   }
-}
-
-/** False: the stream is in the midst of another, or has too many shards, or too few. */
-function reshardNow(model: KinesisModel, { kind, at }: Reshard): boolean {
-  const nowMs = systemClock.wallNow();
-  const { status, openShards } = model.stream(STREAM, nowMs);
-  const shard = openShards[Math.floor(at * (kind === 'split' ? openShards.length : openShards.length - 1))];
-  if (status !== 'ACTIVE' || shard === undefined) return false;
-  const { id: shardId, origin } = shard;
-  if (kind === 'split') {
-    const { start, end } = origin.range;
-    if (openShards.length >= MOST_SHARDS || end - start < 4n) return false;
-    model.splitShard({ streamName: STREAM, shardId, newStartingHashKey: ((start + end) / 2n) as HashKey }, nowMs);
-    return true;
-  }
-  const adjacent = openShards.find(({ origin: { range } }) => range.start === origin.range.end + 1n);
-  if (adjacent === undefined) return false;
-  model.mergeShards({ streamName: STREAM, shardId, adjacentShardId: adjacent.id }, nowMs);
-  return true;
 }
 
 /** A tenth of all records is of one key. */

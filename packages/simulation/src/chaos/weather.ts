@@ -1,5 +1,5 @@
 // What a chaotic while holds, drawn from a seed before it begins: which faults the local Kinesis commits from when to when, and when
-// the stream is split and merged. Data alone; the server carries out the faults, chaos.ts the reshards. Pure.
+// the stream is split and merged. Data alone; the server carries out the faults, who plans them the reshards. Pure.
 // Invariant: every kind of front comes before any comes a second time, so that a short while meets nearly all, and a minute all.
 import type { FaultRule } from '@shardline/local';
 import { createPrng, type Prng } from '../prng.ts';
@@ -17,33 +17,49 @@ export interface Reshard {
 }
 
 /** A kind of fault, and of how many requests (or records) it strikes at most. */
-interface Front {
+export interface Front {
   readonly fault: FaultRule;
   readonly mostly: number;
 }
 
-const FRONTS_PER_SECOND = 3;
-const SHORTEST_FRONT_MS = 200;
-const LONGEST_FRONT_MS = 1_200;
+/** How dense the fronts are, and how long one lasts. */
+export interface Climate {
+  readonly frontsPerSecond: number;
+  readonly shortestMs: number;
+  readonly longestMs: number;
+}
+
+const PRODUCER_CLIMATE: Climate = { frontsPerSecond: 3, shortestMs: 200, longestMs: 1_200 };
 const RESHARD_EVERY_MS = 2_000;
 
+/** A producer's. */
 export function planWeather(seed: number, durationMs: number, requestTimeoutMs: number): Weather {
   const prng = createPrng(seed);
-  const fronts = frontsFor(requestTimeoutMs);
+  const rules = planFronts(prng, frontsFor(requestTimeoutMs), durationMs, PRODUCER_CLIMATE);
+  return { rules, reshards: planReshards(prng, durationMs, RESHARD_EVERY_MS) };
+}
+
+/** Rules with `fromMs` and `untilMs` from 0 to `durationMs`, in no order. */
+export function planFronts(prng: Prng, fronts: readonly Front[], durationMs: number, climate: Climate): FaultRule[] {
+  const { frontsPerSecond, shortestMs, longestMs } = climate;
   const rules: FaultRule[] = [];
-  for (let deck: Front[] = []; rules.length < (durationMs / 1_000) * FRONTS_PER_SECOND; ) {
+  for (let deck: Front[] = []; rules.length < (durationMs / 1_000) * frontsPerSecond; ) {
     if (deck.length === 0) deck = shuffled(prng, fronts);
     const { fault, mostly } = deck.pop() as Front;
-    const fromMs = prng.int(Math.max(1, durationMs - SHORTEST_FRONT_MS));
-    const untilMs = Math.min(durationMs, fromMs + prng.between(SHORTEST_FRONT_MS, LONGEST_FRONT_MS));
+    const fromMs = prng.int(Math.max(1, durationMs - shortestMs));
+    const untilMs = Math.min(durationMs, fromMs + prng.between(shortestMs, longestMs));
     rules.push({ ...fault, fromMs, untilMs, probability: mostly * (0.2 + 0.8 * prng.next()) });
   }
-  const reshards = Array.from({ length: Math.ceil(durationMs / RESHARD_EVERY_MS) }, (_, index) => ({
-    atMs: Math.min(durationMs, (index + prng.next()) * RESHARD_EVERY_MS),
+  return rules;
+}
+
+/** One in each stretch of `everyMs`, more splits than merges. */
+export function planReshards(prng: Prng, durationMs: number, everyMs: number): Reshard[] {
+  return Array.from({ length: Math.ceil(durationMs / everyMs) }, (_, index) => ({
+    atMs: Math.min(durationMs, (index + prng.next()) * everyMs),
     kind: prng.chance(index % 2 === 0 ? 0.8 : 0.3) ? ('split' as const) : ('merge' as const),
     at: prng.next(),
   }));
-  return { rules, reshards };
 }
 
 function frontsFor(requestTimeoutMs: number): Front[] {

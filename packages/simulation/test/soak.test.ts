@@ -1,0 +1,37 @@
+// Some seconds of what `npm run soak` does for minutes, in both modes, and the proof that its accounting would notice.
+import { expect, test } from 'vitest';
+import { runSoak, type SoakOptions } from '../src/soak/soak.ts';
+
+const short: SoakOptions = {
+  seed: 5,
+  durationMs: 8_000,
+  modes: ['polling', 'fanout'],
+  recordsPerSecond: 200,
+  mortalCount: 1,
+  reshardEveryMs: 2_000,
+  sampleEveryMs: 1_000,
+  drainMs: 60_000,
+};
+
+test('through kill -9, faults and reshards nothing is skipped, what comes again is explained, and parents come first', async () => {
+  const { applications, faults, splits, merges } = await runSoak(short);
+  for (const { mode, records, handled, violations, samples, duplicates, explained } of applications) {
+    expect({ mode, violations }).toEqual({ mode, violations: [] });
+    expect(records).toBeGreaterThan(0);
+    expect(handled).toBe(records);
+    expect(explained.killed + explained.paused + explained.lost).toBe(duplicates);
+    expect(samples.length).toBeGreaterThan(0);
+  }
+  // A fair day would prove nothing; how much strikes in so short a time is the machine's affair.
+  expect(splits + merges).toBeGreaterThan(0);
+  expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
+}, 240_000);
+
+test('handlers that leave records out are found', async () => {
+  const plan: SoakOptions = { ...short, durationMs: 4_000, modes: ['polling'], drainMs: 8_000, skipsRecords: true };
+  const { applications } = await runSoak(plan);
+  const [{ skipped, violations } = { skipped: 0, violations: [] }] = applications;
+  expect(skipped).toBeGreaterThan(0);
+  expect(violations).toContainEqual(expect.stringMatching(/ is out of order or has a gap: expected record \d+ /));
+  expect(violations).toContainEqual(expect.stringMatching(/ records of shardId-\d+ were never handled$/));
+}, 240_000);
