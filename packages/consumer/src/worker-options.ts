@@ -16,6 +16,8 @@ export function workerStaleMsOf({ workerMetricsReportIntervalMs }: ResolvedOptio
   return 2 * workerMetricsReportIntervalMs;
 }
 
+/** A worker of ours finds what it was given within this part of `failoverTimeMs`: by default within a twentieth. */
+const FINDING = 1 / 8;
 /** How often a process with a worker id that was given to it looks whether another one asks for it. */
 const WORKER_ID_LOOK_MS = 500;
 /** So many looks it may miss. */
@@ -37,6 +39,7 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     workerIdPatienceMs: LOOKS_OF_PATIENCE * workerIdLookMs(failoverTimeMs),
     leaseAssignmentIntervalMs: options.leaseAssignmentIntervalMs,
     leaseDiscoveryIntervalMs: options.leaseDiscoveryIntervalMs,
+    leaseFindingMs: failoverTimeMs * FINDING,
     leaderLeaseDurationMs: options.leaderLeaseDurationMs,
     shardSyncIntervalMs: options.shardSyncIntervalMs,
     formerStreamsWaitMs: options.formerStreamsWaitMs,

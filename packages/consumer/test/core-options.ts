@@ -22,6 +22,7 @@ export const leaderOptions: LeaderOptions = {
   leaderLeaseDurationMs: 30_000,
   shardSyncIntervalMs: 60_000,
   completedLeaseCleanupIntervalMs: 300_000,
+  leaseFindingMs: 1_250,
   gracefulLeaseHandoffTimeoutMs: 30_000,
   workerMetricsReportIntervalMs: 30_000,
   workerStaleMs: 60_000,

@@ -17,6 +17,7 @@ const options = {
 const fleetOptions = {
   workerId: 'me',
   failoverTimeMs: 1000,
+  leaseFindingMs: 125,
   gracefulLeaseHandoffTimeoutMs: 2000,
   completedLeaseCleanupIntervalMs: 0,
   workerStaleMs: 3000,

@@ -25,6 +25,7 @@ const rules = {
 const fleetOptions = {
   workerId: 'w0',
   failoverTimeMs: 10_000,
+  leaseFindingMs: 1_250,
   gracefulLeaseHandoffTimeoutMs: 30_000,
   completedLeaseCleanupIntervalMs: 60_000,
   workerStaleMs: 2 * REPORT_MS,

@@ -6,6 +6,7 @@ import { type Lease, NOTHING_MEASURED, newLease, type WorkerRow } from './lease.
 const options = {
   workerId: 'me',
   failoverTimeMs: 1000,
+  leaseFindingMs: 125,
   gracefulLeaseHandoffTimeoutMs: 3000,
   completedLeaseCleanupIntervalMs: 5000,
   workerStaleMs: 2000,

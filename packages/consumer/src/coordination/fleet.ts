@@ -10,6 +10,8 @@ export interface FleetOptions {
   readonly workerId: string;
   readonly failoverTimeMs: number;
   readonly gracefulLeaseHandoffTimeoutMs: number;
+  /** A worker of ours has found by then what it was given. */
+  readonly leaseFindingMs: number;
   /** A lease must have been seen at SHARD_END for so long before it may be cleaned up. */
   readonly completedLeaseCleanupIntervalMs: number;
   /** A worker whose metric row has not changed for so long gets no leases. */
@@ -25,8 +27,6 @@ export interface FleetOptions {
  * batches come or four.
  */
 const SMOOTHED_LOOKS = 5;
-/** One of ours finds what it was given within this part of `failoverTimeMs` (by default within a twentieth). */
-const FINDING = 1 / 8;
 
 interface LeaseSight {
   readonly counter: number;
@@ -238,11 +238,9 @@ export class Fleet {
   /** Who has not found a lease that it was given would never hand it over: it would rest until it runs out. */
   #isHeld(lease: Lease): boolean {
     const { found, ownedSince } = this.#leases.get(lease.leaseKey) as LeaseSight;
-    const { failoverTimeMs } = this.#options;
     const owner = actualOwner(lease);
-    return (
-      found || (owner !== undefined && this.#isOurs(owner) && this.#readAt - ownedSince >= failoverTimeMs * FINDING)
-    );
+    if (found || owner === undefined) return found;
+    return this.#isOurs(owner) && this.#readAt - ownedSince >= this.#options.leaseFindingMs;
   }
 
   #isOurs(workerId: string): boolean {

@@ -25,6 +25,7 @@ const options: WorkerOptions = {
   leaderLeaseDurationMs: 2700,
   shardSyncIntervalMs: 60_000,
   completedLeaseCleanupIntervalMs: 300_000,
+  leaseFindingMs: 112,
   gracefulLeaseHandoffTimeoutMs: 3000,
   workerMetricsReportIntervalMs: 1000,
   workerIdLookIntervalMs: 100,

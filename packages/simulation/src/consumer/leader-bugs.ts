@@ -6,7 +6,7 @@ import { TIMES } from './worker-options.ts';
 const TOO_LONG = 4;
 
 export function leaderBugs(): readonly PlantedBug[] {
-  return [outlivesItsRow(), looksOnlyInTurn()];
+  return [outlivesItsRow(), looksOnlyInTurn(), handsOnUnfound()];
 }
 
 function outlivesItsRow(): PlantedBug {
@@ -29,5 +29,14 @@ function looksOnlyInTurn(): PlantedBug {
     name: 'looks-only-in-turn',
     mistake: 'the leader does not look when a lease runs out, but with its next regular run',
     options: (options) => ({ ...options, failoverTimeMs: Math.ceil(failoverTimeMs / intervalMs) * intervalMs }),
+  };
+}
+
+/** Was ours once, and is the KCL's. */
+function handsOnUnfound(): PlantedBug {
+  return {
+    name: 'hands-on-unfound',
+    mistake: 'the leader hands a lease on that its owner was just given and has not found',
+    options: (options) => ({ ...options, leaseFindingMs: 0 }),
   };
 }

@@ -325,6 +325,7 @@ export class SimulatedProcess {
   #execute(effect: Effect): void {
     const { prng, checkers, plan } = this.#world;
     checkers.report(this.#world.operator?.judge(this, effect));
+    if (!this.is2x) checkers.report(this.#world.foundFirst.judge(this.id, effect, this.#world.queue.now));
     switch (effect.kind) {
       case 'listShards':
         this.#listShards(effect);

@@ -6,6 +6,7 @@ import type { Plan } from './swarm.ts';
 export const TIMES = {
   failoverTimeMs: 1000,
   leaseAssignmentIntervalMs: 600,
+  leaseFindingMs: 125,
   leaderLeaseDurationMs: 2400,
   shardSyncIntervalMs: 2000,
   // Longer than the latest of late requests (process.ts).
@@ -40,6 +41,7 @@ export function workerOptions(
   return {
     failoverTimeMs: TIMES.failoverTimeMs,
     leaseAssignmentIntervalMs: TIMES.leaseAssignmentIntervalMs,
+    leaseFindingMs: TIMES.leaseFindingMs,
     leaderLeaseDurationMs: TIMES.leaderLeaseDurationMs,
     shardSyncIntervalMs: TIMES.shardSyncIntervalMs,
     completedLeaseCleanupIntervalMs: TIMES.completedLeaseCleanupIntervalMs,

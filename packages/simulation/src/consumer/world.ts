@@ -18,6 +18,7 @@ import { type Balance, ConsumerCheckers } from './checkers.ts';
 import { crowdedRoom } from './crowded-rooms.ts';
 import { type Ending, endingOf } from './endings.ts';
 import { ExactlyOnceSink } from './exactly-once.ts';
+import { FoundFirst } from './found-first.ts';
 import { takenBy2x } from './kcl-2x-worker.ts';
 import { LeaderPaceChecker } from './leader-pace.ts';
 import { MetricRowChecker } from './metric-rows.ts';
@@ -103,6 +104,7 @@ export class World {
   readonly #twins: Twins | undefined;
   /** Undefined until this world is at rest, and in most. */
   ending: Ending | undefined;
+  readonly foundFirst: FoundFirst = new FoundFirst();
   readonly silence: SilenceChecker = new SilenceChecker();
   /** Undefined while there are faults. */
   #returned: ReturnedLeases | undefined;
@@ -230,6 +232,7 @@ export class World {
     if (effect.kind === 'writeLeader' && (result as LeaderWrite).applied)
       this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     this.checkers.report(this.#metricRows.judge(effect, result, this.queue.now, sentAt));
+    this.foundFirst.ran(process.id, effect, result, table.leases.values());
     this.#twins?.ran(effect, result, this.queue.now, sentAt);
     this.ending?.ran?.(process, effect, result);
     this.checkers.report(this.#mixed?.judge(effect, this.queue.now, table.clientVersion));
@@ -272,6 +275,7 @@ export class World {
     const { kind } = effect;
     this.#returned?.changed((after ?? before)?.leaseKey ?? '');
     this.silence.changed(before, after, this.queue.now);
+    this.foundFirst.changed(before, after, this.queue.now);
     if (kind === 'takeLease' || kind === 'resetLease') this.checkers.leaseTaken(effect.leaseKey, this.queue.now);
     // A holder that assigns its lease to itself takes back what it has told its heir.
     const isKept = kind === 'assignLease' && effect.newOwner === process.workerId && effect.tenure !== undefined;
