@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Lease } from '../../../consumer/dist/coordination/lease.js';
 import { newLease } from '../../../consumer/dist/coordination/lease.js';
-import { ConsumerCheckers, type TenureRef } from './checkers.ts';
+import { isBalanced } from './balance.ts';
+import { ConsumerCheckers } from './checkers.ts';
+import type { TenureRef } from './one-handler.ts';
 
 const leaseKey = 'shardId-000000000000';
 const TRIM_HORIZON = { sequenceNumber: 'TRIM_HORIZON', subSequenceNumber: 0 } as const;
@@ -71,20 +73,18 @@ describe('a fleet', () => {
     ...Array.from({ length: most }, (_, index) => row(`a-${index}`, 'a')),
     ...Array.from({ length: fewest }, (_, index) => row(`b-${index}`, 'b')),
   ];
-  const isBalanced = (most: number, fewest: number, marginPercent: number): boolean => {
-    const checkers = new ConsumerCheckers({ failoverTimeMs: 1, handoffTimeoutMs: 1, onViolation: () => undefined });
-    return checkers.balanced(leases(most, fewest), ['a', 'b'], { countsEnded: false, marginPercent });
-  };
+  const shared = (most: number, fewest: number, marginPercent: number): boolean =>
+    isBalanced(leases(most, fewest), ['a', 'b'], { countsEnded: false, marginPercent });
 
   test('is balanced where no two workers differ by more than one lease', () => {
-    expect(isBalanced(3, 2, 0)).toBe(true);
-    expect(isBalanced(12, 10, 0)).toBe(false);
+    expect(shared(3, 2, 0)).toBe(true);
+    expect(shared(12, 10, 0)).toBe(false);
   });
 
   test('is balanced by utilization where all are within the margin of the average', () => {
-    expect(isBalanced(12, 10, 10)).toBe(true);
-    expect(isBalanced(11, 9, 10)).toBe(true);
-    expect(isBalanced(13, 9, 10)).toBe(false);
+    expect(shared(12, 10, 10)).toBe(true);
+    expect(shared(11, 9, 10)).toBe(true);
+    expect(shared(13, 9, 10)).toBe(false);
   });
 });
 

@@ -247,7 +247,11 @@ function freed(world: World): Ending | undefined {
       table.leases.set(leaseKey, free);
       checkers.tableChanged(before, free, undefined, queue.now);
       const seen = { seenOwner: undefined, seenCheckpointOwner: undefined, seenCounter: free.leaseCounter };
-      world.apply(holder, { kind: 'assignLease', leaseKey, ...seen, newOwner: workerId, tenure: undefined }, queue.now);
+      world.watched.apply(
+        holder,
+        { kind: 'assignLease', leaseKey, ...seen, newOwner: workerId, tenure: undefined },
+        queue.now,
+      );
       given(workerId, FAILOVER_MS / 3 + patienceMs + lookMs);
       while (!isHeld && checkers.violations.length === 0 && queue.now < heldUntil) queue.runUntil(heldUntil);
       if (!holder.alive || holder.stopping) checkers.report(`${workerId} ended: ${leaseKey} was freed and given back`);

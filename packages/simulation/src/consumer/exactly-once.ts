@@ -3,7 +3,8 @@
 // is refused once a greater one was shown. It is the checker of the tokens as well: by the order in which tenures claimed their lease.
 import type { OpenShard } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease } from '../../../consumer/dist/coordination/lease.js';
-import type { Position, TenureRef } from './checkers.ts';
+import type { TenureRef } from './one-handler.ts';
+import type { Position } from './shard-history.ts';
 
 interface Row {
   token: number;

@@ -100,8 +100,9 @@ class RoomWatch {
 
   /** A worker that left gave a lease to one that had left already, and that has not run out yet. */
   get hasFreshLeftovers(): boolean {
-    const { queue, silence } = this.#world;
-    const isFresh = (lease: Lease): boolean => queue.now < silence.writtenAt(lease) + slowly(FAILOVER_MS) + PLACED_MS;
+    const { queue, watched } = this.#world;
+    const isFresh = (lease: Lease): boolean =>
+      queue.now < watched.silence.writtenAt(lease) + slowly(FAILOVER_MS) + PLACED_MS;
     return unfinished(this.#world).some((lease) => {
       const { leaseOwner } = lease;
       return leaseOwner !== undefined && !this.#workers.has(leaseOwner) && isFresh(lease);
@@ -138,12 +139,13 @@ class RoomWatch {
     if (run !== undefined) run.told = leaseKeys;
     if (leaseKeys.length === 0 && before.length === 0)
       return `${process.workerId} says once more that all leases have a worker`;
-    const { queue, silence, table } = this.#world;
+    const { queue, watched, table } = this.#world;
     const held = leaseKeys.filter((leaseKey) => {
       const lease = table.leases.get(leaseKey);
       // Since the leader read the table it may have gone to somebody.
       const isFresh =
-        lease !== undefined && queue.now - silence.writtenAt(lease) < FAILOVER_MS / (1 + MAX_CLOCK_DRIFT) - PLACED_MS;
+        lease !== undefined &&
+        queue.now - watched.silence.writtenAt(lease) < FAILOVER_MS / (1 + MAX_CLOCK_DRIFT) - PLACED_MS;
       return lease === undefined || isEnded(lease) || (lease.leaseOwner !== undefined && isFresh);
     });
     if (held.length === 0) return undefined;

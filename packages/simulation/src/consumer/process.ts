@@ -18,10 +18,11 @@ import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { RestOfBatch, Results } from '../../../consumer/dist/coordination/results.js';
 import { Worker, type WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import { type Hang, judgeStall, type WatchedCall } from './bad-days.ts';
-import type { Position, TenureRef } from './checkers.ts';
 import { LEAST_BYTES, RoomWatch, readable } from './crowded-rooms.ts';
 import { type Core, Kcl2xWorker } from './kcl-2x-worker.ts';
+import type { TenureRef } from './one-handler.ts';
 import type { PlantedBug } from './planted-bugs.ts';
+import type { Position } from './shard-history.ts';
 import type { SilenceNotice } from './silence-told.ts';
 import type { LatestBeginning, StreamRead } from './stream.ts';
 import { describeNotice } from './transcript.ts';
@@ -267,7 +268,8 @@ export class SimulatedProcess {
   }
 
   #judgeSilence(notice: SilenceNotice): string | undefined {
-    const { leaderPace, silence, queue } = this.#world;
+    const { watched, queue } = this.#world;
+    const { leaderPace, silence } = watched;
     return leaderPace.tells(this.id, notice.kind, queue.now) ?? silence.judge(notice, queue.now);
   }
 
@@ -286,7 +288,10 @@ export class SimulatedProcess {
   }
 
   #callNow(): WatchedCall {
-    return { startedAt: this.#world.queue.now, awayMs: this.#awayMs, awayCount: this.#awayCount };
+    const { now } = this.#world.queue;
+    // Of a pause that is not over only what is behind it.
+    const awayMs = this.#awayMs - Math.max(0, this.pausedUntil - now);
+    return { startedAt: now, awayMs, awayCount: this.#awayCount };
   }
 
   /** Whether a call was refused, and answered so. */
@@ -325,7 +330,7 @@ export class SimulatedProcess {
   #execute(effect: Effect): void {
     const { prng, checkers, plan } = this.#world;
     checkers.report(this.#world.operator?.judge(this, effect));
-    if (!this.is2x) checkers.report(this.#world.foundFirst.judge(this.id, effect, this.#world.queue.now));
+    if (!this.is2x) checkers.report(this.#world.watched.foundFirst.judge(this.id, effect, this.#world.queue.now));
     switch (effect.kind) {
       case 'listShards':
         this.#listShards(effect);
@@ -368,7 +373,7 @@ export class SimulatedProcess {
     const { queue, prng } = world;
     const { rates } = world.plan;
     const sentAt = queue.now;
-    if (!this.is2x) world.checkers.report(world.leaderPace.begins(this.id, effect, sentAt));
+    if (!this.is2x) world.checkers.report(world.watched.leaderPace.begins(this.id, effect, sentAt));
     if (this.#refused(effect)) return;
     if (world.mishap(rates.lostRequest)) {
       this.#fail(TIMEOUT_MS, effect, 'the request is lost');
@@ -376,19 +381,19 @@ export class SimulatedProcess {
     }
     const requestMs = this.#latency();
     if (world.mishap(rates.lostAnswer)) {
-      queue.after(requestMs, () => world.apply(this, effect, sentAt));
+      queue.after(requestMs, () => world.watched.apply(this, effect, sentAt));
       this.#fail(TIMEOUT_MS, effect, 'the answer will be lost');
       return;
     }
     if (world.mishap(rates.late)) {
       const lateMs = TIMEOUT_MS + prng.between(1, LATEST_MS);
       world.lastLateAt = Math.max(world.lastLateAt, queue.now + lateMs);
-      queue.after(lateMs, () => world.apply(this, effect, sentAt));
+      queue.after(lateMs, () => world.watched.apply(this, effect, sentAt));
       this.#fail(TIMEOUT_MS, effect, `given up, but the request will land in ${lateMs} ms`);
       return;
     }
     queue.after(requestMs, () => {
-      const result = world.apply(this, effect, sentAt);
+      const result = world.watched.apply(this, effect, sentAt);
       if (result === CANNOT_BE_READ) this.#fail(this.#latency(), effect, CANNOT_BE_READ.description ?? '');
       else this.#done(this.#latency(), effect, result as never);
     });

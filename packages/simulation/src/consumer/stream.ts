@@ -6,7 +6,8 @@ import { type Lease, leaseKeyOf, type Shard } from '../../../consumer/dist/coord
 import type { Fetched } from '../../../consumer/dist/coordination/results.js';
 import { counterAt, readShard } from '../../../local/dist/model/position.js';
 import type { Prng } from '../prng.ts';
-import type { ConsumerCheckers, Position } from './checkers.ts';
+import type { ConsumerCheckers } from './checkers.ts';
+import type { Position } from './shard-history.ts';
 
 const STREAM = 'simulated';
 /** The data of Kinesis records, by the number of user records in them. */

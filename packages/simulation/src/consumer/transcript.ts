@@ -5,7 +5,8 @@ import type { Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { Results } from '../../../consumer/dist/coordination/results.js';
 import type { EventQueue } from '../event-queue.ts';
-import type { ConsumerCheckers, Position } from './checkers.ts';
+import type { ConsumerCheckers } from './checkers.ts';
+import type { Position } from './shard-history.ts';
 
 interface Actor {
   readonly id: number;

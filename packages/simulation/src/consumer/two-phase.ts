@@ -3,7 +3,7 @@
 import { compareExtended } from '@shardline/common';
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import type { Lease, PendingCheckpoint } from '../../../consumer/dist/coordination/lease.js';
-import type { TenureRef } from './checkers.ts';
+import type { TenureRef } from './one-handler.ts';
 
 type Pending = PendingCheckpoint | undefined;
 

@@ -48,6 +48,10 @@ test('a tenure at LATEST that begins where an earlier one was to begin, and came
   expect(simulateWorld(1_027_220, { size: 'large' }).violations).toEqual([]);
 });
 
+test('of a pause that is not over a handler is excused only for what is behind it', () => {
+  expect(simulateWorld(200_003_724).violations).toEqual([]);
+});
+
 test('what a worker that leaves has just given to another one is not handed on before that one has found it', () => {
   expect(simulateWorld(2_016_100, { size: 'large' }).violations).toEqual([]);
 });
