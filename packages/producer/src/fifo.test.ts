@@ -27,6 +27,26 @@ test('behaves as an array does, whatever is done to it', () => {
   );
 });
 
+test('stays sorted, equals in the order in which they came', () => {
+  const dues = fc.array(fc.oneof(fc.record({ due: fc.nat(20) }), fc.constant('shift' as const)), { maxLength: 200 });
+  fc.assert(
+    fc.property(dues, (steps) => {
+      type Item = { readonly due: number; readonly at: number };
+      const fifo = new Fifo<Item>();
+      let twin: Item[] = [];
+      for (const [at, step] of steps.entries()) {
+        if (step === 'shift') expect(fifo.shift()).toBe(twin.shift());
+        else {
+          const item = { due: step.due, at };
+          fifo.insert(item, (one, other) => one.due < other.due);
+          twin = [...twin, item].sort((one, other) => one.due - other.due);
+        }
+        expect([...fifo]).toEqual(twin);
+      }
+    }),
+  );
+});
+
 test('keeps its order through long use with few items in it', () => {
   const fifo = new Fifo<number>();
   for (let i = 0; i < 10_000; i++) {

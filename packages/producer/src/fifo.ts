@@ -1,4 +1,4 @@
-// A queue that takes from the front in constant time. The stages keep what waits in it: user records behind a busy key,
+// A queue that takes from the front in constant time, and can be kept sorted. The stages keep what waits in it: user records behind a busy key,
 // Kinesis records behind a spent bucket, user records until their time to live is over. Knows nothing of what it holds.
 // Invariant: memory is at most about twice what is in it, however long it lives.
 
@@ -14,6 +14,21 @@ export class Fifo<T> {
 
   push(item: T): void {
     this.#items.push(item);
+  }
+
+  /** As `push`, but in front of those that it comes before: in a queue that is sorted so it stays sorted, and equals keep their order. */
+  insert(item: T, comesBefore: (item: T, other: T) => boolean): void {
+    let low = this.#head;
+    let high = this.#items.length;
+    // Most come last.
+    if (high > low && !comesBefore(item, this.#items[high - 1] as T)) low = high;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (comesBefore(item, this.#items[middle] as T)) high = middle;
+      else low = middle + 1;
+    }
+    if (low === this.#items.length) this.#items.push(item);
+    else this.#items.splice(low, 0, item);
   }
 
   /** The front item, left in place. */

@@ -139,6 +139,17 @@ test('one that has expired while it waited costs nothing', () => {
   expect(limiter.expire(1)).toEqual([next]);
 });
 
+test('one that was refused leaves before all that was put after it (KPL limiter.h: by deadline)', () => {
+  const limiter = new Limiter({ rateLimitPercent: 100 });
+  const refused = loneRecord('0', { nowMs: 0 });
+  limiter.put(refused, 0);
+  for (let i = 1; i < 1_000; i++) limiter.put(loneRecord('0', { nowMs: 0 }), 0);
+  const later = Array.from({ length: 5 }, (_, at) => loneRecord('0', { nowMs: 1 + at }));
+  for (const kinesisRecord of later) expect(limiter.put(kinesisRecord, 0)).toEqual([]);
+  expect(limiter.put(refused, 0)).toEqual([]);
+  expect(limiter.expire(6)).toEqual([refused, ...later]);
+});
+
 test('one larger than the whole bucket still leaves', () => {
   const limiter = new Limiter({ rateLimitPercent: 100 });
   const key = 'k'.repeat(256);

@@ -1,8 +1,8 @@
 // Holds each predicted shard to its write rate: after the aggregator, before the collector. A bucket of tokens per shard, filled at
 // the shard's quota × rateLimitPercent (KPL limiter.h, token_bucket.h), or more slowly where Kinesis refuses some (the KPL's pace is
-// constant). In front of a shard the first one waits and the others wait behind it. An AUTO stream has one bucket for all of its
+// constant). In front of a shard the first one waits and the others wait behind it, by when they were to leave. An AUTO stream has one bucket for all of its
 // shards; on other streams what has no predicted shard passes, for one busy shard must not hold up the others.
-// Invariants: what leaves for a shard within any time t is at most burst + rate × t; the order of a shard's queue is kept.
+// Invariants: what leaves for a shard within any time t is at most burst + rate × t; of those that are due together the first leaves first.
 import type { KinesisRecord } from './batch.ts';
 import { WriteBucket } from './write-bucket.ts';
 

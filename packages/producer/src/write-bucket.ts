@@ -1,6 +1,7 @@
 // The tokens of one shard, or of all shards of an AUTO stream, in records and in bytes, filled at the rate that is used at present;
-// and the Kinesis records that wait for them. The limiter's. Pure: `now` is an argument.
-// Invariants: what leaves within any time t is at most burst + rate × t; the order of the queue is kept.
+// and the Kinesis records that wait for them, the one that was to leave first in front (KPL limiter.h, by deadline): what was refused
+// does not queue again behind all that came since. The limiter's. Pure: `now` is an argument.
+// Invariants: what leaves within any time t is at most burst + rate × t; of those that are due together the first leaves first.
 import { MAX_RECORD_BYTES, SHARD_WRITE_BYTES_PER_SECOND, SHARD_WRITE_RECORDS_PER_SECOND } from '@shardline/common';
 import { AdaptiveRate } from './adaptive-rate.ts';
 import type { KinesisRecord } from './batch.ts';
@@ -72,7 +73,7 @@ export class WriteBucket {
     this.fill(nowMs);
     if (this.#queue.length === 0 && this.#take(kinesisRecord)) return true;
     kinesisRecord.phase = 'limited';
-    this.#queue.push(kinesisRecord);
+    this.#queue.insert(kinesisRecord, isDueBefore);
     return false;
   }
 
@@ -152,6 +153,10 @@ export class WriteBucket {
       bytes: Math.max(next === undefined ? 0 : this.#bytesOf(next), this.#bytesPerMs * cutMs),
     };
   }
+}
+
+function isDueBefore(one: KinesisRecord, other: KinesisRecord): boolean {
+  return one.dueAtMs < other.dueAtMs;
 }
 
 /** Takes nothing away that is there. */
