@@ -33,6 +33,8 @@ export interface RunView {
   readonly found: Findings;
   /** Whether leases are the leader's to assign. */
   readonly assigns: boolean;
+  /** Whether a lease that nobody holds is to stay so for now. */
+  readonly isHeldBack: (lease: Lease) => boolean;
 }
 
 export interface RunPlan {
@@ -60,7 +62,9 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const former = new Set(view.former);
   const kept = former.size === 0 ? table : table.filter(({ leaseKey }) => !former.has(leaseKey));
   const byKey = new Map(table.map((lease) => [lease.leaseKey, lease]));
-  const judged = fleet.judge(kept);
+  const judged = fleet
+    .judge(kept)
+    .filter(({ available, leaseKey }) => !available || !view.isHeldBack(byKey.get(leaseKey) as Lease));
   const workers = view.assigns ? fleet.activeWorkers() : [];
   const moves = planAssignment(judged, workers, rules);
   const finished = new Set([...planCleanup(table, view.unreadable), ...found.garbage]);

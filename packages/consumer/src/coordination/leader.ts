@@ -269,6 +269,7 @@ export class Leader {
         former: this.#streams.former(this.#table, now),
         found: this.#found,
         assigns: !this.#version.takes,
+        isHeldBack: (lease) => this.#streams.isHeldBack(lease),
       },
       rulesOf(this.#options, balances),
     );

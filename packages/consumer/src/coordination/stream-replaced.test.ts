@@ -2,7 +2,7 @@
 import { evenRanges, type HashKeyRange, parseCheckpoint } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Lease, newLease, type Shard } from './lease.ts';
+import { isEnded, type Lease, newLease, type Shard } from './lease.ts';
 import { type Begun, findReplaced, noteBegun, planAnew } from './stream-replaced.ts';
 
 const [whole] = evenRanges(1) as [HashKeyRange];
@@ -21,6 +21,7 @@ function lease(checkpoint: string, fields: Partial<Lease> = {}): Lease {
   return { ...newLease(shard, parseCheckpoint(checkpoint)), ...fields };
 }
 
+const NOTHING = { missing: [], pending: [], resets: [], isDone: true, heldBack: new Set() };
 const isProof = (of: Shard, each: Lease, isAnother = false): boolean =>
   findReplaced([of], [each], isAnother).length > 0;
 const beginsAnew = (of: Shard, each: Lease): boolean => planAnew([of], [each]).pending.length > 0;
@@ -57,7 +58,7 @@ test('whatever proves it begins anew, and once all have, nothing proves it any m
       expect(resets).toEqual(pending);
       const after = pending.map(({ shard: now }) => newLease(now, parseCheckpoint('TRIM_HORIZON')));
       expect(findReplaced([of], after)).toEqual([]);
-      if (after.length > 0) expect(planAnew([of], after)).toEqual({ missing: [], pending: [], resets: [] });
+      if (after.length > 0) expect(planAnew([of], after)).toEqual(NOTHING);
     }),
   );
 });
@@ -92,14 +93,23 @@ describe('of a stream that was resharded before anybody listed it', () => {
     expect(plan([row(parent, '5'), c, d]).resets).toEqual(['p', 'c', 'd']);
   });
 
+  test('a child is held back while its parent is still to begin, since that one may come to its former end first', () => {
+    const trim = row(shards[1] as Shard, 'TRIM_HORIZON');
+    expect([...planAnew(shards, [row(parent, '5'), trim, d]).heldBack]).toEqual(['c', 'd']);
+    expect([...planAnew(shards, [row(parent, 'SHARD_END'), trim, d]).heldBack]).toEqual(['c', 'd']);
+    expect([...planAnew(shards, [row(parent, 'TRIM_HORIZON'), trim, d]).heldBack]).toEqual([]);
+    // Whoever renews it.
+    expect([...planAnew(shards, [row(parent, '5'), trim], undefined, () => true).heldBack]).toEqual(['c']);
+  });
+
   test('one that proves it stays until nothing is left that proves nothing', () => {
     const latest = row(shards[1] as Shard, 'LATEST');
     const begun = row(parent, '150');
     expect(plan([begun, latest, d])).toEqual({ missing: [], pending: ['c', 'd'], resets: ['c'] });
     expect(plan([begun, row(shards[1] as Shard, 'TRIM_HORIZON'), d]).resets).toEqual(['d']);
-    // What is left alone is not waited for, and proves it as well.
+    // What is left alone is waited for if it proves nothing.
     const isLeftAlone = ({ leaseKey }: Lease): boolean => leaseKey === 'c';
-    expect(plan([begun, latest, d], undefined, isLeftAlone)).toEqual({ missing: [], pending: ['d'], resets: ['d'] });
+    expect(plan([begun, latest, d], undefined, isLeftAlone)).toEqual({ missing: [], pending: ['d'], resets: [] });
     expect(plan([begun, c, row(shards[2] as Shard, 'LATEST')], undefined, isLeftAlone).resets).toEqual(['d']);
   });
 
@@ -146,8 +156,68 @@ test('whatever leases there are, and whichever are missing, in the end all begin
         }
         for (const { shard: now } of resets) rows.set(now.shardId, newLease(now, parseCheckpoint('TRIM_HORIZON')));
       }
-      expect(planAnew(shards, [...rows.values()], begun)).toEqual({ missing: [], pending: [], resets: [] });
+      expect(planAnew(shards, [...rows.values()], begun)).toEqual(NOTHING);
     }),
     { numRuns: 1_000 },
+  );
+});
+
+test('whatever holders of before still write, and whichever of them are left alone, no lease begins too early and none is passed over', () => {
+  const of = (shardId: string, parentShardIds: string[], at: bigint, isOpen = false): Shard => ({
+    ...{ shardId, parentShardIds, hashKeyRange: whole, startingSequenceNumber: at },
+    endingSequenceNumber: isOpen ? undefined : at + 50n,
+  });
+  const shards = [of('p', [], 100n), of('c', ['p'], 200n), of('d', ['p'], 200n), of('m', ['c', 'd'], 300n, true)];
+  const position = fc.constantFrom(undefined, 'TRIM_HORIZON', 'LATEST', 'SHARD_END', '1');
+  // In each run: whose holder brings it to its former end, whose renews it so that it can't be begun, whose is a stranger.
+  const key = fc.constantFrom(undefined, 'p', 'c', 'd', 'm');
+  const runs = fc.array(fc.record({ ends: key, renews: key, stranger: key }), { maxLength: 8 });
+  fc.assert(
+    fc.property(fc.tuple(position, position, position, position), runs, (positions, disturbed) => {
+      const rows = new Map<string, Lease>();
+      for (const [index, each] of shards.entries()) {
+        const checkpoint = positions[index];
+        if (checkpoint !== undefined) rows.set(each.shardId, newLease(each, parseCheckpoint(checkpoint)));
+      }
+      fc.pre(findReplaced(shards, [...rows.values()]).length > 0);
+      const stood = new Set(rows.values());
+      /** Begun in the stream that is there now, and read to its end. */
+      const [begins, read] = [new Set<string>(), new Set<string>()];
+      const begun: Begun = new Map();
+      let isOver = false;
+      for (const { ends, renews, stranger } of [...disturbed, ...Array.from({ length: 24 }, () => ({}) as never)]) {
+        const leases = [...rows.values()];
+        noteBegun(shards, leases, begun);
+        const isLeftAlone = ({ leaseKey }: Lease): boolean => leaseKey === stranger && !begins.has(leaseKey);
+        const { missing, resets, isDone, heldBack } = planAnew(shards, leases, begun, isLeftAlone);
+        isOver = isDone;
+        if (isDone) break;
+        for (const lease of missing) rows.set(lease.leaseKey, lease);
+        for (const { shard: now } of resets)
+          if (now.shardId !== renews) rows.set(now.shardId, newLease(now, parseCheckpoint('TRIM_HORIZON')));
+        const last = ends === undefined ? undefined : rows.get(ends);
+        if (last !== undefined && !begins.has(last.shardId) && last.checkpoint.sequenceNumber !== 'TRIM_HORIZON')
+          rows.set(last.shardId, { ...last, checkpoint: parseCheckpoint('SHARD_END') });
+        for (const { shardId, parentShardIds, endingSequenceNumber } of shards) {
+          const lease = rows.get(shardId);
+          // Given to a worker in a later run.
+          if (lease?.checkpoint.sequenceNumber !== 'TRIM_HORIZON' || !leases.includes(lease)) continue;
+          if (heldBack.has(shardId) && !stood.has(lease)) continue;
+          if (parentShardIds.some((parent) => rows.has(parent) && !isEnded(rows.get(parent) as Lease))) continue;
+          begins.add(shardId);
+          // A row that stood there at its beginning is read before anybody knows.
+          if (!stood.has(lease))
+            for (const parent of parentShardIds.filter((each) => rows.has(each)))
+              expect([shardId, parent, read.has(parent)]).toEqual([shardId, parent, true]);
+          if (endingSequenceNumber === undefined) continue;
+          read.add(shardId);
+          rows.set(shardId, { ...lease, checkpoint: parseCheckpoint('SHARD_END') });
+        }
+      }
+      expect(isOver).toBe(true);
+      for (const lease of rows.values())
+        if (isEnded(lease)) expect([lease.shardId, read.has(lease.shardId)]).toEqual([lease.shardId, true]);
+    }),
+    { numRuns: 2_000 },
   );
 });

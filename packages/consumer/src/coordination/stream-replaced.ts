@@ -21,6 +21,10 @@ export interface Anew {
   readonly pending: readonly Reset[];
   /** Those of them that may now. */
   readonly resets: readonly Reset[];
+  /** Nothing is left to begin, of what is left alone neither. */
+  readonly isDone: boolean;
+  /** Keys of leases that nobody may begin yet: a lease of their shard's parents is still to begin anew, and may come to its former end first. */
+  readonly heldBack: ReadonlySet<string>;
 }
 
 /** Leases that were seen to have begun in the stream that is there now: by shard, its first number. Ended, a lease doesn't show it. */
@@ -94,9 +98,19 @@ export function planAnew(
   const ready = pending.filter(({ shard }) => !shard.parentShardIds.some(looksOver));
   const proving = ready.filter(proves);
   const isLast = uncertain.filter(proves).length === proving.length;
-  const areOthersLeft = missing.length > 0 || pending.some((reset) => !proves(reset));
+  // What is left alone for now will have to begin, too.
+  const areOthersLeft = missing.length > 0 || uncertain.some((reset) => !proves(reset));
   const witness = isLast && areOthersLeft ? proving.at(-1) : undefined;
-  return { missing, pending, resets: ready.filter((reset) => reset !== witness) };
+  const heldBack = leases.filter(({ shardId }) =>
+    listed.get(shardId)?.parentShardIds.some((id) => isUncertain.has(id)),
+  );
+  return {
+    missing,
+    pending,
+    resets: ready.filter((reset) => reset !== witness),
+    isDone: missing.length + uncertain.length === 0,
+    heldBack: new Set(heldBack.map(({ leaseKey }) => leaseKey)),
+  };
 }
 
 function ancestors(shards: readonly Shard[], listed: ReadonlyMap<string, Shard>): ReadonlySet<string> {

@@ -73,6 +73,8 @@ export class StreamSync {
   readonly #endedOpen = new Map<StreamId, ReadonlySet<string>>();
   /** Of streams that were made again, until all of their leases are of them. */
   readonly #begun = new Map<StreamId, Begun>();
+  /** Of streams that were made again: the leases that are not to be given to anybody yet. */
+  readonly #heldBack = new Map<StreamId, ReadonlySet<string>>();
   /** Holes, and in how many readings of the table in a row. */
   readonly #holes = new Map<StreamId, { readonly text: string; readonly count: number }>();
   /** Streams with leases that nobody reads any more, and when that was first seen. */
@@ -87,7 +89,7 @@ export class StreamSync {
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
     this.#earlier.track(this.#streams.keys());
     for (const streamId of this.#streams.keys()) this.#formerSince.delete(streamId);
-    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen, this.#begun]) {
+    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen, this.#begun, this.#heldBack]) {
       for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
     }
   }
@@ -99,6 +101,7 @@ export class StreamSync {
     this.#holes.clear();
     this.#endedOpen.clear();
     this.#begun.clear();
+    this.#heldBack.clear();
     this.#formerSince.clear();
   }
 
@@ -144,22 +147,26 @@ export class StreamSync {
         ...planMissingLeases(shards, leased, position, streamId),
         ...planOrphans(shards, leased, streamId),
       ];
+      const { beginsAnew = false } = this.#options;
       const begun = this.#begun.get(streamId) ?? new Map();
-      const found = findReplaced(shards, leases, isAnother, begun);
-      const replaced = isAnother ? found : this.#confirmed(streamId, found, now);
-      if (isAnother || replaced.length > 0) {
+      // Whoever has seen it once goes on to the end: a holder of before may write over what proved it.
+      const isKnown = isAnother || (beginsAnew && this.#begun.has(streamId));
+      const found = findReplaced(shards, leases, isKnown, begun);
+      const replaced = isKnown ? found : this.#confirmed(streamId, found, now);
+      if (isKnown || replaced.length > 0) {
         noteBegun(shards, leases, begun);
         this.#begun.set(streamId, begun);
       } else if (found.length === 0) this.#begun.delete(streamId);
+      this.#heldBack.delete(streamId);
       // Of several streams each is known by its age, so one that was made again is another stream.
-      if (this.#options.beginsAnew === true && streamId === undefined && (isAnother || replaced.length > 0)) {
-        const { missing, pending, resets } = planAnew(shards, leased, begun, isStrangers);
-        const isSettled = isAnother && missing.length + pending.length === 0;
+      if (beginsAnew && streamId === undefined && (isKnown || replaced.length > 0)) {
+        const { missing, pending, resets, isDone, heldBack } = planAnew(shards, leased, begun, isStrangers);
+        if (heldBack.size > 0) this.#heldBack.set(streamId, heldBack);
         if (missing.length + resets.length > 0) this.#dueAt.delete(streamId);
-        else if (pending.length > 0) this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs / CONFIRMING);
-        if (missing.length + pending.length > 0 || found.length > 0)
-          return { missing, replaced, resets, anewCount: pending.length };
-        return { missing: missingFrom('TRIM_HORIZON'), isSettled };
+        else if (!isDone) this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs / CONFIRMING);
+        if (!isDone) return { missing, replaced, resets, anewCount: pending.length };
+        if (!isAnother) this.#begun.delete(streamId);
+        return { missing: missingFrom('TRIM_HORIZON'), isSettled: isAnother };
       }
       // What is known of another stream's shards says nothing of these leases.
       if (found.length > 0) return { missing: [], replaced };
@@ -188,6 +195,11 @@ export class StreamSync {
     const { shardSyncIntervalMs } = this.#options;
     if (replaced.length < found.length) this.#dueAt.set(streamId, now + shardSyncIntervalMs / CONFIRMING);
     return replaced;
+  }
+
+  /** Whether the lease waits for those of its shard's parents to begin anew. */
+  isHeldBack({ streamId, leaseKey }: Lease): boolean {
+    return this.#heldBack.get(streamId)?.has(leaseKey) === true;
   }
 
   /** A stream that can't be listed comes again later and later, up to the interval between listings. @returns in how many ms */

@@ -17,6 +17,8 @@ import { TwoPhaseChecker } from './two-phase.ts';
 
 /** The next record of a tenure. */
 interface Expected {
+  /** In which of two streams of the same name the tenure began. */
+  readonly began: ShardHistory;
   readonly shard: ShardHistory;
   readonly index: number;
   /** By the number of a record before it. */
@@ -94,7 +96,7 @@ export class ConsumerCheckers {
     const { records } = shard;
     const next = records.findIndex((record) => compareExtended(asExtended(record), checkpoint) > 0);
     const byNumber = typeof checkpoint.sequenceNumber === 'bigint';
-    this.#expected.set(ref, { shard, index: next === -1 ? records.length : next, byNumber });
+    this.#expected.set(ref, { began: shard, shard, index: next === -1 ? records.length : next, byNumber });
   }
 
   /**
@@ -117,7 +119,8 @@ export class ConsumerCheckers {
         `${leaseKey}: ${nameOf(ref)} began at LATEST anew and skipped record ${shard.handledCount} to ${index}`,
       );
     }
-    this.#expected.set(ref, { shard, index, byNumber: false });
+    const began = this.#expected.get(ref)?.began ?? shard;
+    this.#expected.set(ref, { began, shard, index, byNumber: false });
   }
 
   deliveryStarted(leaseKey: string, ref: TenureRef, batch: readonly Position[], now: number): void {
@@ -131,8 +134,10 @@ export class ConsumerCheckers {
       const isUnknown =
         shard.leasedBy === 'oldRow' ||
         (shard.leasedBy === 'creation' && parentHistory?.row === 'former') ||
-        (shard.isAgain && shard.isFormer(this.#expected.get(ref)?.shard));
-      if (parentHistory !== undefined && !parentHistory.ended && !isUnknown) {
+        (shard.isAgain && shard.isFormer(this.#expected.get(ref)?.began));
+      if (parentHistory === undefined || parentHistory.ended) continue;
+      shard.isAheadUnknown ||= isUnknown;
+      if (!shard.isAheadUnknown) {
         this.report(`${leaseKey} was delivered before its parent ${parent} was at SHARD_END`);
       }
     }
@@ -257,7 +262,8 @@ export class ConsumerCheckers {
         this.report(`${nameOf(ref)} was given a batch of ${leaseKey} with a gap or out of order`);
       }
     });
-    this.#expected.set(ref, { shard, index: Math.max(expected, index + batch.length), byNumber: true });
+    const { began } = place;
+    this.#expected.set(ref, { began, shard, index: Math.max(expected, index + batch.length), byNumber: true });
   }
 
   /** @param number a place in it: of a stream that was made again the one that it is of */

@@ -163,8 +163,13 @@ function newcomersKilled(world: World): Ending | undefined {
     ran: (process, effect, result) => {
       if (process === leader && effect.kind === 'readTable' && effect.for === 'leader' && queue.now > killedAt)
         seenAt ??= queue.now;
-      if (process !== newcomer || !process.alive || !isHoldersWrite(effect) || !(result as LeaseWrite).applied) return;
+      if (process !== newcomer || !isHoldersWrite(effect) || !(result as LeaseWrite).applied) return;
       killedAt = queue.now;
+      // Of a write that was on its way when it died the leader learns by a later reading.
+      if (!process.alive) {
+        seenAt = undefined;
+        return;
+      }
       // What is still on its way there comes later.
       const settled = leasesOf(world, process).filter(({ checkpointOwner }) => checkpointOwner === undefined);
       left = settled.map(({ leaseKey }) => leaseKey);

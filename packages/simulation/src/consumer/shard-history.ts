@@ -34,6 +34,8 @@ export class ShardHistory {
   row: 'former' | 'either' | 'own';
   /** How its lease came: a row that stood already may say of the shard what was so of the one before. */
   leasedBy: 'oldRow' | 'creation' | 'reset';
+  /** Before anybody knew of another stream it was read ahead of its parents: the order of its keys is lost. */
+  isAheadUnknown = false;
   readonly #handledBeyond = new Set<number>();
   /** The furthest checkpoint ever written. */
   #checkpoint: ExtendedSequenceNumber | undefined;

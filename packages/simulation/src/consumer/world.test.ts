@@ -52,6 +52,26 @@ test('of a pause that is not over a handler is excused only for what is behind i
   expect(simulateWorld(200_003_724).violations).toEqual([]);
 });
 
+test('a lease of a stream that was made again is given to nobody while the one of its shard’s parent is still to begin', () => {
+  expect(simulateWorld(200_041_174).violations).toEqual([]);
+});
+
+test('what a stranger still renews of a stream that was made again is not passed over once he is gone', () => {
+  expect(simulateWorld(300_000_495).violations).toEqual([]);
+});
+
+test('a tenure from before a stream was made again reads on until it learns of it, at LATEST, too', () => {
+  expect(simulateWorld(310_000_716).violations).toEqual([]);
+});
+
+test('what was read ahead of its parents before anybody knew of another stream is read on', () => {
+  expect(simulateWorld(200_031_472).violations).toEqual([]);
+});
+
+test('of a write that was on its way when its worker was killed the leader learns by a later reading', () => {
+  expect(simulateWorld(200_042_840, { size: 'large' }).violations).toEqual([]);
+});
+
 test('what a worker that leaves has just given to another one is not handed on before that one has found it', () => {
   expect(simulateWorld(2_016_100, { size: 'large' }).violations).toEqual([]);
 });
