@@ -2,6 +2,7 @@
 // rules they stand for are kept by runtime/delivery.ts and the core.
 import type { HashKey, Logger } from '@shardline/common';
 import type { HandlingOptions } from './handling/handling-options.ts';
+import type { PartialResult } from './handling/partial-result.ts';
 
 /** A user record: a plain Kinesis record, or one of the records that a producer aggregated into one. */
 export interface UserRecord {
@@ -23,7 +24,26 @@ export interface UserRecord {
   readonly aggregated: boolean;
 }
 
-/** What the handler gets at once: at least one record, in the shard's order. */
+/** Of the tumbling window that a call is about (`tumblingWindow`). */
+export interface BatchWindow {
+  readonly start: Date;
+  /** The first moment that is not in it. */
+  readonly end: Date;
+  /** What the call before returned as `state`, by way of JSON; `{}` in the first of a window. A copy: it may be changed. */
+  readonly state: unknown;
+  /** The last call of the window, without records. The state that it returns is dropped. */
+  readonly isFinal: boolean;
+  /** The state has grown past its limit: a call without records, after which the window goes on with `{}`. */
+  readonly isTerminatedEarly: boolean;
+}
+
+/** What a handler of tumbling windows returns. */
+export interface WindowResult extends PartialResult {
+  /** Anything that JSON can say, given to the next call of the window. Of records that `batchItemFailures` names, and of those behind, it holds nothing. */
+  readonly state: unknown;
+}
+
+/** What the handler gets at once: at least one record, in the shard's order; none in the calls that end a tumbling window. */
 export interface Batch {
   /** Of the stream that it comes from. */
   readonly streamName: string;
@@ -33,6 +53,8 @@ export interface Batch {
   readonly millisBehindLatest: number | undefined;
   /** From 1; above 1 when the handler threw on these very records before. */
   readonly attempt: number;
+  /** With `tumblingWindow` alone. */
+  readonly window?: BatchWindow;
 }
 
 /** A place in a shard; every user record is one. */
@@ -109,7 +131,7 @@ export interface ShardContext {
 
 /**
  * Handles one batch; returning vouches for it (unless checkpoints are made by hand), throwing brings it again after a while. What it
- * returns counts only if it is a `PartialResult`.
+ * returns counts only if it is a `PartialResult`, or with `tumblingWindow` a `WindowResult`.
  */
 export type BatchHandler = (batch: Batch, context: ShardContext) => unknown;
 

@@ -4,6 +4,7 @@ export { type FilterCriteria, type RecordFilter, recordFilter } from './filterin
 export type {
   Batch,
   BatchHandler,
+  BatchWindow,
   Handler,
   PendingCheckpoint,
   Position,
@@ -12,6 +13,7 @@ export type {
   ShardContext,
   ShardHandler,
   UserRecord,
+  WindowResult,
 } from './handler.ts';
 export type { BatchInHand } from './handling/batches.ts';
 export { type DeadLetter, parseDeadLetter } from './handling/dead-letter.ts';
@@ -27,12 +29,20 @@ export {
   type QueueMessage,
 } from './handling/dead-letter-sinks.ts';
 export type { Failure, HandlingOptions, OnFailure } from './handling/handling-options.ts';
-export type { LambdaContext, LambdaKinesisEvent, LambdaKinesisRecord } from './handling/lambda-event.ts';
+export type {
+  LambdaContext,
+  LambdaKinesisEvent,
+  LambdaKinesisRecord,
+  LambdaKinesisWindowEvent,
+} from './handling/lambda-event.ts';
 export {
   type LambdaCallback,
   type LambdaFunction,
   type LambdaOptions,
+  type LambdaWindowFunction,
+  type LambdaWindowResult,
   lambdaHandler,
 } from './handling/lambda-handler.ts';
 export type { PartialResult } from './handling/partial-result.ts';
+export type { TumblingWindowOptions } from './handling/tumbling-window.ts';
 export type { ConsumerHealth, ShardHealth } from './health.ts';

@@ -84,6 +84,7 @@ function stage(
     leftOut: (recordCount: number) => void leftOut.push(recordCount),
     threw: (recordCount: number) => void threw.push(recordCount),
     gaveUp: (failure: Failure, outcome: string) => void gaveUp.push({ failure, outcome }),
+    endedEarly: () => undefined,
   };
   const read = readHandling(options, { checkpointing: 'auto', eachRecord: false });
   const handling = new BatchHandling(shard, read.filter ? filtered(batch, read.filter) : batch, report, {

@@ -39,6 +39,8 @@ export interface HandlingReport {
   threw(recordCount: number, durationMs: number, cause: unknown): void;
   /** `stopped`: there is no `onFailure`. */
   gaveUp(failure: Failure, outcome: 'handedOver' | 'stopped'): void;
+  /** The state of a tumbling window has grown past its limit; the handler has taken it. */
+  endedEarly(stateBytes: number): void;
 }
 
 export interface BatchHandlingOptions extends ResolvedHandling {
@@ -70,17 +72,28 @@ interface Lane {
   handOverTries: number;
 }
 
-type Threw = Extract<RestOfBatch, { kind: 'threw' }>;
+export type Threw = Extract<RestOfBatch, { kind: 'threw' }>;
 
 /** After so long the core hears how far it is: it checkpoints, sees that the shard gets on, or takes it away. */
-const SLICE_MS = 1_000;
+export const SLICE_MS: number = 1_000;
 /** With calls side by side each wait for the last of them is lost, so fewer. */
 const SLICE_OF_LANES_MS = 5_000;
 
 /** A batch, or a part of one, as far as its handling goes. */
 export type HandledBatch = Pick<SourceBatch, 'records' | 'passing' | 'byteCount' | 'last' | 'millisBehindLatest'>;
 
-export class BatchHandling {
+/** What delivery does with a batch. */
+export interface Handling {
+  /**
+   * Goes on until the batch is done with, or has to wait. Rejects only once the shard has ended.
+   * What the handler throws is in the outcome.
+   */
+  run(): Promise<Progress>;
+  /** What is unfinished begins with fresh tries. */
+  beginAnew(): void;
+}
+
+export class BatchHandling implements Handling {
   readonly #options: BatchHandlingOptions;
   readonly #shard: HandledShard;
   readonly #batch: HandledBatch;
@@ -100,10 +113,6 @@ export class BatchHandling {
     if (batch.passing !== undefined) report.leftOut(batch.records.length - batch.passing.length);
   }
 
-  /**
-   * Goes on until the batch is done with, or has to wait. Rejects only once the shard has ended.
-   * What the handler throws is in the outcome.
-   */
   async run(): Promise<Progress> {
     this.#handledCount = 0;
     this.#handledBytes = 0;
@@ -116,7 +125,6 @@ export class BatchHandling {
     return { ...handled, finishedTo: rest === undefined ? this.#batch.last : this.#finishedTo(), rest };
   }
 
-  /** What is unfinished begins with fresh tries. */
   beginAnew(): void {
     this.#toldStop = false;
     for (const lane of this.#lanes) {

@@ -91,3 +91,30 @@ describe('the faces of a handler', () => {
     expect(() => readHandler(given as never, {}, 'auto')).toThrow(expect.objectContaining({ field, code: 'USAGE' }));
   });
 });
+
+test("a tumbling window has Lambda's limits by default", () => {
+  const { tumblingWindow } = readHandling({ tumblingWindow: { lengthMs: 60_000 } }, batches);
+  expect(tumblingWindow).toEqual({ lengthMs: 60_000, graceMs: 2_000, maxStateBytes: 1_048_576 });
+});
+
+test('a tumbling window is not for records one at a time, nor for calls side by side, nor for checkpoints by hand', () => {
+  const tumblingWindow = { lengthMs: 60_000 };
+  const read = (options: HandlingOptions, given: Partial<Parameters<typeof readHandling>[1]> = {}): unknown =>
+    readHandling({ tumblingWindow, ...options }, { ...batches, ...given });
+  expect(() => read({}, { eachRecord: true })).toThrow('tumblingWindow: expected a handler with processRecords');
+  expect(() => read({ concurrency: 2 })).toThrow('tumblingWindow: expected concurrency 1 beside it');
+  expect(() => read({}, { checkpointing: 'manual' })).toThrow(
+    "tumblingWindow: expected checkpointing 'auto' beside it",
+  );
+});
+
+test.each<[unknown, string]>([
+  [60_000, 'tumblingWindow: expected an object like { lengthMs: 60_000 }, got 60000'],
+  [{}, 'tumblingWindow.lengthMs: expected a whole number from 1 to 900000, got undefined'],
+  [{ lengthMs: 900_001 }, 'tumblingWindow.lengthMs: expected a whole number from 1 to 900000, got 900001'],
+  [{ lengthMs: 1, graceMs: -1 }, 'tumblingWindow.graceMs: expected a whole number from 0 to 60000, got -1'],
+  [{ lengthMs: 1, maxStateBytes: 0 }, 'tumblingWindow.maxStateBytes: expected a whole number from 1'],
+  [{ lengthMs: 1, maxState: 0 }, 'maxState: expected an option of tumblingWindow, got an unknown one'],
+])('a tumbling window of %o is refused', (tumblingWindow, message) => {
+  expect(() => readHandling({ tumblingWindow } as HandlingOptions, batches)).toThrow(message);
+});

@@ -7,6 +7,7 @@ import type { ShardContext, UserRecord } from '../handler.ts';
 import type { GatheringOptions } from '../retrieval/gathering.ts';
 import { thrownText } from '../runtime/handler-threw.ts';
 import type { Bisecting, PieceRules } from './pieces.ts';
+import { type ResolvedTumblingWindow, readTumblingWindow, type TumblingWindowOptions } from './tumbling-window.ts';
 
 /** Records that the handler did not finish, with all that is known of why. */
 export interface Failure {
@@ -65,6 +66,12 @@ export interface HandlingOptions {
    * are finished without it. Default: all.
    */
   readonly filter?: FilterCriteria;
+  /**
+   * Batches of one time window each, with a state that a window's calls hand on to each other, as AWS Lambda has them: `batch.window` says
+   * which, and the handler returns `{ state }`. Nothing of a window counts as finished before its last call has succeeded: whoever has
+   * the shard next reads the open window again from its beginning. Not with `concurrency`, nor with `checkpointing: 'manual'`. Default: none.
+   */
+  readonly tumblingWindow?: TumblingWindowOptions;
 }
 
 /** With every value filled in. */
@@ -76,6 +83,8 @@ export interface ResolvedHandling {
   readonly filter?: RecordFilter;
   /** Undefined: nothing waits. */
   readonly gathering?: GatheringOptions;
+  /** Undefined: there are none. */
+  readonly tumblingWindow?: ResolvedTumblingWindow;
 }
 
 const optionNames = [
@@ -87,6 +96,7 @@ const optionNames = [
   'batchWindowMs',
   'concurrency',
   'filter',
+  'tumblingWindow',
 ] as const satisfies readonly (keyof HandlingOptions)[];
 
 /** Lambda's. */
@@ -127,6 +137,7 @@ export function readHandling(
     const why = `at most three quarters of stallWarningMs, ${stallWarningMs}: the watchdog would take a shard that gathers for one that stalls`;
     throw new UsageError('batchWindowMs', why, String(windowMs));
   }
+  const tumblingWindow = readTumblingWindow(options.tumblingWindow, { ...given, concurrency });
   const recordCount = (maxBatchSize ?? Number.POSITIVE_INFINITY) * concurrency;
   return {
     rules: {
@@ -139,6 +150,7 @@ export function readHandling(
     onFailure,
     concurrency,
     ...(filter && { filter }),
+    ...(tumblingWindow && { tumblingWindow }),
     ...(windowMs > 0 && { gathering: { windowMs, recordCount } }),
   };
 }

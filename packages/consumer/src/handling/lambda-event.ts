@@ -29,6 +29,21 @@ export interface LambdaKinesisEvent {
   Records: LambdaKinesisRecord[];
 }
 
+/** The event with a tumbling window (KinesisTimeWindowEvent). */
+export interface LambdaKinesisWindowEvent extends LambdaKinesisEvent {
+  /** As ISO 8601, in whole seconds; the end is the first moment that is not in it. */
+  window: { start: string; end: string };
+  /** What the call before returned; `{}` in the first of a window. */
+  // biome-ignore lint/suspicious/noExplicitAny: Lambda's own type, which handlers are declared by.
+  state: { [name: string]: any };
+  shardId: string;
+  eventSourceARN: string;
+  /** The last call of the window, without records. */
+  isFinalInvokeForWindow: boolean;
+  /** A call without records that takes a state which has grown too large; the next one goes on with `{}`, in the same window. */
+  isWindowTerminatedEarly: boolean;
+}
+
 export interface LambdaContext {
   /** No matter here: a call ends when its promise settles, or it calls back. */
   callbackWaitsForEmptyEventLoop: boolean;
@@ -55,7 +70,11 @@ export interface LambdaNames {
   readonly invokeIdentityArn: string;
 }
 
-export function lambdaEvent({ records, shardId, streamName }: Batch, names: LambdaNames): LambdaKinesisEvent {
+/** With a window if the batch has one. */
+export function lambdaEvent(
+  { records, shardId, streamName, window }: Batch,
+  names: LambdaNames,
+): LambdaKinesisEvent | LambdaKinesisWindowEvent {
   const { awsRegion, accountId, invokeIdentityArn } = names;
   const eventSourceARN = names.eventSourceARN ?? `arn:aws:kinesis:${awsRegion}:${accountId}:stream/${streamName}`;
   return {
@@ -75,7 +94,20 @@ export function lambdaEvent({ records, shardId, streamName }: Batch, names: Lamb
       awsRegion,
       eventSourceARN,
     })),
+    ...(window && {
+      window: { start: secondOf(window.start), end: secondOf(window.end) },
+      state: window.state as LambdaKinesisWindowEvent['state'],
+      shardId,
+      eventSourceARN,
+      isFinalInvokeForWindow: window.isFinal,
+      isWindowTerminatedEarly: window.isTerminatedEarly,
+    }),
   };
+}
+
+/** `2020-12-09T07:04:00Z`. */
+function secondOf(time: Date): string {
+  return time.toISOString().replace('.000Z', 'Z');
 }
 
 /** What a call of a function ends with. */

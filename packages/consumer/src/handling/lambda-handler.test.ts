@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Batch, ShardContext, UserRecord } from '../handler.ts';
-import type { LambdaContext, LambdaKinesisEvent } from './lambda-event.ts';
-import { type LambdaFunction, type LambdaOptions, lambdaHandler } from './lambda-handler.ts';
+import type { Batch, BatchWindow, ShardContext, UserRecord } from '../handler.ts';
+import type { LambdaContext, LambdaKinesisEvent, LambdaKinesisWindowEvent } from './lambda-event.ts';
+import { type LambdaFunction, type LambdaOptions, type LambdaWindowResult, lambdaHandler } from './lambda-handler.ts';
 
 const context = {} as ShardContext;
 const sequenceNumber = '49590338271490256608559692538361571095921575989136588898';
@@ -53,6 +53,73 @@ test("the event is that of the Lambda developer guide's example, field by field"
       },
     ],
   });
+});
+
+test("the event of a tumbling window is that of the guide's example of a time window, field by field", async () => {
+  let event: LambdaKinesisWindowEvent | undefined;
+  const names = {
+    tumblingWindowInSeconds: 120,
+    eventSourceARN: 'arn:aws:kinesis:us-east-1:123456789012:stream/lambda-stream',
+    invokeIdentityArn: 'arn:aws:iam::123456789012:role/lambda-kinesis-role',
+  };
+  const window: BatchWindow = {
+    start: new Date('2020-12-09T07:04:00Z'),
+    end: new Date('2020-12-09T07:06:00Z'),
+    state: { '1': 282, '2': 715 },
+    isFinal: false,
+    isTerminatedEarly: false,
+  };
+  const records = [{ ...record, approximateArrivalTimestamp: new Date(1_607_497_475_000) }];
+  const { processRecords } = lambdaHandler(async (given: LambdaKinesisWindowEvent) => {
+    event = given;
+    return { state: given.state };
+  }, names);
+  expect(await processRecords({ ...batch, records, window }, context)).toEqual({ state: { '1': 282, '2': 715 } });
+  expect(JSON.parse(JSON.stringify(event))).toEqual({
+    Records: [
+      {
+        kinesis: {
+          kinesisSchemaVersion: '1.0',
+          partitionKey: '1',
+          sequenceNumber,
+          data: 'SGVsbG8sIHRoaXMgaXMgYSB0ZXN0Lg==',
+          approximateArrivalTimestamp: 1607497475,
+        },
+        eventSource: 'aws:kinesis',
+        eventVersion: '1.0',
+        eventID: `shardId-000000000006:${sequenceNumber}`,
+        eventName: 'aws:kinesis:record',
+        invokeIdentityArn: 'arn:aws:iam::123456789012:role/lambda-kinesis-role',
+        awsRegion: 'us-east-1',
+        eventSourceARN: 'arn:aws:kinesis:us-east-1:123456789012:stream/lambda-stream',
+      },
+    ],
+    window: { start: '2020-12-09T07:04:00Z', end: '2020-12-09T07:06:00Z' },
+    state: { '1': 282, '2': 715 },
+    shardId: 'shardId-000000000006',
+    eventSourceARN: 'arn:aws:kinesis:us-east-1:123456789012:stream/lambda-stream',
+    isFinalInvokeForWindow: false,
+    isWindowTerminatedEarly: false,
+  });
+});
+
+test('of what a function of windows returns the state counts always, batchItemFailures if it reports them', async () => {
+  const result = { state: { n: 1 }, batchItemFailures: [{ itemIdentifier: sequenceNumber }] };
+  const [start, end] = [new Date(0), new Date(60_000)];
+  const window: BatchWindow = { start, end, state: {}, isFinal: true, isTerminatedEarly: false };
+  const seen: unknown[] = [];
+  const end60 = async ({ isFinalInvokeForWindow, Records }: LambdaKinesisWindowEvent): Promise<LambdaWindowResult> => {
+    seen.push([isFinalInvokeForWindow, Records]);
+    return result;
+  };
+  const given = { ...batch, records: [], window };
+  const windowed = { tumblingWindowInSeconds: 60 };
+  expect(await lambdaHandler(end60, windowed).processRecords(given, context)).toEqual({ state: { n: 1 } });
+  expect(await lambdaHandler(end60, { ...reporting, ...windowed }).processRecords(given, context)).toBe(result);
+  expect(seen).toEqual([
+    [true, []],
+    [true, []],
+  ]);
 });
 
 test('user records of one aggregate have event ids of their own, and the number of the Kinesis record', async () => {
@@ -169,7 +236,23 @@ describe('the settings of the event source mapping', () => {
     });
   });
 
+  test('a tumbling window becomes that of a handler; 0 seconds are none', () => {
+    const options = { tumblingWindowInSeconds: 900, tumblingWindowGraceMs: 5_000, maxWindowStateBytes: 1_000 };
+    expect(handlingOf(options)).toMatchObject({
+      tumblingWindow: { lengthMs: 900_000, graceMs: 5_000, maxStateBytes: 1_000 },
+    });
+    expect(handlingOf({ tumblingWindowInSeconds: 60 })).toMatchObject({ tumblingWindow: { lengthMs: 60_000 } });
+    expect(handlingOf({ ...options, tumblingWindowInSeconds: 0 })).toEqual(handlingOf({}));
+  });
+
   test.each<[unknown, string]>([
+    [{ tumblingWindowInSeconds: 901 }, 'tumblingWindowInSeconds: expected a whole number from 0 to 900, got 901'],
+    [
+      { tumblingWindowInSeconds: 60, parallelizationFactor: 2 },
+      'tumblingWindowInSeconds: expected parallelizationFactor 1 beside it',
+    ],
+    [{ tumblingWindowGraceMs: 60_001 }, 'tumblingWindowGraceMs: expected a whole number from 0 to 60000'],
+    [{ maxWindowStateBytes: 0 }, 'maxWindowStateBytes: expected a whole number from 1'],
     [{ batchSize: 10_001 }, 'batchSize: expected a whole number from 1 to 10000, got 10001'],
     [
       { maximumBatchingWindowInSeconds: 301 },

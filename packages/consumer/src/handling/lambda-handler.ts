@@ -9,11 +9,13 @@ import type { HandlingOptions, OnFailure } from './handling-options.ts';
 import {
   type LambdaContext,
   type LambdaKinesisEvent,
+  type LambdaKinesisWindowEvent,
   type LambdaNames,
   lambdaContext,
   lambdaEvent,
 } from './lambda-event.ts';
 import type { PartialResult } from './partial-result.ts';
+import { MAX_TUMBLING_WINDOW_MS, MAX_WINDOW_GRACE_MS, type TumblingWindowOptions } from './tumbling-window.ts';
 
 // biome-ignore lint/suspicious/noConfusingVoidType: Lambda's own type, which handlers are declared by.
 export type LambdaCallback = (error?: Error | string | null, result?: PartialResult | void) => void;
@@ -25,6 +27,20 @@ export type LambdaFunction = (
   callback: LambdaCallback,
   // biome-ignore lint/suspicious/noConfusingVoidType: Lambda's own type, which handlers are declared by.
 ) => void | Promise<PartialResult | void>;
+
+/** One with tumbling windows. A KinesisStreamTumblingWindowHandler of `@types/aws-lambda` is one. */
+export type LambdaWindowFunction = (
+  event: LambdaKinesisWindowEvent,
+  context: LambdaContext,
+  // biome-ignore lint/suspicious/noConfusingVoidType: Lambda's own type, which handlers are declared by.
+  callback: (error?: Error | string | null, result?: LambdaWindowResult | void) => void,
+  // biome-ignore lint/suspicious/noConfusingVoidType: Lambda's own type, which handlers are declared by.
+) => void | Promise<LambdaWindowResult | void>;
+
+/** AWS's TimeWindowEventResponse. Without a state the call has failed, but for the last of a window. */
+export interface LambdaWindowResult extends PartialResult {
+  readonly state?: unknown;
+}
 
 /** The event source mapping's settings (API_CreateEventSourceMapping), and what the function is told of itself. */
 export interface LambdaOptions {
@@ -44,6 +60,16 @@ export interface LambdaOptions {
   readonly functionResponseTypes?: readonly 'ReportBatchItemFailures'[];
   /** The records that the function is given: those that one of its patterns matches. Default: all. */
   readonly filterCriteria?: FilterCriteria;
+  /**
+   * Of a tumbling window: 0 to 900; 0, the default, is none. With it the function gets a window's state and returns it. The state is kept in this
+   * process: whoever has the shard next reads the open window again from its beginning, where Lambda keeps the state. Not with
+   * `parallelizationFactor`.
+   */
+  readonly tumblingWindowInSeconds?: number;
+  /** So long after its end a window in a shard where nothing comes any more has its last call, ms: 0 to 60000, default 2000. */
+  readonly tumblingWindowGraceMs?: number;
+  /** A state that takes more, as JSON in UTF-8, terminates the window early: from 1, default 1048576, as in Lambda. */
+  readonly maxWindowStateBytes?: number;
   /** The destination of what reached a limit, with the records themselves. Without one the shard stops there; Lambda discards. */
   readonly onFailure?: OnFailure;
   /** Default: the function's own name, or `handler`. */
@@ -66,6 +92,9 @@ const optionNames = [
   'parallelizationFactor',
   'functionResponseTypes',
   'filterCriteria',
+  'tumblingWindowInSeconds',
+  'tumblingWindowGraceMs',
+  'maxWindowStateBytes',
   'onFailure',
   'functionName',
   'eventSourceARN',
@@ -81,8 +110,15 @@ const optionNames = [
  * ```
  * @throws UsageError naming the option.
  */
-export function lambdaHandler(call: LambdaFunction, options: LambdaOptions = {}): ShardHandler {
-  if (typeof call !== 'function') throw new UsageError('handler', 'a Lambda function', describe(call));
+export function lambdaHandler(
+  call: LambdaWindowFunction,
+  options: LambdaOptions & { readonly tumblingWindowInSeconds: number },
+): ShardHandler;
+export function lambdaHandler(call: LambdaFunction, options?: LambdaOptions): ShardHandler;
+export function lambdaHandler(given: LambdaFunction | LambdaWindowFunction, options: LambdaOptions = {}): ShardHandler {
+  if (typeof given !== 'function') throw new UsageError('handler', 'a Lambda function', describe(given));
+  // Who takes windows is given them: the signatures above see to that.
+  const call = given as LambdaFunction;
   const { handling, reports, timeoutMs, names } = readOptions(call, options);
   return {
     handling,
@@ -91,14 +127,16 @@ export function lambdaHandler(call: LambdaFunction, options: LambdaOptions = {})
       const result = await new Promise((resolve, reject) => {
         const about = { callId: randomUUID(), shardId, timeoutMs };
         const context = lambdaContext(names, about, systemClock, { resolve, reject });
-        const returned = call(lambdaEvent(batch, names), context, (error, given) =>
-          context.done(error as Error, given),
+        const returned = call(lambdaEvent(batch, names), context, (error, result) =>
+          context.done(error as Error, result),
         );
         // Who takes a callback calls it, unless it returns a promise after all.
         if (isThenable(returned)) returned.then(resolve, reject);
         else if (call.length < 3) resolve(returned);
       });
-      return reports ? result : undefined;
+      if (reports) return result;
+      const isState = typeof result === 'object' && result !== null && 'state' in result;
+      return batch.window && isState ? { state: result.state } : undefined;
     },
   };
 }
@@ -126,6 +164,7 @@ function readOptions(call: LambdaFunction, options: LambdaOptions): ReadLambdaOp
     throw new UsageError('functionResponseTypes', "['ReportBatchItemFailures']", describe(types));
   const window =
     checkWholeNumber('maximumBatchingWindowInSeconds', options.maximumBatchingWindowInSeconds, 0, 300) ?? 0;
+  const tumblingWindow = readWindow(options);
   return {
     handling: {
       maxBatchSize: checkWholeNumber('batchSize', options.batchSize, 1, 10_000) ?? 100,
@@ -137,11 +176,31 @@ function readOptions(call: LambdaFunction, options: LambdaOptions): ReadLambdaOp
       ...(maxRecordAge !== undefined && { maxRecordAgeMs: 1_000 * maxRecordAge }),
       ...(window > 0 && { batchWindowMs: 1_000 * window }),
       ...(filter !== undefined && { filter }),
+      ...(tumblingWindow && { tumblingWindow }),
       ...(onFailure !== undefined && { onFailure }),
     },
     reports: types.length > 0,
     timeoutMs: 1_000 * (checkWholeNumber('timeoutSeconds', options.timeoutSeconds, 1) ?? 900),
     names: readNames(call, options),
+  };
+}
+
+function readWindow(options: LambdaOptions): TumblingWindowOptions | undefined {
+  const { tumblingWindowInSeconds, tumblingWindowGraceMs, maxWindowStateBytes, parallelizationFactor = 1 } = options;
+  const seconds =
+    checkWholeNumber('tumblingWindowInSeconds', tumblingWindowInSeconds, 0, MAX_TUMBLING_WINDOW_MS / 1_000) ?? 0;
+  const graceMs = checkWholeNumber('tumblingWindowGraceMs', tumblingWindowGraceMs, 0, MAX_WINDOW_GRACE_MS);
+  const maxStateBytes = checkWholeNumber('maxWindowStateBytes', maxWindowStateBytes, 1);
+  if (seconds === 0) return undefined;
+  if (parallelizationFactor > 1) {
+    const why =
+      'parallelizationFactor 1 beside it: a window has one state, which calls side by side would each have for themselves';
+    throw new UsageError('tumblingWindowInSeconds', why, String(parallelizationFactor));
+  }
+  return {
+    lengthMs: 1_000 * seconds,
+    ...(graceMs !== undefined && { graceMs }),
+    ...(maxStateBytes !== undefined && { maxStateBytes }),
   };
 }
 

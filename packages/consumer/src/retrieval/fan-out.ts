@@ -98,7 +98,11 @@ export class FanOutSource implements ShardSource {
     if (!this.#backlog.isAt(after)) this.#seek(after);
     // Batches out of a big event must not follow each other without letting timers and sockets have their turn.
     if (!this.#backlog.isSpent) await delay(clock, 0, signal);
-    else if ((await this.#receive(after, signal)) === 'gone') return GONE;
+    else {
+      const received = await this.#receive(after, signal);
+      if (received === 'gone') return GONE;
+      if (received === 'nothing') return { ...this.#backlog.read(after), isOld: true };
+    }
     return this.#backlog.read(after, most?.recordCount);
   }
 
@@ -116,8 +120,8 @@ export class FanOutSource implements ShardSource {
     this.#backlog.seek(after);
   }
 
-  /** Adds the next event to the backlog; none if the subscription ended. */
-  async #receive(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<'gone' | undefined> {
+  /** Adds the next event to the backlog; none if the subscription ended, or if it is too large for now. */
+  async #receive(after: ExtendedSequenceNumber, signal: AbortSignal): Promise<'event' | 'nothing' | 'gone'> {
     const consumerArn = await this.#options.consumer.arn();
     try {
       this.#subscription ??= await this.#subscribe(consumerArn, after, signal);
@@ -127,8 +131,11 @@ export class FanOutSource implements ShardSource {
       if (event === undefined) this.#unsubscribe();
       // It stays in the socket.
       else if ('waitingBytes' in event) this.#leastBytes = event.waitingBytes;
-      else this.#take(event);
-      return undefined;
+      else {
+        this.#take(event);
+        return 'event';
+      }
+      return 'nothing';
     } catch (error) {
       this.#unsubscribe();
       return await this.#failed(error, after);

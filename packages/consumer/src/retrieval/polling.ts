@@ -104,7 +104,7 @@ export class PollingSource implements ShardSource {
       this.#iterator = undefined;
     }
     if (this.#backlog.isSpent) {
-      if (!this.#hasRoom(most.bytes)) return this.#backlog.read(after);
+      if (!this.#hasRoom(most.bytes)) return { ...this.#backlog.read(after), isOld: true };
       this.#calls = this.#openCalls();
       try {
         await this.#read(this.#calls, after, signal, most.bytes);

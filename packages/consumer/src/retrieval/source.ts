@@ -6,6 +6,7 @@ import type { ExtendedSequenceNumber, HashKeyRange, SequenceNumber } from '@shar
 import type { ChildShard } from '../coordination/lease.ts';
 import type { Amount, LeastBytes } from '../coordination/room.ts';
 import type { UserRecord } from '../handler.ts';
+import type { WindowRun } from './window-cutter.ts';
 
 /**
  * Records that may have been lost: the one last handled is no longer in the stream, so what followed it may be gone as well, up to
@@ -23,6 +24,10 @@ export interface SourceBatch {
   readonly records: readonly UserRecord[];
   /** Places of the records that the handler's filter lets pass, upwards; undefined: all of them. */
   readonly passing?: readonly number[] | undefined;
+  /** Which tumbling windows the records are of, one run after the other; undefined: there are no windows. */
+  readonly windowRuns?: readonly WindowRun[];
+  /** No record of the open tumbling window will follow. Such a batch may have no records, and goes to the handling all the same. */
+  readonly endsWindow?: boolean;
   /** Data bytes of `records`. */
   readonly byteCount: number;
   /** Position of the last user record, later than `after`. */
@@ -48,6 +53,8 @@ export interface SourceRead {
   readonly childShards: readonly ChildShard[];
   /** As the newest answer says it, which may hold no records: ms. */
   readonly millisBehindLatest: number | undefined;
+  /** Kinesis was not heard: what is said is what it answered before. Default false. */
+  readonly isOld?: boolean;
 }
 
 export interface ShardSource {

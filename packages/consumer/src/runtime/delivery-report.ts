@@ -117,6 +117,11 @@ export class DeliveryReport {
     if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, ...fields, outcome, cause });
   }
 
+  endedEarly({ leaseKey, logger }: ReportedShard, stateBytes: number): void {
+    this.#options.metrics.count('WindowsTerminatedEarly', 1, dimensionsOf({ leaseKey }));
+    logger.warn({ stateBytes }, 'the state of a tumbling window has grown past its limit: the handler took it early');
+  }
+
   ended({ leaseKey }: ReportedShard, childShardIds: readonly string[]): void {
     const { application, workerId: worker } = this.#options;
     const { shardEnded } = consumerDiagnostics;

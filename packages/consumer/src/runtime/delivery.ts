@@ -16,11 +16,14 @@ import type {
 } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
 import type { ShardHandler } from '../handler.ts';
-import { BatchHandling, type HandledShard, type HandlingReport } from '../handling/batch-handling.ts';
+import { BatchHandling, type HandledShard, type Handling, type HandlingReport } from '../handling/batch-handling.ts';
 import { type ResolvedHandling, stoppedText } from '../handling/handling-options.ts';
+import { ShardWindow } from '../handling/shard-window.ts';
+import { WindowedHandling } from '../handling/windowed-handling.ts';
 import { FilteredSource } from '../retrieval/filtered.ts';
 import { GatheringSource } from '../retrieval/gathering.ts';
 import type { OpenSource, SourceBatch } from '../retrieval/source.ts';
+import { WindowedSource } from '../retrieval/windowed.ts';
 import { asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
 import { DeliveryReport, type DeliveryReportOptions } from './delivery-report.ts';
@@ -174,7 +177,9 @@ export class Delivery {
     const { records, byteCount, last } = batch;
     const [record] = records;
     const first = record && parseSequenceNumber(record.sequenceNumber);
-    const bounds = { batchId, recordCount: records.length, byteCount, first, last };
+    // To the core, what is to be handled is a record.
+    const recordCount = batch.endsWindow === true ? Math.max(1, records.length) : records.length;
+    const bounds = { batchId, recordCount, byteCount, first, last };
     return { batch: bounds, atShardEnd, childShards, heldBytes, leastBytes };
   }
 
@@ -254,7 +259,7 @@ export class Delivery {
 
   // --- parts ---
 
-  #handle(shard: OpenShard, batch: SourceBatch): BatchHandling {
+  #handle(shard: OpenShard, batch: SourceBatch): Handling {
     const { handler, handling, application, clock } = this.#options;
     const handled: HandledShard = {
       shardId: shard.shardId,
@@ -278,8 +283,11 @@ export class Delivery {
         if (outcome === 'stopped') shard.stopped = stoppedText(failure);
         this.#report.gaveUp(shard, failure, outcome);
       },
+      endedEarly: (stateBytes) => this.#report.endedEarly(shard, stateBytes),
     };
-    return new BatchHandling(handled, batch, report, { ...handling, handler, application, clock });
+    const options = { ...handling, handler, application, clock };
+    if (shard.window !== undefined) return new WindowedHandling(handled, batch, report, options, shard.window);
+    return new BatchHandling(handled, batch, report, options);
   }
 
   /** A handler that hangs soon ends the reads, too: while anything waits for one, how far behind its shard is is told by the clock. */
@@ -297,12 +305,14 @@ export class Delivery {
   #admit(effect: OpenShardEffect): OpenShard {
     const { streamId, shardId, hashKeyRange } = effect;
     const { openSource, checkpointer, clock } = this.#options;
-    const { gathering, filter } = this.#options.handling;
+    const { gathering, filter, tumblingWindow } = this.#options.handling;
     const opened = openSource({ streamId, shardId, hashKeyRange, latestSince: sinceThen(effect) });
     const filtered = filter === undefined ? opened : new FilteredSource(opened, filter);
-    const source = gathering === undefined ? filtered : new GatheringSource(filtered, gathering, clock);
+    const gathered = gathering === undefined ? filtered : new GatheringSource(filtered, gathering, clock);
+    const source = tumblingWindow === undefined ? gathered : new WindowedSource(gathered, tumblingWindow, clock);
     const logger = this.#options.logger.child({ stream: source.streamName, shard: shardId });
-    return new OpenShard(effect, source, logger, checkpointer);
+    const window = tumblingWindow && new ShardWindow(tumblingWindow);
+    return new OpenShard(effect, source, logger, checkpointer, window);
   }
 
   #shard(tenure: Tenure): OpenShard {

@@ -6,7 +6,8 @@ import { compareExtended, type ExtendedSequenceNumber, invariant, type Logger } 
 import type { OpenShard as OpenShardEffect, Tenure } from '../coordination/effects.ts';
 import type { Amount } from '../coordination/room.ts';
 import type { ShardContext } from '../handler.ts';
-import type { BatchHandling } from '../handling/batch-handling.ts';
+import type { Handling } from '../handling/batch-handling.ts';
+import type { ShardWindow } from '../handling/shard-window.ts';
 import type { ShardSource, SourceBatch, SourceRead } from '../retrieval/source.ts';
 import { asPendingCheckpoint } from './checkpoint-arguments.ts';
 import type { CheckpointedShard, Checkpointer } from './checkpointer.ts';
@@ -29,7 +30,7 @@ interface HeldBatch {
   readonly batch: SourceBatch;
   readonly since: number;
   /** How far the handler is with it; undefined: it was not given to it yet. */
-  handling: BatchHandling | undefined;
+  handling: Handling | undefined;
 }
 
 export class OpenShard implements ReportedShard, CheckpointedShard {
@@ -39,6 +40,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   readonly source: ShardSource;
   readonly logger: Logger;
   readonly context: ShardContext;
+  /** Undefined: there are no tumbling windows. */
+  readonly window: ShardWindow | undefined;
   /** `initialize` has returned. */
   opened = false;
   /** The handler call under way; never rejects. */
@@ -69,13 +72,20 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   #batches: Map<number, HeldBatch> | undefined;
   #batchCount = 0;
 
-  constructor(effect: OpenShardEffect, source: ShardSource, logger: Logger, checkpointer: Checkpointer) {
+  constructor(
+    effect: OpenShardEffect,
+    source: ShardSource,
+    logger: Logger,
+    checkpointer: Checkpointer,
+    window?: ShardWindow,
+  ) {
     const { tenure, leaseKey, shardId, fencingToken, checkpoint, pendingCheckpoint } = effect;
     const { streamName } = source;
     this.tenure = tenure;
     this.leaseKey = leaseKey;
     this.shardId = shardId;
     this.source = source;
+    this.window = window;
     this.logger = logger;
     this.finishedTo = checkpoint;
     const context: Omit<ShardContext, 'signal'> = {
@@ -123,8 +133,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   /** @returns its id, by which it is delivered. */
   hold(batch: SourceBatch, now: number): number {
     this.#batchCount += 1;
-    // A batch without records only moves the position; nobody will ask for it. One of a shard that has ended neither.
-    if (batch.records.length > 0 && this.endedBy === undefined) {
+    // A batch without records only moves the position, and nobody will ask for it, unless it ends a tumbling window. One of a shard that has ended neither.
+    if ((batch.records.length > 0 || batch.endsWindow === true) && this.endedBy === undefined) {
       this.#batches ??= new Map();
       this.#batches.set(this.#batchCount, { batch, since: now, handling: undefined });
     }
@@ -132,7 +142,7 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   }
 
   /** @param begin is called when it is asked for first. */
-  handlingOf(batchId: number, begin: (batch: SourceBatch) => BatchHandling): BatchHandling {
+  handlingOf(batchId: number, begin: (batch: SourceBatch) => Handling): Handling {
     const held = this.#batches?.get(batchId);
     invariant(held !== undefined, `batch ${batchId} of ${this.leaseKey} is delivered but not held`);
     held.handling ??= begin(held.batch);
@@ -157,6 +167,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   }
 
   get ceiling(): ExtendedSequenceNumber | undefined {
+    // What was handled of an open window is not finished, between two batches neither.
+    if (this.window?.start !== undefined) return this.window.finishedTo ?? this.finishedTo;
     return this.reach && (this.reach() ?? this.finishedTo);
   }
 
