@@ -7,7 +7,7 @@ import type { LocalKinesis } from '@shardline/local';
 import type { JavaProgram } from '../java/build.ts';
 import { FedStream } from '../kcl/fed-stream.ts';
 import { faultsOf, placeOf } from '../kcl/history.ts';
-import { startKclWorker } from '../kcl/kcl-worker.ts';
+import { type KclWorkerOptions, startKclWorker } from '../kcl/kcl-worker.ts';
 import { until, untilAsked, type WorkerEvent, type WorkerKind, type WorkerProcess } from '../kcl/worker-process.ts';
 import { type Move, movesOf } from './moves.ts';
 import { type NodeWorkerOptions, startNodeWorker } from './node-worker.ts';
@@ -38,6 +38,8 @@ export interface Casting {
   readonly shardCount: number;
   /** Of its Java workers. */
   readonly program: JavaProgram;
+  /** How all of its workers read; by fan-out as one registered consumer. Default: POLLING. */
+  readonly mode?: KclWorkerOptions['mode'];
   /** Beside those of all fleets, by the names of the workers' environment. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Beside these, those of one kind of worker. */
@@ -65,6 +67,7 @@ export class Fleet extends FedStream {
   readonly workers: WorkerProcess[] = [];
   readonly #setting: Setting;
   readonly #program: JavaProgram;
+  readonly #mode: KclWorkerOptions['mode'];
   readonly #environments: Readonly<Record<WorkerKind, Readonly<Record<string, string>>>>;
   readonly #dynamoDB;
   readonly #delivered: Set<string> = new Set();
@@ -75,10 +78,11 @@ export class Fleet extends FedStream {
   readonly #readers: Map<string, { readonly worker: WorkerProcess; readonly at: number }> = new Map();
 
   private constructor(setting: Setting, name: string, casting: Casting) {
-    const { shardCount, program, environment = {}, environmentOf = {}, pulseMs } = casting;
+    const { shardCount, program, mode = 'POLLING', environment = {}, environmentOf = {}, pulseMs } = casting;
     super(setting.kinesis, name, shardCount, { keysEach: KEYS_EACH, pulseMs });
     this.#setting = setting;
     this.#program = program;
+    this.#mode = mode;
     const all = { ...TIMES, ...environment };
     this.#environments = { java: { ...all, ...environmentOf.java }, node: { ...all, ...environmentOf.node } };
     const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
@@ -113,7 +117,6 @@ export class Fleet extends FedStream {
     return this.#enter(
       await startKclWorker({
         ...this.#place(workerId, 'java'),
-        mode: 'POLLING',
         wire: 'CBOR',
         kinesisCertificate: undefined,
         program: this.#program,
@@ -218,7 +221,8 @@ export class Fleet extends FedStream {
     const { stream } = this;
     const { kinesis, dynamoDBEndpoint } = this.#setting;
     const endpoints = { kinesisEndpoint: kinesis.endpoint, dynamoDBEndpoint };
-    return { workerId, application: stream, stream, ...endpoints, times: this.#environments[kind] };
+    const times = this.#environments[kind];
+    return { workerId, application: stream, stream, mode: this.#mode, ...endpoints, times };
   }
 
   #enter(worker: WorkerProcess): WorkerProcess {

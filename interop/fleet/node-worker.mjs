@@ -22,6 +22,7 @@ const consumer = new Consumer({
   leaseAssignmentIntervalMs: Number(env.ASSIGNMENT_INTERVAL_MS),
   leaderLeaseDurationMs: Number(env.LEADER_LEASE_MS),
   workerMetricsReportIntervalMs: Number(env.METRICS_REPORT_INTERVAL_MS),
+  retrievalMode: env.MODE === 'FANOUT' ? 'fanout' : 'polling',
   ...(env.FLIP_MS !== undefined && { flipTo3xStabilizerTimeMs: Number(env.FLIP_MS) }),
   // As the Java worker has it.
   disableWorkerMetrics: true,

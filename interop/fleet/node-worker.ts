@@ -2,12 +2,14 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { ChildProgram } from '../child-program.ts';
+import type { KclWorkerOptions } from '../kcl/kcl-worker.ts';
 import { WorkerProcess } from '../kcl/worker-process.ts';
 
 export interface NodeWorkerOptions {
   readonly workerId: string;
   readonly application: string;
   readonly stream: string;
+  readonly mode: KclWorkerOptions['mode'];
   readonly kinesisEndpoint: string;
   readonly dynamoDBEndpoint: string;
   /** The intervals of the fleet. */
@@ -22,11 +24,12 @@ const program = join(
 );
 
 export function startNodeWorker(options: NodeWorkerOptions): Promise<WorkerProcess> {
-  const { workerId, application, stream, kinesisEndpoint, dynamoDBEndpoint, times } = options;
+  const { workerId, application, stream, mode, kinesisEndpoint, dynamoDBEndpoint, times } = options;
   const environment = {
     WORKER_ID: workerId,
     APPLICATION: application,
     STREAM: stream,
+    MODE: mode,
     KINESIS_ENDPOINT: kinesisEndpoint,
     DYNAMODB_ENDPOINT: dynamoDBEndpoint,
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',

@@ -2,7 +2,7 @@
 // tables of its own, so that they can play side by side.
 
 import type { JavaProgram } from '../java/build.ts';
-import { Fleet, type Outcome, type Setting } from './fleet.ts';
+import { type Casting, Fleet, type Outcome, type Setting } from './fleet.ts';
 import { goldenRows } from './golden-rows.ts';
 import { beside2x, upgradedByJava } from './kcl-2x.ts';
 
@@ -75,6 +75,13 @@ export const scenarios: readonly Scenario[] = [
     programs: [KCL_35],
     inTier: false,
     play: (setting, name) => rolling(setting, name, KCL_35),
+  },
+  {
+    name: 'd-rolling-fan-out',
+    title: 'the same by enhanced fan-out, all of them one registered consumer',
+    programs: [KCL_35],
+    inTier: false,
+    play: (setting, name) => rolling(setting, name, KCL_35, 'FANOUT'),
   },
   {
     name: 'e-golden-rows',
@@ -190,8 +197,13 @@ function leadersKilled(setting: Setting, name: string, program: JavaProgram): Pr
   });
 }
 
-function rolling(setting: Setting, name: string, program: JavaProgram): Promise<Outcome> {
-  return Fleet.play(setting, name, { shardCount: 6, program }, async (fleet) => {
+function rolling(
+  setting: Setting,
+  name: string,
+  program: JavaProgram,
+  mode: Casting['mode'] = 'POLLING',
+): Promise<Outcome> {
+  return Fleet.play(setting, name, { shardCount: 6, program, mode }, async (fleet) => {
     const java1 = await fleet.startJava('java-1');
     // Two that make the table together trip over each other.
     await fleet.untilReadBy(java1);

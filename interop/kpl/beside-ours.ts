@@ -100,7 +100,8 @@ class Stage extends FedStream implements AsyncDisposable {
     const { kinesis, dynamoDBEndpoint } = this.#setting;
     const application = `${this.stream}-node`;
     const endpoints = { kinesisEndpoint: kinesis.endpoint, dynamoDBEndpoint };
-    return startNodeWorker({ workerId: 'node', application, stream: this.stream, ...endpoints, times: TIMES });
+    const place = { workerId: 'node', application, stream: this.stream, mode: 'POLLING' } as const;
+    return startNodeWorker({ ...place, ...endpoints, times: TIMES });
   }
 
   /** Until each reader has had records of each producer from all of these shards. */
