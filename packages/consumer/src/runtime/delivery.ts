@@ -16,13 +16,11 @@ import type {
 } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
 import type { ShardHandler } from '../handler.ts';
-import { BatchHandling, type HandledShard, type Handling, type HandlingReport } from '../handling/batch-handling.ts';
-import { type ResolvedHandling, stoppedText } from '../handling/handling-options.ts';
+import type { ResolvedHandling } from '../handling/handling-options.ts';
 import { ShardWindow } from '../handling/shard-window.ts';
-import { WindowedHandling } from '../handling/windowed-handling.ts';
 import { FilteredSource } from '../retrieval/filtered.ts';
 import { GatheringSource } from '../retrieval/gathering.ts';
-import type { OpenSource, SourceBatch } from '../retrieval/source.ts';
+import type { OpenSource } from '../retrieval/source.ts';
 import { WindowedSource } from '../retrieval/windowed.ts';
 import { asPosition } from './checkpoint-arguments.ts';
 import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
@@ -31,6 +29,7 @@ import type { HandlerCall } from './event-loop.ts';
 import type { GivenUp } from './given-up.ts';
 import { HandlerThrew, type HandlerWord, thrownBy } from './handler-threw.ts';
 import { OpenShard } from './open-shard.ts';
+import { handlingOf } from './shard-handling.ts';
 
 export interface DeliveryOptions extends DeliveryReportOptions {
   readonly givenUp: GivenUp;
@@ -186,7 +185,8 @@ export class Delivery {
   async #deliver({ tenure, batchId, anew }: DeliverBatch): Promise<Results['deliverBatch']> {
     const { checkpointing, clock } = this.#options;
     const shard = this.#shard(tenure);
-    const handling = shard.handlingOf(batchId, (batch) => this.#handle(shard, batch));
+    const calls = (word: HandlerWord): unknown => this.#words.set(tenure, word);
+    const handling = shard.handlingOf(batchId, (batch) => handlingOf(shard, batch, this.#options, this.#report, calls));
     if (anew === true) {
       handling.beginAnew();
       shard.stopped = undefined;
@@ -258,37 +258,6 @@ export class Delivery {
   }
 
   // --- parts ---
-
-  #handle(shard: OpenShard, batch: SourceBatch): Handling {
-    const { handler, handling, application, clock } = this.#options;
-    const handled: HandledShard = {
-      shardId: shard.shardId,
-      context: shard.context,
-      endedBy: () => shard.endedBy,
-      isPaused: () => this.#options.isPaused(shard.leaseKey),
-      calls: (word) => this.#words.set(shard.tenure, word),
-      gives: (position) => {
-        shard.givenTo = position;
-        shard.reach = position;
-      },
-      ranFor: (synchronousMs) => {
-        const { lastCall } = shard;
-        if (lastCall !== undefined) lastCall.synchronousMs = Math.max(lastCall.synchronousMs, synchronousMs);
-      },
-    };
-    const report: HandlingReport = {
-      leftOut: (recordCount) => this.#report.leftOut(shard, recordCount),
-      threw: (recordCount, durationMs, cause) => this.#report.threw(shard, recordCount, durationMs, cause),
-      gaveUp: (failure, outcome) => {
-        if (outcome === 'stopped') shard.stopped = stoppedText(failure);
-        this.#report.gaveUp(shard, failure, outcome);
-      },
-      endedEarly: (stateBytes) => this.#report.endedEarly(shard, stateBytes),
-    };
-    const options = { ...handling, handler, application, clock };
-    if (shard.window !== undefined) return new WindowedHandling(handled, batch, report, options, shard.window);
-    return new BatchHandling(handled, batch, report, options);
-  }
 
   /** A handler that hangs soon ends the reads, too: while anything waits for one, how far behind its shard is is told by the clock. */
   #lookAgain(): void {
