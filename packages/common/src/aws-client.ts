@@ -10,7 +10,7 @@ import { Exchanges } from './aws-exchange.ts';
 import { ShortcutHandler, shorten } from './aws-shortcut.ts';
 import { describe, UsageError } from './errors.ts';
 import { silentLogger } from './logger.ts';
-import { checkPort, checkWholeNumber } from './option-checks.ts';
+import { checkFlag, checkPort, checkWholeNumber } from './option-checks.ts';
 
 /** What every client takes. */
 export interface AwsClientOptions {
@@ -40,6 +40,15 @@ export interface HttpClientOptions extends AwsClientOptions {
   readonly connectionTimeoutMs?: number;
 }
 
+/** For a Kinesis client. */
+export interface KinesisClientOptions extends HttpClientOptions {
+  /**
+   * Whether records are asked for in CBOR, as AWS's SDKs for Java do, where data are bytes instead of base64; that is twice as fast. A server that
+   * does not know it, or gets it wrong, is asked in JSON from then on. Default true.
+   */
+  readonly cbor?: boolean;
+}
+
 const DEFAULT_MAX_SOCKETS = 50;
 const DEFAULT_CONNECTION_TIMEOUT_MS = 6_000;
 const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
@@ -56,10 +65,11 @@ const httpOptionNames = [...sharedOptionNames, 'maxSockets', 'connectionTimeoutM
  * A Kinesis client for all calls but SubscribeToShard, over HTTP/1.1 keep-alive. `destroy()` closes its sockets.
  * @throws UsageError naming the option.
  */
-export function createKinesisClient(options: HttpClientOptions = {}): KinesisClient {
-  checkOptions(options, httpOptionNames);
+export function createKinesisClient(options: KinesisClientOptions = {}): KinesisClient {
+  checkOptions(options, [...httpOptionNames, 'cbor']);
+  const cbor = checkFlag('cbor', options.cbor, true);
   const requestHandler = httpHandler(options);
-  return shorten(new KinesisClient({ ...clientConfig(options), requestHandler }), requestHandler);
+  return shorten(new KinesisClient({ ...clientConfig(options), requestHandler }), requestHandler, cbor);
 }
 
 /**

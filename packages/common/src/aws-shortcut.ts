@@ -25,6 +25,8 @@ import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-
 import type { Answer, Exchanges, Peer } from './aws-exchange.ts';
 import { type Credentials, type Signed, Signer, toBeSigned } from './aws-signer.ts';
 import { BodyMemory } from './body-memory.ts';
+import { CBOR_CONTENT_TYPE, CborTrust, errorAsJson, isCbor, writeCborInput } from './cbor-exchange.ts';
+import { CborError } from './cbor-reader.ts';
 import { readPutRecords, writePutRecords } from './put-records-body.ts';
 
 /**
@@ -33,6 +35,12 @@ import { readPutRecords, writePutRecords } from './put-records-body.ts';
  */
 export const READ_ANSWER: unique symbol = Symbol('read answer');
 export type ReadAnswer = (body: Buffer) => Readonly<Record<string, unknown>> | undefined;
+/**
+ * On a command that has READ_ANSWER, changes nothing, and whose input is texts and numbers: asks in CBOR by the short way, as long as the client
+ * trusts in that, and reads the answers of 200 that come in it. What it throws is taken for a server's fault, and asked again in JSON.
+ */
+export const READ_CBOR: unique symbol = Symbol('read CBOR');
+export type ReadCbor = (body: Buffer) => Readonly<Record<string, unknown>>;
 
 type HttpRequest = Parameters<NodeHttpHandler['handle']>[0];
 type Exchange = Awaited<ReturnType<NodeHttpHandler['handle']>>;
@@ -41,6 +49,7 @@ type Command = {
   readonly input: object;
   readonly middlewareStack: { identify(): string[] };
   readonly [READ_ANSWER]?: ReadAnswer;
+  readonly [READ_CBOR]?: ReadCbor;
 };
 type Send = (command: Command, options?: SendOptions, callback?: unknown) => Promise<unknown>;
 type Json = Readonly<Record<string, unknown>>;
@@ -58,6 +67,8 @@ interface Shortened {
 interface Template {
   readonly peer: Peer;
   readonly signed: Signed;
+  /** The same with a body of CBOR. */
+  readonly signedCbor: Signed;
   readonly accessKeyId: string;
 }
 
@@ -158,6 +169,7 @@ export class ShortcutHandler extends NodeHttpHandler {
     this.templates.set(keyOf(target, JSON.parse(typeof body === 'string' ? body : new TextDecoder().decode(body))), {
       peer: { secure: protocol === 'https:', host: hostname.replace(/^\[(.*)\]$/, '$1'), port },
       signed: toBeSigned(kept, region, service),
+      signedCbor: toBeSigned({ ...kept, 'content-type': CBOR_CONTENT_TYPE }, region, service),
       accessKeyId,
     });
   }
@@ -169,12 +181,17 @@ function keyOf(target: string, input: object): string {
   return `${target} ${TableName} ${StreamARN} ${StreamId}`;
 }
 
-/** Has the client, whose handler is the given one, send what it can by the short way. */
-export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, handler: ShortcutHandler): C {
+/** Has the client, whose handler is the given one, send what it can by the short way. @param cbor whether CBOR may be tried. */
+export function shorten<C extends DynamoDBClient | KinesisClient>(
+  client: C,
+  handler: ShortcutHandler,
+  cbor = false,
+): C {
   const shortened = client as unknown as Shortened;
   const sendBySdk = shortened.send.bind(client);
   const signer = new Signer();
   const memory = new BodyMemory();
+  const trust = new CborTrust(cbor);
   shortened.send = (command, options, callback) => {
     const operation = operations.get(command.constructor);
     const template = operation && handler.templates.get(keyOf(operation.target, command.input));
@@ -197,21 +214,29 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, han
     const { credentials, systemClockOffset = 0 } = shortened.config;
     const identity = await credentials();
     if (identity.accessKeyId !== template.accessKeyId) return sendBySdk(command, options);
-    const body = write(command.input, memory);
-    const headers = signer.sign(template.signed, identity, body, Date.now() + systemClockOffset);
+    const readCbor = trust.isOn ? command[READ_CBOR] : undefined;
+    const asked = readCbor && writeCborInput(command.input);
+    const body = asked ?? write(command.input, memory);
+    const signed = asked === undefined ? template.signed : template.signedCbor;
+    const headers = signer.sign(signed, identity, body, Date.now() + systemClockOffset);
     const signal = options.abortSignal as AbortSignal | undefined;
     let answer: Answer;
     try {
       answer = await handler.exchanges.post(template.peer, headers, body, signal);
+      if (asked !== undefined && readCbor !== undefined) {
+        const read = readAsked(answer, readCbor, trust);
+        if (read === 'again') return sendBySdk(command, options);
+        if ('members' in read) return { ...read.members, $metadata: metadataOf(answer) };
+        answer = read.answer;
+      }
       if (answer.statusCode === 200) {
         // Only then: whatever else happened, the SDK may do it again, or the socket may still have to send it.
-        if (typeof body !== 'string' && answer.isAskedAway) memory.giveBack(body);
-        const requestId = answer.headers['x-amzn-requestid'];
-        const $metadata = { httpStatusCode: 200, requestId, attempts: 1, totalRetryDelay: 0 };
-        return { ...(command[READ_ANSWER]?.(answer.body) ?? readBy(read, answer.body)), $metadata };
+        if (typeof body !== 'string' && asked === undefined && answer.isAskedAway) memory.giveBack(body);
+        return { ...(command[READ_ANSWER]?.(answer.body) ?? readBy(read, answer.body)), $metadata: metadataOf(answer) };
       }
     } catch (error) {
       if (signal?.aborted) throw error;
+      if (asked !== undefined) trust.silent();
       const outcome = Promise.reject(error);
       // Whoever waits for it may come later than Node looks.
       outcome.catch(() => undefined);
@@ -230,6 +255,38 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(client: C, han
     };
   }
   return client;
+}
+
+/** What became of what was asked in CBOR: read, or an answer to go on with as if it had been asked in JSON, or to be asked again so. */
+function readAsked(
+  answer: Answer,
+  readCbor: ReadCbor,
+  trust: CborTrust,
+): { readonly members: Json } | { readonly answer: Answer } | 'again' {
+  const { statusCode, headers, body } = answer;
+  const isSuccess = statusCode === 200;
+  if (!isCbor(headers['content-type'])) {
+    if (!isSuccess && !trust.isRefusal(statusCode)) return { answer };
+    trust.refuse();
+    return isSuccess ? { answer } : 'again';
+  }
+  try {
+    if (!isSuccess) {
+      const asJson = { ...headers, 'content-type': 'application/x-amz-json-1.1' };
+      return { answer: { ...answer, headers: asJson, body: errorAsJson(body) } };
+    }
+    const members = readCbor(body);
+    trust.prove();
+    return { members };
+  } catch (error) {
+    if (!(error instanceof CborError)) throw error;
+    trust.refuse();
+    return 'again';
+  }
+}
+
+function metadataOf({ headers }: Answer): object {
+  return { httpStatusCode: 200, requestId: headers['x-amzn-requestid'], attempts: 1, totalRetryDelay: 0 };
 }
 
 /** What the short way knows nothing of: middleware of the one command, options other than the signal. */

@@ -1,11 +1,12 @@
 // The way past the SDK's parser for answers that hold records: a middleware takes the body before the SDK does, so that it has
-// only the rest to read, or nothing. What is no plain JSON of status 200 stays the SDK's as it is: refusals, CBOR, the rest.
-// It works on any client that the user hands in; calls nothing by itself.
+// only the rest to read, or nothing. What is no plain JSON of status 200 stays the SDK's as it is: refusals and the rest. A client that
+// takes the short way asks in CBOR, as long as that is answered. It works on any client that the user hands in; calls nothing by itself.
 
 import { buffer } from 'node:stream/consumers';
 import type { GetRecordsCommand, GetRecordsCommandOutput, SubscribeToShardCommand } from '@aws-sdk/client-kinesis';
-import { READ_ANSWER, type ReadAnswer } from '@shardline/common';
+import { READ_ANSWER, READ_CBOR, type ReadAnswer, type ReadCbor } from '@shardline/common';
 import type { KinesisRecord } from './deaggregate.ts';
+import { readCborAnswer } from './records-cbor.ts';
 import { splitRecords } from './records-json.ts';
 
 /** What the SDK's transport gives. */
@@ -30,7 +31,12 @@ export function readRecordsApart(command: GetRecordsCommand): () => readonly Kin
     const { NextShardIterator, ...rest } = JSON.parse(Buffer.from(split.rest).toString()) as GetRecordsCommandOutput;
     return NextShardIterator ? { ...rest, NextShardIterator } : rest;
   };
-  Object.assign(command, { [READ_ANSWER]: readAnswer });
+  const readCbor: ReadCbor = (bytes) => {
+    const answer = readCborAnswer(bytes);
+    records = answer.records;
+    return answer.rest;
+  };
+  Object.assign(command, { [READ_ANSWER]: readAnswer, [READ_CBOR]: readCbor });
   onBody(command.middlewareStack, async (response) => {
     if (!isOf(response, 'application/x-amz-json-1.1')) return;
     const bytes = response.body instanceof Uint8Array ? response.body : await buffer(response.body as Body);
