@@ -332,13 +332,17 @@ test.each<[string, (response: ServerResponse) => void, string]>([
   ['an answer that does not come', () => undefined, 'heard nothing'],
   ['an answer that stops midway', stopsMidway, 'heard nothing'],
 ])('the short wait for %s ends', async (_, never, said) => {
-  const { endpoint, asked } = await serve(json(200, {}), never);
+  const answer = (response: ServerResponse): void => {
+    const isFromShort = isShort(asked.at(-1) as Asked);
+    (isFromShort ? never : json(200, {}))(response);
+  };
+  const { endpoint, asked } = await serve(answer);
   const client = dynamodb(endpoint, { requestTimeoutMs: 40, maxAttempts: 1 });
-  await client.send(update());
-  const error = await client.send(update()).catch((thrown: unknown) => thrown);
+  // A busy machine may keep the SDK's own request, or its answer, beyond the bound: then the operation is not learnt of yet.
+  let error: unknown;
+  while (!asked.some(isShort)) error = await client.send(update()).catch((thrown: unknown) => thrown);
   expect(classifyAwsError(error)).toEqual({ kind: 'transient', code: 'ETIMEDOUT' });
   expect(String(error)).toContain(said);
-  expect(asked.map(isShort)).toEqual([false, true]);
 });
 
 test('the short wait for a free socket ends, and leaves the one that is in use alone', async () => {
