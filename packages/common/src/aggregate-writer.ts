@@ -1,6 +1,6 @@
-// Writes an aggregated record while its user records come: the producer's aggregator has one for each open Kinesis record. Each user
-// record's data is copied once, to where it stays, and the exact size is known before and after every record.
-// Invariants: the bytes are those of `encodeAggregatedRecord` for the same user records; memory is at most about twice what was written.
+// Lays out an aggregated record and writes it in one go, for the producer's aggregator: user records are added by their keys and lengths,
+// and the exact size is known before and after each; the data is written in the end, once, to where it stays. A bound of the size needs none of this.
+// Invariants: the bytes are those of `encodeAggregatedRecord` for the same user records; what `mostBytesOf` adds up to is never less than the size.
 import {
   DATA,
   digestOf,
@@ -32,36 +32,40 @@ export interface WritableRecord {
   writeData(target: Buffer, at: number): void;
 }
 
-/** An aggregated record, and where in it the user records begin. */
-export interface WrittenAggregate {
-  readonly bytes: Buffer;
-  readonly recordsAt: number;
-}
-
-const FIRST_BUFFER_BYTES = 1_024;
-/** Tag and length of a user record; tags of its three fields with two indexes and a length. */
-const MOST_RECORD_FRAME_BYTES = 4 + 4 * 5;
+const FIRST_KEY_BYTES = 1_024;
+const FIRST_RECORD_COUNT = 128;
 const FIRST_SLOT_COUNT = 64;
+/** Decimal digits of 2^128 − 1. */
+const MOST_HASH_KEY_DIGITS = 39;
 /** Up to here a loop is quicker than a call into Node. */
 const SHORT_TEXT_LENGTH = 32;
+
+/** The most that a user record adds to the size of an aggregated record: as if its keys were new there. `count`: user records before it. */
+export function mostBytesOf({ keyBytes, explicitHashKey, dataBytes }: WritableRecord, count: number): number {
+  if (explicitHashKey === undefined) return fieldBytes(keyBytes) + fieldBytes(recordBytes(count, -1, dataBytes));
+  const hashKeyBytes = fieldBytes(MOST_HASH_KEY_DIGITS);
+  return fieldBytes(keyBytes) + hashKeyBytes + fieldBytes(recordBytes(count, count, dataBytes));
+}
 
 export class AggregateWriter {
   readonly #partitionKeys = new KeyTable<string>(PARTITION_KEY_TABLE);
   /** Made when it is wanted first: most applications give no hash keys. */
   #hashKeys: KeyTable<HashKey> | undefined = undefined;
-  /** The user records as they will be in the message, behind the tables. */
-  #records: Buffer = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
+  readonly #records: WritableRecord[] = [];
+  /** Two numbers a record: the indexes of its keys, -1 for no hash key. */
+  #indexes: Int32Array = new Int32Array(2 * FIRST_RECORD_COUNT);
+  /** Of the user records in the message, behind the tables. */
   #recordsBytes = 0;
-  #count = 0;
   /** The user record that was asked about last, and what was found. */
   #asked: WritableRecord | undefined;
   #askedKeyIndex = 0;
   #askedHashIndex = 0;
+  #askedRecordBytes = 0;
   #askedBytes = 0;
 
   /** User records added. */
   get count(): number {
-    return this.#count;
+    return this.#records.length;
   }
 
   /** Length of what `finish` would give; with nothing added, the 20 bytes around the message. */
@@ -71,7 +75,7 @@ export class AggregateWriter {
 
   /** What it keeps for the next records. */
   get memoryBytes(): number {
-    return this.#records.length + this.#partitionKeys.memoryBytes + (this.#hashKeys?.memoryBytes ?? 0);
+    return this.#indexes.byteLength + this.#partitionKeys.memoryBytes + (this.#hashKeys?.memoryBytes ?? 0);
   }
 
   /** What `sizeBytes` would be after `add(record)`. */
@@ -80,18 +84,48 @@ export class AggregateWriter {
     return this.sizeBytes + this.#askedBytes;
   }
 
-  /** Writes the user record, and gives where its data is among the records. */
-  add(record: WritableRecord): number {
+  add(record: WritableRecord): void {
     this.#ask(record);
     this.#asked = undefined;
-    const { partitionKey, explicitHashKey, dataBytes } = record;
+    const { partitionKey, explicitHashKey } = record;
     const keyIndex = this.#askedKeyIndex;
     const hashIndex = this.#askedHashIndex;
     if (keyIndex === this.#partitionKeys.count) this.#partitionKeys.add(partitionKey);
     if (explicitHashKey !== undefined && hashIndex === this.#hashKeys?.count) this.#hashKeys.add(explicitHashKey);
-    this.#reserve(dataBytes + MOST_RECORD_FRAME_BYTES);
-    const out = this.#records;
-    let at = this.#recordsBytes;
+    const at = 2 * this.count;
+    if (at === this.#indexes.length) this.#growIndexes();
+    this.#indexes[at] = keyIndex;
+    this.#indexes[at + 1] = hashIndex;
+    this.#recordsBytes += fieldBytes(this.#askedRecordBytes);
+    this.#records.push(record);
+  }
+
+  /** The aggregated record, in bytes of its own. */
+  finish(): Buffer {
+    const bytes = Buffer.allocUnsafe(this.sizeBytes);
+    let at = writeMagic(bytes);
+    at += this.#partitionKeys.copyTo(bytes, at);
+    if (this.#hashKeys !== undefined) at += this.#hashKeys.copyTo(bytes, at);
+    for (let index = 0; index < this.count; index++) at = this.#writeRecord(bytes, at, index);
+    bytes.write(digestOf(bytes.subarray(MAGIC_BYTES, at)), at, 'hex');
+    return bytes;
+  }
+
+  /** As new, for other records. */
+  clear(): void {
+    this.#partitionKeys.clear();
+    this.#hashKeys?.clear();
+    this.#records.length = 0;
+    this.#recordsBytes = 0;
+    this.#asked = undefined;
+  }
+
+  #writeRecord(out: Buffer, start: number, index: number): number {
+    const record = this.#records[index] as WritableRecord;
+    const keyIndex = this.#indexes[2 * index] as number;
+    const hashIndex = this.#indexes[2 * index + 1] as number;
+    const { dataBytes } = record;
+    let at = start;
     out[at++] = RECORDS;
     at = writeVarint(out, at, recordBytes(keyIndex, hashIndex, dataBytes));
     out[at++] = PARTITION_KEY_INDEX;
@@ -103,35 +137,7 @@ export class AggregateWriter {
     out[at++] = DATA;
     at = writeVarint(out, at, dataBytes);
     record.writeData(out, at);
-    this.#recordsBytes = at + dataBytes;
-    this.#count++;
-    return at;
-  }
-
-  /** A copy of data that `add` wrote there. */
-  copyOf(at: number, length: number): Buffer {
-    return Buffer.from(this.#records.subarray(at, at + length));
-  }
-
-  /** The aggregated record, in bytes of its own. */
-  finish(): WrittenAggregate {
-    const bytes = Buffer.allocUnsafe(this.sizeBytes);
-    let at = writeMagic(bytes);
-    at += this.#partitionKeys.copyTo(bytes, at);
-    if (this.#hashKeys !== undefined) at += this.#hashKeys.copyTo(bytes, at);
-    const recordsAt = at;
-    at += this.#records.copy(bytes, at, 0, this.#recordsBytes);
-    bytes.write(digestOf(bytes.subarray(MAGIC_BYTES, at)), at, 'hex');
-    return { bytes, recordsAt };
-  }
-
-  /** As new, for other records. */
-  clear(): void {
-    this.#partitionKeys.clear();
-    this.#hashKeys?.clear();
-    this.#recordsBytes = 0;
-    this.#count = 0;
-    this.#asked = undefined;
+    return at + dataBytes;
   }
 
   #ask(record: WritableRecord): void {
@@ -147,13 +153,14 @@ export class AggregateWriter {
       this.#askedHashIndex = this.#hashKeys.indexOf(explicitHashKey, spread(explicitHashKey), digits);
       hashKeyBytes = this.#hashKeys.askedBytes;
     }
-    const length = recordBytes(this.#askedKeyIndex, this.#askedHashIndex, dataBytes);
-    this.#askedBytes = this.#partitionKeys.askedBytes + hashKeyBytes + fieldBytes(length);
+    this.#askedRecordBytes = recordBytes(this.#askedKeyIndex, this.#askedHashIndex, dataBytes);
+    this.#askedBytes = this.#partitionKeys.askedBytes + hashKeyBytes + fieldBytes(this.#askedRecordBytes);
   }
 
-  #reserve(length: number): void {
-    const needed = this.#recordsBytes + length;
-    if (needed > this.#records.length) this.#records = grown(this.#records, this.#recordsBytes, needed);
+  #growIndexes(): void {
+    const before = this.#indexes;
+    this.#indexes = new Int32Array(2 * before.length);
+    this.#indexes.set(before);
   }
 }
 
@@ -166,7 +173,7 @@ class KeyTable<Key extends string | HashKey> {
   readonly #keys: Key[] = [];
   /** Two numbers a slot: the index of the key + 1, or 0 where there is none, and its hash. */
   #slots: Int32Array = new Int32Array(2 * FIRST_SLOT_COUNT);
-  #bytes: Buffer = Buffer.allocUnsafe(FIRST_BUFFER_BYTES);
+  #bytes: Buffer = Buffer.allocUnsafe(FIRST_KEY_BYTES);
   /** On the wire, tags and lengths included. */
   length = 0;
   #askedHash = 0;

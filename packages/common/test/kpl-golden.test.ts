@@ -43,7 +43,7 @@ describe('an aggregate of the KPL', () => {
     expect(decodeAggregatedRecord(blob)).toEqual({ kind: 'aggregated', records });
     const writer = new AggregateWriter();
     for (const record of records) writer.add(writable(record));
-    expect(writer.finish().bytes.equals(blob)).toBe(true);
+    expect(writer.finish().equals(blob)).toBe(true);
     expect(writer.sizeBytes).toBe(golden.length);
     expect(golden.length).toBeLessThanOrEqual(golden.aggregationMaxSize);
     // The hash that routes the whole is the first user record's.

@@ -2,8 +2,9 @@
 // the limiter. A record whose shard can't be told travels alone; while the shard map is being read it waits for it, within
 // a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
 // Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateWriter } from '@shardline/common';
+import { AggregateWriter, FRAME_BYTES, mostBytesOf } from '@shardline/common';
 import { type Addressing, KinesisRecord } from './batch.ts';
+import { DataMemory } from './data-memory.ts';
 import type { UserRecord } from './user-record.ts';
 
 export interface AggregatorOptions {
@@ -28,11 +29,14 @@ export interface Prediction {
 /** An open Kinesis record of a shard. */
 interface Lane {
   readonly kinesisRecord: KinesisRecord;
-  readonly writer: AggregateWriter;
+  /** Its aggregated record is at most so long. */
+  mostBytes: number;
+  /** Knows how long exactly, once that is no longer below what it may be. */
+  writer: AggregateWriter | undefined;
 }
 
-/** Each keeps the memory of its largest aggregated record. A thousand shards have a thousand, and to make them anew takes longer than to fill them. */
-const MOST_SPARE_BYTES: number = 32 * 1024 * 1024;
+/** Of writers that nobody uses. */
+const MOST_SPARE_BYTES: number = 4 * 1024 * 1024;
 
 const NOTHING: readonly KinesisRecord[] = [];
 
@@ -41,6 +45,7 @@ export class Aggregator {
   readonly #lanes = new Map<string, Lane>();
   readonly #spareWriters: AggregateWriter[] = [];
   #spareBytes = 0;
+  readonly #dataMemory = new DataMemory();
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
@@ -69,13 +74,12 @@ export class Aggregator {
     }
     const lane = this.#lanes.get(shardId);
     if (lane === undefined) return this.#open(record, shardId, prediction);
-    const sizeBytes = lane.writer.sizeBytesWith(record);
-    if (sizeBytes > this.#options.aggregationMaxSizeBytes) {
-      return [this.#seal(shardId, lane), ...this.#open(record, shardId, prediction)];
-    }
+    if (!this.#fits(record, lane)) return [this.#seal(shardId, lane), ...this.#open(record, shardId, prediction)];
     record.carrier = lane.kinesisRecord;
-    record.noteWritten(lane.writer.add(record));
-    lane.kinesisRecord.add(record, sizeBytes);
+    record.keepDataIn(this.#dataMemory);
+    lane.mostBytes += mostBytesOf(record, lane.kinesisRecord.records.length);
+    lane.writer?.add(record);
+    lane.kinesisRecord.add(record);
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return this.#isFull(lane) ? [this.#seal(shardId, lane)] : NOTHING;
   }
@@ -85,8 +89,7 @@ export class Aggregator {
     const { shardId } = kinesisRecord;
     const lane = shardId === undefined ? undefined : this.#lanes.get(shardId);
     if (shardId === undefined || lane?.kinesisRecord !== kinesisRecord) return undefined;
-    if (lane.writer.sizeBytesWith(record) <= this.#options.aggregationMaxSizeBytes) return undefined;
-    return this.#seal(shardId, lane);
+    return this.#fits(record, lane) ? undefined : this.#seal(shardId, lane);
   }
 
   /** When `expire` wants to be called; Infinity when nothing waits. */
@@ -122,14 +125,15 @@ export class Aggregator {
   forget(kinesisRecord: KinesisRecord): void {
     const { shardId } = kinesisRecord;
     const lane = shardId === undefined ? undefined : this.#lanes.get(shardId);
-    if (shardId !== undefined && lane?.kinesisRecord === kinesisRecord) this.#seal(shardId, lane);
+    if (shardId !== undefined && lane?.kinesisRecord === kinesisRecord) this.#close(shardId, lane);
   }
 
   /** Gives everything back unsealed: the shard map has changed, so it must be placed anew. */
   drain(): KinesisRecord[] {
-    const open = [...this.#lanes.values()].map(({ kinesisRecord }) => kinesisRecord);
+    const lanes = [...this.#lanes];
+    for (const [shardId, lane] of lanes) this.#close(shardId, lane);
+    const open = lanes.map(([, { kinesisRecord }]) => kinesisRecord);
     const drained = [...open, ...this.#mapless.filter(({ phase }) => phase === 'mapless')];
-    this.#lanes.clear();
     this.#mapless = [];
     this.#maplessUntilMs = Number.POSITIVE_INFINITY;
     this.#dueAtMs = Number.POSITIVE_INFINITY;
@@ -141,25 +145,47 @@ export class Aggregator {
     // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
     if (record.dataBytes >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
-    const writer = this.#takeWriter();
-    kinesisRecord.open(writer);
-    record.noteWritten(writer.add(record));
-    this.#lanes.set(shardId, { kinesisRecord, writer });
+    record.keepDataIn(this.#dataMemory);
+    this.#lanes.set(shardId, { kinesisRecord, mostBytes: FRAME_BYTES + mostBytesOf(record, 0), writer: undefined });
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return NOTHING;
   }
 
-  #isFull({ writer }: Lane): boolean {
-    const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    return writer.count >= aggregationMaxCount || writer.sizeBytes >= aggregationMaxSizeBytes;
+  /** By what it may take at the most; where that is too much, by what it takes. */
+  #fits(record: UserRecord, lane: Lane): boolean {
+    const { aggregationMaxSizeBytes } = this.#options;
+    const mostBytes = lane.mostBytes + mostBytesOf(record, lane.kinesisRecord.records.length);
+    return (
+      mostBytes <= aggregationMaxSizeBytes || this.#writerOf(lane).sizeBytesWith(record) <= aggregationMaxSizeBytes
+    );
   }
 
-  #seal(shardId: string, { kinesisRecord, writer }: Lane): KinesisRecord {
-    this.#lanes.delete(shardId);
-    kinesisRecord.seal();
-    this.#spare(writer);
-    kinesisRecord.phase = 'limited';
+  #isFull(lane: Lane): boolean {
+    const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
+    return (
+      lane.kinesisRecord.records.length >= aggregationMaxCount ||
+      (lane.mostBytes >= aggregationMaxSizeBytes && this.#writerOf(lane).sizeBytes >= aggregationMaxSizeBytes)
+    );
+  }
+
+  #writerOf(lane: Lane): AggregateWriter {
+    if (lane.writer !== undefined) return lane.writer;
+    lane.writer = this.#takeWriter();
+    for (const record of lane.kinesisRecord.records) lane.writer.add(record);
+    return lane.writer;
+  }
+
+  #seal(shardId: string, lane: Lane): KinesisRecord {
+    const { kinesisRecord } = lane;
+    lane.writer ??= this.#takeWriter();
+    kinesisRecord.seal(lane.writer);
+    this.#close(shardId, lane);
     return kinesisRecord;
+  }
+
+  #close(shardId: string, { writer }: Lane): void {
+    this.#lanes.delete(shardId);
+    if (writer !== undefined) this.#spare(writer);
   }
 
   #takeWriter(): AggregateWriter {
@@ -170,9 +196,9 @@ export class Aggregator {
   }
 
   #spare(writer: AggregateWriter): void {
+    writer.clear();
     const { memoryBytes } = writer;
     if (this.#spareBytes + memoryBytes > MOST_SPARE_BYTES) return;
-    writer.clear();
     this.#spareWriters.push(writer);
     this.#spareBytes += memoryBytes;
   }

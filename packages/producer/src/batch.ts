@@ -1,15 +1,9 @@
 // What the stages hand to each other: a Kinesis record is a batch of user records that travel and settle together, a request
 // is a batch of Kinesis records. The aggregator fills the one, the collector the other. Pure values: no time passes here.
-// Invariants: the user records of a Kinesis record are in put order; its size is exactly what PutRecords will count; what
+// Invariants: the user records of a Kinesis record are in put order; from when it is sealed on, its size is exactly what PutRecords will count; what
 // is sent for one user record is the record itself, for more the KPL's aggregated record under the partition key "a"
 // (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does; an AUTO stream gets none.
-import {
-  type AggregateWriter,
-  encodeAggregatedRecord,
-  invariant,
-  type OperatingCode,
-  type WrittenAggregate,
-} from '@shardline/common';
+import { type AggregateWriter, encodeAggregatedRecord, type OperatingCode } from '@shardline/common';
 import type { UserRecord } from './user-record.ts';
 
 /** Where a Kinesis record is. The stages move it on; `done`: nothing will happen to it any more. */
@@ -51,7 +45,7 @@ export class KinesisRecord {
   shardId: string | undefined;
   /** The version of the shard map that told so. */
   mapVersion: number;
-  /** Data and partition key, as PutRecords counts them. */
+  /** Data and partition key, as PutRecords counts them; while it is open, those of its first user record alone. */
   sizeBytes: number;
   /** When it should leave, at the latest. */
   dueAtMs: number;
@@ -65,10 +59,8 @@ export class KinesisRecord {
   beganAtMs = -1;
   #addressing: Addressing;
   #entry: Entry | undefined = undefined;
-  /** While it is open: where the data of its user records is. */
-  #writer: AggregateWriter | undefined = undefined;
-  /** From then on: where it is, if there is more than one. */
-  #aggregate: WrittenAggregate | undefined = undefined;
+  /** Once it is sealed, if there is more than one user record. */
+  #aggregate: Uint8Array | undefined = undefined;
 
   constructor(first: UserRecord, shardId: string | undefined, mapVersion: number, addressing: Addressing = 'hash-key') {
     const records = [first];
@@ -86,39 +78,34 @@ export class KinesisRecord {
     return this.records.length > 1;
   }
 
-  /** Adds a user record; `aggregateBytes` is the exact length of the aggregated record with it. */
-  add(record: UserRecord, aggregateBytes: number): void {
+  add(record: UserRecord): void {
     this.records.push(record);
     this.liveCount++;
-    this.sizeBytes = aggregateBytes + AGGREGATE_KEY.length;
     if (record.dueAtMs < this.dueAtMs) this.dueAtMs = record.dueAtMs;
   }
 
-  /** Its user records are written as they come. */
-  open(writer: AggregateWriter): void {
-    this.#writer = writer;
-  }
-
-  /** No more user records come, and the writer is given back. */
-  seal(): void {
-    if (this.aggregated) this.#aggregate = this.#writer?.finish();
-    else this.#ownData();
-    this.#writer = undefined;
-  }
-
-  /** The data of one of its user records, as bytes that stay. */
-  dataAt(place: number, length: number): Uint8Array {
-    if (this.#writer !== undefined) return this.#writer.copyOf(place, length);
-    invariant(this.#aggregate !== undefined, 'the data of a Kinesis record is wanted that has been released');
-    const at = this.#aggregate.recordsAt + place;
-    return this.#aggregate.bytes.subarray(at, at + length);
+  /** No more user records come: those that have not settled are written. `writer`: has the first of its user records, or none. */
+  seal(writer: AggregateWriter): void {
+    this.phase = 'limited';
+    if (this.liveCount < this.records.length) {
+      this.records = this.records.filter((record) => !record.settled);
+      writer.clear();
+    }
+    const { records } = this;
+    if (!this.aggregated) {
+      records[0]?.ownData();
+      this.sizeBytes = records[0]?.sizeBytes ?? 0;
+      return;
+    }
+    for (let index = writer.count; index < records.length; index++) writer.add(records[index] as UserRecord);
+    this.#aggregate = writer.finish();
+    this.sizeBytes = this.#aggregate.length + AGGREGATE_KEY.length;
   }
 
   /** Leaves out the user records that have settled (expired) meanwhile. */
   prune(): void {
     if (this.liveCount === this.records.length) return;
     this.records = this.records.filter((record) => !record.settled);
-    this.#ownData();
     this.#aggregate = undefined;
     this.#entry = undefined;
     const { data, partitionKey } = this.entry();
@@ -139,8 +126,7 @@ export class KinesisRecord {
   }
 
   /**
-   * Forgets bytes and user records once nothing will be sent any more: it may lie in a queue for long. What has not succeeded by now
-   * keeps its data. @returns what it carried.
+   * Forgets bytes and user records once nothing will be sent any more: it may lie in a queue for long. @returns what it carried.
    */
   release(): readonly UserRecord[] {
     const { carried } = this;
@@ -148,13 +134,8 @@ export class KinesisRecord {
     this.records = [];
     this.carried = this.records;
     this.#entry = undefined;
-    this.#writer = undefined;
     this.#aggregate = undefined;
     return carried;
-  }
-
-  #ownData(): void {
-    for (const record of this.records) if (!record.settled) record.ownData();
   }
 
   #encode(): Entry {
@@ -166,7 +147,7 @@ export class KinesisRecord {
     }
     const explicitHashKey = String(given ?? BigInt(`0x${first.hashHex}`));
     if (!this.aggregated) return { data: first.data, partitionKey, explicitHashKey };
-    const bytes = this.#aggregate?.bytes ?? encodeAggregatedRecord(this.records);
+    const bytes = this.#aggregate ?? encodeAggregatedRecord(this.records);
     return { data: bytes, partitionKey: AGGREGATE_KEY, explicitHashKey };
   }
 }

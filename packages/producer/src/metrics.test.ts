@@ -1,4 +1,4 @@
-import { type MetricsSink, type Statistics, UsageError } from '@shardline/common';
+import { AggregateWriter, type MetricsSink, type Statistics, UsageError } from '@shardline/common';
 import { expect, test } from 'vitest';
 import { userRecord } from '../test/records.ts';
 import { type Answer, KinesisRecord } from './batch.ts';
@@ -19,8 +19,9 @@ const by = { metricsLevel: 'detailed', metricsGranularity: 'shard' } as const;
 function pair(): KinesisRecord {
   const first = userRecord({ key: 'a', nowMs: 0 });
   const kinesisRecord = new KinesisRecord(first, SHARD, 1);
-  kinesisRecord.add(userRecord({ key: 'b', nowMs: 40 }), 60);
+  kinesisRecord.add(userRecord({ key: 'b', nowMs: 40 }));
   for (const record of kinesisRecord.records) record.carrier = kinesisRecord;
+  kinesisRecord.seal(new AggregateWriter());
   return kinesisRecord;
 }
 
@@ -66,7 +67,7 @@ test('all fifteen metrics of the KPL are counted, each sample at every level of 
   expect(everywhere('UserRecordExpired')).toEqual([1, 1, 1, 1]);
   expect(at(read, 'UserRecordsDataPut', shard)).toEqual([2, 8, 4, 4]);
   expect(at(read, 'KinesisRecordsPut', shard)).toEqual([2, 1, 0, 1]);
-  expect(at(read, 'KinesisRecordsDataPut', shard)).toEqual([1, 60, 60, 60]);
+  expect(at(read, 'KinesisRecordsDataPut', shard)).toEqual([1, 46, 46, 46]);
   expect(at(read, 'AllErrors', shard)).toEqual([2, 1, 0, 1]);
   const code = { ErrorCode: throttled.errorCode };
   for (const dimensions of [code, { ...code, StreamName: 'orders' }, { ...code, ...shard }]) {

@@ -47,13 +47,13 @@ test('a line is one for its key as long as it has a carrier or held records, how
       for (const { key, what } of operations) {
         const line = order.lineOf(userRecord({ key }));
         if (busy.has(key)) expect(line).toBe(busy.get(key));
-        if (what === 'carry' && line.carrier === undefined) order.carry(line, loneRecord('0', { key }));
-        if (what === 'free' && line.carrier !== undefined) order.free(line, line.carrier);
+        if (what === 'carry' && line.lineCarrier === undefined) order.carry(line, loneRecord('0', { key }));
+        if (what === 'free' && line.lineCarrier !== undefined) order.free(line, line.lineCarrier);
         if (what === 'hold') order.hold(line, userRecord({ key }));
         if (what === 'takeAll') order.takeAll(line);
         if (what === 'next' && order.next(line) !== undefined) order.take(line);
         if (what === 'others') come(order, others);
-        if (line.carrier !== undefined || line.held !== undefined) busy.set(key, line);
+        if (line.lineCarrier !== undefined || line.held !== undefined) busy.set(key, line);
         else busy.delete(key);
       }
     }),

@@ -11,29 +11,19 @@ import type { UserRecord } from './user-record.ts';
 
 const FEWEST_BUCKETS = 1_024;
 
-/** The unsettled user records of one order key. */
-export class Line {
+/**
+ * The unsettled user records of one order key. The first of them is its line: most keys have no other, and an object more for each
+ * would be one more to make, to find in memory, and to be collected.
+ */
+export interface Line {
   readonly partitionKey: string;
-  readonly explicitHashKey: HashKey | undefined;
+  readonly explicitHashKey?: HashKey;
   readonly orderHash: number;
   /** The key's unsettled Kinesis record. */
-  carrier: KinesisRecord | undefined = undefined;
-  held: Fifo<UserRecord> | undefined = undefined;
+  lineCarrier: KinesisRecord | undefined;
+  held: Fifo<UserRecord> | undefined;
   /** Of the same bucket. */
-  next: Line | undefined;
-
-  constructor({ partitionKey, explicitHashKey, orderHash }: UserRecord, next: Line | undefined) {
-    this.partitionKey = partitionKey;
-    this.explicitHashKey = explicitHashKey;
-    this.orderHash = orderHash;
-    this.next = next;
-  }
-
-  isOf({ partitionKey, explicitHashKey, orderHash }: UserRecord): boolean {
-    return (
-      this.orderHash === orderHash && this.partitionKey === partitionKey && this.explicitHashKey === explicitHashKey
-    );
-  }
+  nextLine: Line | undefined;
 }
 
 export class KeyOrder {
@@ -48,21 +38,21 @@ export class KeyOrder {
   lineOf(record: UserRecord): Line {
     const bucket = this.#bucketOf(record);
     const first = this.#buckets[bucket];
-    for (let line = first; line !== undefined; line = line.next) if (line.isOf(record)) return line;
-    const line = new Line(record, first);
-    this.#buckets[bucket] = line;
+    for (let line = first; line !== undefined; line = line.nextLine) if (haveOneKey(line, record)) return line;
+    record.nextLine = first;
+    this.#buckets[bucket] = record;
     if (++this.#lineCount > this.#buckets.length) this.#grow();
-    return line;
+    return record;
   }
 
   /** The line's unsettled Kinesis record. */
   carrierOf(line: Line): KinesisRecord | undefined {
-    return line.carrier;
+    return line.lineCarrier;
   }
 
   /** Notes the Kinesis record that a line's user record went into. */
   carry(line: Line, carrier: KinesisRecord): void {
-    line.carrier = carrier;
+    line.lineCarrier = carrier;
   }
 
   /** Holds a user record back behind its line's carrier. */
@@ -73,8 +63,8 @@ export class KeyOrder {
 
   /** The carrier holds the line no more. False when it did not hold it. */
   free(line: Line, carrier: KinesisRecord): boolean {
-    if (line.carrier !== carrier) return false;
-    line.carrier = undefined;
+    if (line.lineCarrier !== carrier) return false;
+    line.lineCarrier = undefined;
     if (line.held === undefined) this.#remove(line);
     return true;
   }
@@ -106,7 +96,7 @@ export class KeyOrder {
 
   #emptied(line: Line): void {
     line.held = undefined;
-    if (line.carrier === undefined) this.#remove(line);
+    if (line.lineCarrier === undefined) this.#remove(line);
   }
 
   #bucketOf({ orderHash }: { readonly orderHash: number }): number {
@@ -117,13 +107,13 @@ export class KeyOrder {
     const bucket = this.#bucketOf(line);
     const first = this.#buckets[bucket];
     this.#lineCount--;
-    if (first === line) {
-      this.#buckets[bucket] = line.next;
-      return;
+    if (first === line) this.#buckets[bucket] = line.nextLine;
+    else {
+      for (let before = first; before !== undefined; before = before.nextLine) {
+        if (before.nextLine === line) before.nextLine = line.nextLine;
+      }
     }
-    for (let before = first; before !== undefined; before = before.next) {
-      if (before.next === line) before.next = line.next;
-    }
+    line.nextLine = undefined;
   }
 
   /** Never shrinks: the bound of what is outstanding bounds it. */
@@ -132,12 +122,16 @@ export class KeyOrder {
     this.#buckets = new Array(lines.length * 2).fill(undefined);
     for (const first of lines) {
       for (let line = first; line !== undefined; ) {
-        const { next } = line;
+        const { nextLine } = line;
         const bucket = this.#bucketOf(line);
-        line.next = this.#buckets[bucket];
+        line.nextLine = this.#buckets[bucket];
         this.#buckets[bucket] = line;
-        line = next;
+        line = nextLine;
       }
     }
   }
+}
+
+function haveOneKey(a: Line, b: Line): boolean {
+  return a.explicitHashKey === b.explicitHashKey && a.orderHash === b.orderHash && a.partitionKey === b.partitionKey;
 }

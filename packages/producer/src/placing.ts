@@ -53,7 +53,7 @@ export class Placing {
   put(record: UserRecord, nowMs: number): void {
     this.#lastSequence = record.sequence;
     this.#place(record, nowMs);
-    // Unless its data was written into an aggregated record just now.
+    // Unless it has joined others, whose data is kept together.
     record.keepData();
   }
 
@@ -88,7 +88,6 @@ export class Placing {
     const records: UserRecord[] = [];
     for (const kinesisRecord of kinesisRecords) {
       for (const record of kinesisRecord.carried) {
-        if (!record.settled) record.ownData();
         const { line } = record;
         if (line !== undefined && this.#order.free(line, kinesisRecord)) {
           for (const held of this.#order.takeAll(line)) records.push(held);

@@ -17,7 +17,7 @@ function aggregate(...hashKeys: readonly bigint[]): KinesisRecord {
   const [first, ...others] = hashKeys.map((explicitHashKey) => userRecord({ explicitHashKey }));
   if (first === undefined) throw new Error('at least one');
   const kinesisRecord = new KinesisRecord(first, 'shard-9', 1);
-  for (const record of others) kinesisRecord.add(record, 100);
+  for (const record of others) kinesisRecord.add(record);
   return kinesisRecord;
 }
 

@@ -35,7 +35,10 @@ export class Settling {
 
   deliver(kinesisRecord: KinesisRecord, place: Place, nowMs: number): void {
     const { records } = kinesisRecord;
-    for (const record of records) this.#markSettled(record);
+    for (const record of records) {
+      this.#markSettled(record);
+      record.dropData();
+    }
     this.#outbox.push({ kind: 'delivered', records, place });
     this.#finish(kinesisRecord, nowMs);
   }
@@ -68,10 +71,7 @@ export class Settling {
   }
 
   #end(records: readonly UserRecord[], failure: Failure): void {
-    for (const record of records) {
-      record.ownData();
-      this.#markSettled(record);
-    }
+    for (const record of records) this.#markSettled(record);
     this.#outbox.push({ kind: 'failed', records, failure });
   }
 
