@@ -35,6 +35,11 @@ export class EndlessKinesis implements AsyncDisposable {
     this.#options = options;
     this.#data = Buffer.alloc(options.recordBytes, 'x').toString('base64');
     this.#server = createServer(async (request, response) => {
+      if (request.headers['content-type'] !== 'application/x-amz-json-1.1') {
+        request.resume();
+        response.writeHead(415).end();
+        return;
+      }
       const answer = this.#answer(operationOf(request), JSON.parse(await text(request)) as Asked);
       response.writeHead(200, { 'content-type': 'application/x-amz-json-1.1' });
       response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));

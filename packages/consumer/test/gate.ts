@@ -6,6 +6,7 @@ import { createServer, request as forward, type IncomingMessage, type Server, ty
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import type { LocalClientConfig } from '@shardline/local';
+import { decode } from 'cborg';
 
 interface Statement {
   readonly Action: readonly string[];
@@ -76,7 +77,10 @@ export class Gate {
     const body = await buffer(request);
     const [service = '', operation = ''] = String(request.headers['x-amz-target']).split('.');
     const isKinesis = service.startsWith('Kinesis');
-    const permission = isKinesis ? this.#onStream(operation, body) : onTable(operation, body);
+    const isCbor = request.headers['content-type'] === 'application/x-amz-cbor-1.1';
+    const permission = isKinesis
+      ? this.#onStream(operation, isCbor ? decode(body) : JSON.parse(body.toString()))
+      : onTable(operation, body);
     if (!this.allowed.has(permission)) {
       this.denied.add(permission);
       const [action, resource] = permission.split(' ');
@@ -95,8 +99,8 @@ export class Gate {
     onward.end(body);
   }
 
-  #onStream(operation: string, body: Buffer): string {
-    const { StreamARN, StreamName = this.#stream, ConsumerARN } = JSON.parse(body.toString()) as Record<string, string>;
+  #onStream(operation: string, asked: Record<string, string>): string {
+    const { StreamARN, StreamName = this.#stream, ConsumerARN } = asked;
     const arn = StreamARN ?? `arn:aws:kinesis:us-east-1:000000000000:stream/${StreamName}`;
     const ofConsumer = ConsumerARN !== undefined || operation === 'DescribeStreamConsumer';
     return `kinesis:${operation} ${ofConsumer ? `${arn}/consumer/*` : arn}`;
