@@ -26,6 +26,7 @@ import { type ReadHandler, readHandler } from './handling/read-handler.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
 import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';
 import { type ResolvedOptions, resolveOptions } from './options.ts';
+import { type ReplayedShard, type ReplayOptions, replay } from './replay.ts';
 import { Streams } from './retrieval/streams.ts';
 import { Failures } from './runtime/failures.ts';
 import { Runtime } from './runtime/runtime.ts';
@@ -188,6 +189,20 @@ export class Consumer implements AsyncDisposable {
    */
   retry(leaseKeys?: LeaseKeys): void {
     control(this.#parts?.runtime, this.#state, 'retry', leaseKeys);
+  }
+
+  /**
+   * Reads shards that this worker holds again from an earlier place. Of each the batch in hand is finished and checkpointed, in
+   * `shutdownGraceMs` at most before its signal is aborted, the handler is told `shutdownRequested` and `leaseLost`; then the earlier
+   * checkpoint is written on condition of the lease counter, and a tenure begins there, with `initialize` and a greater fencing token.
+   * Nothing is passed over: a later place is refused. Not to be awaited inside a handler of these shards.
+   * @returns what became of each: of named leases that others hold, by whom.
+   * @throws UsageError unless it runs, for what is no place, and of named leases for one that has ended and for a place ahead of what was
+   * handled; OperatingError what Kinesis says while a time is looked for, TIMEOUT after a minute.
+   */
+  replay(options: ReplayOptions): Promise<readonly ReplayedShard[]> {
+    const { clock, workerId } = this.#options;
+    return replay({ runtime: this.#parts?.runtime, state: this.#state, workerId, clock }, options);
   }
 
   /**

@@ -19,7 +19,8 @@ export function control(runtime: Runtime | undefined, state: string, what: Contr
   runtime.control({ kind: what, leaseKeys });
 }
 
-function readLeaseKeys(keys: unknown): readonly string[] {
+/** @throws UsageError for what are no lease keys */
+export function readLeaseKeys(keys: unknown): readonly string[] {
   const list: readonly unknown[] = Array.isArray(keys) ? keys : [keys];
   const isKey = (key: unknown): key is string => typeof key === 'string' && key !== '';
   if (list.length > 0 && list.every(isKey)) return [...list];

@@ -46,3 +46,4 @@ export {
 export type { PartialResult } from './handling/partial-result.ts';
 export type { TumblingWindowOptions } from './handling/tumbling-window.ts';
 export type { ConsumerHealth, ShardHealth } from './health.ts';
+export type { ReplayedShard, ReplayFrom, ReplayOptions } from './replay.ts';

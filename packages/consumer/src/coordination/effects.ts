@@ -289,7 +289,7 @@ export interface CloseShard {
   readonly tenure: Tenure;
   readonly reason: CloseReason;
 }
-export type CloseReason = 'leaseLost' | 'shardEnded' | 'handedOff' | 'stopping' | 'stalled';
+export type CloseReason = 'leaseLost' | 'shardEnded' | 'handedOff' | 'stopping' | 'stalled' | 'replaying';
 
 /** Told, not answered. */
 export interface Tell {
@@ -369,6 +369,15 @@ export interface CheckpointRequested {
   readonly requestId: number;
 }
 
+/** An operator wants a shard read again from an earlier place: behind `position`. Answered by the notice `replaySettled`. */
+export interface ReplayRequested {
+  readonly kind: 'replay';
+  readonly leaseKey: string;
+  /** A number, or TRIM_HORIZON. */
+  readonly position: ExtendedSequenceNumber;
+  readonly requestId: number;
+}
+
 /** An operator's word about some leases by their keys; undefined: about all, and for a pause those that come later, too. */
 export interface Control {
   readonly kind: 'pause' | 'resume' | 'retry';
@@ -390,6 +399,7 @@ export type Event =
   /** Give up all leases in good order; ends with the notice `stopped`. */
   | { readonly kind: 'stop' }
   | Control
+  | ReplayRequested
   | CheckpointRequested
   | Done
   | Failed;

@@ -4,11 +4,12 @@
 // Invariants: the consumer begins at most once; the lease is released only after it has closed, and so after its handler has returned.
 import type { Scheduled } from './agenda.ts';
 import { settleWaiters, type Waiter } from './checkpoints-by-hand.ts';
-import type { CloseReason, Effect, Tell, Tenure } from './effects.ts';
+import type { CloseReason, Effect, ReplayRequested, Tell, Tenure } from './effects.ts';
 import { isEnded, type Lease } from './lease.ts';
 import { LeaseHolder, type LeaseHolderOptions } from './lease-holder.ts';
 import { type Leaving, type LeavingLease, type LeavingOptions, withdrawsAt } from './leaving.ts';
 import type { Pauses } from './pauses.ts';
+import { type Replay, type ReplayOutcome, refusalOf, settleReplay } from './replaying.ts';
 import type { Room } from './room.ts';
 import { ShardConsumer, type ShardConsumerOptions } from './shard-consumer.ts';
 
@@ -36,6 +37,11 @@ export class HeldLease implements Scheduled, LeavingLease {
   readonly #common: Common;
   /** The consumer has begun; there is one for each tenure at most. */
   #begun = false;
+  #replay: Replay | undefined;
+  /** The replay's checkpoint is being written. */
+  #rewinds = false;
+  /** It is over, and another tenure is to begin. */
+  beginsAgain = false;
 
   constructor(tenure: Tenure, lease: Lease, common: Common, now: number) {
     this.holder = new LeaseHolder(tenure, lease, common.options);
@@ -46,6 +52,17 @@ export class HeldLease implements Scheduled, LeavingLease {
   /** It was lost while its handler may have run: by the time that has returned it may have been given back. */
   get mayBeBack(): boolean {
     return this.#begun && this.holder.gone === 'lost';
+  }
+
+  /** It is to be read again from an earlier place. @returns why not. */
+  replay({ position, requestId }: ReplayRequested, now: number): ReplayOutcome | undefined {
+    if (this.#replay !== undefined) return 'underWay';
+    const refusal = refusalOf(this.holder, position);
+    if (refusal !== undefined) return refusal;
+    // Another reason to close it came first.
+    if (this.consumer === undefined || this.consumer.closeReason !== undefined) return 'notHeld';
+    this.#replay = { position, requestId, abortAt: now + this.#common.options.shutdownGraceMs };
+    return undefined;
   }
 
   /**
@@ -63,10 +80,14 @@ export class HeldLease implements Scheduled, LeavingLease {
     if (consumer?.phase === 'closed') this.#closed(consumer.closeReason as CloseReason, leaving);
     else if (consumer === undefined && (leaving !== undefined || holder.successor !== undefined))
       this.#release(leaving);
+    if (this.#isRewound(leaving)) return undefined;
     const write = holder.nextWrite(now);
     if (write !== undefined) out.push(write);
     if (this.waiters.length > 0) settleWaiters(this, out);
-    if (this.consumer === undefined && (holder.gone !== undefined || leaving?.isPastHelp(this, now))) return undefined;
+    if (this.consumer === undefined && (holder.gone !== undefined || leaving?.isPastHelp(this, now))) {
+      this.#settle('leaseLost');
+      return undefined;
+    }
     return Math.min(holder.deadline(), this.consumer?.deadline() ?? Number.POSITIVE_INFINITY, staysUntil);
   }
 
@@ -97,7 +118,34 @@ export class HeldLease implements Scheduled, LeavingLease {
       if (now < leavesAt) return leavesAt;
       consumer.drain('stopping');
     } else if (holder.successor !== undefined) consumer.drain('handedOff');
+    else if (this.#replay !== undefined) return this.#leaveToReplay(consumer, this.#replay, now);
     return withdrawsAt(this, this.#common.options, now);
+  }
+
+  /** As for a handoff, but for no longer than handlers have when a worker stops. */
+  #leaveToReplay(consumer: ShardConsumer, { abortAt }: Replay, now: number): number {
+    consumer.drain('replaying');
+    if (now < abortAt) return abortAt;
+    consumer.abort('replaying');
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** The earlier checkpoint is in the table. @returns whether another tenure is to begin there. */
+  #isRewound(leaving: Leaving | undefined): boolean {
+    const { holder } = this;
+    if (!this.#rewinds || !holder.flushed || holder.gone !== undefined) return false;
+    this.#rewinds = false;
+    this.#settle('replayed');
+    // Whoever gets the lease from us reads from there.
+    this.beginsAgain = leaving === undefined && holder.successor === undefined;
+    return this.beginsAgain;
+  }
+
+  #settle(outcome: ReplayOutcome): void {
+    if (this.#replay === undefined) return;
+    const { requestId } = this.#replay;
+    this.#replay = undefined;
+    settleReplay({ requestId, leaseKey: this.holder.lease.leaseKey }, outcome, this.#common.out);
   }
 
   #closed(reason: CloseReason, leaving: Leaving | undefined): void {
@@ -106,8 +154,19 @@ export class HeldLease implements Scheduled, LeavingLease {
     const { tenure, loss: known } = this.holder;
     const loss = reason === 'leaseLost' ? known : undefined;
     this.#common.out.push({ kind: 'tell', notice: { kind: 'leaseEnded', leaseKey, tenure, reason, loss } });
+    const isWanted = leaving === undefined && this.holder.gone === undefined && this.holder.successor === undefined;
+    const hasEnded = isEnded(this.holder.lease);
+    if (this.#replay !== undefined && isWanted && !hasEnded) {
+      // Of calls that were not written in time nothing holds any more.
+      settleWaiters(this, this.#common.out, true);
+      this.#rewinds = true;
+      this.holder.rewind(this.#replay.position);
+      return;
+    }
+    this.#settle(hasEnded ? 'ended' : 'leaseLost');
     // A finished lease is kept alive until the leader cleans it up, so that it isn't handed round.
-    if (reason !== 'shardEnded' || leaving !== undefined) this.#release(leaving);
+    const isFinished = reason === 'shardEnded' || (reason === 'replaying' && hasEnded);
+    if (!isFinished || leaving !== undefined) this.#release(leaving);
   }
 
   /** A lease that a handoff names nobody for waits a moment for an heir when this worker leaves. */

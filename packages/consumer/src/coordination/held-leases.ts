@@ -6,13 +6,24 @@
 import { Agenda } from './agenda.ts';
 import { settle, settleWaiters, vouchByHand } from './checkpoints-by-hand.ts';
 import type { Discovery } from './discovery.ts';
-import type { CheckpointLease, CheckpointRequested, Control, Done, Effect, Failed, Tell, Tenure } from './effects.ts';
+import type {
+  CheckpointLease,
+  CheckpointRequested,
+  Control,
+  Done,
+  Effect,
+  Failed,
+  ReplayRequested,
+  Tell,
+  Tenure,
+} from './effects.ts';
 import { answers } from './effects.ts';
 import { type Common, HeldLease, type HeldLeaseOptions } from './held-lease.ts';
 import type { Lease } from './lease.ts';
 import type { HolderWrite } from './lease-holder.ts';
 import type { Leaving } from './leaving.ts';
 import { Pauses } from './pauses.ts';
+import { settleReplay } from './replaying.ts';
 import { type Amount, Room, type RoomOptions } from './room.ts';
 import { Watchdog, type WatchdogOptions } from './watchdog.ts';
 import type { WorkerId } from './worker-id.ts';
@@ -101,6 +112,13 @@ export class HeldLeases {
     const told = retried?.map(({ holder }) => holder.lease.leaseKey) ?? leaseKeys;
     if (told?.length !== 0) this.#out.push({ kind: 'tell', notice: { kind: 'controlled', what, leaseKeys: told } });
     for (const held of leases) this.#advance(held, now);
+  }
+
+  replay(event: ReplayRequested, now: number): void {
+    const held = this.leaving === undefined ? this.#leases.get(event.leaseKey) : undefined;
+    const refusal = held === undefined ? 'notHeld' : held.replay(event, now);
+    if (refusal !== undefined) settleReplay(event, refusal, this.#out);
+    else if (held !== undefined) this.#advance(held, now);
   }
 
   // --- events and answers, each to the lease it is about ---
@@ -231,6 +249,7 @@ export class HeldLeases {
     this.#agenda.remove(held);
     this.#watchdog.forget(holder.tenure);
     settleWaiters(held, this.#out, true);
+    if (held.beginsAgain) this.take(holder.lease, now);
   }
 
   /** Of a write that only prepared, the callers alone are told. */

@@ -147,6 +147,12 @@ export class LeaseHolder {
     return this.#unwritten.prepare(pending, this.#lease);
   }
 
+  /** An operator wants the shard read again from an earlier place. The shard must be closed by then. */
+  rewind(position: ExtendedSequenceNumber): void {
+    this.#unwritten.rewind(position);
+    this.hurry();
+  }
+
   /** Counts what was read of the shard: the throughput is written with the next renewal. */
   read(byteCount: number): void {
     this.#bytesRead += byteCount;

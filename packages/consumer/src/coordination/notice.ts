@@ -4,6 +4,7 @@
 import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { ClientVersion } from './client-version.ts';
 import type { CloseReason, Control, Effect, Tenure } from './effects.ts';
+import type { ReplayOutcome } from './replaying.ts';
 import type { SilentWorker } from './silence.ts';
 import type { StallVerdict } from './watchdog.ts';
 import type { Rival } from './worker-id.ts';
@@ -61,6 +62,12 @@ export type Notice =
       readonly batch: { readonly recordCount: number; readonly byteCount: number } | undefined;
       readonly holdsLease: boolean;
     } & StallVerdict)
+  | {
+      readonly kind: 'replaySettled';
+      readonly requestId: number;
+      readonly leaseKey: string;
+      readonly outcome: ReplayOutcome;
+    }
   /** An operator's word was heeded. `retry`: these are tried again; else undefined: all. */
   | {
       readonly kind: 'controlled';

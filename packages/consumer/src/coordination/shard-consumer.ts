@@ -100,7 +100,7 @@ export class ShardConsumer {
   }
 
   /** Finish what runs, let the handler checkpoint, write it, close. */
-  drain(reason: 'handedOff' | 'stopping'): void {
+  drain(reason: 'handedOff' | 'stopping' | 'replaying'): void {
     if (this.#leaving !== undefined || this.#isOver) return;
     this.#leaving = reason;
     this.#question.notBefore(0);

@@ -32,6 +32,22 @@ describe('Unwritten', () => {
     expect(unwritten).toMatchObject({ checkpoint: at(3), pendingCheckpoint: pendingAt(4, 2) });
   });
 
+  test('goes back by a rewind alone, which stays until the row shows that very place', () => {
+    const unwritten = new Unwritten();
+    const row = { ...fresh, checkpoint: at(7) };
+    unwritten.vouch(at(9), row);
+    unwritten.prepare(pendingAt(12, 1), row);
+    unwritten.rewind(at(3));
+    expect(unwritten).toMatchObject({ checkpoint: at(3), pendingCheckpoint: undefined });
+    // A write of before was applied after all.
+    unwritten.found({ ...row, checkpoint: at(9) });
+    expect(unwritten).toMatchObject({ checkpoint: at(3), isEmpty: false });
+    unwritten.written(unwritten.revision, { ...row, checkpoint: at(3) });
+    expect(unwritten.isEmpty).toBe(true);
+    unwritten.vouch(at(2), { ...row, checkpoint: at(3) });
+    expect(unwritten.isEmpty).toBe(true);
+  });
+
   test('a checkpoint ends what was prepared before it', () => {
     const unwritten = new Unwritten();
     unwritten.prepare(pendingAt(5, 1), fresh);

@@ -1,6 +1,7 @@
 // What a handler has vouched for or prepared and the row does not show yet: the newest wins, and one write carries all of it.
 // Pure. Each request has a revision, and is settled by the write that carries that revision or a later one, so that a request
-// which a newer one has overtaken ends as if both had been written in their order. Invariant: the checkpoint never goes back.
+// which a newer one has overtaken ends as if both had been written in their order. Invariant: the checkpoint
+// goes back by `rewind` alone.
 import { compareExtended, type ExtendedSequenceNumber } from '@shardline/common';
 import type { Lease, PendingCheckpoint } from './lease.ts';
 
@@ -16,6 +17,8 @@ export class Unwritten {
   /** All requests up to this one are in the table. */
   writtenRevision = 0;
   #vouchedRevision = 0;
+  /** The checkpoint goes back. */
+  #isRewind = false;
 
   get isEmpty(): boolean {
     return this.checkpoint === undefined && this.pendingCheckpoint === undefined;
@@ -40,6 +43,16 @@ export class Unwritten {
     return this.revision;
   }
 
+  /** The checkpoint becomes an earlier one, and all that was vouched for or prepared is void. */
+  rewind(position: ExtendedSequenceNumber): void {
+    this.checkpoint = position;
+    this.pendingCheckpoint = undefined;
+    this.childShardIds = undefined;
+    this.#isRewind = true;
+    this.revision += 1;
+    this.#vouchedRevision = this.revision;
+  }
+
   /** A write of everything up to `revision` was applied. */
   written(revision: number, row: Lease): void {
     this.writtenRevision = Math.max(this.writtenRevision, revision);
@@ -48,8 +61,13 @@ export class Unwritten {
 
   /** The row as it is now: an earlier write, whose answer was lost, may have brought it there. */
   found(row: Lease): void {
-    if (this.checkpoint !== undefined && compareExtended(this.checkpoint, row.checkpoint) <= 0)
-      this.checkpoint = undefined;
+    if (this.checkpoint !== undefined) {
+      const step = compareExtended(this.checkpoint, row.checkpoint);
+      if (step === 0 || (step < 0 && !this.#isRewind)) {
+        this.checkpoint = undefined;
+        this.#isRewind = false;
+      }
+    }
     // The write of a checkpoint would end it: then it has to be written again, though it stands there.
     const stays = this.checkpoint === undefined;
     if (stays && this.pendingCheckpoint !== undefined && isSame(this.pendingCheckpoint, row.pendingCheckpoint))

@@ -87,6 +87,9 @@ export class Worker {
       case 'retry':
         this.#leases.control(event, now);
         break;
+      case 'replay':
+        this.#leases.replay(event, now);
+        break;
       case 'done':
         this.#done(event, now, random);
         break;

@@ -62,6 +62,11 @@ export class Sources {
     if (this.#options.fanOut?.fallbackToPolling === false) await consumer?.arn();
   }
 
+  /** A source beside that of a tenure, which a second subscription would end: by polling. */
+  openBeside({ stream, timestamp }: StreamToRead, shard: ShardToRead): ShardSource {
+    return new PollingSource(this.#options, { ...shard, stream, timestamp });
+  }
+
   open(
     { stream, timestamp, consumer }: StreamToRead,
     { streamId, shardId, hashKeyRange, latestSince }: ShardToRead,

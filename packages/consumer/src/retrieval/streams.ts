@@ -176,6 +176,11 @@ export class Streams {
     await this.#recognize(this.#of(undefined).shards);
   }
 
+  /** For a look at a shard that a tenure reads. It polls, in either mode. */
+  openBeside(shard: ShardToRead): ShardSource {
+    return this.#sources.openBeside(this.#of(shard.streamId), shard);
+  }
+
   open(shard: ShardToRead): ShardSource {
     const { streamId, shardId } = shard;
     const source = this.#sources.open(this.#of(streamId), shard);

@@ -89,6 +89,13 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       if (channel.hasSubscribers) channel.publish({ ...who, what, ...keys });
       return;
     }
+    case 'replaySettled': {
+      const { leaseKey, outcome } = notice;
+      const text =
+        outcome === 'replayed' ? 'reads the shard again from an earlier place' : 'the shard is not read again';
+      logger.info({ leaseKey, outcome }, `${text}, as the application asked`);
+      return;
+    }
     case 'waitingForParents':
       logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
       return;

@@ -225,6 +225,7 @@ function stage(
       refresh: async () => undefined,
       list: async () => shards,
       open: () => source,
+      openBeside: () => source,
     },
     handler,
     handling: readHandling(handler.handling ?? {}, { checkpointing: options.checkpointing, eachRecord: false }),

@@ -2,7 +2,13 @@
 // effect exactly once, keeps its one timer, has its notices told. The only caller of `Worker.step`. It decides nothing.
 // Invariants: `step` is never entered while it runs; effects of one step are started in list order; when the core breaks a
 // rule of its own, everything is given up at once and the leases are left to expire; `run` ends after the handlers, in bounded time.
-import { isShardlineError, type MetricsSink, OperatingError, type Random } from '@shardline/common';
+import {
+  type ExtendedSequenceNumber,
+  isShardlineError,
+  type MetricsSink,
+  OperatingError,
+  type Random,
+} from '@shardline/common';
 import PQueue from 'p-queue';
 import type {
   CloseShard,
@@ -17,13 +23,16 @@ import type {
   TableEffect,
   Tell,
 } from '../coordination/effects.ts';
+import { actualOwner } from '../coordination/lease.ts';
 import type { Notice } from '../coordination/notice.ts';
+import type { ReplayOutcome } from '../coordination/replaying.ts';
 import type { Results } from '../coordination/results.ts';
 import type { Worker } from '../coordination/worker.ts';
 import type { WorkerView } from '../coordination/worker-view.ts';
 import type { ShardHandler } from '../handler.ts';
 import type { ResolvedHandling } from '../handling/handling-options.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
+import type { ShardSource } from '../retrieval/source.ts';
 import type { Streams } from '../retrieval/streams.ts';
 import { Checkpointer, leaseLost } from './checkpointer.ts';
 import { Delivery } from './delivery.ts';
@@ -32,6 +41,7 @@ import { EffectMetrics } from './effect-metrics.ts';
 import { EventLoopWatch } from './event-loop.ts';
 import { GivenUp } from './given-up.ts';
 import { type NoticesOptions, tellNotice, workerIdInUse } from './notices.ts';
+import { PendingReplays } from './pending-replays.ts';
 import { StreamWatch, type StreamWatchOptions } from './stream-watch.ts';
 import { tableGone } from './table-gone.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
@@ -44,7 +54,7 @@ export interface RuntimeOptions extends StreamWatchOptions {
   readonly shutdownGraceMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
-  readonly streams: StreamWatchOptions['streams'] & Pick<Streams, 'list' | 'isAnother' | 'open'>;
+  readonly streams: StreamWatchOptions['streams'] & Pick<Streams, 'list' | 'isAnother' | 'open' | 'openBeside'>;
   readonly handler: ShardHandler;
   readonly handling: ResolvedHandling;
   readonly checkpointing: 'auto' | 'manual';
@@ -62,6 +72,7 @@ const EFFECT_TIMEOUT_MS = 60_000;
 export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #checkpointer: Checkpointer;
+  readonly #replays = new PendingReplays((event) => this.#post(event));
   readonly #delivery: Delivery;
   readonly #dueReads: DueReads;
   readonly #eventLoop: EventLoopWatch;
@@ -124,6 +135,25 @@ export class Runtime {
   /** An operator's word. */
   control(event: Control): void {
     this.#post(event);
+  }
+
+  /** Reads a shard again from behind an earlier place. */
+  replay(leaseKey: string, position: ExtendedSequenceNumber): Promise<ReplayOutcome> {
+    return this.#replays.ask(leaseKey, position);
+  }
+
+  /** A source beside the tenure's, polled, that begins at a time where it is read at LATEST. */
+  openSource(leaseKey: string, since: Date): ShardSource {
+    const at = leaseKey.lastIndexOf(':');
+    const streamId = at < 0 ? undefined : leaseKey.slice(0, at);
+    const shardId = leaseKey.slice(at + 1);
+    return this.#options.streams.openBeside({ streamId, shardId, hashKeyRange: undefined, latestSince: since });
+  }
+
+  /** Who holds a lease, by the table; undefined: nobody. */
+  async ownerOf(leaseKey: string): Promise<string | undefined> {
+    const { leases } = await this.#onTable({ kind: 'readLeases', leaseKey, leaseKeys: [leaseKey], tenure: undefined });
+    return leases[0] && actualOwner(leases[0]);
   }
 
   /** Why everything was given up; handlers may still run. */
@@ -325,6 +355,7 @@ export class Runtime {
     this.#eventLoop.stop();
     this.#options.workerMetrics?.stop();
     this.#checkpointer.close(reason);
+    this.#replays.close();
     return this.#delivery.abandon(reason);
   }
 
@@ -332,6 +363,7 @@ export class Runtime {
     tellNotice(notice, this.#telling);
     this.#effectMetrics.told(notice);
     if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
+    else if (notice.kind === 'replaySettled') this.#replays.settle(notice.requestId, notice.outcome);
     else if (notice.kind === 'stall' && notice.state === 'givenUp' && notice.reason === 'handler')
       this.#givenUp.gaveUp(notice.leaseKey);
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);

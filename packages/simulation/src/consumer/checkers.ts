@@ -71,6 +71,16 @@ export class ConsumerCheckers {
     this.#of(leaseKey).records.push(position);
   }
 
+  /** All that were put into a shard. */
+  recordsOf(leaseKey: string): readonly Position[] {
+    return this.#of(leaseKey).records;
+  }
+
+  /** Its checkpoint is about to go back, because somebody asked for that: what is behind it is to be handled again. */
+  rewound({ leaseKey, checkpoint }: Lease): void {
+    this.#of(leaseKey, checkpoint.sequenceNumber).rewound(checkpoint);
+  }
+
   /** For people: the record's number in its shard, or the sentinel that stands in its place. */
   placeOf(leaseKey: string, { sequenceNumber, subSequenceNumber }: Position): string {
     if (typeof sequenceNumber !== 'bigint') return sequenceNumber;

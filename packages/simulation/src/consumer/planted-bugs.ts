@@ -14,6 +14,7 @@ import { leaderBugs } from './leader-bugs.ts';
 import { madeAgainBugs } from './made-again-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';
 import { noRoomBugs } from './no-room-bugs.ts';
+import { replayBugs } from './replay-bugs.ts';
 import { roomBugs } from './room-bugs.ts';
 import type { StreamRead } from './stream.ts';
 import type { Theme } from './swarm.ts';
@@ -87,6 +88,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     ...noRoomBugs(),
     ...tokenBugs(),
     ...controlBugs(),
+    ...replayBugs(),
   ];
 }
 

@@ -10,6 +10,7 @@ import type {
   Event,
   FetchBatch,
   ListShards,
+  ReplayRequested,
   TableEffect,
   TrackedStream,
 } from '../../../consumer/dist/coordination/effects.js';
@@ -125,6 +126,15 @@ export class SimulatedProcess {
       heard();
       this.#tell(word);
     });
+  }
+
+  /** It is awake. */
+  replay(event: ReplayRequested): void {
+    const { sequenceNumber } = event.position;
+    this.#world.transcript?.happens(
+      `process ${this.id} is told: read ${event.leaseKey} again from ${String(sequenceNumber)}`,
+    );
+    this.#tell(event);
   }
 
   pause(durationMs: number): void {
@@ -261,6 +271,12 @@ export class SimulatedProcess {
         this.#requests.delete(notice.requestId);
       });
     }
+    if (notice.kind === 'replaySettled')
+      this.#world.checkers.report(
+        this.#world.replays?.settled(this, notice.requestId, notice.outcome, (key) =>
+          this.#world.table.leases.get(key),
+        ),
+      );
     if (notice.kind === 'stall') this.#stalled(notice);
     if (notice.kind !== 'stopped') return;
     this.alive = false;

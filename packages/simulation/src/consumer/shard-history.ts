@@ -94,6 +94,14 @@ export class ShardHistory {
     while (this.#handledBeyond.delete(this.handledCount)) this.handledCount += 1;
   }
 
+  /** Its checkpoint is about to go back, because somebody asked for that: what is behind it is to be handled again. */
+  rewound(checkpoint: ExtendedSequenceNumber): void {
+    const next = this.records.findIndex((record) => compareExtended(asExtended(record), checkpoint) > 0);
+    this.handledCount = Math.min(this.handledCount, next === -1 ? this.records.length : next);
+    this.#handledBeyond.clear();
+    this.#checkpoint = checkpoint;
+  }
+
   /** What the row of its lease says after a write; gives what is wrong with that. */
   rowChanged(before: Lease | undefined, after: Lease): string[] {
     const { shard, violation } = this.#ofRow(before, after);

@@ -90,7 +90,7 @@ export class WatchedTable {
 
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
-    const { queue, checkers, sink, returned } = this.#world;
+    const { queue, checkers, sink, returned, replays } = this.#world;
     returned?.changed((after ?? before)?.leaseKey ?? '');
     this.silence.changed(before, after, queue.now);
     this.foundFirst.changed(before, after, queue.now);
@@ -101,6 +101,8 @@ export class WatchedTable {
     const ref = isHolders ? process.refOf(effect.tenure as number) : undefined;
     if (!isKept && (kind === 'assignLease' || kind === 'evictLease') && effect.tenure !== undefined)
       checkers.released(effect.leaseKey, process.refOf(effect.tenure), queue.now);
+    if (ref !== undefined && before !== undefined && after !== undefined && replays?.rewinds(process, before, after))
+      checkers.rewound(after);
     checkers.tableChanged(before, after, ref, queue.now);
     sink.rowChanged(before, after, ref);
     if (after !== undefined) checkers.twoPhase.rowChanged(kind, before, after, ref);

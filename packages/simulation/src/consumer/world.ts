@@ -20,8 +20,10 @@ import { MixedFleet } from './mixed-fleet.ts';
 import { Operator } from './operator.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { SimulatedProcess } from './process.ts';
+import { Replays } from './replays.ts';
 import { Rest } from './rest.ts';
 import { ReturnedLeases } from './returned-leases.ts';
+import type { Position } from './shard-history.ts';
 import { SimulatedStream } from './stream.ts';
 import { type Incident, MAX_CLOCK_DRIFT, type Plan, planWorld, type WorldSize } from './swarm.ts';
 import { Transcript } from './transcript.ts';
@@ -68,6 +70,7 @@ export class World {
   readonly twoPhase: boolean;
   readonly badDays: BadDays | undefined;
   readonly operator: Operator | undefined;
+  readonly replays: Replays | undefined;
   /** Undefined: wide enough for all. */
   readonly #room: RoomOptions | undefined;
   readonly transcript: Transcript | undefined;
@@ -113,6 +116,7 @@ export class World {
     // Workers of the KCL 2.x have no watchdog.
     this.badDays = isMixed ? undefined : BadDays.of(seed);
     this.operator = isMixed ? undefined : Operator.of(seed);
+    this.replays = isMixed || Twins.of(seed) !== undefined ? undefined : Replays.of(seed);
     this.#room = crowdedRoom(seed);
     this.twins = isMixed ? undefined : Twins.of(seed);
     this.prng = createPrng(seed);
@@ -151,6 +155,7 @@ export class World {
     for (const day of this.badDays?.plan(this.plan.faultsUntilMs) ?? []) queue.at(day.at, () => this.#badDay(day));
     for (const at of this.operator?.times(this.plan.faultsUntilMs) ?? [])
       queue.at(at, () => this.operator?.speak(this.living(), [...this.table.leases.keys()], queue.now));
+    for (const at of this.replays?.times(this.plan.faultsUntilMs) ?? []) queue.at(at, () => this.#speakOfReplay());
     queue.runUntil(this.plan.faultsUntilMs);
     if (checkers.violations.length === 0) {
       this.#heal();
@@ -198,6 +203,7 @@ export class World {
   /** A process has stopped in good order, or crashed: another one comes in its place. */
   ended(process: SimulatedProcess, from: number, to: number, always = false): void {
     this.checkers.processDied(process.id);
+    this.replays?.ended(process.id);
     const delayMs = this.prng.between(from, to);
     if (!this.#faults && !always) return;
     this.startsToCome += 1;
@@ -276,6 +282,11 @@ export class World {
     const victim = alive[target % Math.max(1, alive.length)];
     if (kind === 'sleep') victim?.pause(durationMs);
     else victim?.loseCredentials(durationMs);
+  }
+
+  #speakOfReplay(): void {
+    const recordsOf = (leaseKey: string): readonly Position[] => this.checkers.recordsOf(leaseKey);
+    this.replays?.speak(this.living(), [...this.table.leases.values()], recordsOf, this.queue.now);
   }
 
   put(): void {

@@ -1,0 +1,161 @@
+// Reads shards again from an earlier place while the consumer runs, for an operator: what is meant is checked, a time is looked for in the
+// shard, and each lease that this worker holds is told so. It decides nothing: what it means for a lease is the core's
+// (coordination/replaying.ts). Invariant: a place that cannot be read from is never told to a lease.
+import {
+  type Clock,
+  describe,
+  type ExtendedSequenceNumber,
+  formatExtended,
+  justBefore,
+  OperatingError,
+  parseSequenceNumber,
+  TRIM_HORIZON,
+  UsageError,
+} from '@shardline/common';
+import { type LeaseKeys, readLeaseKeys } from './control.ts';
+import type { ReplayOutcome } from './coordination/replaying.ts';
+import type { ShardSource } from './retrieval/source.ts';
+import type { Runtime } from './runtime/runtime.ts';
+
+/** The first record that is read again: the oldest that is there, the first that was put at or after a time, or this one. */
+export type ReplayFrom =
+  | 'TRIM_HORIZON'
+  | { readonly timestamp: Date }
+  | { readonly sequenceNumber: string; readonly subSequenceNumber?: number };
+
+export interface ReplayOptions {
+  /** As `view()` has them. Default: all leases that this worker holds. */
+  readonly leaseKeys?: LeaseKeys;
+  readonly from: ReplayFrom;
+}
+
+export interface ReplayedShard {
+  readonly leaseKey: string;
+  /**
+   * `replayed`: the earlier checkpoint is written, and the shard is read from there. `ahead`: nothing that was handled is behind that place;
+   * records would be passed over. `ended`: the shard is at SHARD_END. `underWay`: another replay of it is. `notHeld`: by this worker; ask
+   * `heldBy`. `leaseLost`: given up before it was done; what is written then is the next owner's to read from.
+   */
+  readonly outcome: ReplayOutcome;
+  /** Behind which it is read again; undefined: no record is there at or after the time. */
+  readonly checkpoint: string | undefined;
+  /** The worker that holds the lease; undefined: nobody, or there is no such lease. */
+  readonly heldBy: string | undefined;
+}
+
+/** How long a time is looked for in one shard, and how often a read of it may fail. */
+const FINDING_MS = 60_000;
+const MOST_FAILURES = 20;
+const RETRY_MS = 500;
+
+export interface ReplayPorts {
+  readonly runtime: Runtime | undefined;
+  readonly state: string;
+  readonly workerId: string;
+  readonly clock: Clock;
+}
+
+/** @throws UsageError while nothing runs, for what is no place, and of named leases for a place ahead and for one that has ended. */
+export async function replay(ports: ReplayPorts, options: ReplayOptions): Promise<readonly ReplayedShard[]> {
+  const { runtime, state, workerId } = ports;
+  if (runtime === undefined) throw new UsageError('replay', 'a consumer that runs', `one that is ${state}`);
+  const from: ReplayFrom | undefined = options?.from;
+  checkFrom(from);
+  const named = options.leaseKeys === undefined ? undefined : readLeaseKeys(options.leaseKeys);
+  const held = new Map(runtime.view().leases.map((lease) => [lease.leaseKey, lease]));
+  for (const leaseKey of named ?? []) {
+    const lease = held.get(leaseKey);
+    if (lease !== undefined && lease.phase === 'ended')
+      throw new UsageError('leaseKeys', 'shards that have not ended', `${leaseKey}, which is at SHARD_END`);
+  }
+  const one = async (leaseKey: string): Promise<ReplayedShard> => {
+    if (!held.has(leaseKey)) {
+      const heldBy = await runtime.ownerOf(leaseKey);
+      return { leaseKey, outcome: 'notHeld', checkpoint: undefined, heldBy };
+    }
+    const position = await placeIn(ports, runtime, leaseKey, from);
+    const outcome = position === undefined ? 'ahead' : await runtime.replay(leaseKey, position);
+    const heldBy = outcome === 'notHeld' || outcome === 'leaseLost' ? await runtime.ownerOf(leaseKey) : workerId;
+    return { leaseKey, outcome, checkpoint: position && formatExtended(position), heldBy };
+  };
+  const shards = await Promise.all((named ?? [...held.keys()]).map(one));
+  const ahead = named === undefined ? undefined : shards.find(({ outcome }) => outcome === 'ahead');
+  if (ahead === undefined) return shards;
+  const expected = `a place before what was handled of ${ahead.leaseKey}: from a later one on records would be passed over`;
+  throw new UsageError('from', expected, ahead.checkpoint ?? 'a time after its last record');
+}
+
+function checkFrom(from: ReplayFrom | undefined): asserts from is ReplayFrom {
+  const expected = "'TRIM_HORIZON', { timestamp: Date } or { sequenceNumber, subSequenceNumber? }";
+  if (from === 'TRIM_HORIZON') return;
+  if (typeof from !== 'object' || from === null) throw new UsageError('from', expected, describe(from));
+  if ('timestamp' in from) {
+    if (from.timestamp instanceof Date && !Number.isNaN(from.timestamp.getTime())) return;
+    throw new UsageError('from.timestamp', 'a valid Date', describe(from.timestamp));
+  }
+  if (!('sequenceNumber' in from)) throw new UsageError('from', expected, describe(from));
+  parseSequenceNumber(from.sequenceNumber, 'from.sequenceNumber');
+  const { subSequenceNumber = 0 } = from;
+  if (!Number.isSafeInteger(subSequenceNumber) || subSequenceNumber < 0)
+    throw new UsageError('from.subSequenceNumber', 'a whole number from 0 on', describe(subSequenceNumber));
+}
+
+/** The place before the first record that is meant; undefined: there is none yet. */
+async function placeIn(
+  { clock }: ReplayPorts,
+  runtime: Runtime,
+  leaseKey: string,
+  from: ReplayFrom,
+): Promise<ExtendedSequenceNumber | undefined> {
+  if (from === 'TRIM_HORIZON') return TRIM_HORIZON;
+  if ('sequenceNumber' in from) {
+    const before = justBefore(parseSequenceNumber(from.sequenceNumber));
+    return { ...before, subSequenceNumber: before.subSequenceNumber + (from.subSequenceNumber ?? 0) };
+  }
+  const source = runtime.openSource(leaseKey, from.timestamp);
+  try {
+    return await firstIn(source, clock, leaseKey);
+  } finally {
+    source.close();
+  }
+}
+
+async function firstIn(
+  source: ShardSource,
+  clock: Clock,
+  leaseKey: string,
+): Promise<ExtendedSequenceNumber | undefined> {
+  const givesUpAt = clock.now() + FINDING_MS;
+  const controller = new AbortController();
+  const cancel = clock.setTimer(() => controller.abort(), FINDING_MS);
+  // A source that was given a time begins there at LATEST.
+  let after: ExtendedSequenceNumber = { sequenceNumber: 'LATEST', subSequenceNumber: 0 };
+  let failures = 0;
+  try {
+    while (clock.now() < givesUpAt) {
+      await pause(clock, source.dueAt(after) - clock.now());
+      try {
+        const { batch, atShardEnd, millisBehindLatest } = await source.fetch(after, controller.signal);
+        const [record] = batch?.records ?? [];
+        if (record !== undefined) return justBefore(parseSequenceNumber(record.sequenceNumber));
+        if (atShardEnd || millisBehindLatest === 0) return undefined;
+        if (batch !== undefined) after = batch.last;
+      } catch (error) {
+        failures += 1;
+        if (failures > MOST_FAILURES) throw error;
+        await pause(clock, RETRY_MS);
+      }
+    }
+  } finally {
+    cancel();
+  }
+  const text = `no record of ${leaseKey} was found at that time within ${FINDING_MS} ms`;
+  throw new OperatingError('TIMEOUT', text, { retryable: true });
+}
+
+function pause(clock: Clock, ms: number): Promise<void> {
+  if (!(ms > 0)) return Promise.resolve();
+  return new Promise((resolve) => {
+    clock.setTimer(resolve, ms);
+  });
+}

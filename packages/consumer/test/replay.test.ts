@@ -1,0 +1,85 @@
+// Shards read again from an earlier place while the consumer runs, over real sockets, polled and pushed to.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Cloud, runInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+
+let cloud: Cloud;
+beforeAll(async () => {
+  cloud = await startCloud();
+});
+afterAll(async () => {
+  await cloud.close();
+});
+
+describe.each(['polling', 'fanout'] as const)('replay, %s', (retrievalMode) => {
+  const scene = async (
+    name: string,
+  ): Promise<{ scene: Scene; handled: string[]; consumer: ReturnType<Scene['consumer']> }> => {
+    const here = new Scene(cloud, `${name}-${retrievalMode}`);
+    const consumer = here.consumer({ retrievalMode });
+    const handled: string[] = [];
+    runInTest(consumer, ({ records }) => {
+      handled.push(...records.map(textOf));
+    });
+    await here.put('a 1', 'a 2', 'a 3');
+    await until(() => expect(handled).toEqual(['a 1', 'a 2', 'a 3']));
+    const last = (await here.recordsOf(0)).at(-1);
+    await until(async () => expect(await here.checkpointOf(SHARD(0))).toBe(`${last?.sequenceNumber}:0`));
+    return { scene: here, handled, consumer };
+  };
+
+  it('begins with the record that is named, in another tenure with a greater token, and goes on behind it', async () => {
+    const { scene: here, handled, consumer } = await scene('from-number');
+    const token = consumer.view().shards[0]?.fencingToken ?? 0;
+    const second = (await here.recordsOf(0))[1]?.sequenceNumber ?? '';
+    const shards = await consumer.replay({ leaseKeys: SHARD(0), from: { sequenceNumber: second } });
+    expect(shards).toEqual([
+      { leaseKey: SHARD(0), outcome: 'replayed', checkpoint: `${second}:-1`, heldBy: consumer.workerId },
+    ]);
+    await until(() => expect(handled).toEqual(['a 1', 'a 2', 'a 3', 'a 2', 'a 3']));
+    expect(consumer.view().shards[0]?.fencingToken).toBeGreaterThan(token);
+    await here.put('a 4');
+    await until(() => expect(handled.at(-1)).toBe('a 4'));
+    expect(handled).toEqual(['a 1', 'a 2', 'a 3', 'a 2', 'a 3', 'a 4']);
+  });
+
+  it('from a time finds the first record of it; without keys it is about all that is held', async () => {
+    const { handled, consumer } = await scene('from-time');
+    expect(await consumer.replay({ from: { timestamp: new Date(0) } })).toMatchObject([{ outcome: 'replayed' }]);
+    await until(() => expect(handled).toEqual(['a 1', 'a 2', 'a 3', 'a 1', 'a 2', 'a 3']));
+    expect(await consumer.replay({ from: 'TRIM_HORIZON' })).toMatchObject([{ checkpoint: 'TRIM_HORIZON' }]);
+    await until(() => expect(handled).toHaveLength(9));
+  });
+});
+
+describe('replay', () => {
+  it('refuses a later place, what is no place, and says who holds what this worker does not', async () => {
+    const here = new Scene(cloud, 'replay-refused');
+    const consumer = here.consumer();
+    await expect(consumer.replay({ from: 'TRIM_HORIZON' })).rejects.toThrow('a consumer that runs');
+    const handled: string[] = [];
+    let finish = (): void => undefined;
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    runInTest(consumer, async ({ records }) => {
+      if (handled.length > 0) await finished;
+      handled.push(...records.map(textOf));
+    });
+    await here.put('a 1');
+    await until(() => expect(handled).toEqual(['a 1']));
+    await here.put('a 2');
+    const [, second] = await here.recordsOf(0);
+    const ahead = { sequenceNumber: second?.sequenceNumber ?? '', subSequenceNumber: 1 };
+    const refused = consumer.replay({ leaseKeys: SHARD(0), from: ahead });
+    await expect(refused).rejects.toThrow('records would be passed over');
+    expect(await consumer.replay({ from: ahead })).toMatchObject([{ outcome: 'ahead' }]);
+    finish();
+    await until(() => expect(handled).toEqual(['a 1', 'a 2']));
+    const strange = await consumer.replay({ leaseKeys: ['shardId-000000000007'], from: 'TRIM_HORIZON' });
+    expect(strange).toMatchObject([{ outcome: 'notHeld', heldBy: undefined }]);
+    // @ts-expect-error: no such place.
+    await expect(consumer.replay({ from: 'LATEST' })).rejects.toThrow("'TRIM_HORIZON', { timestamp");
+    // @ts-expect-error: no such place.
+    await expect(consumer.replay({ from: { timestamp: 0 } })).rejects.toThrow('a valid Date');
+  });
+});
