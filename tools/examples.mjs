@@ -7,7 +7,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { environment, root } from './install.mjs';
 
-const exampleTimeoutMs = 60_000;
+const exampleTimeoutMs = 180_000;
 const folder = join(root, 'examples');
 const names = readdirSync(folder)
   .filter((name) => /^\d\d-.*\.ts$/.test(name) && !name.endsWith('.test.ts'))

@@ -103,7 +103,7 @@ export const tiers = [
     command: ['node', 'tools/examples.mjs'],
     counts: 'last-line',
     needs: ['build'],
-    timeoutMs: 3 * minuteMs,
+    timeoutMs: 6 * minuteMs,
   },
   {
     name: 'simulation',
@@ -177,7 +177,7 @@ export const tiers = [
     counts: 'last-line',
     needs: ['build'],
     programs: ['npm'],
-    timeoutMs: 5 * minuteMs,
+    timeoutMs: 8 * minuteMs,
   },
   {
     name: 'bench-local',

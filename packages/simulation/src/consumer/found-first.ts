@@ -12,6 +12,8 @@ const FINDING_MS = TIMES.leaseFindingMs * (1 - 2 * MAX_CLOCK_DRIFT);
 
 interface Given {
   readonly owner: string;
+  /** Of the lease since. */
+  readonly counter: number;
   readonly at: number;
 }
 
@@ -32,19 +34,20 @@ export class FoundFirst {
     const leaseKey = (after ?? before)?.leaseKey ?? '';
     const owner = after === undefined ? undefined : actualOwner(after);
     if (after === undefined || owner === undefined) this.#given.delete(leaseKey);
-    else if (before === undefined || actualOwner(before) !== owner) this.#given.set(leaseKey, { owner, at: now });
+    else if (before === undefined || actualOwner(before) !== owner)
+      this.#given.set(leaseKey, { owner, counter: after.leaseCounter, at: now });
     else if (before.leaseCounter !== after.leaseCounter) this.#given.delete(leaseKey);
   }
 
-  /** A process has asked something of the table, whose leases these are. */
-  ran(process: number, effect: TableEffect, result: unknown, leases: Iterable<Lease>): void {
-    if (effect.kind === 'readTable' && effect.for === 'leader') this.#read(process, leases);
+  /** A process has asked something of the table. */
+  ran(process: number, effect: TableEffect, result: unknown): void {
     // Whoever leads anew has seen nothing.
-    else if (effect.kind === 'readLeader' || (effect.kind === 'writeLeader' && !(result as LeaderWrite).applied))
+    if (effect.kind === 'readLeader' || (effect.kind === 'writeLeader' && !(result as LeaderWrite).applied))
       this.#sights.delete(process);
   }
 
-  #read(process: number, leases: Iterable<Lease>): void {
+  /** A process is shown, as the leader, what it has read. */
+  shown(process: number, leases: Iterable<Lease>): void {
     const last = this.#sights.get(process);
     const owners = new Map<string, string | undefined>();
     const unfound = new Map<string, Given>();
@@ -53,11 +56,10 @@ export class FoundFirst {
       const owner = actualOwner(lease);
       owners.set(leaseKey, owner);
       const given = this.#given.get(leaseKey);
-      if (given === undefined) continue;
-      // What was given to the same owner again since the last reading shows another counter, as what that one has written does. In its first
-      // reading a leader goes by the row.
-      const showsSwitch =
-        last === undefined ? lease.ownerSwitchesSinceCheckpoint > 0 : last.owners.get(leaseKey) !== owner;
+      if (given === undefined || given.owner !== owner || given.counter !== lease.leaseCounter) continue;
+      // What was given to the same owner again since the last reading shows another counter, as what that one has written does. A leader
+      // that has read nothing before goes by what else the row shows.
+      const showsSwitch = last !== undefined && last.owners.get(leaseKey) !== owner;
       if (showsSwitch || last?.unfound.get(leaseKey)?.at === given.at) unfound.set(leaseKey, given);
     }
     this.#sights.set(process, { owners, unfound });

@@ -215,7 +215,10 @@ export class SimulatedProcess {
   #showAnswer(event: Event): void {
     // A worker of the KCL 2.x knows of no handoff.
     if (event.kind !== 'done' || this.is2x) return;
-    const { twoPhase } = this.#world.checkers;
+    const { watched, checkers } = this.#world;
+    const { twoPhase } = checkers;
+    if (answers(event, 'readTable') && event.effect.for === 'leader')
+      watched.foundFirst.shown(this.id, event.result.leases);
     const { now } = this.#world.queue;
     if (answers(event, 'handOffLease') && event.effect.tenure !== undefined && event.result.applied) {
       twoPhase.announced(this.refOf(event.effect.tenure), now + this.#noticeMs);

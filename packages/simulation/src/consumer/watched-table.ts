@@ -74,7 +74,7 @@ export class WatchedTable {
     if (effect.kind === 'writeLeader' && (result as LeaderWrite).applied)
       this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     checkers.report(this.#metricRows.judge(effect, result, queue.now, sentAt));
-    this.foundFirst.ran(process.id, effect, result, table.leases.values());
+    this.foundFirst.ran(process.id, effect, result);
     twins?.ran(effect, result, queue.now, sentAt);
     ending?.ran?.(process, effect, result);
     checkers.report(mixed?.judge(effect, queue.now, table.clientVersion));
