@@ -21,9 +21,12 @@ interface Asked {
   readonly leaseKey: string;
   readonly position: ExtendedSequenceNumber;
   isWritten: boolean;
-  /** Its process has died; what that had sent may land yet. */
+  /** Its process has died, or has said that it lost the lease; what was sent may land yet. */
   isGivenUp: boolean;
+  isAnswered: boolean;
 }
+
+const NEW = { isWritten: false, isGivenUp: false, isAnswered: false };
 
 export class Replays {
   readonly #prng: Prng;
@@ -61,7 +64,7 @@ export class Replays {
     const process = holder !== undefined && this.#prng.chance(0.9) ? holder : this.#prng.pick(awake);
     const position = this.#placeIn(lease, recordsOf(lease.leaseKey));
     this.#count += 1;
-    this.#asked.set(this.#count, { process, leaseKey: lease.leaseKey, position, isWritten: false, isGivenUp: false });
+    this.#asked.set(this.#count, { process, leaseKey: lease.leaseKey, position, ...NEW });
     process.replay({ kind: 'replay', leaseKey: lease.leaseKey, position, requestId: this.#count });
   }
 
@@ -89,9 +92,11 @@ export class Replays {
     rowOf: (leaseKey: string) => Lease | undefined,
   ): string | undefined {
     const asked = this.#asked.get(requestId);
-    if (asked?.process !== process)
+    if (asked?.process !== process || asked.isAnswered)
       return `process ${process.id} answers replay ${requestId}, which it was not asked for`;
-    this.#asked.delete(requestId);
+    asked.isAnswered = true;
+    if (outcome === 'leaseLost') asked.isGivenUp = true;
+    else this.#asked.delete(requestId);
     const { leaseKey, position, isWritten } = asked;
     const row = rowOf(leaseKey);
     // It may have stood there already.

@@ -64,6 +64,10 @@ test('a tenure from before a stream was made again reads on until it learns of i
   expect(simulateWorld(310_000_716).violations).toEqual([]);
 });
 
+test('what a replay that lost its lease had sent may land yet', () => {
+  expect(simulateWorld(1_035_070, { size: 'large' }).violations).toEqual([]);
+});
+
 test('what was read ahead of its parents before anybody knew of another stream is read on', () => {
   expect(simulateWorld(200_031_472).violations).toEqual([]);
 });
