@@ -4,8 +4,9 @@
 // Invariants: no record is left out, none repeated; none waits here longer than the window; what a read is granted is not exceeded
 // but by what the source itself exceeds it by; at most one read of the source is under way.
 import { type Clock, compareExtended, delay, type ExtendedSequenceNumber } from '@shardline/common';
-import type { Amount, LeastBytes } from '../coordination/room.ts';
+import type { Amount } from '../coordination/room.ts';
 import type { ShardSource, SourceBatch, SourceRead } from './source.ts';
+import { SourceAround } from './source-around.ts';
 
 export interface GatheringOptions {
   /** From the first record that is gathered on. */
@@ -31,7 +32,7 @@ interface Reading {
   readonly controller: AbortController;
 }
 
-export class GatheringSource implements ShardSource {
+export class GatheringSource extends SourceAround {
   readonly #source: ShardSource;
   readonly #options: GatheringOptions;
   readonly #clock: Clock;
@@ -39,28 +40,17 @@ export class GatheringSource implements ShardSource {
   #reading: Reading | undefined;
 
   constructor(source: ShardSource, options: GatheringOptions, clock: Clock) {
+    super(source);
     this.#source = source;
     this.#options = options;
     this.#clock = clock;
   }
 
-  get streamName(): string {
-    return this.#source.streamName;
-  }
-
-  get heldBytes(): number {
-    return this.#source.heldBytes;
-  }
-
-  get leastBytes(): LeastBytes {
-    return this.#source.leastBytes;
-  }
-
-  dueAt(after: ExtendedSequenceNumber): number {
+  override dueAt(after: ExtendedSequenceNumber): number {
     return this.#reading === undefined ? this.#source.dueAt(after) : Number.NEGATIVE_INFINITY;
   }
 
-  async fetch(after: ExtendedSequenceNumber, signal: AbortSignal, most: Amount = ALL): Promise<SourceRead> {
+  override async fetch(after: ExtendedSequenceNumber, signal: AbortSignal, most: Amount = ALL): Promise<SourceRead> {
     const gathered: Gathered = { batch: undefined, count: 0, endsAt: Number.POSITIVE_INFINITY };
     const onAbort = (): void => this.#reading?.controller.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
@@ -84,7 +74,7 @@ export class GatheringSource implements ShardSource {
     return { ...(last ?? nothing), batch: gathered.batch };
   }
 
-  close(): void {
+  override close(): void {
     this.#reading?.controller.abort();
     this.#source.close();
   }
