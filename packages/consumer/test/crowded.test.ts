@@ -85,8 +85,11 @@ it.each([
     });
     await until(() => expect(runtime.view().leases.filter(({ phase }) => phase === 'processing')).toHaveLength(SHARDS));
     await until(() => expect(server.givenBytes).toBeGreaterThan(ROOM_BYTES / 2));
-    collect();
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1.5 * ROOM_BYTES);
+    // What one collection finds to be garbage is freed beside the program, on Node 24 after it.
+    await until(() => {
+      collect();
+      expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1.5 * ROOM_BYTES);
+    });
     isOpen = true;
     for (const release of waiting) release();
     await until(() => expect(handled.size).toBe(SHARDS));
