@@ -73,7 +73,7 @@ async function openTogether(): Promise<LeaseTable> {
     if (counter === 100) throw new Error('renewals never went together');
     await Promise.all([renew(own.leaseKey, counter), others()]);
   }
-  await table.run({ kind: 'deleteLease', leaseKey: own.leaseKey, onlyEnded: false });
+  await table.run({ kind: 'deleteLease', leaseKey: own.leaseKey, onlyEnded: false, seenCounter: 0 });
   proxy.forget();
   return {
     clientVersion: table.clientVersion,
@@ -607,10 +607,10 @@ describe.each([
     });
   });
 
-  it('deleteLease takes only a row at SHARD_END', async () => {
-    const remove = () => table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: true });
+  it('deleteLease takes only a row at SHARD_END whose counter is as it was seen', async () => {
+    const remove = (seenCounter = 1) => table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: true, seenCounter });
     await create(lease({ leaseOwner: 'w1', checkpoint: parseCheckpoint('5') }));
-    expect(await remove()).toEqual({ deleted: false });
+    expect(await remove(0)).toEqual({ deleted: false });
     await table.run({
       kind: 'checkpointLease',
       leaseKey: key,
@@ -621,14 +621,18 @@ describe.each([
       childShardIds: undefined,
       throughputKBps: undefined,
     });
+    expect(await remove(0)).toEqual({ deleted: false });
+    expect(await remove(2)).toEqual({ deleted: false });
     expect(await remove()).toEqual({ deleted: true });
     expect(await remove()).toEqual({ deleted: false });
     expect(await read()).toBeUndefined();
   });
 
-  it('deleteLease takes any row when it need not have ended, and says when there is none', async () => {
-    const remove = () => table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: false });
-    await create(lease({ leaseOwner: 'w1', checkpoint: parseCheckpoint('5') }));
+  it('deleteLease takes a row that need not have ended, unless it was made anew since it was seen', async () => {
+    const remove = (seenCounter = 3) =>
+      table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: false, seenCounter });
+    await create(lease({ leaseOwner: 'w1', leaseCounter: 5, checkpoint: parseCheckpoint('5') }));
+    expect(await remove(6)).toEqual({ deleted: false });
     expect(await remove()).toEqual({ deleted: true });
     expect(await remove()).toEqual({ deleted: false });
   });
@@ -914,7 +918,7 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         tenure,
       };
     case 'delete':
-      return { kind: 'deleteLease', leaseKey, onlyEnded: flag };
+      return { kind: 'deleteLease', leaseKey, onlyEnded: flag, seenCounter: leaseCounter };
     case 'fill':
       return {
         kind: 'fillLease',

@@ -129,12 +129,16 @@ export interface EvictLease {
   readonly seenCounter: number | undefined;
   readonly tenure: Tenure;
 }
-/** Deletes a completed lease, or one of a stream that is no longer read. */
+/**
+ * Deletes a completed lease, or one of a stream that is no longer read. The row as it was seen, not one that was made anew under
+ * its key meanwhile: that one counts from 0 (the KCL asks nothing). A completed one has nobody who would count on.
+ */
 export interface DeleteLease {
   readonly kind: 'deleteLease';
   readonly leaseKey: string;
-  /** Condition: the checkpoint is SHARD_END. */
+  /** Condition: the checkpoint is SHARD_END and the counter is as seen; otherwise: the counter is no lower than seen. */
   readonly onlyEnded: boolean;
+  readonly seenCounter: number;
 }
 /**
  * Fills in what the row of an older fleet lacks (KCL updateLeaseWithMetaInfo); `undefined`: not this. Condition: row exists, and what

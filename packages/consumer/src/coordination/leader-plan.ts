@@ -68,7 +68,8 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const workers = view.assigns ? fleet.activeWorkers() : [];
   const moves = planAssignment(judged, workers, rules);
   const finished = new Set([...planCleanup(table, view.unreadable), ...found.garbage]);
-  const deleted = [...finished].filter((leaseKey) => fleet.mayCleanUp(leaseKey));
+  const deleted = table.filter(({ leaseKey }) => finished.has(leaseKey) && fleet.mayCleanUp(leaseKey));
+  const forgotten = table.filter(({ leaseKey }) => former.has(leaseKey));
 
   const writes: Effect[] = [];
   for (const lease of found.missing)
@@ -92,15 +93,15 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
     }
   }
   for (const repair of found.repairs) writes.push({ kind: 'fillLease', ...repair });
-  for (const leaseKey of deleted) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: true });
-  for (const leaseKey of former) writes.push({ kind: 'deleteLease', leaseKey, onlyEnded: false });
+  for (const lease of deleted) writes.push(deletionOf(lease, true));
+  for (const lease of forgotten) writes.push(deletionOf(lease, false));
 
   const handedOff = moves.filter((move) => move.kind === 'handOff').length;
   const planned = {
     created: found.missing.length,
     assigned: moves.length - handedOff,
     handedOff,
-    deleted: deleted.length + former.size,
+    deleted: deleted.length + forgotten.length,
   };
   const hasChanged = writes.length > 0;
   // Last, and no change that others would follow.
@@ -119,6 +120,10 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
     unreadableCount: view.unreadable.size,
   };
   return { writes, planned: hasChanged ? planned : undefined, silent, unplaced, counts };
+}
+
+function deletionOf({ leaseKey, leaseCounter }: Lease, onlyEnded: boolean): Effect {
+  return { kind: 'deleteLease', leaseKey, onlyEnded, seenCounter: leaseCounter };
 }
 
 function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {

@@ -233,11 +233,17 @@ const operations: {
     );
   },
 
-  deleteLease: async (rows, { leaseKey, onlyEnded }) => ({
-    deleted: onlyEnded
-      ? await rows.delete(leaseKey, 'checkpoint = :end', { ':end': { S: 'SHARD_END' } })
-      : await rows.delete(leaseKey, 'attribute_exists(#key)'),
-  }),
+  deleteLease: async (rows, { leaseKey, onlyEnded, seenCounter }) => {
+    const seen = { ':seenCounter': { N: String(seenCounter) } };
+    return {
+      deleted: onlyEnded
+        ? await rows.delete(leaseKey, 'checkpoint = :end AND leaseCounter = :seenCounter', {
+            ':end': { S: 'SHARD_END' },
+            ...seen,
+          })
+        : await rows.delete(leaseKey, 'leaseCounter >= :seenCounter', seen),
+    };
+  },
 
   fillLease: (rows, { leaseKey, hashKeyRange, childShardIds }) => {
     const { assignments, values } = assign({

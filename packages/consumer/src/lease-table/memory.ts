@@ -168,10 +168,13 @@ const operations: Operations = {
       (row) => ({ ...row, leaseOwner: undefined, leaseCounter: row.leaseCounter + 1 }),
     ),
 
-  deleteLease: (table, { leaseKey, onlyEnded }) => {
+  deleteLease: (table, { leaseKey, onlyEnded, seenCounter }) => {
     const row = table.leases.get(leaseKey);
-    if (row === undefined || (onlyEnded && row.checkpoint.sequenceNumber !== 'SHARD_END')) return { deleted: false };
-    return { deleted: table.leases.delete(leaseKey) };
+    if (row === undefined) return { deleted: false };
+    const isAsSeen = onlyEnded
+      ? row.checkpoint.sequenceNumber === 'SHARD_END' && row.leaseCounter === seenCounter
+      : row.leaseCounter >= seenCounter;
+    return { deleted: isAsSeen && table.leases.delete(leaseKey) };
   },
 
   fillLease: (table, { leaseKey, hashKeyRange, childShardIds }) =>

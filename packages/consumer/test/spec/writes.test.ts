@@ -387,21 +387,21 @@ describe('fill in', () => {
 });
 
 describe('delete', () => {
-  test('of a finished lease asks that it is at SHARD_END; KCL: asks nothing', async () => {
+  test('of a finished lease asks that it is at SHARD_END and counts as it was seen; KCL: asks nothing', async () => {
     await wire.put(row);
-    await table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: true });
+    await table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: true, seenCounter: 4 });
     expect(wire.writes()).toEqual([
-      { operation: 'DeleteItem', key, conditions: new Set(['checkpoint = "SHARD_END"']) },
+      { operation: 'DeleteItem', key, conditions: new Set(['checkpoint = "SHARD_END"', 'leaseCounter = 4']) },
     ]);
     expect(await wire.get(key)).toBeDefined();
   });
 
-  test('of a lease whose stream is no longer read asks nothing but that it is there', async () => {
+  test('of a lease whose stream is no longer read asks that it counts no lower than it was seen; KCL: asks nothing', async () => {
     await wire.put(row);
-    expect(await table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: false })).toEqual({ deleted: true });
-    expect(wire.writes()).toEqual([
-      { operation: 'DeleteItem', key, conditions: new Set(['attribute_exists(leaseKey)']) },
-    ]);
+    expect(await table.run({ kind: 'deleteLease', leaseKey: key, onlyEnded: false, seenCounter: 4 })).toEqual({
+      deleted: true,
+    });
+    expect(wire.writes()).toEqual([{ operation: 'DeleteItem', key, conditions: new Set(['leaseCounter >= 4']) }]);
   });
 });
 

@@ -399,9 +399,11 @@ function takenForGarbage(): PlantedBug {
   return {
     name: 'taken-for-garbage',
     mistake: 'a finished lease whose row names no children is deleted without asking for them',
-    apply: (effect, _world, _workerId, run) => {
+    apply: (effect, world, _workerId, run) => {
       if (effect.kind !== 'fillLease' || effect.childShardIds === undefined) return run(effect);
-      run({ kind: 'deleteLease', leaseKey: effect.leaseKey, onlyEnded: true });
+      const { leaseKey } = effect;
+      const seenCounter = world.table.leases.get(leaseKey)?.leaseCounter ?? 0;
+      run({ kind: 'deleteLease', leaseKey, onlyEnded: true, seenCounter });
       return { applied: false, lease: undefined };
     },
   };
