@@ -296,11 +296,7 @@ export class Leader {
   }
 
   #mayBalance(now: number): boolean {
-    const { assignmentStrategy, leaseAssignmentIntervalMs, varianceBalancingFrequency } = this.#options;
-    if (!this.#version.mayBalance(now)) return false;
-    if (assignmentStrategy === 'count') return true;
-    const reportedMs = REPORTS_BETWEEN_MOVES * this.#options.workerMetricsReportIntervalMs;
-    return now - this.#balancedAt >= Math.max(varianceBalancingFrequency * leaseAssignmentIntervalMs, reportedMs);
+    return this.#version.mayBalance(now) && now - this.#balancedAt >= balancingIntervalMs(this.#options);
   }
 
   /** Begins as many writes as may be under way, and ends the run after the last. What can't begin any more is planned anew. */
@@ -353,6 +349,21 @@ export class Leader {
 }
 
 /** Field by field: copying all options took as long as all the rest of a run over a small table. */
+/** Between two runs that move live leases, at the least; a run comes every `leaseAssignmentIntervalMs`. */
+export function balancingIntervalMs({
+  assignmentStrategy,
+  leaseAssignmentIntervalMs,
+  varianceBalancingFrequency,
+  workerMetricsReportIntervalMs,
+}: Pick<
+  LeaderOptions,
+  'assignmentStrategy' | 'leaseAssignmentIntervalMs' | 'varianceBalancingFrequency' | 'workerMetricsReportIntervalMs'
+>): number {
+  if (assignmentStrategy === 'count') return 0;
+  const reportedMs = REPORTS_BETWEEN_MOVES * workerMetricsReportIntervalMs;
+  return Math.max(varianceBalancingFrequency * leaseAssignmentIntervalMs, reportedMs);
+}
+
 function rulesOf(options: LeaderOptions, balances: boolean): AssignmentRules {
   return {
     strategy: options.assignmentStrategy,

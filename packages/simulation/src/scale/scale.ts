@@ -2,6 +2,7 @@
 // rests, a third of the workers die; when it rests again, the others are doubled. Between the first two a minute at rest is
 // metered. What a run must keep is checked here, and said in words when it is not kept.
 
+import { balancingIntervalMs } from '../../../consumer/dist/coordination/leader.js';
 import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
 import { resolveOptions } from '../../../consumer/dist/options.js';
 import { workerOptions } from '../../../consumer/dist/worker-options.js';
@@ -62,6 +63,8 @@ const MOST_MOVES: Readonly<Record<Strategy, Readonly<Record<PhaseResult['phase']
   utilization: { 'cold start': 2, 'a third dies': 2, doubled: 2 },
 };
 const SPARE_MOVES = 10;
+/** By utilization, a worker at rest may carry so much more or less than the fleet's average: figures are off, leases are large. */
+const OFF_AVERAGE_PERCENT = 25;
 
 export function simulateScale(given: ScaleOptions): ScaleResult {
   return new Scenario(given).run();
@@ -139,7 +142,8 @@ class Scenario {
     const moves = fleet.moveCount - movesBefore;
     const counts = fleet.living.map((workerId) => fleet.table.ownedBy(workerId).size);
     const leases = { least: Math.min(...counts), most: Math.max(...counts) };
-    this.#check(phase, isAtRest(), { moves, fewestMoves, leases });
+    const load = this.#load();
+    this.#check(phase, isAtRest(), { moves, fewestMoves, leases, load });
     const seconds = (at: number): number => Math.round((at - startedAt) / 100) / 10;
     return {
       phase,
@@ -149,7 +153,7 @@ class Scenario {
       moves,
       fewestMoves,
       leases,
-      load: this.#load(),
+      load,
       planCpuMs: spread(fleet.takePlanCpuMs()),
     };
   }
@@ -157,7 +161,7 @@ class Scenario {
   #check(
     phase: PhaseResult['phase'],
     rests: boolean,
-    { moves, fewestMoves, leases }: Pick<PhaseResult, 'moves' | 'fewestMoves' | 'leases'>,
+    { moves, fewestMoves, leases, load }: Pick<PhaseResult, 'moves' | 'fewestMoves' | 'leases' | 'load'>,
   ): void {
     const { strategy } = this.#given;
     const { maxLeasesForWorker } = this.#options;
@@ -167,15 +171,16 @@ class Scenario {
     if (moves > most) fail(`${moves} leases moved where ${fewestMoves} had to, and ${most} may`);
     if (strategy === 'count' && leases.most - leases.least > 1)
       fail(`workers at rest have from ${leases.least} to ${leases.most} leases`);
+    if (strategy === 'utilization' && Math.max(load.mostPercent - 100, 100 - load.leastPercent) > OFF_AVERAGE_PERCENT)
+      fail(`workers at rest carry from ${load.leastPercent} to ${load.mostPercent} % of the average`);
     if (this.#fleet.mostLeases > maxLeasesForWorker)
       fail(`a worker had ${this.#fleet.mostLeases} leases, and maxLeasesForWorker is ${maxLeasesForWorker}`);
   }
 
-  /** No plan of the leader's that could move anything is left out in so long. */
+  /** Two plans of the leader's that could have moved anything have come in so long: each a run later than it may, at the most. */
   get #restMs(): number {
-    const { leaseAssignmentIntervalMs, varianceBalancingFrequency } = this.#options;
-    const runs = this.#given.strategy === 'count' ? 1 : varianceBalancingFrequency;
-    return (2 * runs + 0.5) * leaseAssignmentIntervalMs;
+    const { leaseAssignmentIntervalMs } = this.#options;
+    return 2 * (balancingIntervalMs(this.#options) + leaseAssignmentIntervalMs) + leaseAssignmentIntervalMs / 2;
   }
 
   #minute(): TableUse {
