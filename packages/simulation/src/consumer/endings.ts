@@ -10,6 +10,7 @@ import { RENEWAL_PATIENCE } from '../../../consumer/dist/coordination/foreign-re
 import { isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
+import { CROWDED_READ_MS } from './crowded-rooms.ts';
 import { madeAgain } from './made-again.ts';
 import { noRoom } from './no-room.ts';
 import { HEALED_CALL_MS, type SimulatedProcess } from './process.ts';
@@ -34,8 +35,6 @@ const ASSIGNED_MS = slowly(FAILOVER_MS + INTERVAL_MS) + 6 * HEALED_CALL_MS;
 const WRITES_WITHIN_MS = slowly(FAILOVER_MS / 3) + 2 * HEALED_CALL_MS;
 /** What is put is read, wherever its lease goes meanwhile; so often it is asked whether it is. */
 const READ_ON_MS = 5_000;
-/** A record in turn after the other, each after a wait for room. */
-const CROWDED_READ_ON_MS = 180_000;
 /** A worker that leaves asks who else is there, and tells them, in less. */
 const LEFT_WITHIN_MS = 1_000;
 const LOOK_MS = 50;
@@ -274,7 +273,7 @@ function unreadable(world: World): Ending | undefined {
   let row: UnreadableRow | undefined;
   let isNamed = false;
   const untilRead = (except: string | undefined): void => {
-    const until = queue.now + (world.isCrowded ? CROWDED_READ_ON_MS : READ_ON_MS);
+    const until = queue.now + (world.isCrowded ? CROWDED_READ_MS : READ_ON_MS);
     // A violation stops the clock.
     while (checkers.violations.length === 0 && queue.now < until && !checkers.drained(except))
       queue.runUntil(queue.now + LOOK_MS);

@@ -2,13 +2,12 @@
 import { takesLeases } from '../../../consumer/dist/coordination/client-version.js';
 import { isEnded } from '../../../consumer/dist/coordination/lease.js';
 import { type Balance, isBalanced } from './balance.ts';
+import { CROWDED_READ_MS } from './crowded-rooms.ts';
 import { REBALANCE_THRESHOLD_PERCENT, TIMES, VARIANCE_BALANCING_FREQUENCY } from './worker-options.ts';
 import type { World } from './world.ts';
 
 /** From the last fault to the end of all work: a leader's lease, an expiry, a reshard's generations, with room to spare. */
 const DRAIN_MS = 60_000;
-/** Where shards wait for each other's room, and twenty of them read a record each in turn. */
-const CROWDED_DRAIN_MS = 180_000;
 /** How often the healed world is asked whether it has settled. */
 const LOOK_MS = 50;
 
@@ -51,7 +50,7 @@ export class Rest {
   /** And stays so for longer than a plan of the leader can be under way. */
   #runUntilSettled(): void {
     const { queue, checkers, twins, watched, isCrowded } = this.#world;
-    const until = queue.now + (isCrowded ? CROWDED_DRAIN_MS : DRAIN_MS);
+    const until = queue.now + (isCrowded ? CROWDED_READ_MS : DRAIN_MS);
     while (checkers.violations.length === 0 && queue.now < until) {
       queue.runUntil(queue.now + LOOK_MS);
       checkers.report(twins?.judge(queue.now));
