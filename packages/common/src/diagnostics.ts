@@ -125,9 +125,10 @@ export interface ConsumerDiagnostics {
   };
   /**
    * Records may be lost: that of the checkpoint is no longer in the stream, so what followed it may be gone too, up to the first
-   * that could be read. Both are sequence numbers. A consumer that was away for longer than the stream's retention sees this.
+   * that could be read. Both are sequence numbers; without `before` no record is left of the shard, which ends. A consumer that was away
+   * for longer than the stream's retention sees this.
    */
-  'shardline:consumer:gap': { application: string; worker: string; leaseKey: string; after: string; before: string };
+  'shardline:consumer:gap': { application: string; worker: string; leaseKey: string; after: string; before?: string };
   /**
    * A lease did not get on for long (`stalled`), was given up for it (`givenUp`), its handler did not return although its signal
    * was aborted (`stuck`: only the end of the process frees the shard), or it gets on again (`over`). `reason`: what is waited for.

@@ -8,6 +8,7 @@ import {
   type HashKeyRange,
   type OperatingError,
   onDiagnostic,
+  toHashKey,
   UsageError,
 } from '@shardline/common';
 import { ManualClock, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
@@ -460,6 +461,44 @@ describe('bad input and bad ends', () => {
     await using second = scene.consumer({ kinesisClient: kinesis, workerId: 'w2' });
     void second.run(() => undefined);
     await until(() => same(gaps, [{ application: 'away', worker: 'w2', leaseKey: SHARD(0), after: handled, before }]));
+    forget();
+    await second.stop();
+    kinesis.destroy();
+  });
+
+  it('tells so of a shard, too, that ended meanwhile and has no record left', async () => {
+    const clock = new ManualClock();
+    await using server = await startLocalKinesis({ clock });
+    const kinesis = createKinesisClient({ ...server.clientConfig, maxAttempts: 1 });
+    server.model.createStream({ name: 'away-long', shardCount: 1 }, clock.wallNow());
+    const put = (text: string): string =>
+      String(
+        server.model.putRecord(
+          { streamName: 'away-long', record: { partitionKey: 'k', data: Buffer.from(text) } },
+          clock.wallNow(),
+        ).sequenceNumber,
+      );
+    const scene = new Scene(cloud, 'away-long');
+    const handled = put('a 1');
+    const first = scene.consumer({ kinesisClient: kinesis });
+    const running = first.run(() => undefined);
+    await until(async () => same(await scene.checkpointOf(SHARD(0)), `${handled}:0`));
+    await first.stop();
+    await running;
+
+    put('b 2');
+    clock.advance(2 * 3_600_000);
+    const split = { shardId: SHARD(0), newStartingHashKey: toHashKey(2n ** 127n) };
+    server.model.splitShard({ streamName: 'away-long', ...split }, clock.wallNow());
+    clock.advance(23 * 3_600_000);
+    put('c 3');
+    const gaps: unknown[] = [];
+    const forget = onDiagnostic('shardline:consumer:gap', (message) => gaps.push(message));
+    await using second = scene.consumer({ kinesisClient: kinesis, workerId: 'w2' });
+    const handledLater: string[] = [];
+    void second.run(({ records }) => void handledLater.push(...records.map(textOf)));
+    await until(() => same(handledLater, ['c 3']));
+    same(gaps, [{ application: 'away-long', worker: 'w2', leaseKey: SHARD(0), after: handled }]);
     forget();
     await second.stop();
     kinesis.destroy();

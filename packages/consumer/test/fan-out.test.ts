@@ -177,6 +177,19 @@ describe('where reading begins (KCL FanOutRecordsPublisher, IteratorBuilder)', (
     expect(textsOf(read)).toEqual(['c']);
     expect(read.batch?.gap).toEqual({ after: handled.sequenceNumber, before: next.sequenceNumber });
   });
+
+  it('a number behind which no record is left of a shard that was closed: with its end, and the gap', async () => {
+    const handled = await put('a');
+    clock.advance(2 * 3_600_000);
+    const half = String((MAX_HASH_KEY + 1n) / 2n);
+    await client.send(new SplitShardCommand({ StreamName: 'orders', ShardToSplit: SHARD, NewStartingHashKey: half }));
+    clock.advance(23 * 3_600_000);
+    const source = sourceOf();
+    let read = await inTime(source.fetch(handled, never));
+    while (!read.atShardEnd) read = await inTime(source.fetch(handled, never));
+    expect(read).toMatchObject({ batch: undefined, gap: { after: handled.sequenceNumber, before: undefined } });
+    expect(await inTime(source.fetch(handled, never))).not.toHaveProperty('gap');
+  });
 });
 
 describe('from one subscription to the next', () => {

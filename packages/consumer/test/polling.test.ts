@@ -353,6 +353,36 @@ describe("the shard's end", () => {
       millisBehindLatest: undefined,
     });
   });
+
+  it('of which no record is left behind the checkpoint, or which is gone itself, is a gap as well', async () => {
+    const handled = await put('a');
+    await put('b');
+    clock.advance(2 * 3_600_000);
+    const half = String((MAX_HASH_KEY + 1n) / 2n);
+    await client.send(new SplitShardCommand({ StreamName: 'orders', ShardToSplit: SHARD, NewStartingHashKey: half }));
+    clock.advance(23 * 3_600_000);
+    const gap = { after: handled.sequenceNumber, before: undefined };
+    const source = sourceOf();
+    let read = await fetch(source, handled);
+    while (!read.atShardEnd) read = await fetch(source, handled);
+    expect(read).toMatchObject({ batch: undefined, gap });
+    expect(read.childShards).toHaveLength(2);
+    expect(await fetch(source, handled)).not.toHaveProperty('gap');
+
+    clock.advance(2 * 3_600_000);
+    const late = sourceOf();
+    expect(await fetch(late, handled)).toMatchObject({ batch: undefined, atShardEnd: true, childShards: [], gap });
+  });
+
+  it('is no gap behind the last record, as long as that is there', async () => {
+    const handled = await put('a');
+    const half = String((MAX_HASH_KEY + 1n) / 2n);
+    await client.send(new SplitShardCommand({ StreamName: 'orders', ShardToSplit: SHARD, NewStartingHashKey: half }));
+    const source = sourceOf();
+    let read = await fetch(source, handled);
+    while (!read.atShardEnd) read = await fetch(source, handled);
+    expect(read).not.toHaveProperty('gap');
+  });
 });
 
 it('counts corrupt aggregates and strays, and delivers both', async () => {

@@ -114,15 +114,36 @@ export class Backlog {
     if (this.#childShards === undefined || this.#at < this.#records.length) {
       return { batch, atShardEnd: false, childShards: [], millisBehindLatest };
     }
-    return { batch, atShardEnd: true, childShards: this.#childShards, millisBehindLatest };
+    return { batch, atShardEnd: true, childShards: this.#childShards, millisBehindLatest, ...this.#takeLastGap() };
+  }
+
+  /** Kinesis knows no such shard, or no longer: it ends here (KCL: the stream was deleted, or the shard is older than its retention). */
+  readGone(): SourceRead {
+    this.#lookForLastGap();
+    const nothing = { batch: undefined, childShards: [], millisBehindLatest: undefined };
+    return { ...nothing, atShardEnd: true, ...this.#takeLastGap() };
   }
 
   #lookForGap(): void {
     const [first] = this.#records;
+    if (first === undefined && this.#childShards !== undefined) this.#lookForLastGap();
     if (this.#expected === undefined || first === undefined) return;
     const before = parseSequenceNumber(first.sequenceNumber);
     if (before > this.#expected) this.#gap = { after: this.#expected, before };
     this.#expected = undefined;
+  }
+
+  /** The record that reading began at did not come, and none will. */
+  #lookForLastGap(): void {
+    if (this.#expected !== undefined) this.#gap = { after: this.#expected, before: undefined };
+    this.#expected = undefined;
+  }
+
+  /** Of a shard that ends without a batch to tell it with. */
+  #takeLastGap(): { gap?: Gap } {
+    const gap = this.#gap;
+    this.#gap = undefined;
+    return gap === undefined ? {} : { gap };
   }
 
   #takeBatch(after: ExtendedSequenceNumber, maxRecordCount: number): SourceBatch | undefined {

@@ -47,7 +47,6 @@ interface Subscription {
   readonly end: () => void;
 }
 
-const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [], millisBehindLatest: undefined };
 const ACTION = 'kinesis:SubscribeToShard';
 
 export class FanOutSource implements ShardSource {
@@ -100,7 +99,7 @@ export class FanOutSource implements ShardSource {
     if (!this.#backlog.isSpent) await delay(clock, 0, signal);
     else {
       const received = await this.#receive(after, signal);
-      if (received === 'gone') return GONE;
+      if (received === 'gone') return this.#backlog.readGone();
       if (received === 'nothing') return { ...this.#backlog.read(after), isOld: true };
     }
     return this.#backlog.read(after, most?.recordCount);

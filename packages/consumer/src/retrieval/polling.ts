@@ -50,7 +50,6 @@ export interface PolledShard extends Omit<BeginningOptions, 'clock'> {
 
 const ERROR_CODES = { notFound: 'STREAM_NOT_FOUND', failed: 'REQUEST_FAILED' } as const;
 const ALL: Amount = { bytes: MAX_GET_RECORDS_BYTES, recordCount: Number.POSITIVE_INFINITY };
-const GONE: SourceRead = { batch: undefined, atShardEnd: true, childShards: [], millisBehindLatest: undefined };
 
 export class PollingSource implements ShardSource {
   readonly #options: PollingOptions;
@@ -110,7 +109,7 @@ export class PollingSource implements ShardSource {
         await this.#read(this.#calls, after, signal, most.bytes);
       } catch (error) {
         // The KCL's rule: the stream was deleted, or the shard is older than the stream's retention.
-        if (isShardlineError(error) && error.code === 'STREAM_NOT_FOUND') return GONE;
+        if (isShardlineError(error) && error.code === 'STREAM_NOT_FOUND') return this.#backlog.readGone();
         throw error;
       } finally {
         this.#calls = undefined;

@@ -10,13 +10,13 @@ import type { WindowRun } from './window-cutter.ts';
 
 /**
  * Records that may have been lost: the one last handled is no longer in the stream, so what followed it may be gone as well, up to
- * the first one that is still there. A consumer that was away for longer than the stream's retention sees this.
+ * the first one that is still there, or up to the shard's end. A consumer that was away for longer than the stream's retention sees this.
  */
 export interface Gap {
   /** Handled. */
   readonly after: SequenceNumber;
-  /** The first that could be read. */
-  readonly before: SequenceNumber;
+  /** The first that could be read; undefined: there is none, the shard ends. */
+  readonly before: SequenceNumber | undefined;
 }
 
 export interface SourceBatch {
@@ -51,6 +51,8 @@ export interface SourceRead {
   readonly atShardEnd: boolean;
   /** At the end: the children; empty only if the shard or its stream is gone. */
   readonly childShards: readonly ChildShard[];
+  /** At the end, of a shard that had no record any more. Default: none. */
+  readonly gap?: Gap;
   /** As the newest answer says it, which may hold no records: ms. */
   readonly millisBehindLatest: number | undefined;
   /** Kinesis was not heard: what is said is what it answered before. Default false. */

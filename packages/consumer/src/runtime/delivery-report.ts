@@ -52,7 +52,7 @@ export class DeliveryReport {
       }
     }
     if (droppedCount > 0) metrics.count('DroppedRecords', droppedCount, dimensions);
-    if (gap !== undefined) this.#missed(shard, gap);
+    if (gap !== undefined) this.missed(shard, gap);
     const { batchFetched } = consumerDiagnostics;
     if (!batchFetched.hasSubscribers) return;
     batchFetched.publish({
@@ -66,6 +66,19 @@ export class DeliveryReport {
       droppedCount,
       ...(millisBehindLatest !== undefined && { millisBehindLatest }),
     });
+  }
+
+  /** Records that may be lost. */
+  missed({ leaseKey, logger }: ReportedShard, { after, before }: Gap): void {
+    const { application, workerId: worker, metrics } = this.#options;
+    const bounds = { after: String(after), ...(before !== undefined && { before: String(before) }) };
+    metrics.count('RecordGaps', 1, dimensionsOf({ leaseKey }));
+    const upTo =
+      before === undefined ? 'the end of the shard, of which there is no record left' : 'the first that is there';
+    const text = `the record of the checkpoint is no longer in the stream: records after it may be lost, up to ${upTo}`;
+    logger.error(bounds, text);
+    const { gap: channel } = consumerDiagnostics;
+    if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, ...bounds });
   }
 
   /** Unlike what a batch says, which is as of its read, this grows with the time for which the batch waits. */
@@ -126,18 +139,6 @@ export class DeliveryReport {
     const { application, workerId: worker } = this.#options;
     const { shardEnded } = consumerDiagnostics;
     if (shardEnded.hasSubscribers) shardEnded.publish({ application, worker, leaseKey, childShardIds });
-  }
-
-  #missed({ leaseKey, logger }: ReportedShard, gap: Gap): void {
-    const { application, workerId: worker, metrics } = this.#options;
-    const bounds = { after: String(gap.after), before: String(gap.before) };
-    metrics.count('RecordGaps', 1, dimensionsOf({ leaseKey }));
-    logger.error(
-      bounds,
-      'the record of the checkpoint is no longer in the stream: records after it may be lost, up to the first that is there',
-    );
-    const { gap: channel } = consumerDiagnostics;
-    if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, ...bounds });
   }
 
   #handlerReturned(

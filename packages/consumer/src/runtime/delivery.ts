@@ -161,9 +161,10 @@ export class Delivery {
     const shard = this.#shard(tenure);
     const read = await shard.fetch(after, most);
     const { heldBytes, leastBytes } = shard.source;
-    const { batch, atShardEnd, childShards } = read;
+    const { batch, atShardEnd, childShards, gap } = read;
     const now = this.#options.clock.now();
     shard.read(read.millisBehindLatest);
+    if (gap !== undefined) this.#report.missed(shard, gap);
     if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
     if (batch === undefined) {
       this.#report.behind(shard, now);
