@@ -28,6 +28,12 @@ describe('options that contradict each other are refused', () => {
       ['at least stallWarningMs, 5000', 'got 4000'],
     ],
     [
+      'a longest wait below the first one',
+      { handlerBackoffBaseMs: 1_000, handlerBackoffMaxMs: 100 },
+      'handlerBackoffMaxMs',
+      ['at least handlerBackoffBaseMs, 1000', 'got 100'],
+    ],
+    [
       'capacity of a table on demand',
       { initialLeaseTableWriteCapacity: 5 },
       'initialLeaseTableWriteCapacity',

@@ -29,6 +29,15 @@ export function refuseContradictions(
     const why = `at least stallWarningMs, ${stallWarningMs}: a lease would be given up before anybody was warned`;
     throw new UsageError('stallLimitMs', why, String(stallLimitMs));
   }
+  const { handlerBackoffBaseMs, handlerBackoffMaxMs } = given;
+  if (
+    handlerBackoffBaseMs !== undefined &&
+    handlerBackoffMaxMs !== undefined &&
+    handlerBackoffBaseMs > handlerBackoffMaxMs
+  ) {
+    const why = `at least handlerBackoffBaseMs, ${handlerBackoffBaseMs}: the bound of the first wait would never hold`;
+    throw new UsageError('handlerBackoffMaxMs', why, String(handlerBackoffMaxMs));
+  }
   for (const name of ['initialLeaseTableReadCapacity', 'initialLeaseTableWriteCapacity'] as const) {
     if (given[name] === undefined || billingMode === 'PROVISIONED') continue;
     const why = "to be given with billingMode 'PROVISIONED' alone: a table on demand has no capacity";

@@ -18,10 +18,10 @@ test.each<[string, object, unknown]>([
     { formerStreamsWaitMs: 0, formerStreamsLeasesDeletionStrategy: NONE },
     'none',
   ],
-  ['all by that strategy', { formerStreamsLeasesDeletionStrategy: AUTO }, 'all'],
+  ['all by that strategy', { formerStreamsLeasesDeletionStrategy: AUTO, formerStreamsWaitMs: 0 }, 'all'],
   [
     'those that a function names',
-    { formerStreamsLeasesDeletionStrategy: PROVIDED, formerStreams: async () => ['1:a:1'] },
+    { formerStreamsWaitMs: 0, formerStreamsLeasesDeletionStrategy: PROVIDED, formerStreams: async () => ['1:a:1'] },
     ['1:a:1'],
   ],
 ])('leases may go of %s', async (_, options, expected) => {
@@ -38,9 +38,15 @@ test.each<[string, object, string, string]>([
   ['the function without its strategy', { formerStreams: () => [] }, 'formerStreams', PROVIDED],
   [
     'the strategy without its function',
-    { formerStreamsLeasesDeletionStrategy: PROVIDED },
+    { formerStreamsWaitMs: 0, formerStreamsLeasesDeletionStrategy: PROVIDED },
     'formerStreams',
     'a function',
+  ],
+  [
+    'a strategy that deletes after no time that was given',
+    { formerStreamsLeasesDeletionStrategy: AUTO },
+    'formerStreamsWaitMs',
+    `with formerStreamsLeasesDeletionStrategy '${AUTO}'`,
   ],
 ])('%s is refused', (_, options, field, text) => {
   expect(() => resolve(options)).toThrow(UsageError);
@@ -49,7 +55,7 @@ test.each<[string, object, string, string]>([
 
 test('what the function gives is checked', async () => {
   const former = (listed: unknown) =>
-    resolve({ formerStreamsLeasesDeletionStrategy: PROVIDED, formerStreams: () => listed })();
+    resolve({ formerStreamsWaitMs: 0, formerStreamsLeasesDeletionStrategy: PROVIDED, formerStreams: () => listed })();
   await expect(former(['orders'])).rejects.toThrow('formerStreams[0]: expected account:name:epoch');
   await expect(former('orders')).rejects.toThrow('formerStreams: expected a function that gives an array');
 });

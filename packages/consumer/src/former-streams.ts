@@ -18,7 +18,7 @@ export interface FormerStreamsOptions {
   readonly formerStreamsWaitMs?: number;
   /**
    * Whose leases are deleted after `formerStreamsWaitMs`: nobody's; those of every stream that `streams` lists no longer; of these only
-   * those that `formerStreams` names. Default: the first, or the second where `formerStreamsWaitMs` is given.
+   * those that `formerStreams` names. Default: the first, or the second where `formerStreamsWaitMs` is given, without which no lease goes.
    */
   readonly formerStreamsLeasesDeletionStrategy?: FormerStreamsLeasesDeletionStrategy;
   /** With PROVIDED_STREAMS_DEFERRED_DELETION: streams as `account:name:epoch`, asked for every `streamsIntervalMs`. */
@@ -35,6 +35,11 @@ export function readFormerStreams(options: FormerStreamsOptions): () => Promise<
   if (!strategies.includes(strategy)) {
     const expected = strategies.map((each) => `'${each}'`).join(', ');
     throw new UsageError('formerStreamsLeasesDeletionStrategy', `one of ${expected}`, describe(strategy));
+  }
+  const { formerStreamsWaitMs } = options;
+  if (strategy !== 'NO_STREAMS_LEASES_DELETION' && formerStreamsWaitMs === undefined) {
+    const expected = `to be given with formerStreamsLeasesDeletionStrategy '${strategy}': without it leases are kept for ever`;
+    throw new UsageError('formerStreamsWaitMs', expected, describe(formerStreamsWaitMs));
   }
   if (strategy !== 'PROVIDED_STREAMS_DEFERRED_DELETION') {
     if (formerStreams === undefined) return async () => (strategy === 'NO_STREAMS_LEASES_DELETION' ? 'none' : 'all');

@@ -47,12 +47,13 @@ export const numberOptions: Readonly<Record<NumberName, Bounds>> = {
   maxPendingBytesForWorker: { byDefault: always(128 * 1024 * 1024), min: 1 },
   maxPendingRecordCountForWorker: { byDefault: always(250_000), min: 1 },
   shutdownGraceMs: { byDefault: always(30_000), min: 0 },
+  // Before what follows from it, so that it is named itself where it is out of bounds.
+  stallLimitMs: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 100 },
   stallWarningMs: {
     // Nobody who gives a lease up sooner wants to be warned of it later.
     byDefault: (_, { stallLimitMs = 60_000 }) => Math.min(60_000, stallLimitMs),
     min: 100,
   },
-  stallLimitMs: { byDefault: always(Number.MAX_SAFE_INTEGER), min: 100 },
   handlerBackoffBaseMs: { byDefault: always(500), min: 1 },
   handlerBackoffMaxMs: { byDefault: always(30_000), min: 1 },
   maxRecordsPerRead: { byDefault: always(MAX_RECORDS_PER_GET_RECORDS), min: 1, max: MAX_RECORDS_PER_GET_RECORDS },

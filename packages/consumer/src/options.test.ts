@@ -1,14 +1,27 @@
 // Options are read once; what is wrong is named with what was expected and what was got.
+import { readFileSync } from 'node:fs';
 import { createDynamoDBClient, silentLogger, UsageError } from '@shardline/common';
 import { describe, expect, it } from 'vitest';
 import type { ConsumerOptions } from './consumer-options.ts';
-import { resolveOptions } from './options.ts';
+import { optionNames, resolveOptions } from './options.ts';
 import { workerOptions } from './worker-options.ts';
 
 const required: ConsumerOptions = { application: 'billing', stream: 'orders' };
 const resolve = (options: Partial<ConsumerOptions> = {}) => resolveOptions({ ...required, ...options }, 'host');
 
 describe('resolveOptions', () => {
+  it('every option stands in the table of the README, and nothing else', () => {
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    const [, section = ''] = /\n## Options\n(.*?)\n## /s.exec(readme) ?? [];
+    const firstColumns = [...section.matchAll(/^\| (`.*?) \| /gm)].map(([, column = '']) => column);
+    const named = firstColumns.flatMap((column) => [...column.matchAll(/`(\w+)`/g)].map(([, name]) => name));
+    expect(named.sort()).toEqual([...new Set(optionNames)].sort());
+  });
+
+  it('a limit of stalls that is out of bounds is named by itself, not by what follows from it', () => {
+    expect(() => resolve({ stallLimitMs: 50 })).toThrow('stallLimitMs: expected a whole number from 100 on, got 50');
+  });
+
   it('fills in defaults that lose nothing', () => {
     expect(resolve()).toMatchObject({
       application: 'billing',
@@ -87,6 +100,7 @@ describe('resolveOptions', () => {
       'streams[0].initialPositon: expected a known option, got an unknown one; known are stream, initialPosition, consumerArn',
     ],
     ['a bad name', { streams: ['a b'] }, 'streams[0]: expected a stream name'],
+    ['a bad position', { streams: [{ stream: 'a', initialPosition: 'x' }] }, 'streams[0].initialPosition: expected'],
     ['a bad identifier', { streams: ['1:b:x'] }, 'streams[0]: expected account:name:epoch'],
   ])('says what is wrong with the streams: %s', (_what, given, message) => {
     const others = { application: 'billing' };

@@ -90,7 +90,8 @@ const otherNames = [
   'clock',
   'random',
 ] as const;
-const knownNames: readonly string[] = [
+/** Every option. */
+export const optionNames: readonly string[] = [
   ...otherNames,
   ...tableOptionNames,
   ...retrievalOptionNames,
@@ -103,7 +104,7 @@ const knownNames: readonly string[] = [
  */
 export function resolveOptions(options: ConsumerOptions, hostName: string): ResolvedOptions {
   if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
-  checkNames(options, knownNames);
+  checkNames(options, optionNames);
   const application = text('application', options.application);
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : readWorkerId(options.workerId);

@@ -42,7 +42,11 @@ function readListed(listed: unknown, otherwise: PositionOfStream): ListedStream[
     if (stream.split(':').length === 3) parseMultiStream(stream, field);
     else parseStream(stream, field);
     if (consumerArn !== undefined) checkConsumerArn(`${field}.consumerArn`, consumerArn);
-    return { stream, ...(initialPosition === undefined ? otherwise : readPosition(initialPosition)), consumerArn };
+    return {
+      stream,
+      ...(initialPosition === undefined ? otherwise : readPosition(initialPosition, `${field}.initialPosition`)),
+      consumerArn,
+    };
   });
 }
 
@@ -54,11 +58,11 @@ interface Listed {
   readonly initialPosition?: InitialPosition;
 }
 
-function readPosition(position: InitialPosition = 'TRIM_HORIZON'): PositionOfStream {
+function readPosition(position: InitialPosition = 'TRIM_HORIZON', field = 'initialPosition'): PositionOfStream {
   if (position === 'TRIM_HORIZON' || position === 'LATEST') return { initialPosition: position, timestamp: undefined };
   const timestamp = typeof position === 'object' && position !== null ? position.timestamp : undefined;
   if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) {
     return { initialPosition: 'AT_TIMESTAMP', timestamp };
   }
-  throw new UsageError('initialPosition', "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
+  throw new UsageError(field, "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
 }
