@@ -72,6 +72,17 @@ test('a missing permission is an error at once that names the action and the res
   expect(failures.troubles()).toEqual([]);
 });
 
+test('what fails until its lease has left is not said to work again', () => {
+  const { failures, lines } = scene();
+  for (const leaseKey of ['a', 'b']) failures.failed('renewLease', leaseKey, denied, 100);
+  failures.worked('renewLease', 'a');
+  failures.forget('b');
+  expect(lines.at(-1)).toEqual([
+    'info',
+    'renewing a lease (renewLease) has ended: the last lease that it failed for is no longer with this worker',
+  ]);
+});
+
 test('what the handler threw is told at once, by the word that threw and for which shard, as the handler’s', () => {
   const { failures, lines } = scene();
   const refused = new OperatingError('THROTTLED', 'cannot connect to postgres', { retryable: true });

@@ -26,6 +26,7 @@ interface Entry extends Failing {
 const TELL_INTERVAL_MS = 60_000;
 /** What has not failed for so long after it should have been tried again is over; not everything is tried again. */
 const QUIET_MS = 60_000;
+const LEFT_WITH_THE_LEASES = 'has ended: the last lease that it failed for is no longer with this worker';
 const LEFT_TO_ANOTHER = 'is left to the worker that leads now';
 /** What the core asks for one lease at a time; of everything else a success means that it works. */
 const stepsOfLeases: ReadonlySet<Step> = new Set<Step>([
@@ -92,7 +93,7 @@ export class Failures {
 
   /** The lease is no longer this worker's: nothing of it fails any more. */
   forget(leaseKey: string): void {
-    for (const [key, entry] of this.#entries) this.#passed(key, entry, leaseKey);
+    for (const [key, entry] of this.#entries) this.#passed(key, entry, leaseKey, LEFT_WITH_THE_LEASES);
   }
 
   /** Another worker leads: what the leader does is not this one's business any more, and nothing here will show it to work again. */
@@ -122,9 +123,9 @@ export class Failures {
     return entry;
   }
 
-  #passed(key: string, entry: Entry, leaseKey: string): void {
+  #passed(key: string, entry: Entry, leaseKey: string, how?: string): void {
     entry.failing.delete(leaseKey);
-    if (entry.failing.size === 0) this.#over(key, entry);
+    if (entry.failing.size === 0) this.#over(key, entry, how);
   }
 
   /** Of what was told, the end is told. */
