@@ -48,7 +48,7 @@ export interface HealthSources {
   readonly troubles: readonly Trouble[];
   /** What is wrong with the lease table that only a hand can mend, a sentence each. */
   readonly tableTroubles: readonly string[];
-  /** Shards that were given up because the handler had not returned, a sentence each. */
+  /** Shards that were given up because they did not get on, a sentence each. */
   readonly givenUp: readonly string[];
   readonly millisBehindLatest: (tenure: number) => number | undefined;
   /** Which of the handler's words a tenure waits for. */

@@ -160,14 +160,20 @@ describe('a handler that does not return', () => {
   });
 });
 
-it('a shard whose reads are never answered is told of, and given up past the limit', async () => {
+it('a shard whose reads are never answered is told of, and given up past the limit; health says so until they are', async () => {
   const scene = new Scene(cloud, 'silent');
   const stalls = stallsOf('silent');
   const consumer = scene.consumer({ ...limits });
   runInTest(consumer, () => undefined);
   await until(() => expect(consumer.view().shards).toMatchObject([{ phase: 'processing' }]));
-  using _fault = cloud.kinesisServer.faults.add({ kind: 'stall', operation: 'GetRecords', stream: scene.name });
+  const fault = cloud.kinesisServer.faults.add({ kind: 'stall', operation: 'GetRecords', stream: scene.name });
   await until(() => expect(stalls).toMatchObject([{ state: 'stalled', reason: 'read' }, { state: 'givenUp' }]));
+  // Between two tenures, too, none of which is stalled yet.
+  expect(consumer.health().reasons).toContainEqual(
+    expect.stringContaining('because no read of the shard was answered'),
+  );
+  fault[Symbol.dispose]();
+  await until(() => expect(consumer.health()).toMatchObject({ ready: true, shards: [{ phase: 'processing' }] }));
 });
 
 it('a shard at rest, one whose reads are throttled, and a handler that throws are no stalls', async () => {

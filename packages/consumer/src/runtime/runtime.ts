@@ -252,7 +252,10 @@ export class Runtime {
     this.#start(asked).then(
       // `#start` gives the result that belongs to the effect's kind; TypeScript can't see the pair.
       (result) => {
-        if (asked.kind === 'fetchBatch') this.#streamWatch.fetched(asked.leaseKey, result as Results['fetchBatch']);
+        if (asked.kind === 'fetchBatch') {
+          this.#streamWatch.fetched(asked.leaseKey, result as Results['fetchBatch']);
+          this.#givenUp.gotOn(asked.leaseKey, 'read');
+        } else if (asked.kind === 'checkpointLease') this.#givenUp.gotOn(asked.leaseKey, 'checkpoint');
         this.#effectMetrics.ended(asked, startedAt, { result });
         this.#options.failures.worked(asked.kind, 'leaseKey' in asked ? asked.leaseKey : undefined);
         this.#post({ kind: 'done', effect: asked, result } as Done);
@@ -364,8 +367,8 @@ export class Runtime {
     this.#effectMetrics.told(notice);
     if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
     else if (notice.kind === 'replaySettled') this.#replays.settle(notice.requestId, notice.outcome);
-    else if (notice.kind === 'stall' && notice.state === 'givenUp' && notice.reason === 'handler')
-      this.#givenUp.gaveUp(notice.leaseKey);
+    else if (notice.kind === 'stall' && notice.state === 'givenUp')
+      this.#givenUp.gaveUp(notice.leaseKey, notice.reason);
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();
   }
