@@ -165,6 +165,23 @@ describe('a missing permission', () => {
     await until(() => expect(handled).toEqual(['a 1', 'b 2']));
     await until(() => expect(consumer.health().ready).toBe(true));
   });
+
+  it('of a leader that gives the lead up for it stays told, as long as nobody else leads', async () => {
+    const scene = new Scene(cloud, 'blind');
+    const { proxy, dynamoDBClient } = await proxied();
+    const { logger, texts } = listen();
+    const consumer = scene.consumer({ logger, dynamoDBClient });
+    handleInTest(consumer);
+    await until(() => expect(consumer.view()).toMatchObject({ leader: true, shards: [{ phase: 'processing' }] }));
+    proxy.fault = ({ operation }) =>
+      operation === 'Scan' ? { type: 'AccessDeniedException', message: 'no' } : undefined;
+    await until(() => expect(texts('info')).toContain('this worker leads no longer'));
+    const text = "allow dynamodb:Scan on table blind to this worker's role";
+    expect(consumer.health()).toMatchObject({ ready: false, reasons: [expect.stringContaining(text)] });
+    proxy.fault = () => undefined;
+    await until(() => expect(consumer.view().leader).toBe(true));
+    await until(() => expect(consumer.health().ready).toBe(true));
+  });
 });
 
 describe('what is not a missing permission', () => {

@@ -192,11 +192,11 @@ test('what is not tried again any more is forgotten, and a single failure never 
   ]);
 });
 
-test('who leads no longer is rid of what failed for the leader, and of nothing else', () => {
+test('who sees another one lead is rid of what failed for the leader, and of nothing else', () => {
   const { failures, lines } = scene();
   failures.failed('listShards', undefined, denied, 100);
   failures.failed('renewLease', 'a', denied, 100);
-  failures.leadNoLonger();
+  failures.anotherLeads();
   expect(failures.troubles()).toMatchObject([{ step: 'renewLease' }]);
   expect(lines.at(-1)).toEqual([
     'info',

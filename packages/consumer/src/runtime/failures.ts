@@ -97,7 +97,7 @@ export class Failures {
   }
 
   /** Another worker leads: what the leader does is not this one's business any more, and nothing here will show it to work again. */
-  leadNoLonger(): void {
+  anotherLeads(): void {
     for (const [key, entry] of this.#entries) if (isLeaderStep(entry.step)) this.#over(key, entry, LEFT_TO_ANOTHER);
   }
 

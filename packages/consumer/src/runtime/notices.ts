@@ -108,13 +108,14 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       const { workerId: leader, leaseDurationMs } = notice;
       const text = `worker ${leader} leads; should it be gone, another one does once its row has stood still for ${leaseDurationMs} ms`;
       logger.info({ leader, leaseDurationMs }, text);
+      // Who gave the lead up because it could not do it has not got rid of what is wrong before somebody else can.
+      failures.anotherLeads();
       return;
     }
     case 'leadershipGained':
     case 'leadershipLost': {
       const leader = notice.kind === 'leadershipGained';
       logger.info({ leader }, leader ? 'this worker leads' : 'this worker leads no longer');
-      if (!leader) failures.leadNoLonger();
       if (leaderElected.hasSubscribers) leaderElected.publish({ ...who, leader });
       return;
     }
