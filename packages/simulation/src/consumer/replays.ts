@@ -84,6 +84,11 @@ export class Replays {
     return found.length > 0;
   }
 
+  /** A checkpoint of a holder was refused, which is told how the row stands: at the place that was meant, there is nothing to write. */
+  refused(process: SimulatedProcess, row: Lease): void {
+    for (const asked of this.#of(process, row)) asked.isWritten = true;
+  }
+
   /** A worker has answered. @returns what is wrong. */
   settled(
     process: SimulatedProcess,

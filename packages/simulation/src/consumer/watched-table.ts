@@ -50,7 +50,7 @@ export class WatchedTable {
   /** Runs one effect on the table and shows the checkers what changed. */
   apply(process: SimulatedProcess, asked: TableEffect, sentAt: number): unknown {
     const { table } = this;
-    const { queue, bug, checkers, transcript, ending, mixed, twins } = this.#world;
+    const { queue, bug, checkers, transcript, ending, mixed, twins, replays } = this.#world;
     this.#sentAt = asked.kind === 'reportWorker' ? sentAt : undefined;
     const effect = this.#isOlder ? asOlderFleet(asked) : asked;
     const key =
@@ -80,6 +80,7 @@ export class WatchedTable {
     checkers.report(mixed?.judge(effect, queue.now, table.clientVersion));
     transcript?.does(process, describeWrite(effect, result, before, after));
     if (after !== before) this.#changed(process, effect, before, after);
+    else if (effect.kind === 'checkpointLease' && after !== undefined) replays?.refused(process, after);
     return result;
   }
 

@@ -129,3 +129,9 @@ test.each([1_000_610, 600_133_610])(
     expect(simulateWorld(seed, { size: 'large' }).violations).toEqual([]);
   },
 );
+
+test('a replay of the place where the row stands is done without a write, also where others have read on since', () => {
+  const { violations, transcript } = simulateWorld(600_256_210, { size: 'large', transcript: true });
+  expect(violations).toEqual([]);
+  expect(transcript.join('\n')).toMatch(/worker-0 +replaySettled \{"requestId":16,.*"outcome":"replayed"\}/);
+});
