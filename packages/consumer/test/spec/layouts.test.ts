@@ -58,6 +58,45 @@ describe('a new application', () => {
     expect(write?.item?.['h']?.match(/cv/g)).toHaveLength(1);
   });
 
+  test('changes it on condition of what it says, and keeps what it said before, newest first, ten at the most', async () => {
+    await makeTables(wire, [states(), 'key']);
+    const before = (n: number) => ({
+      M: { cv: { S: 'CLIENT_VERSION_2X' }, mb: { S: `java-${n}` }, mts: { N: `${n}` } },
+    });
+    await wire.put(
+      {
+        key: { S: 'Migration3.0' },
+        cv: { S: 'CLIENT_VERSION_3X_WITH_ROLLBACK' },
+        mb: { S: 'java' },
+        mts: { N: '20' },
+        h: { L: Array.from({ length: 10 }, (_, index) => before(19 - index)) },
+      },
+      states(),
+    );
+    const table = await wire.open();
+    const change = { kind: 'changeClientVersion', from: '3X_WITH_ROLLBACK', to: '3X', workerId: 'w1' } as const;
+    expect(await table.run(change)).toEqual({ row: { version: '3X', modifiedBy: 'w1' } });
+    expect(wire.writes()).toMatchObject([
+      { key: 'Migration3.0', conditions: new Set(['cv = "CLIENT_VERSION_3X_WITH_ROLLBACK"']) },
+    ]);
+    const { h } = (await wire.get('Migration3.0', states(), 'key')) ?? {};
+    expect(h?.L?.map((entry) => entry.M?.['mts']?.N)).toEqual([
+      '20',
+      '19',
+      '18',
+      '17',
+      '16',
+      '15',
+      '14',
+      '13',
+      '12',
+      '11',
+    ]);
+    wire.forget();
+    expect(await table.run(change)).toEqual({ row: { version: '3X', modifiedBy: 'w1' } });
+    expect(wire.writes()).toEqual([]);
+  });
+
   test('says so once: a worker that finds the row leaves it as it is', async () => {
     await wire.open();
     const row = shownItem((await wire.get('Migration3.0')) ?? {});

@@ -230,6 +230,45 @@ test('evict: the owner goes and the counter grows by 1, if owner and counter are
   expect(await wire.get(key)).not.toHaveProperty('leaseOwner');
 });
 
+describe('take, beside workers of the KCL 2.x', () => {
+  const take = (seenOwner: string | undefined, seenCheckpointOwner?: string, newOwner = 'w2') =>
+    table.run({ kind: 'takeLease', leaseKey: key, leaseCounter: 4, seenOwner, seenCheckpointOwner, newOwner });
+
+  test('sets the owner and the counter one higher, removes checkpointOwner and adds 1 to the owner switches, on condition of the counter alone', async () => {
+    await wire.put({ ...row, checkpointOwner: { S: 'w3' } });
+    expect(await take('w1', 'w3')).toMatchObject({ applied: true });
+    expect(wire.writes()).toEqual([
+      {
+        operation: 'UpdateItem',
+        key,
+        conditions: new Set(['leaseCounter = 4']),
+        set: { leaseOwner: '"w2"', leaseCounter: '5' },
+        remove: new Set(['checkpointOwner']),
+        add: { ownerSwitchesSinceCheckpoint: '1' },
+      },
+    ]);
+    expect(await wire.get(key)).not.toHaveProperty('checkpointOwner');
+  });
+
+  test('from nobody, or back from itself, is no switch of owners; out of a handoff that it had begun to give away, one', async () => {
+    for (const [seenOwner, seenCheckpointOwner, switches] of [
+      [undefined, undefined, '0'],
+      ['w2', undefined, '0'],
+      ['w1', 'w2', '1'],
+    ] as const) {
+      wire.forget();
+      await wire.put(row);
+      await take(seenOwner, seenCheckpointOwner);
+      expect(wire.writes()).toMatchObject([{ add: { ownerSwitchesSinceCheckpoint: switches } }]);
+    }
+  });
+
+  test('with another counter than that of the row is refused, and gives the row as it is', async () => {
+    await wire.put({ ...row, leaseCounter: { N: '7' } });
+    expect(await take('w1')).toMatchObject({ applied: false, lease: { leaseOwner: 'w1', leaseCounter: 7 } });
+  });
+});
+
 describe('checkpoint', () => {
   const checkpoint = (fields: Partial<CheckpointLease> = {}) =>
     table.run({
