@@ -72,6 +72,18 @@ test('a missing permission is an error at once that names the action and the res
   expect(failures.troubles()).toEqual([]);
 });
 
+test('of several streams one that is listed says nothing of the others', () => {
+  const { failures, lines } = scene();
+  for (const stream of ['1:a:1', '1:b:1']) failures.failed('listShards', stream, denied, 100);
+  expect(failures.troubles()).toMatchObject([{ step: 'listShards', leaseCount: 0 }]);
+  failures.worked('listShards', '1:a:1');
+  expect(failures.troubles()).toHaveLength(1);
+  expect(lines).toHaveLength(1);
+  failures.worked('listShards', '1:b:1');
+  expect(failures.troubles()).toEqual([]);
+  expect(lines.at(-1)).toEqual(['info', 'listing the shards of a stream (listShards) works again']);
+});
+
 test('what fails until its lease has left is not said to work again', () => {
   const { failures, lines } = scene();
   for (const leaseKey of ['a', 'b']) failures.failed('renewLease', leaseKey, denied, 100);

@@ -28,8 +28,8 @@ const TELL_INTERVAL_MS = 60_000;
 const QUIET_MS = 60_000;
 const LEFT_WITH_THE_LEASES = 'has ended: the last lease that it failed for is no longer with this worker';
 const LEFT_TO_ANOTHER = 'is left to the worker that leads now';
-/** What the core asks for one lease at a time; of everything else a success means that it works. */
-const stepsOfLeases: ReadonlySet<Step> = new Set<Step>([
+/** What the core asks for one lease, or one stream, at a time; of everything else a success means that it works. */
+const stepsOfOne: ReadonlySet<Step> = new Set<Step>([
   'renewLease',
   'checkpointLease',
   'readLeases',
@@ -37,6 +37,7 @@ const stepsOfLeases: ReadonlySet<Step> = new Set<Step>([
   'fetchBatch',
   'drainShard',
   'endShard',
+  'listShards',
 ]);
 const stepsOfKinesis: ReadonlySet<Step> = new Set<Step>([
   'fetchBatch',
@@ -56,7 +57,7 @@ export class Failures {
     this.#options = options;
   }
 
-  /** @param leaseKey the lease that it is about; of `findStream`, the stream. @param retryInMs when it is tried again. */
+  /** @param leaseKey the lease that it is about; of `findStream` and `listShards`, the stream. @param retryInMs when it is tried again. */
   failed(step: Step, leaseKey: string | undefined, error: unknown, retryInMs: number): void {
     const { clock, logger } = this.#options;
     const code = codeOf(error);
@@ -153,7 +154,7 @@ function serviceOf(step: Step): 'kinesis' | 'dynamodb' | 'none' {
 }
 
 function subjectOf(step: Step, leaseKey: string | undefined): string {
-  return step === 'findStream' || stepsOfLeases.has(step) ? (leaseKey ?? '') : '';
+  return step === 'findStream' || stepsOfOne.has(step) ? (leaseKey ?? '') : '';
 }
 
 /** A failure that may pass by itself, as opposed to one that somebody has to do something about. */

@@ -24,6 +24,8 @@ export interface NoticesOptions {
   readonly failures: Failures;
   /** Which of the handler's words a tenure waits for. */
   readonly wordOf: (tenure: Tenure) => string | undefined;
+  /** Which of several streams could not be listed, with this error. */
+  readonly unlistedBy: (error: unknown) => string | undefined;
 }
 
 export function tellNotice(notice: Notice, options: NoticesOptions): void {
@@ -74,7 +76,7 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'effectFailed': {
       const { effect, leaseKey, retryInMs, error } = notice;
-      failures.failed(effect, leaseKey, error, retryInMs);
+      failures.failed(effect, leaseKey ?? options.unlistedBy(error), error, retryInMs);
       if (stepError.hasSubscribers) stepError.publish({ ...who, step: effect, cause: causeOf(error) });
       return;
     }

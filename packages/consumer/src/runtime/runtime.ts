@@ -79,6 +79,8 @@ export class Runtime {
   readonly #streamWatch: StreamWatch;
   readonly #givenUp: GivenUp;
   readonly #telling: NoticesOptions;
+  /** Which of several streams could not be listed, by the error: the core tells of the failure alone. */
+  readonly #unlisted = new WeakMap<Error, string>();
   readonly #effectMetrics: EffectMetrics;
   readonly #tableQueue = new PQueue({ concurrency: CONCURRENT_TABLE_EFFECTS });
   readonly #events: Event[] = [];
@@ -108,7 +110,9 @@ export class Runtime {
     this.#streamWatch = new StreamWatch(options, (event) => this.#post(event));
     const streamCount = (): number => options.streams.tracked?.length ?? 1;
     this.#effectMetrics = new EffectMetrics({ ...options, streamCount });
-    this.#telling = { ...options, wordOf: this.#delivery.wordOf.bind(this.#delivery) };
+    const unlistedBy = (error: unknown): string | undefined =>
+      error instanceof Error ? this.#unlisted.get(error) : undefined;
+    this.#telling = { ...options, wordOf: this.#delivery.wordOf.bind(this.#delivery), unlistedBy };
   }
 
   /**
@@ -257,13 +261,15 @@ export class Runtime {
           this.#givenUp.gotOn(asked.leaseKey, 'read');
         } else if (asked.kind === 'checkpointLease') this.#givenUp.gotOn(asked.leaseKey, 'checkpoint');
         this.#effectMetrics.ended(asked, startedAt, { result });
-        this.#options.failures.worked(asked.kind, 'leaseKey' in asked ? asked.leaseKey : undefined);
+        this.#options.failures.worked(asked.kind, subjectOf(asked));
         this.#post({ kind: 'done', effect: asked, result } as Done);
       },
       (error: unknown) => {
         this.#effectMetrics.ended(asked, startedAt, undefined);
         // What the user's handler throws is wrapped, so it is the user's even if it should look like a bug of ours.
         const final = isShardlineError(error) && error.code === 'INVARIANT' ? error : tableGone(error);
+        if (asked.kind === 'listShards' && asked.streamId !== undefined && error instanceof Error)
+          this.#unlisted.set(error, asked.streamId);
         if (final !== undefined) this.#giveUp(final);
         else this.#post({ kind: 'failed', effect: asked, error });
       },
@@ -372,4 +378,10 @@ export class Runtime {
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();
   }
+}
+
+/** The lease, or the stream, that an effect is about. */
+function subjectOf(effect: Effect): string | undefined {
+  if (effect.kind === 'listShards') return effect.streamId;
+  return 'leaseKey' in effect ? effect.leaseKey : undefined;
 }

@@ -34,7 +34,7 @@ export interface Failing {
   readonly code: string;
   readonly firstWallAt: number;
   readonly failureCount: number;
-  /** The first first, and with what: lease keys, and '' for the worker itself. */
+  /** The first first, and with what: lease keys or streams, and '' for the worker itself. */
   readonly failing: ReadonlyMap<string, unknown>;
 }
 
@@ -43,7 +43,8 @@ export function troubleOf({ step, code, firstWallAt, failureCount, failing }: Fa
   const [[subject, error] = ['', undefined]] = failing;
   const { action, resource } = isShardlineError(error) && 'action' in error ? (error as OperatingError) : {};
   const since = new Date(firstWallAt);
-  const leaseCount = step === 'findStream' ? 0 : failing.size - (failing.has('') ? 1 : 0);
+  const isOfStreams = step === 'findStream' || step === 'listShards';
+  const leaseCount = isOfStreams ? 0 : failing.size - (failing.has('') ? 1 : 0);
   const subjects = leaseCount === 0 ? '' : ` for ${leaseCount > 1 ? `${leaseCount} shards, first ` : ''}${subject}`;
   const when = `since ${since.toISOString()}`;
   const fields = { step, code, action, resource, since, failureCount, leaseCount };
