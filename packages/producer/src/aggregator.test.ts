@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { userRecord } from '../test/records.ts';
 import { Aggregator, type AggregatorOptions, type Prediction } from './aggregator.ts';
-import type { KinesisRecord } from './batch.ts';
+import { type KinesisRecord, NO_SHARD } from './batch.ts';
 import type { UserRecord } from './user-record.ts';
 
 const DEFAULTS: AggregatorOptions = {
@@ -14,7 +14,8 @@ const DEFAULTS: AggregatorOptions = {
 };
 
 function onShard(shardId: string | undefined, waitUntilMs = -1): Prediction {
-  return { shardId, mapVersion: 1, addressing: 'hash-key', waitUntilMs };
+  const shard = shardId === undefined ? NO_SHARD : Number.parseInt(shardId, 36);
+  return { shardId, shard, mapVersion: 1, addressing: 'hash-key', waitUntilMs };
 }
 
 const content = fc.record({
@@ -129,6 +130,16 @@ describe('time', () => {
     expect(aggregator.expire(99)).toEqual([]);
     expect(aggregator.expire(100).map(({ shardId }) => shardId)).toEqual(['a', 'b']);
     expect(aggregator.deadline()).toBe(150);
+  });
+
+  test('those opened first leave first, whatever their shards', () => {
+    const aggregator = new Aggregator(DEFAULTS);
+    for (const shard of ['b', 'c', 'a', 'b']) aggregator.put(userRecord(), onShard(shard), 0);
+    expect(aggregator.expire(100).map(({ shardId }) => shardId)).toEqual(['b', 'c', 'a']);
+    for (const shard of ['c', 'b', 'a']) aggregator.put(userRecord(), onShard(shard), 100);
+    expect(aggregator.flush().map(({ shardId }) => shardId)).toEqual(['c', 'b', 'a']);
+    for (const shard of ['c', 'a', 'b']) aggregator.put(userRecord(), onShard(shard), 100);
+    expect(aggregator.drain().map(({ shardId }) => shardId)).toEqual(['c', 'a', 'b']);
   });
 
   test('nothing leaves early because a sealed record had been due', () => {

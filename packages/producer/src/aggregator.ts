@@ -2,8 +2,8 @@
 // the limiter. A record whose shard can't be told travels alone; while the shard map is being read it waits for it, within
 // a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
 // Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateWriter, FRAME_BYTES, mostBytesOf } from '@shardline/common';
-import { type Addressing, KinesisRecord } from './batch.ts';
+import { AggregateWriter, FRAME_BYTES, invariant, mostBytesOf } from '@shardline/common';
+import { type Addressing, KinesisRecord, NO_SHARD } from './batch.ts';
 import { DataMemory } from './data-memory.ts';
 import type { UserRecord } from './user-record.ts';
 
@@ -20,19 +20,12 @@ export interface AggregatorOptions {
 /** What the shard map says about a user record. */
 export interface Prediction {
   readonly shardId: string | undefined;
+  /** Its number among the open shards of that version of the map: its lane. NO_SHARD without one. */
+  readonly shard: number;
   readonly mapVersion: number;
   readonly addressing: Addressing;
   /** Without a shard: until when to wait for the map. In the past: don't. */
   readonly waitUntilMs: number;
-}
-
-/** An open Kinesis record of a shard. */
-interface Lane {
-  readonly kinesisRecord: KinesisRecord;
-  /** Its aggregated record is at most so long. */
-  mostBytes: number;
-  /** Knows how long exactly, once that is no longer below what it may be. */
-  writer: AggregateWriter | undefined;
 }
 
 /** Of writers that nobody uses. */
@@ -42,7 +35,10 @@ const NOTHING: readonly KinesisRecord[] = [];
 
 export class Aggregator {
   readonly #options: AggregatorOptions;
-  readonly #lanes = new Map<string, Lane>();
+  /** The open Kinesis record of each shard, by the shard's number. */
+  readonly #lanes: (KinesisRecord | undefined)[] = [];
+  /** The same, the one opened first in front: so they leave. */
+  readonly #openOnes = new Set<KinesisRecord>();
   readonly #spareWriters: AggregateWriter[] = [];
   #spareBytes = 0;
   readonly #dataMemory = new DataMemory();
@@ -57,14 +53,14 @@ export class Aggregator {
 
   /** Open Kinesis records that wait for company. */
   get openCount(): number {
-    return this.#lanes.size;
+    return this.#openOnes.size;
   }
 
   /** Places the user record (`record.carrier` says where) and gives the Kinesis records that this sealed. */
   put(record: UserRecord, prediction: Prediction, nowMs: number): readonly KinesisRecord[] {
-    const { shardId, waitUntilMs } = prediction;
+    const { shard, waitUntilMs } = prediction;
     if (!this.#options.aggregationEnabled) return [alone(record, prediction)];
-    if (shardId === undefined) {
+    if (shard === NO_SHARD) {
       const kinesisRecord = alone(record, prediction);
       if (waitUntilMs <= nowMs) return [kinesisRecord];
       kinesisRecord.phase = 'mapless';
@@ -72,24 +68,26 @@ export class Aggregator {
       this.#maplessUntilMs = Math.min(this.#maplessUntilMs, waitUntilMs);
       return NOTHING;
     }
-    const lane = this.#lanes.get(shardId);
-    if (lane === undefined) return this.#open(record, shardId, prediction);
-    if (!this.#fits(record, lane)) return [this.#seal(shardId, lane), ...this.#open(record, shardId, prediction)];
-    record.carrier = lane.kinesisRecord;
+    const open = this.#lanes[shard];
+    if (open === undefined) return this.#open(record, prediction);
+    invariant(open.mapVersion === prediction.mapVersion, 'what is open was predicted as what comes in');
+    const mostBytes = open.mostBytes + mostBytesOf(record, open.records.length);
+    if (!this.#fits(record, open, mostBytes)) return [this.#seal(open), ...this.#open(record, prediction)];
+    record.carrier = open;
     record.keepDataIn(this.#dataMemory);
-    lane.mostBytes += mostBytesOf(record, lane.kinesisRecord.records.length);
-    lane.writer?.add(record);
-    lane.kinesisRecord.add(record);
+    open.mostBytes = mostBytes;
+    open.writer?.add(record);
+    open.add(record);
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
-    return this.#isFull(lane) ? [this.#seal(shardId, lane)] : NOTHING;
+    return this.#isFull(open) ? [this.#seal(open)] : NOTHING;
   }
 
   /** Seals an open Kinesis record when the user record does not fit in; undefined when it does. */
-  sealUnlessFits(kinesisRecord: KinesisRecord, record: UserRecord): KinesisRecord | undefined {
-    const { shardId } = kinesisRecord;
-    const lane = shardId === undefined ? undefined : this.#lanes.get(shardId);
-    if (shardId === undefined || lane?.kinesisRecord !== kinesisRecord) return undefined;
-    return this.#fits(record, lane) ? undefined : this.#seal(shardId, lane);
+  sealUnlessFits(open: KinesisRecord, record: UserRecord): KinesisRecord | undefined {
+    if (open.lane === NO_SHARD) return undefined;
+    return this.#fits(record, open, open.mostBytes + mostBytesOf(record, open.records.length))
+      ? undefined
+      : this.#seal(open);
   }
 
   /** When `expire` wants to be called; Infinity when nothing waits. */
@@ -108,9 +106,9 @@ export class Aggregator {
     if (this.#dueAtMs > nowMs) return sealed;
     this.#dueAtMs = Number.POSITIVE_INFINITY;
     const untilMs = this.#earliest() <= nowMs ? nowMs + this.#options.togetherMs : nowMs;
-    for (const [shardId, lane] of this.#lanes) {
-      if (lane.kinesisRecord.dueAtMs <= untilMs) sealed.push(this.#seal(shardId, lane));
-      else this.#dueAtMs = Math.min(this.#dueAtMs, lane.kinesisRecord.dueAtMs);
+    for (const open of this.#openOnes) {
+      if (open.dueAtMs <= untilMs) sealed.push(this.#seal(open));
+      else this.#dueAtMs = Math.min(this.#dueAtMs, open.dueAtMs);
     }
     return sealed;
   }
@@ -118,21 +116,20 @@ export class Aggregator {
   /** Seals all that waits for company; what waits for the map goes on waiting. */
   flush(): KinesisRecord[] {
     this.#dueAtMs = Number.POSITIVE_INFINITY;
-    return [...this.#lanes].map(([shardId, lane]) => this.#seal(shardId, lane));
+    return [...this.#openOnes].map((open) => this.#seal(open));
   }
 
   /** Lets go of an open Kinesis record whose user records have all expired in here. One that waits for the map is passed over later. */
   forget(kinesisRecord: KinesisRecord): void {
-    const { shardId } = kinesisRecord;
-    const lane = shardId === undefined ? undefined : this.#lanes.get(shardId);
-    if (shardId !== undefined && lane?.kinesisRecord === kinesisRecord) this.#close(shardId, lane);
+    if (kinesisRecord.lane !== NO_SHARD) this.#close(kinesisRecord);
   }
 
   /** Gives everything back unsealed: the shard map has changed, so it must be placed anew. */
   drain(): KinesisRecord[] {
-    const lanes = [...this.#lanes];
-    for (const [shardId, lane] of lanes) this.#close(shardId, lane);
-    const open = lanes.map(([, { kinesisRecord }]) => kinesisRecord);
+    const open = [...this.#openOnes];
+    for (const kinesisRecord of open) this.#close(kinesisRecord);
+    // There may be fewer shards now.
+    this.#lanes.length = 0;
     const drained = [...open, ...this.#mapless.filter(({ phase }) => phase === 'mapless')];
     this.#mapless = [];
     this.#maplessUntilMs = Number.POSITIVE_INFINITY;
@@ -140,51 +137,58 @@ export class Aggregator {
     return drained;
   }
 
-  #open(record: UserRecord, shardId: string, prediction: Prediction): readonly KinesisRecord[] {
+  #open(record: UserRecord, prediction: Prediction): readonly KinesisRecord[] {
     const kinesisRecord = alone(record, prediction);
     // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
     if (record.dataBytes >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
     record.keepDataIn(this.#dataMemory);
-    this.#lanes.set(shardId, { kinesisRecord, mostBytes: FRAME_BYTES + mostBytesOf(record, 0), writer: undefined });
+    kinesisRecord.mostBytes = FRAME_BYTES + mostBytesOf(record, 0);
+    kinesisRecord.lane = prediction.shard;
+    while (this.#lanes.length <= prediction.shard) this.#lanes.push(undefined);
+    this.#lanes[prediction.shard] = kinesisRecord;
+    this.#openOnes.add(kinesisRecord);
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return NOTHING;
   }
 
   /** By what it may take at the most; where that is too much, by what it takes. */
-  #fits(record: UserRecord, lane: Lane): boolean {
+  #fits(record: UserRecord, open: KinesisRecord, mostBytes: number): boolean {
     const { aggregationMaxSizeBytes } = this.#options;
-    const mostBytes = lane.mostBytes + mostBytesOf(record, lane.kinesisRecord.records.length);
     return (
-      mostBytes <= aggregationMaxSizeBytes || this.#writerOf(lane).sizeBytesWith(record) <= aggregationMaxSizeBytes
+      mostBytes <= aggregationMaxSizeBytes || this.#writerOf(open).sizeBytesWith(record) <= aggregationMaxSizeBytes
     );
   }
 
-  #isFull(lane: Lane): boolean {
+  #isFull(open: KinesisRecord): boolean {
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
     return (
-      lane.kinesisRecord.records.length >= aggregationMaxCount ||
-      (lane.mostBytes >= aggregationMaxSizeBytes && this.#writerOf(lane).sizeBytes >= aggregationMaxSizeBytes)
+      open.records.length >= aggregationMaxCount ||
+      (open.mostBytes >= aggregationMaxSizeBytes && this.#writerOf(open).sizeBytes >= aggregationMaxSizeBytes)
     );
   }
 
-  #writerOf(lane: Lane): AggregateWriter {
-    if (lane.writer !== undefined) return lane.writer;
-    lane.writer = this.#takeWriter();
-    for (const record of lane.kinesisRecord.records) lane.writer.add(record);
-    return lane.writer;
+  #writerOf(open: KinesisRecord): AggregateWriter {
+    if (open.writer !== undefined) return open.writer;
+    const writer = this.#takeWriter();
+    for (const record of open.records) writer.add(record);
+    open.writer = writer;
+    return writer;
   }
 
-  #seal(shardId: string, lane: Lane): KinesisRecord {
-    const { kinesisRecord } = lane;
-    lane.writer ??= this.#takeWriter();
-    kinesisRecord.seal(lane.writer);
-    this.#close(shardId, lane);
-    return kinesisRecord;
+  #seal(open: KinesisRecord): KinesisRecord {
+    open.writer ??= this.#takeWriter();
+    open.seal(open.writer);
+    this.#close(open);
+    return open;
   }
 
-  #close(shardId: string, { writer }: Lane): void {
-    this.#lanes.delete(shardId);
+  #close(open: KinesisRecord): void {
+    const { lane, writer } = open;
+    this.#lanes[lane] = undefined;
+    this.#openOnes.delete(open);
+    open.lane = NO_SHARD;
+    open.writer = undefined;
     if (writer !== undefined) this.#spare(writer);
   }
 
@@ -205,7 +209,7 @@ export class Aggregator {
 
   #earliest(): number {
     let earliestMs = Number.POSITIVE_INFINITY;
-    for (const { kinesisRecord } of this.#lanes.values()) earliestMs = Math.min(earliestMs, kinesisRecord.dueAtMs);
+    for (const { dueAtMs } of this.#openOnes) earliestMs = Math.min(earliestMs, dueAtMs);
     return earliestMs;
   }
 }

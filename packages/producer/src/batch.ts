@@ -36,6 +36,9 @@ export type Addressing = 'hash-key' | 'as-given' | 'service';
 /** The partition key of every aggregated record, as the KPL writes it. */
 const AGGREGATE_KEY = 'a';
 
+/** Of a Kinesis record that is not in a lane of the aggregator, and of a prediction without a shard. */
+export const NO_SHARD = -1;
+
 export class KinesisRecord {
   /** What is sent, in put order. */
   records: UserRecord[];
@@ -57,6 +60,12 @@ export class KinesisRecord {
   /** Attempts begun. */
   attemptCount = 0;
   beganAtMs = -1;
+  /** While it is open in a lane of the aggregator: the shard's number. */
+  lane: number = NO_SHARD;
+  /** While it is open in a lane: its aggregated record is at most so long. */
+  mostBytes = 0;
+  /** While it is open in a lane: knows how long exactly, once that is no longer sure to be below what it may be. */
+  writer: AggregateWriter | undefined = undefined;
   #addressing: Addressing;
   #entry: Entry | undefined = undefined;
   /** Once it is sealed, if there is more than one user record. */

@@ -2,7 +2,7 @@
 // request begins. Asks both and changes neither.
 // Invariant: what was predicted holds as long as `version` does, and no longer.
 import type { Prediction } from './aggregator.ts';
-import type { Addressing, KinesisRecord } from './batch.ts';
+import { type Addressing, type KinesisRecord, NO_SHARD } from './batch.ts';
 import type { ShardMap } from './shard-map.ts';
 import type { StreamStrategy } from './stream-strategy.ts';
 import type { UserRecord } from './user-record.ts';
@@ -16,9 +16,9 @@ const PATIENCE_MS = 1_000;
 export class Predictor {
   readonly #strategy: StreamStrategy;
   readonly #shardMap: ShardMap;
-  /** Of the present version, one for all records of a shard. */
-  readonly #byShard = new Map<string, Prediction>();
-  #byShardVersion = -1;
+  /** Of the present version, one for all records of a shard, by its number. */
+  #ofShards: (Prediction | undefined)[] = [];
+  #ofShardsVersion = -1;
 
   constructor({ strategy, shardMap }: { readonly strategy: StreamStrategy; readonly shardMap: ShardMap }) {
     this.#strategy = strategy;
@@ -38,9 +38,9 @@ export class Predictor {
   predict(record: UserRecord, nowMs: number): Prediction {
     const mapVersion = this.version;
     const addressing = this.#addressing;
-    const shardId = addressing === 'hash-key' ? this.#shardMap.predict(record) : undefined;
-    if (shardId === undefined) return { shardId, mapVersion, addressing, waitUntilMs: this.#waitUntilMs(nowMs) };
-    return this.#ofShard(shardId, mapVersion, addressing);
+    const shard = addressing === 'hash-key' ? this.#shardMap.numberOf(record) : undefined;
+    if (shard !== undefined) return this.#ofShard(shard, mapVersion, addressing);
+    return { shardId: undefined, shard: NO_SHARD, mapVersion, addressing, waitUntilMs: this.#waitUntilMs(nowMs) };
   }
 
   /**
@@ -67,14 +67,14 @@ export class Predictor {
     return false;
   }
 
-  #ofShard(shardId: string, mapVersion: number, addressing: Addressing): Prediction {
-    if (this.#byShardVersion !== mapVersion) this.#byShard.clear();
-    this.#byShardVersion = mapVersion;
-    let prediction = this.#byShard.get(shardId);
-    if (prediction === undefined) {
-      prediction = { shardId, mapVersion, addressing, waitUntilMs: Number.NEGATIVE_INFINITY };
-      this.#byShard.set(shardId, prediction);
-    }
+  #ofShard(shard: number, mapVersion: number, addressing: Addressing): Prediction {
+    if (this.#ofShardsVersion !== mapVersion) this.#ofShards = new Array(this.#shardMap.openShardCount).fill(undefined);
+    this.#ofShardsVersion = mapVersion;
+    const known = this.#ofShards[shard];
+    if (known !== undefined) return known;
+    const shardId = this.#shardMap.shardIdOf(shard);
+    const prediction = { shardId, shard, mapVersion, addressing, waitUntilMs: Number.NEGATIVE_INFINITY };
+    this.#ofShards[shard] = prediction;
     return prediction;
   }
 

@@ -43,8 +43,9 @@ export class ShardMap {
   #state: ShardMapState = 'loading';
   #version = 1;
   #open: KnownShard[] = [];
-  /** Where each open shard ends, to be searched without touching the shards. */
+  /** Where each open shard ends and begins, to be searched without touching the shards. */
   #endTops: Int32Array = new Int32Array(0);
+  #startTops: Int32Array = new Int32Array(0);
   #known = new Map<string, KnownShard>();
   #loadAtMs = Number.NEGATIVE_INFINITY;
   #isUnderWay = false;
@@ -72,6 +73,12 @@ export class ShardMap {
 
   /** The open shard whose range holds the hash key, or undefined when that can't be told. */
   predict(key: Hashed): string | undefined {
+    const number = this.numberOf(key);
+    return number === undefined ? undefined : this.shardIdOf(number);
+  }
+
+  /** The same by its number among the open shards, in the order of their ranges; it holds as long as `version` does. */
+  numberOf(key: Hashed): number | undefined {
     const { hashTop } = key;
     const endTops = this.#endTops;
     let low = 0;
@@ -83,9 +90,14 @@ export class ShardMap {
         low = middle + 1;
       } else high = middle;
     }
-    const shard = this.#open[low];
-    if (shard === undefined || shard.startTop > hashTop) return undefined;
-    return shard.startTop < hashTop || shard.start <= key.hashHex ? shard.shardId : undefined;
+    if (low === this.#open.length) return undefined;
+    const startTop = this.#startTops[low] as number;
+    if (startTop === hashTop) return (this.#open[low] as KnownShard).start <= key.hashHex ? low : undefined;
+    return startTop < hashTop ? low : undefined;
+  }
+
+  shardIdOf(number: number): string {
+    return (this.#open[number] as KnownShard).shardId;
   }
 
   /** Whether the map has seen the shard, open or closed not long ago. */
@@ -145,6 +157,7 @@ export class ShardMap {
     this.#version++;
     this.#open = shards.map(knownShard).sort((a, b) => (a.end < b.end ? -1 : a.end > b.end ? 1 : 0));
     this.#endTops = Int32Array.from(this.#open, ({ endTop }) => endTop);
+    this.#startTops = Int32Array.from(this.#open, ({ startTop }) => startTop);
     const known = new Map(this.#open.map((shard) => [shard.shardId, shard]));
     for (const [shardId, shard] of this.#known) {
       if (known.has(shardId)) continue;
