@@ -61,7 +61,38 @@ test('a line is one for its key as long as it has a carrier or held records, how
   );
 });
 
-/** More than there are buckets for at first; then some of them go. */
+test('lines that crowd around the end of the table are found as in a Map, whichever of them go', () => {
+  // The table begins with 1,024 slots.
+  const crowd = Array.from({ length: 20_000 }, (_, count) => `key-${count}`).filter((key) => {
+    const slot = userRecord({ key }).orderHash & 1_023;
+    return slot > 1_019 || slot < 3;
+  });
+  const steps = fc.array(fc.nat(59), { minLength: 100, maxLength: 400 });
+  fc.assert(
+    fc.property(steps, (keys) => {
+      const order = new KeyOrder();
+      const twin = new Map<string, Line>();
+      const carrier = loneRecord('0');
+      for (const key of keys.map((index) => crowd[index] as string)) {
+        const known = twin.get(key);
+        const record = userRecord({ key });
+        const line = order.lineOf(record);
+        expect(line).toBe(known ?? record);
+        if (known === undefined) {
+          order.carry(line, carrier);
+          twin.set(key, line);
+        } else {
+          expect(order.free(line, carrier)).toBe(true);
+          twin.delete(key);
+        }
+      }
+      for (const [key, line] of twin) expect(order.lineOf(userRecord({ key }))).toBe(line);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+/** More than there are slots for at first; then some of them go. */
 function come(order: KeyOrder, records: readonly UserRecord[]): void {
   const carrier = loneRecord('0');
   for (const record of records) order.carry(order.lineOf(record), carrier);

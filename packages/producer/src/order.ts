@@ -9,7 +9,8 @@ import type { KinesisRecord } from './batch.ts';
 import { Fifo } from './fifo.ts';
 import type { UserRecord } from './user-record.ts';
 
-const FEWEST_BUCKETS = 1_024;
+const FEWEST_SLOTS = 1_024;
+const EMPTY = 0;
 
 /**
  * The unsettled user records of one order key. The first of them is its line: most keys have no other, and an object more for each
@@ -22,26 +23,32 @@ export interface Line {
   /** The key's unsettled Kinesis record. */
   lineCarrier: KinesisRecord | undefined;
   held: Fifo<UserRecord> | undefined;
-  /** Of the same bucket. */
-  nextLine: Line | undefined;
 }
 
 export class KeyOrder {
   /**
    * A hash table, since most keys come and go with a single record: a Map keeps the places of what was deleted until it is
-   * made anew, and took more time than all else that is done for a record.
+   * made anew, and took more time than all else that is done for a record. The next free slot is taken, and at most half of them are; the
+   * hashes lie by themselves, so that a line is only looked at, which is in no cache, where it is the one.
    */
-  #buckets: (Line | undefined)[] = new Array(FEWEST_BUCKETS).fill(undefined);
+  #lines: (Line | undefined)[] = new Array(FEWEST_SLOTS).fill(undefined);
+  #hashes: Int32Array = new Int32Array(FEWEST_SLOTS);
   #lineCount = 0;
 
   /** The line of the user record's key, until it is idle again. */
   lineOf(record: UserRecord): Line {
-    const bucket = this.#bucketOf(record);
-    const first = this.#buckets[bucket];
-    for (let line = first; line !== undefined; line = line.nextLine) if (haveOneKey(line, record)) return line;
-    record.nextLine = first;
-    this.#buckets[bucket] = record;
-    if (++this.#lineCount > this.#buckets.length) this.#grow();
+    const hashes = this.#hashes;
+    const mask = hashes.length - 1;
+    const hash = hashOf(record);
+    let slot = hash & mask;
+    for (; hashes[slot] !== EMPTY; slot = (slot + 1) & mask) {
+      if (hashes[slot] !== hash) continue;
+      const line = this.#lines[slot] as Line;
+      if (haveOneKey(line, record)) return line;
+    }
+    hashes[slot] = hash;
+    this.#lines[slot] = record;
+    if (++this.#lineCount * 2 > hashes.length) this.#grow();
     return record;
   }
 
@@ -99,39 +106,50 @@ export class KeyOrder {
     if (line.lineCarrier === undefined) this.#remove(line);
   }
 
-  #bucketOf({ orderHash }: { readonly orderHash: number }): number {
-    return orderHash & (this.#buckets.length - 1);
-  }
-
+  /** What comes behind moves up, as far as its own place allows: so nothing marks what was removed. */
   #remove(line: Line): void {
-    const bucket = this.#bucketOf(line);
-    const first = this.#buckets[bucket];
-    this.#lineCount--;
-    if (first === line) this.#buckets[bucket] = line.nextLine;
-    else {
-      for (let before = first; before !== undefined; before = before.nextLine) {
-        if (before.nextLine === line) before.nextLine = line.nextLine;
-      }
+    const lines = this.#lines;
+    const hashes = this.#hashes;
+    const mask = hashes.length - 1;
+    let free = hashOf(line) & mask;
+    while (lines[free] !== line) {
+      if (hashes[free] === EMPTY) return;
+      free = (free + 1) & mask;
     }
-    line.nextLine = undefined;
+    this.#lineCount--;
+    for (let slot = (free + 1) & mask; hashes[slot] !== EMPTY; slot = (slot + 1) & mask) {
+      const hash = hashes[slot] as number;
+      if (((slot - (hash & mask)) & mask) < ((slot - free) & mask)) continue;
+      hashes[free] = hash;
+      lines[free] = lines[slot];
+      free = slot;
+    }
+    hashes[free] = EMPTY;
+    lines[free] = undefined;
   }
 
   /** Never shrinks: the bound of what is outstanding bounds it. */
   #grow(): void {
-    const lines = this.#buckets;
-    this.#buckets = new Array(lines.length * 2).fill(undefined);
-    for (const first of lines) {
-      for (let line = first; line !== undefined; ) {
-        const { nextLine } = line;
-        const bucket = this.#bucketOf(line);
-        line.nextLine = this.#buckets[bucket];
-        this.#buckets[bucket] = line;
-        line = nextLine;
-      }
+    const lines = this.#lines;
+    const hashes = this.#hashes;
+    const length = lines.length * 2;
+    this.#lines = new Array(length).fill(undefined);
+    this.#hashes = new Int32Array(length);
+    for (const [from, line] of lines.entries()) {
+      if (line === undefined) continue;
+      const hash = hashes[from] as number;
+      let slot = hash & (length - 1);
+      while (this.#hashes[slot] !== EMPTY) slot = (slot + 1) & (length - 1);
+      this.#hashes[slot] = hash;
+      this.#lines[slot] = line;
     }
   }
 }
 
+function hashOf({ orderHash }: { readonly orderHash: number }): number {
+  return orderHash === EMPTY ? 1 : orderHash;
+}
+
 function haveOneKey(a: Line, b: Line): boolean {
-  return a.explicitHashKey === b.explicitHashKey && a.orderHash === b.orderHash && a.partitionKey === b.partitionKey;
+  return a.explicitHashKey === b.explicitHashKey && a.partitionKey === b.partitionKey;
 }

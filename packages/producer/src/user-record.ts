@@ -130,7 +130,6 @@ export class UserRecord implements UserRecordParts, WritableRecord, Line {
   // Of the line that it is.
   lineCarrier: KinesisRecord | undefined = undefined;
   held: Fifo<UserRecord> | undefined = undefined;
-  nextLine: Line | undefined = undefined;
   /** The Kinesis record it is in; undefined while it is held back for order. */
   carrier: KinesisRecord | undefined = undefined;
   settled = false;
