@@ -26,6 +26,8 @@ export interface AssignableWorker {
   readonly metrics: readonly WorkerMetric[];
   /** So much more than they do now its leases carried when `metrics` were measured, smoothed like these. Default 0. */
   readonly outdatedKBps?: number;
+  /** It gets one lease at the most, if it has none. Default false. */
+  readonly isOnTrial?: boolean;
 }
 
 export interface WorkerMetric {
@@ -77,5 +79,6 @@ export function planAssignment(
 ): Assignment[] {
   if (rules.strategy === 'utilization') return planByUtilization(leases, workers, rules);
   const workerIds = workers.map(({ workerId }) => workerId);
-  return planByCount(leases, workerIds, rules, rules.balances);
+  const onTrial = new Set(workers.flatMap(({ workerId, isOnTrial }) => (isOnTrial ? [workerId] : [])));
+  return planByCount(leases, workerIds, rules, rules.balances, onTrial);
 }

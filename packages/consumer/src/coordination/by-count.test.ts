@@ -59,6 +59,24 @@ describe('planByCount', () => {
     expect(plan([...two, busy], ['w1', 'w2', 'w3'], 10).map(({ to }) => to)).toEqual(['w3', 'w1']);
   });
 
+  test('gives a worker on trial one lease at the most, and none if it has one, in place of which others have room', () => {
+    const limits = { maxLeasesForWorker: 100, maxThroughputPerHostKBps: Number.POSITIVE_INFINITY };
+    fc.assert(
+      fc.property(arbitraryFleet, fc.subarray(workers), (fleet, onTrial) => {
+        const leases = fleet.leases.map(view);
+        const moves = planByCount(leases, fleet.workers, limits, true, new Set(onTrial));
+        for (const worker of onTrial) {
+          const got = moves.filter(({ to }) => to === worker).length;
+          const had = leases.filter(({ owner, available }) => owner === worker && !available).length;
+          expect(got === 0 || got + had === 1).toBe(true);
+        }
+        const available = leases.filter((lease) => lease.available).length;
+        const isOneThere = fleet.workers.some((worker) => !onTrial.includes(worker));
+        if (isOneThere) expect(moves.filter(({ kind }) => kind === 'assign').length).toBe(available);
+      }),
+    );
+  });
+
   test('gives every available lease to a live worker and moves each lease once at most', () => {
     fc.assert(
       fc.property(arbitraryFleet, (fleet) => {

@@ -4,14 +4,18 @@
 import type { AssignableLease, Assignment, AssignmentLimits } from './assignment.ts';
 import { Ranking } from './ranking.ts';
 
-/** @param balances whether live leases may move. */
+/**
+ * @param balances whether live leases may move.
+ * @param onTrial of the workers, those that get one lease at the most.
+ */
 export function planByCount(
   leases: readonly AssignableLease[],
   workers: readonly string[],
   limits: AssignmentLimits,
   balances: boolean,
+  onTrial: ReadonlySet<string> = new Set(),
 ): Assignment[] {
-  const plan = new Plan([...workers].sort(), limits);
+  const plan = new Plan([...workers].sort(), limits, onTrial);
   const waiting: AssignableLease[] = [];
   for (const lease of leases) {
     if (lease.available) waiting.push(lease);
@@ -24,6 +28,7 @@ export function planByCount(
 
 interface Load {
   readonly worker: string;
+  readonly mostLeases: number;
   leaseCount: number;
   kBps: number;
   /** Those of its leases that may move; in the order of their keys once the first one has. */
@@ -41,9 +46,12 @@ class Plan {
   /** Those that have something to give, the most loaded first. */
   readonly #givers = new Ranking((a, b) => this.#countOf(a) - this.#countOf(b) > 0 || this.#isTieBefore(a, b));
 
-  constructor(workers: readonly string[], limits: AssignmentLimits) {
+  constructor(workers: readonly string[], limits: AssignmentLimits, onTrial: ReadonlySet<string>) {
     this.#limits = limits;
-    this.#loads = workers.map((worker) => ({ worker, leaseCount: 0, kBps: 0, movable: [], gives: false }));
+    this.#loads = workers.map((worker) => {
+      const mostLeases = onTrial.has(worker) ? Math.min(1, limits.maxLeasesForWorker) : limits.maxLeasesForWorker;
+      return { worker, mostLeases, leaseCount: 0, kBps: 0, movable: [], gives: false };
+    });
     this.#byWorker = new Map(workers.map((worker, index) => [worker, index]));
   }
 
@@ -90,9 +98,9 @@ class Plan {
   }
 
   #rank(index: number): void {
-    const { leaseCount, kBps, movable } = this.#loads[index] as Load;
-    const { maxLeasesForWorker, maxThroughputPerHostKBps } = this.#limits;
-    if (leaseCount < maxLeasesForWorker && kBps <= maxThroughputPerHostKBps) this.#receivers.put(index);
+    const { mostLeases, leaseCount, kBps, movable } = this.#loads[index] as Load;
+    const { maxThroughputPerHostKBps } = this.#limits;
+    if (leaseCount < mostLeases && kBps <= maxThroughputPerHostKBps) this.#receivers.put(index);
     else this.#receivers.remove(index);
     if (movable.length > 0) this.#givers.put(index);
     else this.#givers.remove(index);

@@ -82,6 +82,21 @@ test('what a worker gave up goes to another one, though it has the most room, an
 });
 
 describe('planByUtilization', () => {
+  test('gives a worker on trial one lease at the most, and none if it has one', () => {
+    fc.assert(
+      fc.property(arbitraryFleet, fc.subarray(workerIds), (fleet, onTrial) => {
+        const seen = viewOf(fleet);
+        const judged = seen.workers.map((each) => ({ ...each, isOnTrial: onTrial.includes(each.workerId) }));
+        const moves = planByUtilization(seen.leases, judged, rules);
+        for (const workerId of onTrial) {
+          const got = moves.filter(({ to }) => to === workerId).length;
+          const had = seen.leases.filter(({ owner, available }) => owner === workerId && !available).length;
+          expect(got === 0 || got + had === 1).toBe(true);
+        }
+      }),
+    );
+  });
+
   test('each lease moves once at most, available ones are assigned, held ones handed off, and only to live workers', () => {
     fc.assert(
       fc.property(arbitraryFleet, (fleet) => {

@@ -26,6 +26,7 @@ const ROUNDING = 1e-6;
 
 interface Load {
   readonly workerId: string;
+  readonly isOnTrial: boolean;
   readonly leases: Set<Weighed>;
   movableCount: number;
   throughputKBps: number;
@@ -312,8 +313,9 @@ class Plan {
     return true;
   }
 
-  #mayReceive({ leases, throughputKBps }: Load): boolean {
+  #mayReceive({ leases, throughputKBps, isOnTrial }: Load): boolean {
     const { maxLeasesForWorker, maxThroughputPerHostKBps } = this.#rules;
+    if (isOnTrial && leases.size > 0) return false;
     return leases.size < maxLeasesForWorker && throughputKBps <= maxThroughputPerHostKBps;
   }
 
@@ -344,10 +346,14 @@ class Plan {
   }
 }
 
-function emptyLoad({ workerId, metrics, outdatedKBps = 0 }: AssignableWorker, names: readonly string[]): Load {
+function emptyLoad(
+  { workerId, metrics, outdatedKBps = 0, isOnTrial = false }: AssignableWorker,
+  names: readonly string[],
+): Load {
   const own = names.map((name) => metrics.find((metric) => metric.name === name));
   return {
     workerId,
+    isOnTrial,
     leases: new Set(),
     movableCount: 0,
     throughputKBps: 0,

@@ -193,6 +193,36 @@ describe('Fleet', () => {
     expect(activeIds(fleet)).toEqual(['me', 'w1']);
   });
 
+  test('a worker that lets run out what it never wrote is on trial, until it writes a lease or is another process', () => {
+    const fleet = new Fleet(options);
+    const process = (id: string) => ({ id, sinceSeconds: 1 });
+    let second = 1;
+    const look = (change: Partial<Lease>, now: number, id = 'p'): unknown => {
+      second += 1;
+      const worker = { ...row('w2', second), process: process(id) };
+      fleet.observe([lease(change)], [worker], now, now);
+      return fleet.activeWorkers().find(({ workerId }) => workerId === 'w2')?.isOnTrial;
+    };
+    const runsOut = (leaseCounter: number, from: number, id?: string): unknown[] => [
+      look({ leaseOwner: undefined, leaseCounter: leaseCounter - 1 }, from, id),
+      look({ leaseOwner: 'w2', leaseCounter }, from + 1, id),
+      look({ leaseOwner: 'w2', leaseCounter }, from + 1002, id),
+      look({ leaseOwner: undefined, leaseCounter: leaseCounter + 1 }, from + 1003, id),
+    ];
+    expect(runsOut(2, 0)).toEqual([false, false, undefined, true]);
+    // The second in a row: its reports are no sign of life for two seconds.
+    expect(runsOut(4, 2000)).toEqual([true, true, undefined, undefined]);
+    expect(look({ leaseOwner: undefined, leaseCounter: 5 }, 5001)).toBeUndefined();
+    expect(look({ leaseOwner: undefined, leaseCounter: 5 }, 5002)).toBe(true);
+    expect(look({ leaseOwner: undefined, leaseCounter: 5 }, 5003, 'q')).toBe(false);
+    expect(runsOut(6, 6000, 'q')).toEqual([false, false, undefined, true]);
+    expect(look({ leaseOwner: 'w2', leaseCounter: 8 }, 7004, 'q')).toBe(true);
+    expect(look({ leaseOwner: 'w2', leaseCounter: 9 }, 7005, 'q')).toBe(false);
+    // One that has written it and falls silent was alive: a death is no trial.
+    expect(look({ leaseOwner: 'w2', leaseCounter: 9 }, 8100, 'q')).toBeUndefined();
+    expect(look({ leaseOwner: undefined, leaseCounter: 10 }, 8101, 'q')).toBe(false);
+  });
+
   test('who gave a lease away is told to have carried it while his figures were measured, and its heir not to have, until they report', () => {
     const fleet = new Fleet(options);
     const measured = (workerId: string, reports: number): WorkerRow => ({

@@ -4,6 +4,7 @@
 import type { AssignableLease, AssignableWorker } from './assignment.ts';
 import { actualOwner, isEnded, type Lease, NOTHING_MEASURED, type Utilization, type WorkerRow } from './lease.ts';
 import { outdatedShare, reportSeen } from './outdated.ts';
+import { Trials } from './trials.ts';
 import { figureCountOf, isSound, metricsOf } from './utilization.ts';
 
 export interface FleetOptions {
@@ -62,6 +63,7 @@ interface WorkerSight {
   readonly utilization: Utilization;
   readonly movesRows: boolean;
   readonly isOurs: boolean;
+  readonly processId: string | undefined;
 }
 
 export class Fleet {
@@ -70,6 +72,7 @@ export class Fleet {
   #workers = new Map<string, WorkerSight>();
   /** Workers that let a lease expire, until they give a sign of life. */
   readonly #suspects = new Set<string>();
+  readonly #trials: Trials;
   /** By worker, kB a second: see AssignableWorker. */
   #outdatedKBps = new Map<string, number>();
   /** What this leader gave away since the last reading. */
@@ -80,6 +83,7 @@ export class Fleet {
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#trials = new Trials(options.workerStaleMs);
   }
 
   /**
@@ -89,6 +93,7 @@ export class Fleet {
   observe(leases: readonly Lease[], workers: readonly WorkerRow[], readAt: number, now: number): void {
     this.#readAt = readAt;
     this.#workers = new Map(workers.map((worker) => [worker.workerId, this.#seeWorker(worker, now)]));
+    this.#trials.keep((workerId) => this.#workers.has(workerId));
     this.#leases = new Map(leases.map((lease) => [lease.leaseKey, this.#seeLease(lease, now)]));
     this.#given = new Map();
     this.#isSettling = false;
@@ -96,7 +101,7 @@ export class Fleet {
     for (const lease of leases) {
       const owner = actualOwner(lease);
       if (owner === undefined || isEnded(lease)) continue;
-      if (this.#isExpired(lease)) this.#suspects.add(owner);
+      if (this.#isExpired(lease)) this.#suspect(owner, lease);
       else {
         if (!this.#isHeld(lease)) this.#isSettling = true;
         // A worker of the KCL that was given one may take failoverTimeMs to find it: no run comes for that. One of ours does so soon.
@@ -122,7 +127,8 @@ export class Fleet {
     for (const [workerId, { utilization }] of this.#workers) {
       if ((this.#isActive(workerId) || workerId === me) && isSound(utilization)) {
         const outdatedKBps = this.#outdatedKBps.get(workerId) ?? 0;
-        active.push({ workerId, metrics: metricsOf(utilization, workerMetricsEMAAlpha), outdatedKBps });
+        const metrics = metricsOf(utilization, workerMetricsEMAAlpha);
+        active.push({ workerId, metrics, outdatedKBps, isOnTrial: this.#trials.has(workerId) });
       }
     }
     if (!this.#workers.has(me)) active.push({ workerId: me, metrics: metricsOf(NOTHING_MEASURED, 1) });
@@ -256,7 +262,10 @@ export class Fleet {
     const last = this.#leases.get(lease.leaseKey);
     const same = last !== undefined && last.counter === lease.leaseCounter && last.owner === owner;
     // A counter that moves under an unchanged owner is that owner's heartbeat.
-    if (last !== undefined && !same && owner !== undefined && last.owner === owner) this.#suspects.delete(owner);
+    if (last !== undefined && !same && owner !== undefined && last.owner === owner) {
+      this.#suspects.delete(owner);
+      this.#trials.passed(owner);
+    }
     const handoff = lease.checkpointOwner === undefined ? undefined : `${lease.checkpointOwner}>${lease.leaseOwner}`;
     const lookCount = lease.throughputKBps === undefined ? 0 : Math.min(SMOOTHED_LOOKS, (last?.lookCount ?? 0) + 1);
     return {
@@ -276,18 +285,36 @@ export class Fleet {
     };
   }
 
+  /** Once for all leases that run out with it. */
+  #suspect(workerId: string, { leaseKey }: Lease): void {
+    if (this.#suspects.has(workerId)) return;
+    this.#suspects.add(workerId);
+    if (this.#leases.get(leaseKey)?.found === false) this.#trials.failed(workerId, this.#readAt);
+  }
+
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
-    const { lastUpdateSeconds, utilization, movesRows = false } = worker;
-    const isOurs = worker.process !== undefined;
-    const last = this.#workers.get(worker.workerId);
+    const { workerId, lastUpdateSeconds, utilization, movesRows = false } = worker;
+    const processId = worker.process?.id;
+    const isOurs = processId !== undefined;
+    const last = this.#workers.get(workerId);
+    if (processId !== last?.processId) this.#trials.passed(workerId);
     let since = now;
     let seenSince = now;
     let reportsSeenAt = last?.reportsSeenAt ?? [];
     if (last?.lastUpdateSeconds !== lastUpdateSeconds) reportsSeenAt = reportSeen(reportsSeenAt, now);
     if (last === undefined) since = now - Math.max(0, worker.ageMs);
     else if (last.lastUpdateSeconds === lastUpdateSeconds) ({ since, seenSince } = last);
-    else this.#suspects.delete(worker.workerId);
-    return { lastUpdateSeconds, utilization, movesRows, isOurs, since, seenSince, reportsSeenAt };
+    else if (this.#trials.mayBegin(workerId, now)) this.#suspects.delete(workerId);
+    return {
+      lastUpdateSeconds,
+      utilization,
+      movesRows,
+      isOurs,
+      processId,
+      since,
+      seenSince,
+      reportsSeenAt,
+    };
   }
 
   #isExpired(lease: Lease): boolean {

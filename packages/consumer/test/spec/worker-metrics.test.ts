@@ -217,6 +217,29 @@ describe('a leader', () => {
     expect(fleet.lease('b').leaseOwner).toBe('lead');
   });
 
+  test('gives leases ever less often to a worker that reports and takes up none of them; KCL: again and again', () => {
+    const fleet = new Fleet();
+    for (const id of ['a', 'b', 'c', 'd']) fleet.put(id);
+    fleet.start('lead');
+    fleet.pass(secondMs);
+    const report = () =>
+      fleet.table.workers.set('mute', {
+        lastUpdateSeconds: Math.floor(fleet.now / 1000),
+        utilization: NOTHING_MEASURED,
+        process: undefined,
+      });
+    report();
+    fleet.every(reportMs, report);
+    let unread = 0;
+    for (let second = 0; second < 3_600; second += 1) {
+      fleet.pass(secondMs);
+      unread += fleet.counts()['mute'] ?? 0;
+    }
+    // Two leases rest for ten to twenty seconds each time; every report were 120 times.
+    expect(unread).toBeGreaterThan(0);
+    expect(unread).toBeLessThan(10 * 2 * 20);
+  });
+
   test('leaves the live leases of a worker whose row is stale or unsound where they are', () => {
     const fleet = new Fleet();
     for (const id of ['a', 'b', 'c']) fleet.put(id, { leaseOwner: 'w' });

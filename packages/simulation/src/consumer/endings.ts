@@ -12,6 +12,7 @@ import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import { CROWDED_READ_MS } from './crowded-rooms.ts';
 import { madeAgain } from './made-again.ts';
+import { mute } from './mute.ts';
 import { noRoom } from './no-room.ts';
 import { HEALED_CALL_MS, type SimulatedProcess } from './process.ts';
 import { MAX_CLOCK_DRIFT } from './swarm.ts';
@@ -56,7 +57,9 @@ export function endingOf(seed: number, hasTwins: boolean): ((world: World) => En
   if (seed % 21 === 11) return newcomersKilled;
   // Apart from the worlds of older rows.
   if (seed % 7 === 3) return undefined;
-  return seed % 11 === 3 ? madeAgain : seed % 11 === 8 ? noRoom : undefined;
+  if (seed % 11 === 3) return madeAgain;
+  if (seed % 11 === 8) return noRoom;
+  return seed % 13 === 4 ? mute : undefined;
 }
 
 /** One that does not lead, with the leases that it holds. */

@@ -1,4 +1,6 @@
 // Planted bugs of leaders: when they write, and for how long they believe that they lead.
+import type { Event } from '../../../consumer/dist/coordination/effects.js';
+import type { Results } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
 import { TIMES } from './worker-options.ts';
 
@@ -6,7 +8,7 @@ import { TIMES } from './worker-options.ts';
 const TOO_LONG = 4;
 
 export function leaderBugs(): readonly PlantedBug[] {
-  return [outlivesItsRow(), looksOnlyInTurn(), handsOnUnfound()];
+  return [outlivesItsRow(), looksOnlyInTurn(), handsOnUnfound(), takesReportsForLife()];
 }
 
 function outlivesItsRow(): PlantedBug {
@@ -38,5 +40,23 @@ function handsOnUnfound(): PlantedBug {
     name: 'hands-on-unfound',
     mistake: 'the leader hands a lease on that its owner was just given and has not found',
     options: (options) => ({ ...options, leaseFindingMs: 0 }),
+  };
+}
+
+/** The KCL's, which gives such a worker its share after each report. */
+function takesReportsForLife(): PlantedBug {
+  return {
+    name: 'takes-reports-for-life',
+    mistake: 'each report of a worker that takes up nothing counts like that of another process',
+    event: (event) => {
+      if (event.kind !== 'done' || event.effect.kind !== 'readTable') return event;
+      const result = event.result as Results['readTable'];
+      const workers = result.workers.map((worker) =>
+        worker.process === undefined
+          ? { ...worker, process: { id: String(worker.lastUpdateSeconds), sinceSeconds: 1 } }
+          : worker,
+      );
+      return { ...event, result: { ...result, workers } } as Event;
+    },
   };
 }
