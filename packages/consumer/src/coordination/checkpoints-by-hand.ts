@@ -3,6 +3,7 @@
 // Invariant: every call is settled exactly once.
 import type { CheckpointRequested, Effect, Tell } from './effects.ts';
 import type { LeaseHolder } from './lease-holder.ts';
+import type { CheckpointRange } from './notice.ts';
 import type { ShardConsumer } from './shard-consumer.ts';
 
 /** What a call waits for. */
@@ -25,7 +26,7 @@ export function vouchByHand(
   out: (Effect | Tell)[],
 ): boolean {
   if (consumer?.mayVouch(position) !== true) {
-    settle(requestId, 'outOfRange', out);
+    settle(requestId, { from: holder.position, to: consumer?.givenTo ?? holder.position }, out);
     return false;
   }
   const childShardIds = position.sequenceNumber === 'SHARD_END' ? consumer.childShardIds : undefined;
@@ -47,6 +48,10 @@ export function settleWaiters({ holder, waiters }: Vouching, out: (Effect | Tell
   }
 }
 
-export function settle(requestId: number, outcome: 'done' | 'leaseLost' | 'outOfRange', out: (Effect | Tell)[]): void {
+export function settle(
+  requestId: number,
+  outcome: 'done' | 'leaseLost' | CheckpointRange,
+  out: (Effect | Tell)[],
+): void {
   out.push({ kind: 'tell', notice: { kind: 'checkpointSettled', requestId, outcome } });
 }

@@ -9,6 +9,14 @@ import type { SilentWorker } from './silence.ts';
 import type { StallVerdict } from './watchdog.ts';
 import type { Rival } from './worker-id.ts';
 
+/** A checkpoint that was asked for is not within it. */
+export interface CheckpointRange {
+  /** The newest that was vouched for. */
+  readonly from: ExtendedSequenceNumber;
+  /** The last that was given to the handler. */
+  readonly to: ExtendedSequenceNumber;
+}
+
 export type Notice =
   | {
       readonly kind: 'leaseBegun';
@@ -34,7 +42,7 @@ export type Notice =
   | {
       readonly kind: 'checkpointSettled';
       readonly requestId: number;
-      readonly outcome: 'done' | 'leaseLost' | 'outOfRange';
+      readonly outcome: 'done' | 'leaseLost' | CheckpointRange;
     }
   | {
       readonly kind: 'handlerFailed';

@@ -123,6 +123,11 @@ export class ShardConsumer {
     );
   }
 
+  /** The last that the handler was given. */
+  get givenTo(): ExtendedSequenceNumber {
+    return this.#processing.givenTo;
+  }
+
   get childShardIds(): readonly string[] | undefined {
     return this.#processing.childShards?.map((child) => child.shardId);
   }

@@ -362,7 +362,7 @@ describe('Worker', () => {
     };
     expect(ask('9', 1)).toContainEqual({
       kind: 'tell',
-      notice: { kind: 'checkpointSettled', requestId: 1, outcome: 'outOfRange' },
+      notice: { kind: 'checkpointSettled', requestId: 1, outcome: { from: TRIM_HORIZON, to: parseCheckpoint('7') } },
     });
     expect(ask('5', 2)).toMatchObject([{ kind: 'checkpointLease', checkpoint: parseCheckpoint('5') }]);
   });

@@ -40,7 +40,10 @@ test('without a position the newest one is asked for, and the shard is told once
 
 test('while a part of a batch is handled nothing behind that part is asked for', async () => {
   const { asked, first } = stage('8');
-  const refused = { code: 'USAGE', message: expect.stringContaining('to the last record given to the handler, got 9') };
+  const refused = {
+    code: 'USAGE',
+    message: expect.stringContaining('to the last record given to the handler (8), got 9'),
+  };
   expect(await outcomeOf(first.checkpoint('9'))).toMatchObject(refused);
   expect(await outcomeOf(first.prepareCheckpoint('9'))).toMatchObject(refused);
   expect(asked).toEqual([]);
@@ -75,13 +78,15 @@ test('calls under way end with the tenure, with its reason, and those of another
   checkpointer.settle(1, 'done');
 });
 
-test('what is out of range is a UsageError that names the position, and the runtime’s end rejects the rest', async () => {
+test('what is out of range is a UsageError that names the position and its bounds, and the runtime’s end rejects the rest', async () => {
   const { checkpointer, first, second } = stage();
   const refused = outcomeOf(first.checkpoint('5'));
   const open = outcomeOf(second.checkpoint());
-  checkpointer.settle(1, 'outOfRange');
+  checkpointer.settle(1, { from: parseCheckpoint('7', 1), to: parseCheckpoint('9') });
   expect(await refused).toBeInstanceOf(UsageError);
-  expect(await refused).toMatchObject({ field: 'position', message: expect.stringContaining('5') });
+  const message =
+    'position: expected a position from the last checkpoint (7:1) to the last record given to the handler (9), got 5';
+  expect(await refused).toMatchObject({ field: 'position', message });
   const end = new Error('stopped');
   checkpointer.close(end);
   expect([await open, await outcomeOf(first.checkpoint())]).toEqual([end, end]);

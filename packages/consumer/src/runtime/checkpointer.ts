@@ -9,7 +9,7 @@ import {
   UsageError,
 } from '@shardline/common';
 import type { CheckpointRequested, Tenure } from '../coordination/effects.ts';
-import type { Notice } from '../coordination/notice.ts';
+import type { CheckpointRange, Notice } from '../coordination/notice.ts';
 import type { PreparedCheckpointer, ShardContext } from '../handler.ts';
 import { asPosition, readCheckpoint, readPrepare } from './checkpoint-arguments.ts';
 
@@ -71,7 +71,8 @@ export class Checkpointer {
   ): Promise<void> {
     if (endedBy !== undefined) return Promise.reject(endedBy);
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
-    if (ceiling !== undefined && compareExtended(position, ceiling) > 0) return Promise.reject(outOfRange(position));
+    if (ceiling !== undefined && compareExtended(position, ceiling) > 0)
+      return Promise.reject(outOfRange(position, { to: ceiling }));
     this.#requestCount += 1;
     const requestId = this.#requestCount;
     const request = { kind: 'checkpointRequested', leaseKey, tenure, position, prepare, requestId } as const;
@@ -93,11 +94,8 @@ export class Checkpointer {
       case 'leaseLost':
         pending.reject(leaseLost(leaseKey));
         return;
-      case 'outOfRange':
-        pending.reject(outOfRange(position));
-        return;
       default:
-        outcome satisfies never;
+        pending.reject(outOfRange(position, outcome));
     }
   }
 
@@ -118,8 +116,10 @@ export class Checkpointer {
   }
 }
 
-function outOfRange(position: ExtendedSequenceNumber): UsageError {
-  const expected = 'a position from the last checkpoint to the last record given to the handler';
+function outOfRange(position: ExtendedSequenceNumber, { from, to }: Partial<CheckpointRange>): UsageError {
+  const last = from === undefined ? '' : ` (${formatExtended(from)})`;
+  const given = to === undefined ? '' : ` (${formatExtended(to)})`;
+  const expected = `a position from the last checkpoint${last} to the last record given to the handler${given}`;
   return new UsageError('position', expected, formatExtended(position));
 }
 
