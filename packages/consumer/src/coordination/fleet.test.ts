@@ -223,6 +223,29 @@ describe('Fleet', () => {
     expect(look({ leaseOwner: undefined, leaseCounter: 10 }, 8101, 'q')).toBe(false);
   });
 
+  test('a worker that holds a lease is not on trial for another one, and one that nobody has room for fails it but once', () => {
+    let second = 1;
+    /** `left` ran out in its name, and stays there: nobody has room for it. */
+    const look = (fleet: Fleet, now: number, held: readonly Partial<Lease>[]): boolean | undefined => {
+      second += 1;
+      // Nobody knows whether it has found what it has: it may be of the leader before.
+      const leases = [{ leaseKey: 'left', leaseCounter: 7 }, ...held].map((each) =>
+        lease({ ...each, leaseOwner: 'w2', ownerSwitchesSinceCheckpoint: 1 }),
+      );
+      fleet.observe(leases, [row('w2', second)], now, now);
+      return fleet.activeWorkers().find(({ workerId }) => workerId === 'w2')?.isOnTrial;
+    };
+    const times = [0, 500, 1001, 1500, 2002, 2500];
+    const holder = new Fleet(options);
+    const held = (leaseCounter: number) => [{ leaseKey: 'held', leaseCounter }];
+    expect(times.map((now, index) => look(holder, now, held(index)))).not.toContain(true);
+    const idle = new Fleet(options);
+    for (const now of times) look(idle, now, []);
+    // It counts once: the second time in a row would make it wait for two seconds.
+    idle.observe([], [row('w2', 1000)], 2501, 2501);
+    expect(idle.activeWorkers()).toMatchObject([{ workerId: 'w2', isOnTrial: true }, { workerId: 'me' }]);
+  });
+
   test('who gave a lease away is told to have carried it while his figures were measured, and its heir not to have, until they report', () => {
     const fleet = new Fleet(options);
     const measured = (workerId: string, reports: number): WorkerRow => ({

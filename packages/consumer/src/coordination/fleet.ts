@@ -34,6 +34,8 @@ interface LeaseSight {
   readonly owner: string | undefined;
   /** When this counter was first seen. */
   readonly since: number;
+  /** It ran out without that its owner had written it, and that was counted. */
+  ranOut: boolean;
   /** Its owner has written it, as far as is known: not one that was given it and may not have found it yet. */
   readonly found: boolean;
   /** When it was first seen to have this owner, or was given to it by this leader. */
@@ -101,7 +103,7 @@ export class Fleet {
     for (const lease of leases) {
       const owner = actualOwner(lease);
       if (owner === undefined || isEnded(lease)) continue;
-      if (this.#isExpired(lease)) this.#suspect(owner, lease);
+      if (this.#isExpired(lease)) this.#suspects.add(owner);
       else {
         if (!this.#isHeld(lease)) this.#isSettling = true;
         // A worker of the KCL that was given one may take failoverTimeMs to find it: no run comes for that. One of ours does so soon.
@@ -109,6 +111,7 @@ export class Fleet {
         if ((found || this.#isOurs(owner)) && since < oldest) oldest = since;
       }
     }
+    this.#countUntaken(leases);
     // Expired is what stood still for longer.
     this.#nextExpiryAt = oldest + this.#options.failoverTimeMs + 1;
     this.#outdatedKBps = new Map();
@@ -274,6 +277,7 @@ export class Fleet {
       throughputKBps: smoothed(last?.throughputKBps, lease.throughputKBps, lookCount),
       lookCount,
       since: same ? last.since : now,
+      ranOut: same && last.ranOut,
       leftBy: owner === undefined ? (last?.owner ?? last?.leftBy) : undefined,
       found: last === undefined ? lease.ownerSwitchesSinceCheckpoint === 0 : same ? last.found : last.owner === owner,
       ownedSince:
@@ -285,11 +289,21 @@ export class Fleet {
     };
   }
 
-  /** Once for all leases that run out with it. */
-  #suspect(workerId: string, { leaseKey }: Lease): void {
-    if (this.#suspects.has(workerId)) return;
-    this.#suspects.add(workerId);
-    if (this.#leases.get(leaseKey)?.found === false) this.#trials.failed(workerId, this.#readAt);
+  /** Those who hold nothing, and let run out what they never wrote: once for all of it. */
+  #countUntaken(leases: readonly Lease[]): void {
+    const untaken = new Set<string>();
+    const holders = new Set<string>();
+    for (const lease of leases) {
+      const owner = actualOwner(lease);
+      const sight = this.#leases.get(lease.leaseKey) as LeaseSight;
+      if (owner === undefined || isEnded(lease)) continue;
+      const isExpired = this.#isExpired(lease);
+      if (sight.found && !isExpired) holders.add(owner);
+      if (sight.found || !isExpired || sight.ranOut) continue;
+      sight.ranOut = true;
+      untaken.add(owner);
+    }
+    for (const workerId of untaken) if (!holders.has(workerId)) this.#trials.failed(workerId, this.#readAt);
   }
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Trials } from './trials.ts';
 
 describe('Trials', () => {
-  test('begin with the first lease that ran out, and at once; from the second in a row on after pauses that double, up to ten minutes', () => {
+  test('begin with the first lease that ran out, and at once; from the second in a row on after pauses that double, up to tenfold', () => {
     const trials = new Trials(60_000);
     expect(trials.has('w')).toBe(false);
     const pauses = Array.from({ length: 7 }, () => {

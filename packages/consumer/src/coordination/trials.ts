@@ -1,10 +1,10 @@
 // Workers that report and take up nothing of what they are given, such as one whose role may not query the index of owners: what they
 // get rests until it runs out. Between what the leader sees of the fleet (fleet.ts) and its plans. The KCL gives such a worker its
 // share again with each of its reports. Pure. Invariants: who let run out what it never wrote gets one lease at a time, until it writes
-// one; and from the second in a row on ever more rarely, but never more rarely than once in `LONGEST_PAUSE_MS`.
+// one; and from the second in a row on ever more rarely, but never more rarely than once in `LONGEST` pauses.
 
-/** A worker whose fault was mended is tried again by then, or as another process at once. */
-const LONGEST_PAUSE_MS = 600_000;
+/** A worker whose fault was mended is tried again by then, or as another process at once; in parts of the first pause. */
+const LONGEST = 10;
 
 interface Trial {
   readonly count: number;
@@ -23,7 +23,7 @@ export class Trials {
   /** It let run out what it was given and never wrote. The first time may be chance. */
   failed(workerId: string, now: number): void {
     const count = (this.#trials.get(workerId)?.count ?? 0) + 1;
-    const pauseMs = count === 1 ? 0 : Math.min(LONGEST_PAUSE_MS, 2 ** (count - 2) * this.#pauseMs);
+    const pauseMs = count === 1 ? 0 : Math.min(LONGEST, 2 ** (count - 2)) * this.#pauseMs;
     this.#trials.set(workerId, { count, until: now + pauseMs });
   }
 

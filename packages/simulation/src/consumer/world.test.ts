@@ -135,3 +135,10 @@ test('a replay of the place where the row stands is done without a write, also w
   expect(violations).toEqual([]);
   expect(transcript.join('\n')).toMatch(/worker-0 +replaySettled \{"requestId":16,.*"outcome":"replayed"\}/);
 });
+
+test.each([700_016_707, 700_016_864, 700_021_878])(
+  'a worker that was once given what it never found gets all leases again: seed %i',
+  (seed) => {
+    expect(simulateWorld(seed).violations).toEqual([]);
+  },
+);
