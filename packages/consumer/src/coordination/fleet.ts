@@ -289,21 +289,17 @@ export class Fleet {
     };
   }
 
-  /** Those who hold nothing, and let run out what they never wrote: once for all of it. */
+  /** Who let run out what it never wrote: once for all of it. One that holds others ends its trial by its next write to them. */
   #countUntaken(leases: readonly Lease[]): void {
     const untaken = new Set<string>();
-    const holders = new Set<string>();
     for (const lease of leases) {
       const owner = actualOwner(lease);
       const sight = this.#leases.get(lease.leaseKey) as LeaseSight;
-      if (owner === undefined || isEnded(lease)) continue;
-      const isExpired = this.#isExpired(lease);
-      if (sight.found && !isExpired) holders.add(owner);
-      if (sight.found || !isExpired || sight.ranOut) continue;
+      if (owner === undefined || isEnded(lease) || sight.found || sight.ranOut || !this.#isExpired(lease)) continue;
       sight.ranOut = true;
       untaken.add(owner);
     }
-    for (const workerId of untaken) if (!holders.has(workerId)) this.#trials.failed(workerId, this.#readAt);
+    for (const workerId of untaken) this.#trials.failed(workerId, this.#readAt);
   }
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
