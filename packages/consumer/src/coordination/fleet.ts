@@ -34,7 +34,7 @@ interface LeaseSight {
   readonly owner: string | undefined;
   /** When this counter was first seen. */
   readonly since: number;
-  /** It ran out without that its owner had written it, and that was counted. */
+  /** It ran out in an earlier reading, and stands as it did. */
   ranOut: boolean;
   /** Its owner has written it, as far as is known: not one that was given it and may not have found it yet. */
   readonly found: boolean;
@@ -64,7 +64,7 @@ interface WorkerSight {
   readonly reportsSeenAt: readonly number[];
   readonly utilization: Utilization;
   readonly movesRows: boolean;
-  readonly isOurs: boolean;
+  /** Undefined: of a worker of the KCL. */
   readonly processId: string | undefined;
 }
 
@@ -100,18 +100,25 @@ export class Fleet {
     this.#given = new Map();
     this.#isSettling = false;
     let oldest = Number.POSITIVE_INFINITY;
+    /** Who let run out what it never wrote. */
+    const untaken = new Set<string>();
     for (const lease of leases) {
       const owner = actualOwner(lease);
       if (owner === undefined || isEnded(lease)) continue;
-      if (this.#isExpired(lease)) this.#suspects.add(owner);
-      else {
+      const sight = this.#leases.get(lease.leaseKey) as LeaseSight;
+      if (this.#isExpired(lease)) {
+        this.#suspects.add(owner);
+        if (!sight.found && !sight.ranOut) untaken.add(owner);
+        sight.ranOut = true;
+      } else {
         if (!this.#isHeld(lease)) this.#isSettling = true;
         // A worker of the KCL that was given one may take failoverTimeMs to find it: no run comes for that. One of ours does so soon.
-        const { found, since } = this.#leases.get(lease.leaseKey) as LeaseSight;
+        const { found, since } = sight;
         if ((found || this.#isOurs(owner)) && since < oldest) oldest = since;
       }
     }
-    this.#countUntaken(leases);
+    // Once for all of it. One that holds others ends its trial by its next write to them.
+    for (const workerId of untaken) this.#trials.failed(workerId, readAt);
     // Expired is what stood still for longer.
     this.#nextExpiryAt = oldest + this.#options.failoverTimeMs + 1;
     this.#outdatedKBps = new Map();
@@ -253,7 +260,7 @@ export class Fleet {
   }
 
   #isOurs(workerId: string): boolean {
-    return this.#workers.get(workerId)?.isOurs === true;
+    return this.#workers.get(workerId)?.processId !== undefined;
   }
 
   #isActive(workerId: string): boolean {
@@ -289,23 +296,9 @@ export class Fleet {
     };
   }
 
-  /** Who let run out what it never wrote: once for all of it. One that holds others ends its trial by its next write to them. */
-  #countUntaken(leases: readonly Lease[]): void {
-    const untaken = new Set<string>();
-    for (const lease of leases) {
-      const owner = actualOwner(lease);
-      const sight = this.#leases.get(lease.leaseKey) as LeaseSight;
-      if (owner === undefined || isEnded(lease) || sight.found || sight.ranOut || !this.#isExpired(lease)) continue;
-      sight.ranOut = true;
-      untaken.add(owner);
-    }
-    for (const workerId of untaken) this.#trials.failed(workerId, this.#readAt);
-  }
-
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
     const { workerId, lastUpdateSeconds, utilization, movesRows = false } = worker;
     const processId = worker.process?.id;
-    const isOurs = processId !== undefined;
     const last = this.#workers.get(workerId);
     if (processId !== last?.processId) this.#trials.passed(workerId);
     let since = now;
@@ -319,7 +312,6 @@ export class Fleet {
       lastUpdateSeconds,
       utilization,
       movesRows,
-      isOurs,
       processId,
       since,
       seenSince,

@@ -348,7 +348,6 @@ export class Leader {
   }
 }
 
-/** Field by field: copying all options took as long as all the rest of a run over a small table. */
 /** Between two runs that move live leases, at the least; a run comes every `leaseAssignmentIntervalMs`. */
 export function balancingIntervalMs({
   assignmentStrategy,
@@ -364,6 +363,7 @@ export function balancingIntervalMs({
   return Math.max(varianceBalancingFrequency * leaseAssignmentIntervalMs, reportedMs);
 }
 
+/** Field by field: copying all options took as long as all the rest of a run over a small table. */
 function rulesOf(options: LeaderOptions, balances: boolean): AssignmentRules {
   return {
     strategy: options.assignmentStrategy,
