@@ -4,7 +4,7 @@
 // protocol, no request. How it grows with the shards is the machine's caches and V8's collector.
 import { createHash } from 'node:crypto';
 import { hashTopOf } from '@shardline/common';
-import type { Cost, Leg } from './shards.ts';
+import { printCost, readLeg } from './shards-cost.ts';
 
 interface Kept {
   readonly partitionKey: string;
@@ -15,7 +15,7 @@ const HALF_THE_HASHES = 2 ** 31;
 const ALL_HASHES = 2 ** 32;
 const FEWEST_WARM_UP = 200_000;
 
-const { shards, outstanding, records, size } = JSON.parse(process.env['LEG'] ?? '{}') as Leg;
+const { shards, outstanding, records, size } = readLeg();
 /** Shards fill up at different times, so on average half of that is there. */
 const capacity = Math.ceil((2 * outstanding) / shards);
 const buffers = Array.from({ length: shards }, () => Buffer.allocUnsafeSlow(capacity * size));
@@ -34,18 +34,10 @@ put(Math.max(2 * outstanding, FEWEST_WARM_UP));
 writtenCount = 0;
 const usedBefore = process.cpuUsage();
 put(records);
-const { user, system } = process.cpuUsage(usedBefore);
+const used = process.cpuUsage(usedBefore);
 if (settledCount === 0 || digests === 0) throw new Error('nothing has left');
 
-const microsPerRecord = (user + system) / records;
-const userRecordsPerKinesisRecord = records / writtenCount;
-const cost: Cost = {
-  microsPerRecord,
-  microsPerKinesisRecord: microsPerRecord * userRecordsPerKinesisRecord,
-  userRecordsPerKinesisRecord,
-  residentMB: process.resourceUsage().maxRSS / 1024,
-};
-console.log(JSON.stringify(cost));
+printCost(used, records, writtenCount);
 
 function put(count: number): void {
   for (let index = 0; index < count; index += 1) {

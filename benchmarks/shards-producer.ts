@@ -2,7 +2,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { evenRanges } from '@shardline/common';
 import { Producer, type ProducerOptions } from '@shardline/producer';
-import type { Cost, Leg } from './shards.ts';
+import { printCost, readLeg } from './shards-cost.ts';
 
 interface Command {
   readonly constructor: { readonly name: string };
@@ -17,7 +17,7 @@ const TTL_MS = 300_000;
 const FEWEST_WARM_UP = 200_000;
 const SEQUENCE_NUMBER = '49600000000000000000000000000000000000000000000000000001';
 
-const leg = JSON.parse(process.env['LEG'] ?? '{}') as Leg;
+const leg = readLeg();
 const { shards, outstanding, records, size } = leg;
 const ranges = evenRanges(shards);
 const width = (ranges[0]?.end ?? 0n) + 1n;
@@ -69,21 +69,13 @@ await put(Math.max(outstanding, FEWEST_WARM_UP));
 kinesisRecordCount = 0;
 const usedBefore = process.cpuUsage();
 await put(records);
-const { user, system } = process.cpuUsage(usedBefore);
+const used = process.cpuUsage(usedBefore);
 const sentCount = kinesisRecordCount;
 await producer.flush();
 await producer.close();
 if (failedCount > 0) throw new Error(`${failedCount} puts failed`);
 
-const microsPerRecord = (user + system) / records;
-const userRecordsPerKinesisRecord = records / sentCount;
-const cost: Cost = {
-  microsPerRecord,
-  microsPerKinesisRecord: microsPerRecord * userRecordsPerKinesisRecord,
-  userRecordsPerKinesisRecord,
-  residentMB: process.resourceUsage().maxRSS / 1024,
-};
-console.log(JSON.stringify(cost));
+printCost(used, records, sentCount);
 
 /** Begins and ends with as many outstanding, so that as many leave as come. */
 async function put(count: number): Promise<void> {

@@ -6,27 +6,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-
-/** Who keeps the records. */
-type Face = 'callback' | 'promise' | 'floor';
-
-/** What a process prints. */
-export interface Cost {
-  /** Of the processor, all threads, a user record. */
-  readonly microsPerRecord: number;
-  readonly microsPerKinesisRecord: number;
-  readonly userRecordsPerKinesisRecord: number;
-  readonly residentMB: number;
-}
-
-/** What a process is told. */
-export interface Leg {
-  readonly face: Face;
-  readonly shards: number;
-  readonly outstanding: number;
-  readonly records: number;
-  readonly size: number;
-}
+import type { Cost, Face, Leg } from './shards-cost.ts';
 
 interface Row extends Cost {
   readonly face: Face;
