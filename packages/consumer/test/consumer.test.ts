@@ -11,7 +11,7 @@ import {
   toHashKey,
   UsageError,
 } from '@shardline/common';
-import { ManualClock, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
+import { type LocalKinesis, ManualClock, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
 import type { Batch, ShardContext, UserRecord } from '../src/handler.ts';
@@ -433,25 +433,31 @@ describe('bad input and bad ends', () => {
     dynamoDBClient.destroy();
   });
 
-  it('tells of records that were lost while nobody read, with the bounds', async () => {
-    const clock = new ManualClock();
-    await using server = await startLocalKinesis({ clock });
+  /** The only record of a stream is handled, and its worker has left. */
+  async function afterOneRecord(server: LocalKinesis, clock: ManualClock, name: string) {
     const kinesis = createKinesisClient({ ...server.clientConfig, maxAttempts: 1 });
-    server.model.createStream({ name: 'away', shardCount: 1 }, clock.wallNow());
+    server.model.createStream({ name, shardCount: 1 }, clock.wallNow());
     const put = (text: string): string =>
       String(
         server.model.putRecord(
-          { streamName: 'away', record: { partitionKey: 'k', data: Buffer.from(text) } },
+          { streamName: name, record: { partitionKey: 'k', data: Buffer.from(text) } },
           clock.wallNow(),
         ).sequenceNumber,
       );
-    const scene = new Scene(cloud, 'away');
+    const scene = new Scene(cloud, name);
     const handled = put('a 1');
     const first = scene.consumer({ kinesisClient: kinesis });
     const running = first.run(() => undefined);
     await until(async () => same(await scene.checkpointOf(SHARD(0)), `${handled}:0`));
     await first.stop();
     await running;
+    return { kinesis, put, scene, handled };
+  }
+
+  it('tells of records that were lost while nobody read, with the bounds', async () => {
+    const clock = new ManualClock();
+    await using server = await startLocalKinesis({ clock });
+    const { kinesis, put, scene, handled } = await afterOneRecord(server, clock, 'away');
 
     put('b 2');
     clock.advance(25 * 3_600_000);
@@ -469,22 +475,7 @@ describe('bad input and bad ends', () => {
   it('tells so of a shard, too, that ended meanwhile and has no record left', async () => {
     const clock = new ManualClock();
     await using server = await startLocalKinesis({ clock });
-    const kinesis = createKinesisClient({ ...server.clientConfig, maxAttempts: 1 });
-    server.model.createStream({ name: 'away-long', shardCount: 1 }, clock.wallNow());
-    const put = (text: string): string =>
-      String(
-        server.model.putRecord(
-          { streamName: 'away-long', record: { partitionKey: 'k', data: Buffer.from(text) } },
-          clock.wallNow(),
-        ).sequenceNumber,
-      );
-    const scene = new Scene(cloud, 'away-long');
-    const handled = put('a 1');
-    const first = scene.consumer({ kinesisClient: kinesis });
-    const running = first.run(() => undefined);
-    await until(async () => same(await scene.checkpointOf(SHARD(0)), `${handled}:0`));
-    await first.stop();
-    await running;
+    const { kinesis, put, scene, handled } = await afterOneRecord(server, clock, 'away-long');
 
     put('b 2');
     clock.advance(2 * 3_600_000);
