@@ -21,6 +21,9 @@ const LOOKED_MS = 1_500;
 const TOLD_MS =
   (2 * TIMES.shardSyncIntervalMs + TIMES.leaseAssignmentIntervalMs) / (1 - MAX_CLOCK_DRIFT) + 6 * HEALED_CALL_MS;
 const MOST_SHARDS = 3;
+/** By when somebody leads after everybody crashed, and how often that is looked at. */
+const LED_MS = 30_000;
+const LED_LOOK_MS = 100;
 
 export function madeAgain(world: World): Ending {
   return world.streams.size > 1 ? oneOfSeveral(world) : theOnlyOne(world);
@@ -55,6 +58,7 @@ function theOnlyOne(world: World): Ending {
       comesIn(world, stream, isKnown || !(isTroubled || isDeployed));
       if (isTroubled) trouble(world);
       if (isDeployed && checkers.violations.length === 0) {
+        untilLed(world);
         queue.runUntil(queue.now + TOLD_MS);
         if (areInRows() && queue.now - toldAt > TOLD_MS)
           checkers.report(`the stream was made again, and nobody has said so at ${queue.now}`);
@@ -98,6 +102,14 @@ function comesIn({ queue, prng }: World, stream: SimulatedStream, reshards: bool
     put();
   }
   for (let count = 0; count < PUTS / 2; count += 1) queue.after(prng.between(0, PUTS_WITHIN_MS), put);
+}
+
+/** All may have crashed: the next ones are started, and the row of the leader before runs out. */
+function untilLed(world: World): void {
+  const { queue, table } = world;
+  const bestBeforeMs = queue.now + LED_MS;
+  const isLed = (): boolean => world.living().some(({ workerId }) => workerId === table.leader?.owner);
+  while (!isLed() && queue.now < bestBeforeMs) queue.runUntil(queue.now + LED_LOOK_MS);
 }
 
 /** The list of streams is another one; each worker sees it with its next look. */

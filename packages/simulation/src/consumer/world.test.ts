@@ -52,6 +52,10 @@ test('of a pause that is not over a handler is excused only for what is behind i
   expect(simulateWorld(200_003_724).violations).toEqual([]);
 });
 
+test('a stream that was made again need not be told of by a fleet of which all have crashed, until one leads', () => {
+  expect(simulateWorld(800_552_151).violations).toEqual([]);
+});
+
 test('a lease of a stream that was made again is given to nobody while the one of its shard’s parent is still to begin', () => {
   expect(simulateWorld(200_041_174).violations).toEqual([]);
 });
