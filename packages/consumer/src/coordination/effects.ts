@@ -121,13 +121,15 @@ export interface HandOffLease {
 /**
  * Condition: row exists, owner as seen, no checkpointOwner, and the counter if one is given. Removes the owner, adds 1 to the
  * counter. The holder gives its counter, as with all its writes: one that lingers must not end a later tenure of its own worker.
+ * The leader evicts whoever reads what is to be read later; the holder learns of it by its next write.
  */
 export interface EvictLease {
   readonly kind: 'evictLease';
   readonly leaseKey: string;
   readonly seenOwner: string;
   readonly seenCounter: number | undefined;
-  readonly tenure: Tenure;
+  /** The holder's own tenure; undefined: the leader's. */
+  readonly tenure: Tenure | undefined;
 }
 /**
  * Deletes a completed lease, or one of a stream that is no longer read. The row as it was seen, not one that was made anew under

@@ -193,6 +193,13 @@ export class Fleet {
     return actualOwner(lease) !== undefined && !this.#isExpired(lease);
   }
 
+  /** Whether records of its shard may be on their way to a handler: its owner renews it, or has not had the time to learn that it is his no longer. */
+  mayBeRead(lease: Lease): boolean {
+    if (actualOwner(lease) !== undefined) return !this.#isExpired(lease);
+    const since = this.#leases.get(lease.leaseKey)?.since ?? this.#readAt;
+    return lease.leaseCounter > 0 && this.#readAt - since <= this.#options.failoverTimeMs;
+  }
+
   /** For how long its holder has not written it; undefined: it has none, or one that is not silent yet. */
   silentMs(lease: Lease): number | undefined {
     const sight = this.#leases.get(lease.leaseKey);

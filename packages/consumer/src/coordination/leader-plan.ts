@@ -19,6 +19,8 @@ export interface Findings {
   readonly repairs: Repair[];
   /** Keys of leases whose shards the stream no longer has. */
   readonly garbage: string[];
+  /** Leases that are read too early, since the ones of their shards' parents begin anew. */
+  readonly early: Lease[];
   /** Leases of an earlier stream of the same name that begin anew. */
   readonly resets: Reset[];
 }
@@ -54,7 +56,7 @@ export interface RunPlan {
 export type RunCounts = Omit<Extract<Notice, { kind: 'runPlanned' }>, 'kind'>;
 
 export function nothingFound(): Findings {
-  return { missing: [], repairs: [], garbage: [], resets: [] };
+  return { missing: [], repairs: [], garbage: [], early: [], resets: [] };
 }
 
 export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
@@ -75,6 +77,7 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   for (const lease of found.missing)
     writes.push({ kind: 'createLease', lease, leaseKey: lease.leaseKey, tenure: undefined });
   // Behind the leases that are missing: as long as one of these stands, it is known that the stream is another one.
+  for (const lease of found.early) writes.push(...evictionOf(lease));
   for (const { lease, shard } of found.resets) writes.push(resetOf(lease, shard));
   for (const { leaseKey, to, kind } of moves) {
     const lease = byKey.get(leaseKey) as Lease;
@@ -124,6 +127,12 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
 
 function deletionOf({ leaseKey, leaseCounter }: Lease, onlyEnded: boolean): Effect {
   return { kind: 'deleteLease', leaseKey, onlyEnded, seenCounter: leaseCounter };
+}
+
+/** Its owner may write it at any time, so the counter is not asked for. */
+function evictionOf({ leaseKey, leaseOwner: seenOwner }: Lease): Effect[] {
+  if (seenOwner === undefined) return [];
+  return [{ kind: 'evictLease', leaseKey, seenOwner, seenCounter: undefined, tenure: undefined }];
 }
 
 function resetOf({ leaseKey, leaseCounter, checkpoint }: Lease, { parentShardIds, hashKeyRange }: Shard): Effect {

@@ -215,13 +215,15 @@ export class Leader {
 
   #shardsListed(listing: ListShards, { shards, isAnother }: Results['listShards'], now: number): void {
     const isStrangers = (lease: Lease): boolean => this.#strangerOf(lease) !== undefined;
-    const under = { isAnother, isStrangers, unreadable: this.#unreadable };
+    const mayBeRead = (lease: Lease): boolean => this.#fleet.mayBeRead(lease);
+    const under = { isAnother, isStrangers, mayBeRead, unreadable: this.#unreadable };
     const listed = this.#streams.listed(listing, shards, this.#table, now, under);
-    const { missing, hole, replaced = [], resets = [], repairs } = listed;
+    const { missing, hole, replaced = [], early = [], resets = [], repairs } = listed;
     this.#found.missing.push(...missing);
     this.#found.repairs.push(...(repairs?.fill ?? []));
     this.#found.garbage.push(...(repairs?.garbage ?? []));
     if (hole !== undefined) this.#hole(hole);
+    this.#found.early.push(...early);
     this.#found.resets.push(...resets);
     if (replaced.length > 0 || listed.anewCount) this.#replaced(listing, listed);
     const { streamId } = listing;
@@ -393,6 +395,7 @@ export function isLeaderEffect(effect: Effect): boolean {
     case 'createLease':
     case 'assignLease':
     case 'handOffLease':
+    case 'evictLease':
       return effect.tenure === undefined;
     default:
       return false;

@@ -21,7 +21,7 @@ function lease(checkpoint: string, fields: Partial<Lease> = {}): Lease {
   return { ...newLease(shard, parseCheckpoint(checkpoint)), ...fields };
 }
 
-const NOTHING = { missing: [], pending: [], resets: [], isDone: true, heldBack: new Set() };
+const NOTHING = { missing: [], pending: [], early: [], resets: [], isDone: true, heldBack: new Set() };
 const isProof = (of: Shard, each: Lease, isAnother = false): boolean =>
   findReplaced([of], [each], isAnother).length > 0;
 const beginsAnew = (of: Shard, each: Lease): boolean => planAnew([of], [each]).pending.length > 0;
@@ -100,6 +100,26 @@ describe('of a stream that was resharded before anybody listed it', () => {
     expect([...planAnew(shards, [row(parent, 'TRIM_HORIZON'), trim, d]).heldBack]).toEqual([]);
     // Whoever renews it.
     expect([...planAnew(shards, [row(parent, '5'), trim], undefined, () => true).heldBack]).toEqual(['c']);
+  });
+
+  test('a child that is read behind its parent’s former end loses its owner first, and the parent begins when nobody reads it any more', () => {
+    const read = { ...row(shards[1] as Shard, '205'), leaseOwner: 'worker' };
+    const ended = row(parent, 'SHARD_END');
+    const planned = (child: Lease, isRead: boolean, left?: string) => {
+      const mayBeRead = ({ leaseKey }: Lease): boolean => isRead && leaseKey === 'c';
+      const isLeftAlone = ({ leaseKey }: Lease): boolean => leaseKey === left;
+      const { early, resets } = planAnew(shards, [ended, child, d], undefined, isLeftAlone, mayBeRead);
+      return { early: early.map(({ leaseKey }) => leaseKey), resets: keysOf(resets) };
+    };
+    expect(planned(read, true)).toEqual({ early: ['c'], resets: [] });
+    const free = { ...read, leaseOwner: undefined };
+    expect(planned(free, true)).toEqual({ early: [], resets: [] });
+    expect(planned(free, false)).toEqual({ early: [], resets: ['p'] });
+    expect(planned(read, false)).toEqual({ early: [], resets: ['p'] });
+    // What stands before its first record reads nothing; what is a stranger's is not waited for.
+    expect(planned({ ...c, leaseOwner: 'worker' }, true)).toEqual({ early: [], resets: ['p'] });
+    expect(planned(read, true, 'c')).toEqual({ early: [], resets: ['p'] });
+    expect(planned(read, true, 'p')).toEqual({ early: [], resets: [] });
   });
 
   test('one that proves it stays until nothing is left that proves nothing', () => {

@@ -3,7 +3,7 @@
 // leader may die between any two writes. Pure; run by the leader.
 // Invariants: no lease is begun anew that somebody renews of whom nothing shows that he reads this stream; whatever could be of the
 // stream before is read from its beginning, since records may come twice and none may be passed over; no lease begins before those of
-// its shard's parents have; and a lease that proves what happened stands until nothing is left that proves nothing.
+// its shard's parents have, nor while one of its shard's children is read, which its former end had let begin; and a lease that proves what happened stands until nothing is left that proves nothing.
 import { TRIM_HORIZON } from '@shardline/common';
 import { isEnded, type Lease, newLease, type Shard } from './lease.ts';
 
@@ -19,7 +19,9 @@ export interface Anew {
   readonly missing: readonly Lease[];
   /** All that have to begin anew. */
   readonly pending: readonly Reset[];
-  /** Those of them that may now. */
+  /** Leases that were begun behind an end that is to begin anew: their owners are to let go of them first. */
+  readonly early: readonly Lease[];
+  /** Those of `pending` that may begin now. */
   readonly resets: readonly Reset[];
   /** Nothing is left to begin, of what is left alone neither. */
   readonly isDone: boolean;
@@ -66,6 +68,7 @@ export function planAnew(
   leases: readonly Lease[],
   begun: Begun = new Map(),
   isLeftAlone: (lease: Lease) => boolean = () => false,
+  mayBeRead: (lease: Lease) => boolean = () => false,
 ): Anew {
   const listed = byId(shards);
   const rows = new Map(leases.map((lease) => [lease.shardId, lease]));
@@ -77,11 +80,16 @@ export function planAnew(
   });
   const pending = uncertain.filter(({ lease }) => !isLeftAlone(lease));
   const isUncertain = new Set(uncertain.map(({ lease }) => lease.shardId));
+  /** Its lease is at an end that may be another shard's. */
+  const endedBefore = (shardId: string): boolean => {
+    const row = rows.get(shardId);
+    return row !== undefined && isEnded(row) && isUncertain.has(shardId);
+  };
   /** Its lease, or that there is none, would be taken for the end of the shard. */
   const looksOver = (shardId: string): boolean => {
     const [shard, row] = [listed.get(shardId), rows.get(shardId)];
     if (shard === undefined) return false;
-    return row === undefined ? !hasBegun(shard) : isEnded(row) && isUncertain.has(shardId);
+    return row === undefined ? !hasBegun(shard) : endedBefore(shardId);
   };
   // Everything else gets its lease at the end of its parents, but for what was cleaned up between those and others that begin anew.
   const awaited = ancestors(
@@ -95,18 +103,38 @@ export function planAnew(
       return isFirst || (awaited.has(shardId) && !parentShardIds.some(looksOver));
     })
     .map((shard) => newLease(shard, TRIM_HORIZON));
-  const ready = pending.filter(({ shard }) => !shard.parentShardIds.some(looksOver));
+  const isBehind = (shard: Shard, isSo: (shardId: string) => boolean): boolean =>
+    [...ancestors([shard], listed)].some(isSo);
+  const isPending = new Set(pending.map(({ shard }) => shard.shardId));
+  const beginsAfterItsEnd = (shardId: string): boolean => endedBefore(shardId) && isPending.has(shardId);
+  // Begun behind an end that was another shard's; what stands before its own first record is refused by every read.
+  const early = leases.flatMap((lease) => {
+    const shard = listed.get(lease.shardId);
+    if (shard === undefined || isEnded(lease) || isBefore(lease, shard) || isLeftAlone(lease)) return [];
+    return mayBeRead(lease) && isBehind(shard, beginsAfterItsEnd) ? [{ lease, shard }] : [];
+  });
+  const readBehind = ancestors(
+    early.map(({ shard }) => shard),
+    listed,
+  );
+  const ready = pending.filter(
+    ({ shard: { shardId, parentShardIds } }) =>
+      !parentShardIds.some(looksOver) && !(endedBefore(shardId) && readBehind.has(shardId)),
+  );
   const proving = ready.filter(proves);
   const isLast = uncertain.filter(proves).length === proving.length;
   // What is left alone for now will have to begin, too.
   const areOthersLeft = missing.length > 0 || uncertain.some((reset) => !proves(reset));
   const witness = isLast && areOthersLeft ? proving.at(-1) : undefined;
-  const heldBack = leases.filter(({ shardId }) =>
-    listed.get(shardId)?.parentShardIds.some((id) => isUncertain.has(id)),
-  );
+  const heldBack = leases.filter(({ shardId }) => {
+    const shard = listed.get(shardId);
+    if (shard === undefined) return false;
+    return shard.parentShardIds.some((id) => isUncertain.has(id)) || isBehind(shard, endedBefore);
+  });
   return {
     missing,
     pending,
+    early: early.flatMap(({ lease }) => (lease.leaseOwner === undefined ? [] : [lease])),
     resets: ready.filter((reset) => reset !== witness),
     isDone: missing.length + uncertain.length === 0,
     heldBack: new Set(heldBack.map(({ leaseKey }) => leaseKey)),

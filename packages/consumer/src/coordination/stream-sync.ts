@@ -30,6 +30,8 @@ export interface Listed {
   readonly replaced?: readonly Lease[];
   /** Those of them, and of others that may be of it, that begin anew now. */
   readonly resets?: readonly Reset[];
+  /** Leases whose owners are to let go of them before that. */
+  readonly early?: readonly Lease[];
   /** How many have to, now or with a later listing. */
   readonly anewCount?: number;
   /** The stream is another one than before, and all of its leases are of it. */
@@ -43,6 +45,8 @@ export interface ListedUnder {
   readonly isAnother?: boolean | undefined;
   /** Whether a lease is somebody's of whom nothing shows that he reads this stream: it is left alone. */
   readonly isStrangers?: (lease: Lease) => boolean;
+  /** Whether records of its shard may be on their way to a handler. */
+  readonly mayBeRead?: (lease: Lease) => boolean;
   /** Keys of rows that are there and cannot be read. */
   readonly unreadable?: ReadonlySet<string>;
 }
@@ -129,7 +133,7 @@ export class StreamSync {
     shards: readonly Shard[],
     table: readonly Lease[],
     now: number,
-    { isAnother = false, isStrangers, unreadable = new Set() }: ListedUnder = {},
+    { isAnother = false, isStrangers, mayBeRead, unreadable = new Set() }: ListedUnder = {},
   ): Listed {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return { missing: [] };
@@ -160,11 +164,17 @@ export class StreamSync {
       this.#heldBack.delete(streamId);
       // Of several streams each is known by its age, so one that was made again is another stream.
       if (beginsAnew && streamId === undefined && (isKnown || replaced.length > 0)) {
-        const { missing, pending, resets, isDone, heldBack } = planAnew(shards, leased, begun, isStrangers);
+        const { missing, pending, early, resets, isDone, heldBack } = planAnew(
+          shards,
+          leased,
+          begun,
+          isStrangers,
+          mayBeRead,
+        );
         if (heldBack.size > 0) this.#heldBack.set(streamId, heldBack);
-        if (missing.length + resets.length > 0) this.#dueAt.delete(streamId);
+        if (missing.length + early.length + resets.length > 0) this.#dueAt.delete(streamId);
         else if (!isDone) this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs / CONFIRMING);
-        if (!isDone) return { missing, replaced, resets, anewCount: pending.length };
+        if (!isDone) return { missing, replaced, early, resets, anewCount: pending.length };
         if (!isAnother) this.#begun.delete(streamId);
         return { missing: missingFrom('TRIM_HORIZON'), isSettled: isAnother };
       }

@@ -56,6 +56,10 @@ test('a stream that was made again need not be told of by a fleet of which all h
   expect(simulateWorld(800_552_151).violations).toEqual([]);
 });
 
+test('a shard of a stream that was made again is not read on while its parent, whose former end let it begin, begins anew', () => {
+  expect(simulateWorld(800_897_584).violations).toEqual([]);
+});
+
 test('a lease of a stream that was made again is given to nobody while the one of its shard’s parent is still to begin', () => {
   expect(simulateWorld(200_041_174).violations).toEqual([]);
 });
