@@ -2,8 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { batches, userRecords, writable } from '../test/user-records.ts';
-import { FRAME_BYTES } from './aggregate-wire.ts';
-import { AggregateWriter, mostBytesOf } from './aggregate-writer.ts';
+import { AggregateWriter } from './aggregate-writer.ts';
 import { encodeAggregatedRecord, type UserRecordParts } from './aggregated-record.ts';
 import { MAX_HASH_KEY } from './hash-key.ts';
 
@@ -16,24 +15,6 @@ test('gives the bytes of the encoder, also when it is used again', () => {
       expect(Buffer.compare(writer.finish(), encodeAggregatedRecord(records))).toBe(0);
     }),
   );
-});
-
-test('is never longer than the most that its records may add', () => {
-  fc.assert(
-    fc.property(batches, (records) => {
-      const most = records.reduce((sum, record, index) => sum + mostBytesOf(writable(record), index), FRAME_BYTES);
-      expect(encodeAggregatedRecord(records).length).toBeLessThanOrEqual(most);
-    }),
-  );
-});
-
-test('is as long as the most where all keys differ', () => {
-  const records = Array.from({ length: 300 }, (_, count) => ({
-    partitionKey: `${count}`,
-    data: new Uint8Array(count),
-  }));
-  const most = records.reduce((sum, record, index) => sum + mostBytesOf(writable(record), index), FRAME_BYTES);
-  expect(encodeAggregatedRecord(records).length).toBe(most);
 });
 
 test('grows with thousands of keys, and of records', () => {

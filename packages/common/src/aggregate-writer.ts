@@ -1,6 +1,6 @@
 // Lays out an aggregated record and writes it in one go, for the producer's aggregator: user records are added by their keys and lengths,
-// and the exact size is known before and after each; the data is written in the end, once, to where it stays. A bound of the size needs none of this.
-// Invariants: the bytes are those of `encodeAggregatedRecord` for the same user records; what `mostBytesOf` adds up to is never less than the size.
+// and the exact size is known before and after each; the data is written in the end, once, to where it stays.
+// Invariant: the bytes are those of `encodeAggregatedRecord` for the same user records.
 import {
   DATA,
   digestOf,
@@ -35,17 +35,8 @@ export interface WritableRecord {
 const FIRST_KEY_BYTES = 1_024;
 const FIRST_RECORD_COUNT = 128;
 const FIRST_SLOT_COUNT = 64;
-/** Decimal digits of 2^128 − 1. */
-const MOST_HASH_KEY_DIGITS = 39;
 /** Up to here a loop is quicker than a call into Node. */
 const SHORT_TEXT_LENGTH = 32;
-
-/** The most that a user record adds to the size of an aggregated record: as if its keys were new there. `count`: user records before it. */
-export function mostBytesOf({ keyBytes, explicitHashKey, dataBytes }: WritableRecord, count: number): number {
-  if (explicitHashKey === undefined) return fieldBytes(keyBytes) + fieldBytes(recordBytes(count, -1, dataBytes));
-  const hashKeyBytes = fieldBytes(MOST_HASH_KEY_DIGITS);
-  return fieldBytes(keyBytes) + hashKeyBytes + fieldBytes(recordBytes(count, count, dataBytes));
-}
 
 export class AggregateWriter {
   readonly #partitionKeys = new KeyTable<string>(PARTITION_KEY_TABLE);

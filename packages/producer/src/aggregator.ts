@@ -2,9 +2,9 @@
 // the limiter. A record whose shard can't be told travels alone; while the shard map is being read it waits for it, within
 // a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
 // Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateWriter, FRAME_BYTES, invariant, mostBytesOf } from '@shardline/common';
+import { AggregateWriter, ChunkMemory, invariant } from '@shardline/common';
 import { type Addressing, KinesisRecord, NO_SHARD } from './batch.ts';
-import { DataMemory } from './data-memory.ts';
+import { PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
 export interface AggregatorOptions {
@@ -41,7 +41,7 @@ export class Aggregator {
   readonly #openOnes = new Set<KinesisRecord>();
   readonly #spareWriters: AggregateWriter[] = [];
   #spareBytes = 0;
-  readonly #dataMemory = new DataMemory();
+  readonly #memory = new ChunkMemory();
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
@@ -71,23 +71,27 @@ export class Aggregator {
     const open = this.#lanes[shard];
     if (open === undefined) return this.#open(record, prediction);
     invariant(open.mapVersion === prediction.mapVersion, 'what is open was predicted as what comes in');
-    const mostBytes = open.mostBytes + mostBytesOf(record, open.records.length);
-    if (!this.#fits(record, open, mostBytes)) return [this.#seal(open), ...this.#open(record, prediction)];
+    if (!this.#fits(record, open)) return [this.#seal(open), ...this.#open(record, prediction)];
     record.carrier = open;
-    record.keepDataIn(this.#dataMemory);
-    open.mostBytes = mostBytes;
-    open.writer?.add(record);
-    open.add(record);
+    const { packed } = open;
+    if (packed !== undefined) open.addPacked(packed, record, packed.keyIndexOf(record, record.keyIndex));
+    else {
+      this.#writerOf(open).add(record);
+      record.keepData();
+      open.add(record);
+    }
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return this.#isFull(open) ? [this.#seal(open)] : NOTHING;
   }
 
   /** Seals an open Kinesis record when the user record does not fit in; undefined when it does. */
   sealUnlessFits(open: KinesisRecord, record: UserRecord): KinesisRecord | undefined {
-    if (open.lane === NO_SHARD) return undefined;
-    return this.#fits(record, open, open.mostBytes + mostBytesOf(record, open.records.length))
-      ? undefined
-      : this.#seal(open);
+    return open.lane === NO_SHARD || this.#fits(record, open) ? undefined : this.#seal(open);
+  }
+
+  /** What waits for company, the one opened first in front. */
+  open(): Iterable<KinesisRecord> {
+    return this.#openOnes;
   }
 
   /** When `expire` wants to be called; Infinity when nothing waits. */
@@ -142,8 +146,7 @@ export class Aggregator {
     // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
     if (record.dataBytes >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
-    record.keepDataIn(this.#dataMemory);
-    kinesisRecord.mostBytes = FRAME_BYTES + mostBytesOf(record, 0);
+    record.keyIndex = 0;
     kinesisRecord.lane = prediction.shard;
     while (this.#lanes.length <= prediction.shard) this.#lanes.push(undefined);
     this.#lanes[prediction.shard] = kinesisRecord;
@@ -152,20 +155,32 @@ export class Aggregator {
     return NOTHING;
   }
 
-  /** By what it may take at the most; where that is too much, by what it takes. */
-  #fits(record: UserRecord, open: KinesisRecord, mostBytes: number): boolean {
+  /** Whether there is room; from the second user record on they are packed, if they can be. */
+  #fits(record: UserRecord, open: KinesisRecord): boolean {
     const { aggregationMaxSizeBytes } = this.#options;
-    return (
-      mostBytes <= aggregationMaxSizeBytes || this.#writerOf(open).sizeBytesWith(record) <= aggregationMaxSizeBytes
-    );
+    // So much with the first alone: then that is not packed for nothing.
+    if (open.sizeBytes + record.dataBytes > aggregationMaxSizeBytes) return false;
+    const packed = this.#packedFor(record, open);
+    const sizeBytes =
+      packed === undefined
+        ? this.#writerOf(open).sizeBytesWith(record)
+        : packed.sizeBytesWith(record, packed.keyIndexOf(record, record.keyIndex));
+    return sizeBytes <= aggregationMaxSizeBytes;
   }
 
-  #isFull(open: KinesisRecord): boolean {
+  #packedFor(record: UserRecord, open: KinesisRecord): PackedRecords | undefined {
+    const canBe = PackedRecords.takes(record);
+    if (!canBe) open.unpack();
+    if (!canBe || open.packed !== undefined) return open.packed;
+    const [first] = open.records;
+    const isLone = open.writer === undefined && open.count === 1 && open.liveCount === 1;
+    return isLone && first !== undefined && PackedRecords.takes(first) ? open.pack(this.#memory) : undefined;
+  }
+
+  #isFull({ count, packed, writer }: KinesisRecord): boolean {
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    return (
-      open.records.length >= aggregationMaxCount ||
-      (open.mostBytes >= aggregationMaxSizeBytes && this.#writerOf(open).sizeBytes >= aggregationMaxSizeBytes)
-    );
+    const sizeBytes = packed?.sizeBytes ?? writer?.sizeBytes ?? 0;
+    return count >= aggregationMaxCount || sizeBytes >= aggregationMaxSizeBytes;
   }
 
   #writerOf(open: KinesisRecord): AggregateWriter {
@@ -177,8 +192,8 @@ export class Aggregator {
   }
 
   #seal(open: KinesisRecord): KinesisRecord {
-    open.writer ??= this.#takeWriter();
-    open.seal(open.writer);
+    // What has been unpacked has none yet.
+    open.seal(open.packed === undefined && open.count > 1 ? this.#writerOf(open) : open.writer);
     this.#close(open);
     return open;
   }

@@ -3,7 +3,8 @@
 // Invariants: the user records of a Kinesis record are in put order; from when it is sealed on, its size is exactly what PutRecords will count; what
 // is sent for one user record is the record itself, for more the KPL's aggregated record under the partition key "a"
 // (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does; an AUTO stream gets none.
-import { type AggregateWriter, encodeAggregatedRecord, type OperatingCode } from '@shardline/common';
+import { type AggregateWriter, type ChunkMemory, encodeAggregatedRecord, type OperatingCode } from '@shardline/common';
+import { PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
 /** Where a Kinesis record is. The stages move it on; `done`: nothing will happen to it any more. */
@@ -39,11 +40,16 @@ const AGGREGATE_KEY = 'a';
 /** Of a Kinesis record that is not in a lane of the aggregator, and of a prediction without a shard. */
 export const NO_SHARD = -1;
 
+/** What went into a Kinesis record. */
+export type Carried = readonly UserRecord[] | PackedRecords;
+
 export class KinesisRecord {
-  /** What is sent, in put order. */
-  records: UserRecord[];
+  /** What is sent, unless it is packed. */
+  #records: UserRecord[];
   /** All that went in, also what has expired since and is sent no more: their keys wait for this Kinesis record. */
-  carried: readonly UserRecord[];
+  #carried: readonly UserRecord[];
+  /** What went in and is sent, while all goes well with it. */
+  #packed: PackedRecords | undefined = undefined;
   /** The shard it is expected on; undefined when the shard map could not tell. */
   shardId: string | undefined;
   /** The version of the shard map that told so. */
@@ -62,19 +68,20 @@ export class KinesisRecord {
   beganAtMs = -1;
   /** While it is open in a lane of the aggregator: the shard's number. */
   lane: number = NO_SHARD;
-  /** While it is open in a lane: its aggregated record is at most so long. */
-  mostBytes = 0;
-  /** While it is open in a lane: knows how long exactly, once that is no longer sure to be below what it may be. */
+  /** While it is open in a lane, not packed, and has company in it: knows how long its aggregated record is. */
   writer: AggregateWriter | undefined = undefined;
+  /** What was packed in here, also if it is so no longer. */
+  together: PackedRecords | undefined = undefined;
+  /** By what the order stage knows it, while keys wait for it. */
+  orderNumber = 0;
   #addressing: Addressing;
   #entry: Entry | undefined = undefined;
   /** Once it is sealed, if there is more than one user record. */
   #aggregate: Uint8Array | undefined = undefined;
 
   constructor(first: UserRecord, shardId: string | undefined, mapVersion: number, addressing: Addressing = 'hash-key') {
-    const records = [first];
-    this.records = records;
-    this.carried = records;
+    this.#records = [first];
+    this.#carried = this.#records;
     this.shardId = shardId;
     this.mapVersion = mapVersion;
     this.sizeBytes = first.sizeBytes;
@@ -83,26 +90,82 @@ export class KinesisRecord {
     this.#addressing = addressing;
   }
 
+  /** What is sent, in put order. Asked for, they are unpacked. */
+  get records(): readonly UserRecord[] {
+    this.unpack();
+    return this.#records;
+  }
+
+  /** All that went in, the same way. */
+  get carried(): readonly UserRecord[] {
+    this.unpack();
+    return this.#carried;
+  }
+
+  get packed(): PackedRecords | undefined {
+    return this.#packed;
+  }
+
+  /** User records that are sent. */
+  get count(): number {
+    return this.#packed === undefined ? this.#records.length : this.#packed.length;
+  }
+
   get aggregated(): boolean {
-    return this.records.length > 1;
+    return this.count > 1;
+  }
+
+  /** Of the first user record that is sent; 0 without one. */
+  get firstSequence(): number {
+    return this.#packed === undefined ? (this.#records[0]?.sequence ?? 0) : this.#packed.sequenceOf(0);
   }
 
   add(record: UserRecord): void {
-    this.records.push(record);
-    this.liveCount++;
-    if (record.dueAtMs < this.dueAtMs) this.dueAtMs = record.dueAtMs;
+    this.#records.push(record);
+    this.#added(record);
+  }
+
+  /** The same, where it is packed. `keyIndex`: as it said. */
+  addPacked(packed: PackedRecords, record: UserRecord, keyIndex: number): void {
+    packed.add(record, keyIndex);
+    this.#added(record);
+  }
+
+  /** What it has, one user record, is packed from now on. */
+  pack(memory: ChunkMemory): PackedRecords {
+    const packed = new PackedRecords(this.#records[0] as UserRecord, memory);
+    packed.carrier = this;
+    this.together = packed;
+    this.#packed = packed;
+    this.#records = [];
+    this.#carried = this.#records;
+    return packed;
+  }
+
+  /** Something is to happen to single user records: from now on there are such. */
+  unpack(): void {
+    const packed = this.#packed;
+    if (packed === undefined) return;
+    this.#packed = undefined;
+    this.#records = packed.unpack(this);
+    this.#carried = this.#records;
   }
 
   /** No more user records come: those that have not settled are written. `writer`: has the first of its user records, or none. */
-  seal(writer: AggregateWriter): void {
+  seal(writer: AggregateWriter | undefined): void {
     this.phase = 'limited';
-    if (this.liveCount < this.records.length) {
-      this.records = this.records.filter((record) => !record.settled);
-      writer.clear();
+    if (this.#packed?.length === 1) this.unpack();
+    if (this.#packed !== undefined) {
+      this.#aggregate = this.#packed.seal();
+      this.sizeBytes = this.#aggregate.length + AGGREGATE_KEY.length;
+      return;
     }
-    const { records } = this;
-    if (!this.aggregated) {
-      records[0]?.ownData();
+    if (this.liveCount < this.#records.length) {
+      this.#records = this.#records.filter((record) => !record.settled);
+      writer?.clear();
+    }
+    const records = this.#records;
+    if (!this.aggregated || writer === undefined) {
       this.sizeBytes = records[0]?.sizeBytes ?? 0;
       return;
     }
@@ -113,8 +176,8 @@ export class KinesisRecord {
 
   /** Leaves out the user records that have settled (expired) meanwhile. */
   prune(): void {
-    if (this.liveCount === this.records.length) return;
-    this.records = this.records.filter((record) => !record.settled);
+    if (this.liveCount === this.count) return;
+    this.#records = this.records.filter((record) => !record.settled);
     this.#aggregate = undefined;
     this.#entry = undefined;
     const { data, partitionKey } = this.entry();
@@ -137,18 +200,29 @@ export class KinesisRecord {
   /**
    * Forgets bytes and user records once nothing will be sent any more: it may lie in a queue for long. @returns what it carried.
    */
-  release(): readonly UserRecord[] {
-    const { carried } = this;
+  release(): Carried {
+    const carried = this.#packed ?? this.#carried;
     this.phase = 'done';
-    this.records = [];
-    this.carried = this.records;
+    this.#packed = undefined;
+    this.#records = [];
+    this.#carried = this.#records;
     this.#entry = undefined;
     this.#aggregate = undefined;
     return carried;
   }
 
+  #added({ dueAtMs }: UserRecord): void {
+    this.liveCount++;
+    if (dueAtMs < this.dueAtMs) this.dueAtMs = dueAtMs;
+  }
+
   #encode(): Entry {
-    const first = this.records[0] as UserRecord;
+    const packed = this.#packed;
+    if (packed !== undefined) {
+      const data = this.#aggregate as Uint8Array;
+      return { data, partitionKey: AGGREGATE_KEY, explicitHashKey: String(BigInt(`0x${packed.hashHex}`)) };
+    }
+    const first = this.#records[0] as UserRecord;
     const { hasKey, partitionKey, explicitHashKey: given } = first;
     if (!this.aggregated && (this.#addressing !== 'hash-key' || !hasKey)) {
       if (!hasKey) return { data: first.data };
@@ -156,7 +230,7 @@ export class KinesisRecord {
     }
     const explicitHashKey = String(given ?? BigInt(`0x${first.hashHex}`));
     if (!this.aggregated) return { data: first.data, partitionKey, explicitHashKey };
-    const bytes = this.#aggregate ?? encodeAggregatedRecord(this.records);
+    const bytes = this.#aggregate ?? encodeAggregatedRecord(this.#records);
     return { data: bytes, partitionKey: AGGREGATE_KEY, explicitHashKey };
   }
 }

@@ -4,7 +4,7 @@
 import type { Request } from './batch.ts';
 import type { ShardMapState } from './shard-map.ts';
 import type { StrategyState } from './stream-strategy.ts';
-import type { Failure, UserRecord } from './user-record.ts';
+import type { DeliveredRecords, Failure, UserRecord } from './user-record.ts';
 
 /** Where and when a Kinesis record was written. */
 export interface Place {
@@ -23,7 +23,7 @@ export type Effect =
   /** Call DescribeStreamSummary, answer with `described` or `describingFailed`. */
   | { readonly kind: 'describe-stream' }
   /** These user records, all of one Kinesis record, have succeeded. */
-  | { readonly kind: 'delivered'; readonly records: readonly UserRecord[]; readonly place: Place }
+  | { readonly kind: 'delivered'; readonly records: DeliveredRecords; readonly place: Place }
   /** These user records have failed. */
   | { readonly kind: 'failed'; readonly records: readonly UserRecord[]; readonly failure: Failure }
   /** For whoever watches. */

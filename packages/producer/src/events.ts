@@ -23,11 +23,11 @@ export function publishPut(name: ProducerName, record: UserRecord): void {
 /** A request leaves, and with it, for the first time, some aggregated records. */
 export function publishRequest(name: ProducerName, requestId: number, sent: readonly KinesisRecord[]): void {
   if (producerDiagnostics.aggregate.hasSubscribers) {
-    for (const { aggregated, attemptCount, records, shardId, sizeBytes } of sent) {
+    for (const { aggregated, attemptCount, count, shardId, sizeBytes } of sent) {
       if (!aggregated || attemptCount > 1) continue;
       producerDiagnostics.aggregate.publish({
         ...name,
-        userRecordCount: records.length,
+        userRecordCount: count,
         sizeBytes,
         ...(shardId === undefined ? {} : { shardId }),
       });
@@ -38,7 +38,7 @@ export function publishRequest(name: ProducerName, requestId: number, sent: read
       ...name,
       requestId,
       kinesisRecordCount: sent.length,
-      userRecordCount: sum(sent, ({ records }) => records.length),
+      userRecordCount: sum(sent, ({ count }) => count),
       sizeBytes: sum(sent, ({ sizeBytes }) => sizeBytes),
     });
   }
@@ -94,7 +94,7 @@ export function publishStrategy(name: ProducerName, strategy: StrategyState): vo
 
 export function publishSettle(
   name: ProducerName,
-  record: UserRecord,
+  record: KeyHolder,
   elapsedMs: number,
   end: PutResult | PutError,
 ): void {
@@ -117,8 +117,11 @@ export function publishSettle(
   }
 }
 
-function keyOf({ hasKey, partitionKey }: UserRecord): { partitionKey?: string } {
-  return hasKey ? { partitionKey } : {};
+type KeyHolder = Pick<UserRecord, 'hasKey' | 'partitionKey'>;
+
+/** Of a record that was packed the key must be read: so not before it is known to have one that is wanted. */
+function keyOf(record: KeyHolder): { partitionKey?: string } {
+  return record.hasKey ? { partitionKey: record.partitionKey } : {};
 }
 
 function sum(kinesisRecords: readonly KinesisRecord[], amount: (kinesisRecord: KinesisRecord) => number): number {

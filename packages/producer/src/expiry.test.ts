@@ -1,6 +1,10 @@
-import { expect, test } from 'vitest';
+import { ChunkMemory } from '@shardline/common';
+import { describe, expect, test } from 'vitest';
 import { loneRecord, userRecord } from '../test/records.ts';
+import { KinesisRecord } from './batch.ts';
 import { Expiry } from './expiry.ts';
+import { NEW_KEY, type PackedRecords } from './packed-records.ts';
+import type { UserRecord } from './user-record.ts';
 
 test('gives each unsettled record once, when its time is over', () => {
   const expiry = new Expiry();
@@ -43,4 +47,53 @@ test('one record that waits long does not keep the settled ones', () => {
   }
   expect(expiry.heldCount).toBeLessThan(1_100);
   expect(expiry.unsettled()).toEqual([stuck]);
+});
+
+describe('of records that are packed together', () => {
+  function packedOf(times: readonly number[]): { carrier: KinesisRecord; packed: PackedRecords } {
+    const [first, ...others] = times.map((nowMs) => userRecord({ nowMs, key: `${nowMs}`, recordTtlMs: 100 }));
+    const carrier = new KinesisRecord(first as UserRecord, '0', 1);
+    const packed = carrier.pack(new ChunkMemory());
+    for (const record of others) carrier.addPacked(packed, record, NEW_KEY);
+    return { carrier, packed };
+  }
+
+  test('each is given at its own time, among those that are watched by themselves', () => {
+    const expiry = new Expiry();
+    const lone = [5, 15, 25].map((nowMs) => userRecord({ nowMs, recordTtlMs: 100 }));
+    for (const record of lone) expiry.put(record);
+    expiry.putTogether(packedOf([10, 20, 30]).packed);
+    const expired = (nowMs: number): number[] => {
+      const records = expiry.expire(nowMs);
+      for (const record of records) record.settled = true;
+      return records.map(({ expiresAtMs }) => expiresAtMs);
+    };
+    expect([expiry.deadline(), expired(112)]).toEqual([105, [105, 110]]);
+    expect([expiry.deadline(), expired(122)]).toEqual([115, [115, 120]]);
+    expect([expiry.deadline(), expired(200)]).toEqual([125, [125, 130]]);
+    expect([expiry.deadline(), expiry.heldCount]).toEqual([Number.POSITIVE_INFINITY, 0]);
+  });
+
+  test('what is in flight is left to its answer, and the rest of it watched on', () => {
+    const expiry = new Expiry();
+    const { carrier, packed } = packedOf([10, 20]);
+    expiry.putTogether(packed);
+    carrier.phase = 'in-flight';
+    expect(expiry.expire(110)).toEqual([]);
+    carrier.phase = 'backing-off';
+    const [first, second] = carrier.records as [UserRecord, UserRecord];
+    first.settled = true;
+    expect(expiry.deadline()).toBe(120);
+    expect(expiry.expire(120)).toEqual([second]);
+  });
+
+  test('nothing is waited for once they have arrived; asked for twice they are watched once', () => {
+    const expiry = new Expiry();
+    const { packed } = packedOf([10, 20]);
+    expiry.putTogether(packed);
+    expiry.putTogether(packed);
+    expect([expiry.heldCount, expiry.unsettled().length]).toEqual([2, 2]);
+    packed.delivered();
+    expect(expiry.deadline()).toBe(Number.POSITIVE_INFINITY);
+  });
 });

@@ -1,24 +1,38 @@
-// Watches the time to live. Every admitted user record passes here once, in put order; as all have the same time to live, the
+// Watches the time to live. Every admitted user record is watched here: by itself from its put on, or, where it was packed with others, together
+// with them from when their Kinesis record is open no longer, which is long before. As all have the same time to live, the
 // front one expires first. A record in flight (or written and undecided) is not expired but awaited: its answer decides,
 // and the retrier lets nothing begin after the time to live. Pure: `now` is an argument.
-// Invariant: every unsettled user record is in here, or was in flight when its time was over.
+// Invariant: every unsettled user record is in here, or waits for company, or was in flight when its time was over.
 import { Fifo } from './fifo.ts';
+import { PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
 const SMALLEST_SWEEP_COUNT = 1024;
 
+type Watched = UserRecord | PackedRecords;
+
 export class Expiry {
-  readonly #records = new Fifo<UserRecord>();
+  readonly #watched = new Fifo<Watched>();
+  #heldCount = 0;
   #sweepAtCount = SMALLEST_SWEEP_COUNT;
 
   /** Records kept, settled ones that have not been dropped yet included. */
   get heldCount(): number {
-    return this.#records.length;
+    return this.#heldCount;
   }
 
   put(record: UserRecord): void {
-    this.#records.push(record);
-    if (this.#records.length >= this.#sweepAtCount) this.#sweep();
+    this.#watched.push(record);
+    this.#heldCount++;
+    this.#sweep();
+  }
+
+  /** The first time counts. */
+  putTogether(packed: PackedRecords): void {
+    if (packed.isWatched) return;
+    packed.isWatched = true;
+    this.#insert(packed);
+    this.#sweep();
   }
 
   /** When the next unsettled record expires; Infinity when there is none. */
@@ -29,34 +43,62 @@ export class Expiry {
   /** The records that are to fail now, because their time is over and no attempt is under way. */
   expire(nowMs: number): UserRecord[] {
     const expired: UserRecord[] = [];
-    for (let record = this.#front(); record !== undefined && record.expiresAtMs <= nowMs; record = this.#front()) {
-      this.#records.shift();
-      if (!isAwaited(record)) expired.push(record);
+    for (let front = this.#front(); front !== undefined && front.expiresAtMs <= nowMs; front = this.#front()) {
+      this.#shift(front);
+      const over = front instanceof PackedRecords ? front.expire(nowMs) : [front];
+      for (const record of over) if (!this.isAwaited(record)) expired.push(record);
+      if (front instanceof PackedRecords && front.expiresAtMs !== Number.POSITIVE_INFINITY) this.#insert(front);
     }
     return expired;
   }
 
-  /** All unsettled records that are watched. */
-  unsettled(): UserRecord[] {
-    return [...this.#records].filter((record) => !record.settled);
+  /** Whether an attempt is under way, whose end decides. */
+  isAwaited({ carrier }: UserRecord): boolean {
+    return carrier?.phase === 'in-flight' || carrier?.phase === 'undecided';
   }
 
-  #front(): UserRecord | undefined {
-    for (let record = this.#records.peek(); record !== undefined; record = this.#records.peek()) {
-      if (!record.settled) return record;
-      this.#records.shift();
+  /** All unsettled records that are watched. */
+  unsettled(): UserRecord[] {
+    const records: UserRecord[] = [];
+    for (const watched of this.#watched) {
+      if (watched instanceof PackedRecords) records.push(...watched.unsettled());
+      else if (!watched.isOver) records.push(watched);
+    }
+    return records;
+  }
+
+  #insert(packed: PackedRecords): void {
+    this.#watched.insert(packed, expiresBefore);
+    this.#heldCount += packed.length;
+  }
+
+  #front(): Watched | undefined {
+    for (let front = this.#watched.peek(); front !== undefined; front = this.#watched.peek()) {
+      if (!front.isOver) return front;
+      this.#shift(front);
     }
     return undefined;
   }
 
-  /** One record that waits long must not keep the settled ones behind it: drops them whenever the queue has doubled. */
+  #shift(front: Watched): void {
+    this.#watched.shift();
+    this.#heldCount -= countOf(front);
+  }
+
+  /** What waits long must not keep the settled ones behind it: drops them whenever the queue has doubled. */
   #sweep(): void {
-    this.#records.keep((record) => !record.settled);
-    this.#sweepAtCount = Math.max(SMALLEST_SWEEP_COUNT, this.#records.length * 2);
+    if (this.#heldCount < this.#sweepAtCount) return;
+    this.#watched.keep(({ isOver }) => !isOver);
+    this.#heldCount = 0;
+    for (const watched of this.#watched) this.#heldCount += countOf(watched);
+    this.#sweepAtCount = Math.max(SMALLEST_SWEEP_COUNT, this.#heldCount * 2);
   }
 }
 
-function isAwaited(record: UserRecord): boolean {
-  const phase = record.carrier?.phase;
-  return phase === 'in-flight' || phase === 'undecided';
+function countOf(watched: Watched): number {
+  return watched instanceof PackedRecords ? watched.length : 1;
+}
+
+function expiresBefore(one: Watched, other: Watched): boolean {
+  return one.expiresAtMs < other.expiresAtMs;
 }

@@ -6,7 +6,7 @@
 import type { MetricUnit, Statistics } from '@shardline/common';
 import type { Answer, KinesisRecord } from './batch.ts';
 import { mergeStatistics, StatisticsGroup } from './statistics.ts';
-import type { Attempt, UserRecord } from './user-record.ts';
+import type { Attempt, DeliveredRecord, DeliveredRecords, UserRecord } from './user-record.ts';
 
 /** `none`: nothing is counted. `summary`: the metrics of the KPL's level of that name. `detailed`: all. */
 export type MetricsLevel = 'none' | 'summary' | 'detailed';
@@ -121,8 +121,8 @@ export class StreamMetrics {
     let userRecordCount = 0;
     for (const [index, kinesisRecord] of sent.entries()) {
       const place = this.#placeOf(kinesisRecord.shardId);
-      userRecordCount += kinesisRecord.records.length;
-      this.#detail(place, 'UserRecordsPerKinesisRecord', kinesisRecord.records.length, second);
+      userRecordCount += kinesisRecord.count;
+      this.#detail(place, 'UserRecordsPerKinesisRecord', kinesisRecord.count, second);
       const entry = answer.kind === 'answered' ? answer.entries[index] : undefined;
       if (entry === undefined) continue;
       const isWritten = entry.kind === 'written';
@@ -141,7 +141,7 @@ export class StreamMetrics {
   }
 
   /** The user records of a Kinesis record have succeeded, by a request that began and ended then. */
-  delivered(records: readonly UserRecord[], place: { shardId: string; beganAtMs: number; endedAtMs: number }): void {
+  delivered(records: DeliveredRecords, place: { shardId: string; beganAtMs: number; endedAtMs: number }): void {
     if (!this.#isCounting) return;
     const second = this.#at(place.endedAtMs);
     const at = this.#placeOf(place.shardId);
@@ -154,7 +154,8 @@ export class StreamMetrics {
     let leastWaited = Number.POSITIVE_INFINITY;
     let mostWaited = Number.NEGATIVE_INFINITY;
     let firstTries = 0;
-    for (const record of records) {
+    for (let index = 0; index < recordCount; index++) {
+      const record = records.at(index) as DeliveredRecord;
       const length = record.dataBytes;
       data += length;
       if (length < leastData) leastData = length;
@@ -265,8 +266,9 @@ export class StreamMetrics {
 }
 
 /** Without the partition key, which for an aggregated record is one letter. */
-function dataBytesOf({ aggregated, sizeBytes, records }: KinesisRecord): number {
-  return aggregated ? sizeBytes - 1 : (records[0]?.dataBytes ?? 0);
+function dataBytesOf(kinesisRecord: KinesisRecord): number {
+  const { aggregated, sizeBytes } = kinesisRecord;
+  return aggregated ? sizeBytes - 1 : (kinesisRecord.records[0]?.dataBytes ?? 0);
 }
 
 function secondOf(nowMs: number): number {

@@ -1,67 +1,103 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { loneRecord, userRecord } from '../test/records.ts';
-import { KeyOrder, type Line } from './order.ts';
+import type { KinesisRecord } from './batch.ts';
+import { type BusyKey, KeyOrder } from './order.ts';
 import type { UserRecord } from './user-record.ts';
 
 test('a key is carried by one Kinesis record until that one frees it; another cannot', () => {
   const order = new KeyOrder();
   const [carrier, other] = [loneRecord('0'), loneRecord('0')];
-  const line = order.lineOf(userRecord({ key: 'key' }));
-  order.carry(line, carrier);
-  expect(order.lineOf(userRecord({ key: 'key' }))).toBe(line);
-  expect(order.carrierOf(line)).toBe(carrier);
-  expect(order.free(line, other)).toBe(false);
-  expect(order.free(line, carrier)).toBe(true);
-  expect(order.free(line, carrier)).toBe(false);
-  expect(order.carrierOf(line)).toBeUndefined();
+  const record = userRecord({ key: 'key' });
+  carry(order, record, carrier, 7);
+  expect(carrierOf(order, userRecord({ key: 'key' }))).toBe(carrier);
+  expect(order.keyIndexAt(order.slotOf(userRecord({ key: 'key' })))).toBe(7);
+  free(order, record, other);
+  expect(carrierOf(order, record)).toBe(carrier);
+  free(order, record, carrier);
+  expect(carrierOf(order, record)).toBeUndefined();
+  expect(order.keyCount).toBe(0);
 });
 
 test('held records move up in put order, key by key, expired ones are passed over', () => {
   const order = new KeyOrder();
+  const [hot, cold] = [loneRecord('0'), loneRecord('0')];
   const [first, expired, third, other] = ['hot', 'hot', 'hot', 'cold'].map((key) => userRecord({ key }));
   if (first === undefined || expired === undefined || third === undefined || other === undefined) throw new Error();
-  const [hot, cold] = [order.lineOf(first), order.lineOf(other)];
-  for (const record of [first, expired, other, third]) order.hold(order.lineOf(record), record);
+  carry(order, first, hot);
+  carry(order, other, cold);
+  for (const record of [first, expired, other, third]) order.hold(record);
   expired.settled = true;
-  expect(order.next(hot)).toBe(first);
-  expect(order.next(hot)).toBe(first);
-  order.take(hot);
-  expect(order.next(hot)).toBe(third);
-  order.take(hot);
-  expect(order.next(hot)).toBeUndefined();
-  expect([...order.takeAll(cold)]).toEqual([other]);
-  expect([...order.takeAll(cold)]).toEqual([]);
+  const busy = free(order, first, hot);
+  if (busy === undefined) throw new Error('records are held');
+  expect(order.next(busy)).toBe(first);
+  expect(order.next(busy)).toBe(first);
+  order.take(busy);
+  expect(order.next(busy)).toBe(third);
+  order.take(busy);
+  expect(order.next(busy)).toBeUndefined();
+  expect(order.keyCount).toBe(1);
+  const last = free(order, other, cold);
+  expect([...order.takeAll(last as BusyKey)]).toEqual([other]);
+  expect(order.keyCount).toBe(0);
 });
 
-test('a line is one for its key as long as it has a carrier or held records, however many others come and go', () => {
+test('who moves up carries the key again, held records or not', () => {
+  const order = new KeyOrder();
+  const [before, after] = [loneRecord('0'), loneRecord('0')];
+  const [first, second] = [userRecord({ key: 'hot' }), userRecord({ key: 'hot' })];
+  carry(order, first, before);
+  for (const record of [first, second]) order.hold(record);
+  const busy = free(order, first, before) as BusyKey;
+  carry(order, first, after, 3);
+  order.take(busy);
+  expect(carrierOf(order, first)).toBe(after);
+  expect(order.next(busy)).toBe(second);
+  order.take(busy);
+  expect(order.next(busy)).toBeUndefined();
+  expect([carrierOf(order, first), order.keyIndexAt(order.slotOf(first))]).toEqual([after, 3]);
+  expect(free(order, first, after)).toBeUndefined();
+  expect(order.keyCount).toBe(0);
+});
+
+test('knows each key as long as it has a carrier or held records, however many others come and go', () => {
   const operation = fc.record({
     key: fc.integer({ min: 0, max: 5 }).map(String),
-    what: fc.constantFrom('carry', 'free', 'hold', 'takeAll', 'next', 'others' as const),
+    what: fc.constantFrom('carry', 'free', 'hold', 'others' as const),
   });
   const others = Array.from({ length: 3_000 }, (_, count) => userRecord({ key: `other-${count}` }));
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
       const order = new KeyOrder();
-      const busy = new Map<string, Line>();
+      const twin = new Map<string, { carrier: KinesisRecord; held: UserRecord[] }>();
       for (const { key, what } of operations) {
-        const line = order.lineOf(userRecord({ key }));
-        if (busy.has(key)) expect(line).toBe(busy.get(key));
-        if (what === 'carry' && line.lineCarrier === undefined) order.carry(line, loneRecord('0', { key }));
-        if (what === 'free' && line.lineCarrier !== undefined) order.free(line, line.lineCarrier);
-        if (what === 'hold') order.hold(line, userRecord({ key }));
-        if (what === 'takeAll') order.takeAll(line);
-        if (what === 'next' && order.next(line) !== undefined) order.take(line);
+        const record = userRecord({ key });
+        const known = twin.get(key);
+        expect(carrierOf(order, record)).toBe(known?.carrier);
+        if (what === 'carry' && known === undefined) {
+          const carrier = loneRecord('0', { key });
+          carry(order, record, carrier);
+          twin.set(key, { carrier, held: [] });
+        }
+        if (what === 'hold' && known !== undefined) {
+          order.hold(record);
+          known.held.push(record);
+        }
+        if (what === 'free' && known !== undefined) {
+          const busy = free(order, record, known.carrier);
+          expect(busy === undefined ? [] : [...order.takeAll(busy)]).toEqual(known.held);
+          order.forget(known.carrier);
+          twin.delete(key);
+        }
         if (what === 'others') come(order, others);
-        if (line.lineCarrier !== undefined || line.held !== undefined) busy.set(key, line);
-        else busy.delete(key);
       }
+      for (const [key, { carrier }] of twin) expect(carrierOf(order, userRecord({ key }))).toBe(carrier);
     }),
     { numRuns: 30 },
   );
 });
 
-test('lines that crowd around the end of the table are found as in a Map, whichever of them go', () => {
+test('keys that crowd around the end of the table are found as in a Map, whichever of them go', () => {
   // The table begins with 1,024 slots.
   const crowd = Array.from({ length: 20_000 }, (_, count) => `key-${count}`).filter((key) => {
     const slot = userRecord({ key }).orderHash & 1_023;
@@ -71,30 +107,48 @@ test('lines that crowd around the end of the table are found as in a Map, whiche
   fc.assert(
     fc.property(steps, (keys) => {
       const order = new KeyOrder();
-      const twin = new Map<string, Line>();
+      const twin = new Set<string>();
       const carrier = loneRecord('0');
       for (const key of keys.map((index) => crowd[index] as string)) {
-        const known = twin.get(key);
         const record = userRecord({ key });
-        const line = order.lineOf(record);
-        expect(line).toBe(known ?? record);
-        if (known === undefined) {
-          order.carry(line, carrier);
-          twin.set(key, line);
-        } else {
-          expect(order.free(line, carrier)).toBe(true);
-          twin.delete(key);
+        expect(carrierOf(order, record)).toBe(twin.has(key) ? carrier : undefined);
+        if (twin.delete(key)) free(order, record, carrier);
+        else {
+          carry(order, record, carrier);
+          twin.add(key);
         }
+        expect(order.keyCount).toBe(twin.size);
       }
-      for (const [key, line] of twin) expect(order.lineOf(userRecord({ key }))).toBe(line);
+      for (const key of twin) expect(carrierOf(order, userRecord({ key }))).toBe(carrier);
     }),
     { numRuns: 50 },
   );
 });
 
+test('two keys that share 64 bits wait for each other', () => {
+  const order = new KeyOrder();
+  const carrier = loneRecord('0');
+  carry(order, userRecord({ key: 'one' }), carrier);
+  const { orderHash, orderHash2 } = userRecord({ key: 'one' });
+  expect(order.carrierAt(order.slotOf({ orderHash, orderHash2 }))).toBe(carrier);
+  expect(order.carrierAt(order.slotOf({ orderHash, orderHash2: orderHash2 + 1 }))).toBeUndefined();
+});
+
+function carrierOf(order: KeyOrder, record: UserRecord): KinesisRecord | undefined {
+  return order.carrierAt(order.slotOf(record));
+}
+
+function carry(order: KeyOrder, record: UserRecord, carrier: KinesisRecord, keyIndex = -1): void {
+  order.carry(order.slotOf(record), record, carrier, keyIndex);
+}
+
+function free(order: KeyOrder, { orderHash, orderHash2 }: UserRecord, carrier: KinesisRecord): BusyKey | undefined {
+  return order.free(orderHash, orderHash2, carrier);
+}
+
 /** More than there are slots for at first; then some of them go. */
 function come(order: KeyOrder, records: readonly UserRecord[]): void {
   const carrier = loneRecord('0');
-  for (const record of records) order.carry(order.lineOf(record), carrier);
-  for (const record of records.slice(0, -10)) expect(order.free(order.lineOf(record), carrier)).toBe(true);
+  for (const record of records) carry(order, record, carrier);
+  for (const record of records.slice(0, -10)) free(order, record, carrier);
 }

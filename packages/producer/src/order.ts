@@ -2,154 +2,228 @@
 // one Kinesis record per order key is unsettled at any time: a user record joins its key's open Kinesis record or is held
 // back until the key's sealed one settles. Keys without contention never wait, so any number of Kinesis records of one
 // shard may be in flight; one hot key moves at one Kinesis record a round trip, filled up meanwhile.
-// Invariants: a key has one line, and that at most one carrier; a line with held records has a carrier that takes no more; held
-// records of a line are in put order.
-import type { HashKey } from '@shardline/common';
+// Keys are told apart by 64 bits of their hashes: two that share them, should there ever be such, wait for each other.
+// Invariants: a key has at most one carrier; one with held records has a carrier that takes no more; held records of a key are in put order.
+import { invariant } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
 import { Fifo } from './fifo.ts';
 import type { UserRecord } from './user-record.ts';
 
-const FEWEST_SLOTS = 1_024;
-const EMPTY = 0;
-
-/**
- * The unsettled user records of one order key. The first of them is its line: most keys have no other, and an object more for each
- * would be one more to make, to find in memory, and to be collected.
- */
-export interface Line {
-  readonly partitionKey: string;
-  readonly explicitHashKey?: HashKey;
+/** 64 bits that tell keys apart. */
+export interface OrderKey {
   readonly orderHash: number;
-  /** The key's unsettled Kinesis record. */
-  lineCarrier: KinesisRecord | undefined;
-  held: Fifo<UserRecord> | undefined;
+  readonly orderHash2: number;
 }
+
+/** An order key with held records. */
+export interface BusyKey extends OrderKey {
+  /** Its unsettled Kinesis record. */
+  carrier: KinesisRecord | undefined;
+  readonly held: Fifo<UserRecord>;
+  /** While records are held. */
+  number: number;
+}
+
+const FEWEST_SLOTS = 1_024;
+// A slot, of so many 32-bit numbers: four, so that none lies in two lines of the cache.
+const SLOT_SHIFT = 2;
+const HASH = 0;
+const HASH_2 = 1;
+/** Number of its carrier; below zero: of its BusyKey. */
+const WHOSE = 2;
+/** Among the keys of its carrier. */
+const KEY_INDEX = 3;
+const NOBODY = 0;
 
 export class KeyOrder {
   /**
-   * A hash table, since most keys come and go with a single record: a Map keeps the places of what was deleted until it is
-   * made anew, and took more time than all else that is done for a record. The next free slot is taken, and at most half of them are; the
-   * hashes lie by themselves, so that a line is only looked at, which is in no cache, where it is the one.
+   * A hash table of plain numbers, since most keys come and go with a single record: a Map keeps the places of what was deleted until it is
+   * made anew, and took more time than all else that is done for a record; objects would be one more for each to be found in memory and to be
+   * collected. The next free slot is taken, and at most half of them are.
    */
-  #lines: (Line | undefined)[] = new Array(FEWEST_SLOTS).fill(undefined);
-  #hashes: Int32Array = new Int32Array(FEWEST_SLOTS);
-  #lineCount = 0;
+  #slots: Int32Array = new Int32Array(FEWEST_SLOTS << SLOT_SHIFT);
+  #count = 0;
+  readonly #carriers = new Numbered<KinesisRecord>();
+  readonly #busy = new Numbered<BusyKey>();
 
-  /** The line of the user record's key, until it is idle again. */
-  lineOf(record: UserRecord): Line {
-    const hashes = this.#hashes;
-    const mask = hashes.length - 1;
-    const hash = hashOf(record);
-    let slot = hash & mask;
-    for (; hashes[slot] !== EMPTY; slot = (slot + 1) & mask) {
-      if (hashes[slot] !== hash) continue;
-      const line = this.#lines[slot] as Line;
-      if (haveOneKey(line, record)) return line;
+  /** Order keys that have a carrier or held records. */
+  get keyCount(): number {
+    return this.#count;
+  }
+
+  /** Where a key is, or where it would be, until another one comes or goes. */
+  slotOf({ orderHash, orderHash2 }: OrderKey): number {
+    return this.#seek(orderHash, orderHash2);
+  }
+
+  /** The unsettled Kinesis record of the key there. */
+  carrierAt(slot: number): KinesisRecord | undefined {
+    const whose = this.#slots[slot + WHOSE] as number;
+    return whose >= 0 ? this.#carriers.at(whose) : this.#busy.at(-whose)?.carrier;
+  }
+
+  /** Its index among the keys of that, as `carry` was told. */
+  keyIndexAt(slot: number): number {
+    return this.#slots[slot + WHOSE] === NOBODY ? -1 : (this.#slots[slot + KEY_INDEX] as number);
+  }
+
+  /** Notes the Kinesis record that a key's user record went into. */
+  carry(slot: number, { orderHash, orderHash2 }: OrderKey, carrier: KinesisRecord, keyIndex: number): void {
+    const slots = this.#slots;
+    const whose = slots[slot + WHOSE] as number;
+    const number = this.#numberOf(carrier);
+    slots[slot + KEY_INDEX] = keyIndex;
+    if (whose < 0) {
+      (this.#busy.at(-whose) as BusyKey).carrier = carrier;
+      return;
     }
-    hashes[slot] = hash;
-    this.#lines[slot] = record;
-    if (++this.#lineCount * 2 > hashes.length) this.#grow();
-    return record;
+    slots[slot + WHOSE] = number;
+    if (whose !== NOBODY) return;
+    slots[slot + HASH] = orderHash;
+    slots[slot + HASH_2] = orderHash2;
+    this.#count++;
+    if (this.#count << (SLOT_SHIFT + 1) > slots.length) this.#grow();
   }
 
-  /** The line's unsettled Kinesis record. */
-  carrierOf(line: Line): KinesisRecord | undefined {
-    return line.lineCarrier;
+  /** Holds a user record back behind its key's carrier. */
+  hold(record: UserRecord): void {
+    const slot = this.slotOf(record);
+    const whose = this.#slots[slot + WHOSE] as number;
+    invariant(whose !== NOBODY, 'who is held back waits for a Kinesis record');
+    const busy = whose < 0 ? (this.#busy.at(-whose) as BusyKey) : this.#makeBusy(slot, record);
+    busy.held.push(record);
   }
 
-  /** Notes the Kinesis record that a line's user record went into. */
-  carry(line: Line, carrier: KinesisRecord): void {
-    line.lineCarrier = carrier;
+  /**
+   * The carrier holds the key no more. @returns the key where records are held for it: they are to move up. Undefined: there are none, or the
+   * carrier did not hold it.
+   */
+  free(orderHash: number, orderHash2: number, carrier: KinesisRecord): BusyKey | undefined {
+    const slot = this.#seek(orderHash, orderHash2);
+    const whose = this.#slots[slot + WHOSE] as number;
+    if (whose >= 0) {
+      if (whose !== NOBODY && whose === carrier.orderNumber) this.#remove(slot);
+      return undefined;
+    }
+    const busy = this.#busy.at(-whose) as BusyKey;
+    if (busy.carrier !== carrier) return undefined;
+    busy.carrier = undefined;
+    return busy;
   }
 
-  /** Holds a user record back behind its line's carrier. */
-  hold(line: Line, record: UserRecord): void {
-    line.held ??= new Fifo();
-    line.held.push(record);
+  /** The carrier holds no key any more. */
+  forget(carrier: KinesisRecord): void {
+    this.#carriers.remove(carrier.orderNumber);
+    carrier.orderNumber = NOBODY;
   }
 
-  /** The carrier holds the line no more. False when it did not hold it. */
-  free(line: Line, carrier: KinesisRecord): boolean {
-    if (line.lineCarrier !== carrier) return false;
-    line.lineCarrier = undefined;
-    if (line.held === undefined) this.#remove(line);
-    return true;
-  }
-
-  /** The user record that is next in a line; expired ones are passed over. */
-  next(line: Line): UserRecord | undefined {
-    const { held } = line;
-    if (held === undefined) return undefined;
+  /** The user record that is next of a key; expired ones are passed over. */
+  next(busy: BusyKey): UserRecord | undefined {
+    const { held } = busy;
     for (let record = held.peek(); record !== undefined; record = held.peek()) {
       if (!record.settled) return record;
       held.shift();
     }
-    this.#emptied(line);
+    this.#idle(busy);
     return undefined;
   }
 
   /** Takes what `next` gave. */
-  take(line: Line): void {
-    line.held?.shift();
+  take(busy: BusyKey): void {
+    busy.held.shift();
   }
 
-  /** Takes all that is held in a line. */
-  takeAll(line: Line): Iterable<UserRecord> {
-    const { held } = line;
-    if (held === undefined) return [];
-    this.#emptied(line);
-    return held;
+  /** Takes all that is held for a key. */
+  takeAll(busy: BusyKey): Iterable<UserRecord> {
+    this.#idle(busy);
+    return busy.held;
   }
 
-  #emptied(line: Line): void {
-    line.held = undefined;
-    if (line.lineCarrier === undefined) this.#remove(line);
+  #makeBusy(slot: number, { orderHash, orderHash2 }: OrderKey): BusyKey {
+    const carrier = this.carrierAt(slot);
+    const busy: BusyKey = { orderHash, orderHash2, carrier, held: new Fifo<UserRecord>(), number: NOBODY };
+    busy.number = this.#busy.add(busy);
+    this.#slots[slot + WHOSE] = -busy.number;
+    return busy;
+  }
+
+  /** Nothing is held for the key any more. */
+  #idle(busy: BusyKey): void {
+    const { carrier, number } = busy;
+    if (number === NOBODY) return;
+    busy.number = NOBODY;
+    const slot = this.slotOf(busy);
+    this.#busy.remove(number);
+    if (carrier === undefined) this.#remove(slot);
+    else this.#slots[slot + WHOSE] = this.#numberOf(carrier);
+  }
+
+  #numberOf(carrier: KinesisRecord): number {
+    if (carrier.orderNumber === NOBODY) carrier.orderNumber = this.#carriers.add(carrier);
+    return carrier.orderNumber;
+  }
+
+  #seek(orderHash: number, orderHash2: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let slot = (orderHash << SLOT_SHIFT) & mask;
+    while (slots[slot + WHOSE] !== NOBODY) {
+      if (slots[slot + HASH] === orderHash && slots[slot + HASH_2] === orderHash2) return slot;
+      slot = (slot + (1 << SLOT_SHIFT)) & mask;
+    }
+    return slot;
   }
 
   /** What comes behind moves up, as far as its own place allows: so nothing marks what was removed. */
-  #remove(line: Line): void {
-    const lines = this.#lines;
-    const hashes = this.#hashes;
-    const mask = hashes.length - 1;
-    let free = hashOf(line) & mask;
-    while (lines[free] !== line) {
-      if (hashes[free] === EMPTY) return;
-      free = (free + 1) & mask;
-    }
-    this.#lineCount--;
-    for (let slot = (free + 1) & mask; hashes[slot] !== EMPTY; slot = (slot + 1) & mask) {
-      const hash = hashes[slot] as number;
-      if (((slot - (hash & mask)) & mask) < ((slot - free) & mask)) continue;
-      hashes[free] = hash;
-      lines[free] = lines[slot];
+  #remove(from: number): void {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    const step = 1 << SLOT_SHIFT;
+    let free = from;
+    this.#count--;
+    for (let slot = (free + step) & mask; slots[slot + WHOSE] !== NOBODY; slot = (slot + step) & mask) {
+      const home = ((slots[slot] as number) << SLOT_SHIFT) & mask;
+      if (((slot - home) & mask) < ((slot - free) & mask)) continue;
+      copySlot(slots, slot, slots, free);
       free = slot;
     }
-    hashes[free] = EMPTY;
-    lines[free] = undefined;
+    slots[free + WHOSE] = NOBODY;
   }
 
   /** Never shrinks: the bound of what is outstanding bounds it. */
   #grow(): void {
-    const lines = this.#lines;
-    const hashes = this.#hashes;
-    const length = lines.length * 2;
-    this.#lines = new Array(length).fill(undefined);
-    this.#hashes = new Int32Array(length);
-    for (const [from, line] of lines.entries()) {
-      if (line === undefined) continue;
-      const hash = hashes[from] as number;
-      let slot = hash & (length - 1);
-      while (this.#hashes[slot] !== EMPTY) slot = (slot + 1) & (length - 1);
-      this.#hashes[slot] = hash;
-      this.#lines[slot] = line;
+    const before = this.#slots;
+    this.#slots = new Int32Array(2 * before.length);
+    for (let slot = 0; slot < before.length; slot += 1 << SLOT_SHIFT) {
+      if (before[slot + WHOSE] === NOBODY) continue;
+      const to = this.#seek(before[slot + HASH] as number, before[slot + HASH_2] as number);
+      copySlot(before, slot, this.#slots, to);
     }
   }
 }
 
-function hashOf({ orderHash }: { readonly orderHash: number }): number {
-  return orderHash === EMPTY ? 1 : orderHash;
+function copySlot(source: Int32Array, from: number, target: Int32Array, to: number): void {
+  for (let word = 0; word < 1 << SLOT_SHIFT; word++) target[to + word] = source[from + word] as number;
 }
 
-function haveOneKey(a: Line, b: Line): boolean {
-  return a.explicitHashKey === b.explicitHashKey && a.partitionKey === b.partitionKey;
+/** Gives what it holds a number from 1, so that a table of numbers can speak of it. */
+class Numbered<T> {
+  readonly #all: (T | undefined)[] = [undefined];
+  readonly #free: number[] = [];
+
+  at(number: number): T | undefined {
+    return this.#all[number];
+  }
+
+  add(value: T): number {
+    const number = this.#free.pop() ?? this.#all.length;
+    this.#all[number] = value;
+    return number;
+  }
+
+  remove(number: number): void {
+    if (number === NOBODY) return;
+    this.#all[number] = undefined;
+    this.#free.push(number);
+  }
 }

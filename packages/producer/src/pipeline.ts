@@ -57,7 +57,6 @@ export class Pipeline {
   /** Takes a user record. Records must come with rising `sequence`. */
   put(record: UserRecord, nowMs: number): readonly Effect[] {
     this.#settling.put();
-    this.#stages.expiry.put(record);
     this.#placing.put(record, nowMs);
     return this.#outbox.take();
   }
@@ -96,8 +95,8 @@ export class Pipeline {
     if (this.#predictor.goesByKeys && shardMap.expire(nowMs)) this.#outbox.push({ kind: 'list-shards' });
     this.#failExpired(nowMs);
     const hurried = this.pressed && this.#isStill();
-    for (const sealed of aggregator.expire(nowMs)) this.#placing.limit(sealed, nowMs);
-    for (const sealed of hurried ? aggregator.flush() : []) this.#placing.limit(sealed, nowMs);
+    for (const sealed of aggregator.expire(nowMs)) this.#placing.sealed(sealed, nowMs);
+    for (const sealed of hurried ? aggregator.flush() : []) this.#placing.sealed(sealed, nowMs);
     for (const passed of limiter.expire(nowMs)) this.#placing.collect(passed, nowMs);
     for (const kinesisRecord of retrier.expire(nowMs)) this.#placing.tryAgain(kinesisRecord, nowMs);
     if (this.#requests.count < this.#maxRequestsInFlight) {
@@ -170,9 +169,10 @@ export class Pipeline {
 
   /** Fails everything that has not settled, in flight or not. Answers that come later change nothing. */
   abandon(failure: Failure): readonly Effect[] {
-    const records = new Set(this.#stages.expiry.unsettled());
+    const { aggregator, expiry } = this.#stages;
+    const records = new Set(expiry.unsettled());
     const undecided = this.#answering.takeUndecided().map((one) => one.kinesisRecord);
-    for (const kinesisRecord of [...undecided, ...this.#requests.inFlight()]) {
+    for (const kinesisRecord of [...aggregator.open(), ...undecided, ...this.#requests.inFlight()]) {
       for (const record of kinesisRecord.records) {
         if (record.settled) continue;
         records.add(record);

@@ -3,16 +3,21 @@
 // shard map or the stream's strategy has changed. Pure.
 // Invariants: a key's records are placed in put order; a record is in exactly one place until it settles.
 import type { Aggregator } from './aggregator.ts';
-import type { KinesisRecord } from './batch.ts';
+import type { Carried, KinesisRecord } from './batch.ts';
 import type { Collector } from './collector.ts';
+import type { Expiry } from './expiry.ts';
 import type { Limiter } from './limiter.ts';
-import type { KeyOrder } from './order.ts';
+import type { BusyKey, KeyOrder } from './order.ts';
+import { PackedRecords } from './packed-records.ts';
 import type { Predictor } from './prediction.ts';
 import type { Requests } from './requests.ts';
 import type { Settling } from './settling.ts';
 import type { Stages } from './stages.ts';
 import type { StrategyState, StreamStrategy } from './stream-strategy.ts';
 import type { Failure, UserRecord } from './user-record.ts';
+
+/** Of a record without order. */
+const NOWHERE = -1;
 
 export interface PlacingParts {
   readonly stages: Stages;
@@ -28,6 +33,7 @@ export class Placing {
   readonly #strategy: StreamStrategy;
   readonly #predictor: Predictor;
   readonly #aggregator: Aggregator;
+  readonly #expiry: Expiry;
   readonly #limiter: Limiter;
   readonly #collector: Collector;
   readonly #requests: Requests;
@@ -43,6 +49,7 @@ export class Placing {
     this.#strategy = stages.strategy;
     this.#predictor = predictor;
     this.#aggregator = stages.aggregator;
+    this.#expiry = stages.expiry;
     this.#limiter = stages.limiter;
     this.#collector = stages.collector;
     this.#requests = requests;
@@ -53,32 +60,39 @@ export class Placing {
   put(record: UserRecord, nowMs: number): void {
     this.#lastSequence = record.sequence;
     this.#place(record, nowMs);
-    // Unless it has joined others, whose data is kept together.
+    if (record.isOver) return;
     record.keepData();
+    this.#expiry.put(record);
   }
 
   /** Everything put so far is to leave without waiting for company. */
   flush(nowMs: number): void {
     this.#flushedSequence = this.#lastSequence;
-    for (const sealed of this.#aggregator.flush()) this.limit(sealed, nowMs);
+    for (const sealed of this.#aggregator.flush()) this.sealed(sealed, nowMs);
     this.#collector.hasten(nowMs);
   }
 
-  limit(kinesisRecord: KinesisRecord, nowMs: number): void {
+  /** The aggregator gives it. */
+  sealed(kinesisRecord: KinesisRecord, nowMs: number): void {
+    this.#watch(kinesisRecord);
+    this.#limit(kinesisRecord, nowMs);
+  }
+
+  #limit(kinesisRecord: KinesisRecord, nowMs: number): void {
     for (const passed of this.#limiter.put(kinesisRecord, nowMs)) this.collect(passed, nowMs);
   }
 
   collect(kinesisRecord: KinesisRecord, nowMs: number): void {
     if (kinesisRecord.phase === 'done') return;
     this.#requests.send(this.#collector.put(kinesisRecord));
-    const flushed = (kinesisRecord.records[0]?.sequence ?? 0) <= this.#flushedSequence;
+    const flushed = kinesisRecord.firstSequence <= this.#flushedSequence;
     if (kinesisRecord.awaited || flushed) this.#collector.hasten(nowMs);
   }
 
   /** A back-off is over. */
   tryAgain(kinesisRecord: KinesisRecord, nowMs: number): void {
     if (kinesisRecord.phase === 'done') return;
-    if (kinesisRecord.mapVersion === this.#predictor.version) this.limit(kinesisRecord, nowMs);
+    if (kinesisRecord.mapVersion === this.#predictor.version) this.#limit(kinesisRecord, nowMs);
     else this.placeAnew([kinesisRecord], nowMs);
   }
 
@@ -87,14 +101,14 @@ export class Placing {
     if (kinesisRecords.length === 0) return;
     const records: UserRecord[] = [];
     for (const kinesisRecord of kinesisRecords) {
+      this.#watch(kinesisRecord);
       for (const record of kinesisRecord.carried) {
-        const { line } = record;
-        if (line !== undefined && this.#order.free(line, kinesisRecord)) {
-          for (const held of this.#order.takeAll(line)) records.push(held);
-        }
+        const busy = this.#order.free(record.orderHash, record.orderHash2, kinesisRecord);
+        for (const held of busy === undefined ? [] : this.#order.takeAll(busy)) records.push(held);
         record.carrier = undefined;
         records.push(record);
       }
+      this.#order.forget(kinesisRecord);
       kinesisRecord.release();
     }
     records.sort((a, b) => a.sequence - b.sequence);
@@ -115,19 +129,38 @@ export class Placing {
   }
 
   /** All user records of a Kinesis record have settled: the records held behind its keys move up. */
-  moveUp(kinesisRecord: KinesisRecord, carried: readonly UserRecord[], nowMs: number): void {
-    for (const { line } of carried) {
-      if (line === undefined || !this.#order.free(line, kinesisRecord)) continue;
-      for (let next = this.#order.next(line); next !== undefined; next = this.#order.next(line)) {
-        if (!this.#admit(next, nowMs)) break;
-        this.#order.take(line);
+  moveUp(kinesisRecord: KinesisRecord, carried: Carried, nowMs: number): void {
+    if (kinesisRecord.orderNumber === 0) return;
+    const order = this.#order;
+    if (carried instanceof PackedRecords) {
+      for (let index = 0; index < carried.length; index++) {
+        const busy = order.free(carried.orderHashOf(index), carried.orderHash2Of(index), kinesisRecord);
+        if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
+      }
+    } else {
+      for (const { orderHash, orderHash2 } of carried) {
+        const busy = order.free(orderHash, orderHash2, kinesisRecord);
+        if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
       }
     }
+    order.forget(kinesisRecord);
+  }
+
+  #moveUpHeld(busy: BusyKey, nowMs: number): void {
+    for (let next = this.#order.next(busy); next !== undefined; next = this.#order.next(busy)) {
+      if (!this.#admit(next, nowMs)) return;
+      this.#order.take(busy);
+    }
+  }
+
+  /** What was packed is watched as one, from when it is open no longer. */
+  #watch({ together }: KinesisRecord): void {
+    if (together !== undefined) this.#expiry.putTogether(together);
   }
 
   #place(record: UserRecord, nowMs: number): void {
     if (!record.hasKey && this.#predictor.goesByKeys) this.#placeKeyless(record, nowMs);
-    else if (!this.#admit(record, nowMs) && record.line !== undefined) this.#order.hold(record.line, record);
+    else if (!this.#admit(record, nowMs)) this.#order.hold(record);
   }
 
   /** Sent to a stream that goes by keys it would be refused, and the whole request with it. */
@@ -138,27 +171,29 @@ export class Placing {
 
   /** Puts the record into a Kinesis record, or says that its key's Kinesis record has to settle first. */
   #admit(record: UserRecord, nowMs: number): boolean {
+    const order = this.#order;
+    const prediction = this.#predictor.predict(record, nowMs);
     // An AUTO stream keeps no order, for it spreads a key over its shards.
-    const line = this.#keepsOrder && this.#predictor.goesByKeys ? this.#order.lineOf(record) : undefined;
-    record.line = line;
-    const carrier = line === undefined ? undefined : this.#order.carrierOf(line);
-    if (carrier !== undefined && !this.#takesMore(carrier, record, nowMs)) return false;
-    if (record.sequence <= this.#flushedSequence) record.hasten(nowMs);
-    const sealed = this.#aggregator.put(record, this.#predictor.predict(record, nowMs), nowMs);
-    if (line !== undefined && carrier === undefined && record.carrier !== undefined) {
-      this.#order.carry(line, record.carrier);
+    const slot = this.#predictor.goesByKeys ? order.slotOf(record) : NOWHERE;
+    const carrier = slot === NOWHERE ? undefined : order.carrierAt(slot);
+    if (carrier !== undefined) {
+      record.keyIndex = order.keyIndexAt(slot);
+      if (this.#keepsOrder && !this.#takesMore(carrier, record, prediction.shard, nowMs)) return false;
     }
-    for (const kinesisRecord of sealed) this.limit(kinesisRecord, nowMs);
+    if (record.sequence <= this.#flushedSequence) record.hasten(nowMs);
+    const sealed = this.#aggregator.put(record, prediction, nowMs);
+    if (slot !== NOWHERE && record.carrier !== undefined) order.carry(slot, record, record.carrier, record.keyIndex);
+    for (const kinesisRecord of sealed) this.sealed(kinesisRecord, nowMs);
     return true;
   }
 
   /** Whether the key's Kinesis record is open and has room; if it has none it is sealed. Whoever waits for one hastens it. */
-  #takesMore(carrier: KinesisRecord, record: UserRecord, nowMs: number): boolean {
-    if (carrier.phase === 'open') {
+  #takesMore(carrier: KinesisRecord, record: UserRecord, shard: number, nowMs: number): boolean {
+    if (carrier.phase === 'open' && carrier.lane === shard) {
       const sealed = this.#aggregator.sealUnlessFits(carrier, record);
       if (sealed === undefined) return true;
       sealed.awaited = true;
-      this.limit(sealed, nowMs);
+      this.sealed(sealed, nowMs);
       return false;
     }
     if (!carrier.awaited && carrier.phase === 'collected') this.#collector.hasten(nowMs);

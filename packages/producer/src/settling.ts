@@ -2,21 +2,21 @@
 // Invariants: a user record settles once; when the last of a Kinesis record has, the keys that it held are free.
 import { invariant } from '@shardline/common';
 import type { Aggregator } from './aggregator.ts';
-import type { KinesisRecord } from './batch.ts';
+import type { Carried, KinesisRecord } from './batch.ts';
 import type { Outbox, Place } from './effects.ts';
 import type { Failure, UserRecord } from './user-record.ts';
 
 export class Settling {
   readonly #aggregator: Aggregator;
   readonly #outbox: Outbox;
-  readonly #onFinished: (kinesisRecord: KinesisRecord, carried: readonly UserRecord[], nowMs: number) => void;
+  readonly #onFinished: (kinesisRecord: KinesisRecord, carried: Carried, nowMs: number) => void;
   #unsettledCount = 0;
 
   /** `onFinished` is told when nothing more will happen to a Kinesis record, and what it carried. */
   constructor(
     aggregator: Aggregator,
     outbox: Outbox,
-    onFinished: (kinesisRecord: KinesisRecord, carried: readonly UserRecord[], nowMs: number) => void,
+    onFinished: (kinesisRecord: KinesisRecord, carried: Carried, nowMs: number) => void,
   ) {
     this.#aggregator = aggregator;
     this.#outbox = outbox;
@@ -34,12 +34,20 @@ export class Settling {
   }
 
   deliver(kinesisRecord: KinesisRecord, place: Place, nowMs: number): void {
-    const { records } = kinesisRecord;
-    for (const record of records) {
-      this.#markSettled(record);
-      record.dropData();
+    const { packed } = kinesisRecord;
+    if (packed !== undefined) {
+      this.#unsettledCount -= packed.length;
+      kinesisRecord.liveCount = 0;
+      packed.delivered();
+      this.#outbox.push({ kind: 'delivered', records: packed, place });
+    } else {
+      const { records } = kinesisRecord;
+      for (const record of records) {
+        this.#markSettled(record);
+        record.dropData();
+      }
+      this.#outbox.push({ kind: 'delivered', records, place });
     }
-    this.#outbox.push({ kind: 'delivered', records, place });
     this.#finish(kinesisRecord, nowMs);
   }
 

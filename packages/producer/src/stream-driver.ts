@@ -28,7 +28,7 @@ import type { PipelineOptions } from './stages.ts';
 import type { StreamReader } from './stream-reader.ts';
 import type { StrategyState } from './stream-strategy.ts';
 import { Telling } from './telling.ts';
-import { type Failure, inputOf, PutResults, putError, type UserRecord } from './user-record.ts';
+import { type DeliveredRecord, type Failure, inputOf, PutResults, putError, type UserRecord } from './user-record.ts';
 
 export interface StreamDriverParts {
   readonly stream: StreamIdentifier;
@@ -322,7 +322,7 @@ export class StreamDriver {
     const aggregated = records.length > 1;
     const results = new PutResults(place);
     for (let index = from; index < to; index++) {
-      const record = records[index] as UserRecord;
+      const record = records.at(index) as DeliveredRecord;
       const { settle } = record;
       const result = results.of(record, aggregated ? index : undefined);
       publishSettle(this.#parts.name, record, place.endedAtMs - record.putAtMs, result);
@@ -348,8 +348,7 @@ export class StreamDriver {
   }
 
   /** The record has settled: it counts no more. */
-  #forget(record: UserRecord): void {
-    record.letGo();
+  #forget(record: DeliveredRecord): void {
     this.#outstandingCount--;
     for (const waiter of this.#waiters) {
       if (record.sequence > waiter.sequence || --waiter.remainingCount > 0) continue;
@@ -357,6 +356,7 @@ export class StreamDriver {
       waiter.resolve();
     }
     this.#parts.outstanding.remove(record.sizeBytes);
+    record.letGo();
     this.#parts.onSettled();
   }
 }

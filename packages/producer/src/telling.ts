@@ -12,7 +12,7 @@ const LOOK_COUNT = 64;
 
 /** Records that have settled together. */
 export interface Settled {
-  readonly records: readonly unknown[];
+  readonly records: { readonly length: number };
 }
 
 export class Telling<S extends Settled> {

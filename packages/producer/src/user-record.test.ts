@@ -1,7 +1,7 @@
 import { hashKeyOf, UsageError } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { userRecord } from '../test/records.ts';
+import { loneRecord, userRecord } from '../test/records.ts';
 import { KeyOrder } from './order.ts';
 import { checkUserRecord, isPutError, noteAttempt, PutResults, putError, type UserRecordInput } from './user-record.ts';
 
@@ -89,9 +89,11 @@ describe('hash key', () => {
   test('makes several lines of order of one partition key', () => {
     const keys = [userRecord({}), userRecord({ explicitHashKey: 1n }), userRecord({ explicitHashKey: 2n })];
     const order = new KeyOrder();
-    const lines = keys.map((record) => order.lineOf(record));
-    expect(new Set(lines).size).toBe(3);
-    expect(order.lineOf(userRecord({ explicitHashKey: '01' }))).toBe(lines[1]);
+    for (const record of keys) order.carry(order.slotOf(record), record, loneRecord('0'), -1);
+    expect(order.keyCount).toBe(3);
+    const again = userRecord({ explicitHashKey: '01' });
+    order.carry(order.slotOf(again), again, loneRecord('0'), -1);
+    expect(order.keyCount).toBe(3);
   });
 });
 

@@ -6,22 +6,21 @@ import {
   checkPartitionKey,
   describe,
   type HashKey,
+  hashBytesOf,
   hashHexOf,
-  hashTopOf,
   isShardlineError,
   type OperatingCode,
   OperatingError,
   parseHashKey,
   toHashKey,
+  topOfHashBytes,
   topOfHashKey,
   UsageError,
   type UserRecordParts,
   type WritableRecord,
 } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
-import { Block, type DataMemory } from './data-memory.ts';
-import type { Fifo } from './fifo.ts';
-import type { Line } from './order.ts';
+import type { OrderKey } from './order.ts';
 
 /** What the application puts. */
 export interface UserRecordInput {
@@ -84,7 +83,7 @@ export interface Failure {
   readonly cause?: unknown;
 }
 
-const noAttempts: readonly Attempt[] = [];
+export const noAttempts: readonly Attempt[] = [];
 /** Nobody is told. */
 export const unheard: Settle = { onSuccess: () => undefined, onFailure: () => undefined };
 
@@ -107,10 +106,31 @@ export interface Times {
 }
 
 const UNKNOWN_TIMES: Times = { putAtMs: 0, dueAtMs: 0, expiresAtMs: 0 };
-/** Of data that is the application's. */
-const NOT_OURS = -1;
 
-export class UserRecord implements UserRecordParts, WritableRecord, Line {
+/** What there is to know of a user record when it has arrived. */
+export interface DeliveredRecord {
+  readonly hasKey: boolean;
+  readonly partitionKey: string;
+  readonly sequence: number;
+  readonly dataBytes: number;
+  readonly sizeBytes: number;
+  readonly putAtMs: number;
+  readonly settle: Settle;
+  /** Those that failed. */
+  readonly attempts: readonly Attempt[];
+  readonly lastEndMs: number;
+  readonly mayBeWritten: boolean;
+  /** The application has been told of it. */
+  letGo(): void;
+}
+
+/** Those of a Kinesis record, in its order. What `at` gives holds until the next is asked for. */
+export interface DeliveredRecords {
+  readonly length: number;
+  at(index: number): DeliveredRecord | undefined;
+}
+
+export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, DeliveredRecord {
   /** Empty when the application gave none: such a record is never aggregated, and only an AUTO stream takes it. */
   readonly partitionKey: string;
   readonly explicitHashKey?: HashKey;
@@ -125,19 +145,22 @@ export class UserRecord implements UserRecordParts, WritableRecord, Line {
   /** As the put named it; undefined: the producer's own. */
   stream: string | undefined = undefined;
 
-  /** Its key's line of order, while its key has one: itself, if it was the first. */
-  line: Line | undefined = undefined;
-  // Of the line that it is.
-  lineCarrier: KinesisRecord | undefined = undefined;
-  held: Fifo<UserRecord> | undefined = undefined;
   /** The Kinesis record it is in; undefined while it is held back for order. */
   carrier: KinesisRecord | undefined = undefined;
+  /** In there, if it is packed: of its key. -1: not known to be there. */
+  keyIndex = -1;
   settled = false;
-  #keyHash: number | undefined = undefined;
-  /** What holds its data: the application's, bytes of its own, a block of many records' data, or its carrier's aggregated record. */
-  #source: Uint8Array | string | Block | undefined;
+  /** Its Kinesis record has it in another form: this object is nobody's any more. */
+  #isPacked = false;
+  #isHashed = false;
+  #keyHash = 0;
+  #keyHash2 = 0;
+  /** The application's, bytes of its own, or the aggregated record that it is in. */
+  #source: Uint8Array | string | undefined;
   /** Where in there it begins. */
-  #at = NOT_OURS;
+  #at = 0;
+  /** The application may do with its bytes what it likes. */
+  isCopied = false;
   /** The attempts that failed; other records may have the same list. */
   attempts: readonly Attempt[] = noAttempts;
   lastEndMs = -1;
@@ -159,6 +182,10 @@ export class UserRecord implements UserRecordParts, WritableRecord, Line {
     if (explicitHashKey !== undefined) this.explicitHashKey = explicitHashKey;
   }
 
+  get times(): Times {
+    return this.#times;
+  }
+
   get putAtMs(): number {
     return this.#times.putAtMs;
   }
@@ -176,51 +203,37 @@ export class UserRecord implements UserRecordParts, WritableRecord, Line {
     if (nowMs < this.#times.dueAtMs) this.#times = { ...this.#times, dueAtMs: nowMs };
   }
 
+  /** Nobody has to watch it any more. */
+  get isOver(): boolean {
+    return this.settled || this.#isPacked;
+  }
+
+  /** Its data as it was given, or the copy. */
+  get content(): Uint8Array | string {
+    const source = this.#source ?? '';
+    if (typeof source === 'string' || source.length === this.dataBytes) return source;
+    return source.subarray(this.#at, this.#at + this.dataBytes);
+  }
+
   /** Its data, as bytes that stay. */
   get data(): Uint8Array {
-    this.ownData();
-    const source = this.#source as Uint8Array;
-    return source.length === this.dataBytes ? source : source.subarray(this.#at, this.#at + this.dataBytes);
+    this.keepData();
+    return this.content as Uint8Array;
   }
 
   /** The application may use its bytes again: unless there is a copy, here is one. */
   keepData(): void {
-    if (this.#at !== NOT_OURS) return;
     const given = this.#source;
-    if (given instanceof Block || given === undefined) return;
+    if (this.isCopied || given === undefined) return;
     this.#source = typeof given === 'string' ? Buffer.from(given, 'utf8') : Buffer.from(given);
-    this.#at = 0;
-  }
-
-  /** The same, where there is room for it beside the data of other records that wait for the same. */
-  keepDataIn(memory: DataMemory): void {
-    if (this.#at !== NOT_OURS) return;
-    const block = memory.blockFor(this.dataBytes);
-    if (block === undefined) {
-      this.keepData();
-      return;
-    }
-    const at = block.take(this.dataBytes);
-    this.#writeGiven(block.bytes, at);
-    this.#source = block;
-    this.#at = at;
-  }
-
-  /** It is not to hold up a block any longer. */
-  ownData(): void {
-    this.keepData();
-    const source = this.#source;
-    if (!(source instanceof Block)) return;
-    this.#source = Buffer.from(source.bytes.subarray(this.#at, this.#at + this.dataBytes));
-    this.#at = 0;
-    source.giveBack(this.dataBytes);
+    this.isCopied = true;
   }
 
   /** Nobody will ask for its data again. */
   dropData(): void {
-    if (this.#source instanceof Block) this.#source.giveBack(this.dataBytes);
     this.#source = undefined;
-    this.#at = NOT_OURS;
+    this.#at = 0;
+    this.isCopied = true;
   }
 
   /** The application has been told of it: a queue that still has it keeps nothing of the application's. */
@@ -229,24 +242,21 @@ export class UserRecord implements UserRecordParts, WritableRecord, Line {
     this.settle = unheard;
   }
 
-  /** Writes its data, which is there from now on. */
-  writeData(target: Buffer, at: number): void {
-    const source = this.#source;
-    if (source instanceof Block) {
-      // A view of its own is a third quicker than Buffer's copy, which makes one as well.
-      target.set(new Uint8Array(source.bytes.buffer, this.#at, this.dataBytes), at);
-      source.giveBack(this.dataBytes);
-    } else if (this.#at === NOT_OURS) this.#writeGiven(target, at);
-    else target.set(this.data, at);
-    this.#source = target;
-    this.#at = at;
+  /** Its Kinesis record has taken over all that it was. */
+  packedAway(): void {
+    this.#isPacked = true;
+    this.letGo();
   }
 
-  #writeGiven(target: Buffer, at: number): void {
-    const given = this.#source as Uint8Array | string;
-    if (typeof given !== 'string') target.set(given, at);
+  /** Writes its data, which is there from now on. */
+  writeData(target: Buffer, at: number): void {
+    const { content } = this;
+    if (typeof content !== 'string') target.set(content, at);
     // Of a text that is as long as its bytes each unit is one.
-    else target.write(given, at, given.length === this.dataBytes ? 'latin1' : 'utf8');
+    else target.write(content, at, content.length === this.dataBytes ? 'latin1' : 'utf8');
+    this.#source = target;
+    this.#at = at;
+    this.isCopied = true;
   }
 
   /** The upper 32 bits of the hash key, as a number that sorts as hash keys do: nearly always enough, and cheap. */
@@ -267,16 +277,30 @@ export class UserRecord implements UserRecordParts, WritableRecord, Line {
 
   /** The upper 32 bits of the partition key's own hash. Computed when it is wanted first: a stream that is AUTO asks for none. */
   get keyHash(): number {
-    this.#keyHash ??= hashTopOf(this.partitionKey);
+    if (!this.#isHashed) this.#hash();
     return this.#keyHash;
   }
 
   /**
-   * Spreads order keys. Partition key and explicit hash key together are one: a partition key that is spread over several hash
-   * keys on purpose is several lines of order.
+   * Tells order keys apart, together with `orderHash2`. Partition key and explicit hash key together are one: a partition key that is
+   * spread over several hash keys on purpose is several lines of order.
    */
   get orderHash(): number {
-    return this.explicitHashKey === undefined ? this.keyHash : this.keyHash ^ topOfHashKey(this.explicitHashKey);
+    const { explicitHashKey, keyHash } = this;
+    return explicitHashKey === undefined ? keyHash : mixed(keyHash, explicitHashKey, 0x9e37_79b1);
+  }
+
+  get orderHash2(): number {
+    if (!this.#isHashed) this.#hash();
+    const { explicitHashKey } = this;
+    return explicitHashKey === undefined ? this.#keyHash2 : mixed(this.#keyHash2, explicitHashKey, 0x85eb_ca6b);
+  }
+
+  #hash(): void {
+    const bytes = hashBytesOf(this.partitionKey);
+    this.#keyHash = topOfHashBytes(bytes);
+    this.#keyHash2 = bytes.getInt32(4);
+    this.#isHashed = true;
   }
 
   get hasKey(): boolean {
@@ -348,6 +372,9 @@ export function noteAttempt(
   }
 }
 
+/** What the attempts of a record are told from. */
+type Waited = Pick<DeliveredRecord, 'attempts' | 'lastEndMs' | 'putAtMs' | 'mayBeWritten'>;
+
 /** The attempts of records that were in one request, that one included: those with the same past share a list. */
 class AttemptLists {
   readonly #beganAtMs: number;
@@ -362,7 +389,7 @@ class AttemptLists {
     this.#attempt = attempt;
   }
 
-  of(record: UserRecord): readonly Attempt[] {
+  of(record: Waited): readonly Attempt[] {
     const delayMs = this.#beganAtMs - startOfDelay(record);
     if (record.attempts !== this.#before || delayMs !== this.#delayMs) {
       this.#before = record.attempts;
@@ -392,7 +419,7 @@ export class PutResults {
     this.#lists = new AttemptLists(beganAtMs, { durationMs: endedAtMs - beganAtMs, written: 'yes' });
   }
 
-  of(record: UserRecord, subSequenceNumber: number | undefined): PutResult {
+  of(record: Waited, subSequenceNumber: number | undefined): PutResult {
     const { shardId, sequenceNumber } = this.#arrival;
     const attempts = this.#lists.of(record);
     const duplicate = record.mayBeWritten;
@@ -422,7 +449,17 @@ export function isPutError(error: unknown): error is PutError {
   return isShardlineError(error) && 'userRecord' in error && 'mayBeWritten' in error;
 }
 
-function startOfDelay({ lastEndMs, putAtMs }: UserRecord): number {
+/** The 32 bits together with the hash key's, such that whole numbers, which applications choose, spread. `factor`: odd. */
+function mixed(bits: number, hashKey: HashKey, factor: number): number {
+  let result = bits;
+  for (let rest: bigint = hashKey, words = 0; words < 4; words++, rest >>= 32n) {
+    result = Math.imul(result ^ Number(BigInt.asIntN(32, rest)), factor);
+    result ^= result >>> 15;
+  }
+  return result;
+}
+
+function startOfDelay({ lastEndMs, putAtMs }: Waited): number {
   return lastEndMs === -1 ? putAtMs : lastEndMs;
 }
 

@@ -5,7 +5,7 @@ import type { Answer, EntryAnswer, KinesisRecord } from '../../../producer/dist/
 import { Collector } from '../../../producer/dist/collector.js';
 import { Expiry } from '../../../producer/dist/expiry.js';
 import { Limiter } from '../../../producer/dist/limiter.js';
-import { KeyOrder, type Line } from '../../../producer/dist/order.js';
+import { type BusyKey, KeyOrder } from '../../../producer/dist/order.js';
 import { Retrier, type Verdict } from '../../../producer/dist/retrier.js';
 import { ShardMap } from '../../../producer/dist/shard-map.js';
 import type { PipelineOptions, Stages } from '../../../producer/dist/stages.js';
@@ -186,14 +186,14 @@ class TimidLimiter extends Limiter {
 }
 
 class OvertakingOrder extends KeyOrder {
-  override carrierOf(): undefined {
+  override carrierAt(): undefined {
     return undefined;
   }
 }
 
 class ForgetfulOrder extends KeyOrder {
-  override takeAll(line: Line): Iterable<UserRecord> {
-    super.takeAll(line);
+  override takeAll(busy: BusyKey): Iterable<UserRecord> {
+    super.takeAll(busy);
     return [];
   }
 }
@@ -244,16 +244,8 @@ class SleepingExpiry extends Expiry {
 }
 
 class ImpatientExpiry extends Expiry {
-  readonly #all: UserRecord[] = [];
-
-  override put(record: UserRecord): void {
-    super.put(record);
-    this.#all.push(record);
-  }
-
-  override expire(nowMs: number): UserRecord[] {
-    super.expire(nowMs);
-    return this.#all.filter((record) => !record.settled && record.expiresAtMs <= nowMs);
+  override isAwaited(): boolean {
+    return false;
   }
 }
 

@@ -9,7 +9,14 @@ import type { Outstanding } from '../../../producer/dist/outstanding.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
 import type { Shard } from '../../../producer/dist/shard-map.js';
 import type { Drives } from '../../../producer/dist/streams.js';
-import { type Failure, inputOf, PutResults, putError, type UserRecord } from '../../../producer/dist/user-record.js';
+import {
+  type DeliveredRecord,
+  type Failure,
+  inputOf,
+  PutResults,
+  putError,
+  type UserRecord,
+} from '../../../producer/dist/user-record.js';
 import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import type { ProducerCheckers } from './checkers.ts';
@@ -206,18 +213,22 @@ export class StreamWorld implements Drives {
         return;
       case 'delivered': {
         const results = new PutResults(effect.place);
-        for (const [index, record] of effect.records.entries()) {
-          const subSequenceNumber = effect.records.length > 1 ? index : undefined;
+        const { length } = effect.records;
+        for (let index = 0; index < length; index++) {
+          const record = effect.records.at(index) as DeliveredRecord;
+          const { settle } = record;
+          const result = results.of(record, length > 1 ? index : undefined);
           this.#forget(record);
-          record.settle.onSuccess(results.of(record, subSequenceNumber));
+          settle.onSuccess(result);
         }
         return;
       }
       case 'failed':
         for (const record of effect.records) {
+          const { attempts, mayBeWritten, settle } = record;
+          const error = putError(effect.failure, this.#name, inputOf(record), attempts, mayBeWritten);
           this.#forget(record);
-          const { attempts, mayBeWritten } = record;
-          record.settle.onFailure(putError(effect.failure, this.#name, inputOf(record), attempts, mayBeWritten));
+          settle.onFailure(error);
         }
         return;
       case 'shard-map-changed':
@@ -227,9 +238,10 @@ export class StreamWorld implements Drives {
     }
   }
 
-  #forget(record: UserRecord): void {
+  #forget(record: DeliveredRecord): void {
     this.outstandingCount--;
     this.#bound.remove(record.sizeBytes);
+    record.letGo();
   }
 
   #begin(request: Request): boolean {

@@ -5,7 +5,12 @@ import type { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
 import type { Effect } from '../../../producer/dist/effects.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
-import { checkUserRecord, timesOf } from '../../../producer/dist/user-record.js';
+import {
+  checkUserRecord,
+  type DeliveredRecord,
+  type DeliveredRecords,
+  timesOf,
+} from '../../../producer/dist/user-record.js';
 import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import { options, type Pace, stagesOf } from './paces.ts';
@@ -62,6 +67,14 @@ export class EagerProducer {
       this.#drive(() => this.#pipeline.expire(queue.now));
       this.#fill();
     });
+  }
+
+  #delivered(records: DeliveredRecords): void {
+    for (let index = 0; index < records.length; index++) {
+      const record = records.at(index) as DeliveredRecord;
+      this.latenciesMs.push(this.#queue.now - record.putAtMs);
+      record.letGo();
+    }
   }
 
   /** When its process next gets the processor. */
@@ -128,7 +141,7 @@ export class EagerProducer {
         });
         return;
       case 'delivered':
-        for (const { putAtMs } of effect.records) this.latenciesMs.push(this.#queue.now - putAtMs);
+        this.#delivered(effect.records);
         this.#settled(effect.records.length);
         return;
       case 'failed':

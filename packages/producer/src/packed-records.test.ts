@@ -1,0 +1,134 @@
+import { ChunkMemory, encodeAggregatedRecord } from '@shardline/common';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type RecordOptions, userRecord } from '../test/records.ts';
+import { KinesisRecord } from './batch.ts';
+import { NEW_KEY, PackedRecords } from './packed-records.ts';
+import type { Settle, UserRecord } from './user-record.ts';
+
+const told: Settle[] = [1, 2, 3].map(() => ({ onSuccess: () => undefined, onFailure: () => undefined }));
+
+const contents = fc.array(
+  fc.record({
+    key: fc.oneof(fc.constantFrom('a', 'ab', 'abc', 'ключ'), fc.string({ minLength: 1, maxLength: 20 })),
+    data: fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.string({ maxLength: 50, unit: 'grapheme' })),
+    nowMs: fc.integer({ min: 0, max: 5 }),
+    settle: fc.nat(2),
+    stream: fc.constantFrom(undefined, 'by-name', 'by-arn'),
+  }),
+  { minLength: 2, maxLength: 300 },
+);
+
+function recordOf(options: RecordOptions, settle: number, stream: string | undefined): UserRecord {
+  const record = userRecord(options);
+  record.settle = told[settle] as Settle;
+  record.stream = stream;
+  return record;
+}
+
+function partsOf({ partitionKey, data, sequence, sizeBytes, times, settle, stream }: UserRecord) {
+  return { partitionKey, data: Buffer.from(data).toString('hex'), sequence, sizeBytes, times, settle, stream };
+}
+
+/** Packs them as the aggregator does: an index that may be the key's is handed in. */
+function pack(records: readonly UserRecord[], memory: ChunkMemory): PackedRecords {
+  const [first, ...others] = records;
+  const packed = new PackedRecords(first as UserRecord, memory);
+  const keyIndexes = new Map([[(first as UserRecord).partitionKey, 0]]);
+  for (const record of others) {
+    const keyIndex = packed.keyIndexOf(record, keyIndexes.get(record.partitionKey) ?? NEW_KEY);
+    const { partitionKey } = record;
+    const announced = packed.sizeBytesWith(record, keyIndex);
+    packed.add(record, keyIndex);
+    expect(packed.sizeBytes).toBe(announced);
+    keyIndexes.set(partitionKey, record.keyIndex);
+  }
+  return packed;
+}
+
+describe('for any records', () => {
+  test('what is sealed is what is encoded, and what is unpacked is what was packed', () => {
+    const memory = new ChunkMemory();
+    fc.assert(
+      fc.property(contents, fc.boolean(), (given, isSealed) => {
+        const records = given.map(({ settle, stream, ...rest }) => recordOf(rest, settle, stream));
+        const before = records.map(partsOf);
+        const bytes = encodeAggregatedRecord(records);
+        const packed = pack(records, memory);
+        expect(records.every(({ isOver }) => isOver)).toBe(true);
+        expect(packed.sizeBytes).toBe(bytes.length);
+        if (isSealed) expect(Buffer.compare(packed.seal(), bytes)).toBe(0);
+        const carrier = new KinesisRecord(userRecord(), '0', 1);
+        const unpacked = packed.unpack(carrier);
+        expect(unpacked.map(partsOf)).toEqual(before);
+        expect(unpacked.every((record) => record.carrier === carrier && !record.isOver)).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('each is told of with what its put said', () => {
+    fc.assert(
+      fc.property(contents, (given) => {
+        const memory = new ChunkMemory();
+        const records = given.map(({ settle, stream, ...rest }) => recordOf(rest, settle, stream));
+        const before = records.map(({ sequence, partitionKey, dataBytes, sizeBytes, putAtMs, settle }) => {
+          return { sequence, partitionKey, dataBytes, sizeBytes, putAtMs, settle };
+        });
+        const packed = pack(records, memory);
+        packed.seal();
+        packed.delivered();
+        const takenBytes = memory.idleBytes;
+        for (const [index, expected] of before.entries()) {
+          const one = packed.at(index);
+          expect(one).toMatchObject(expected);
+          expect([packed.orderHashOf(index), packed.orderHash2Of(index)]).toEqual([
+            records[index]?.orderHash,
+            records[index]?.orderHash2,
+          ]);
+          if (index < before.length - 1) one.letGo();
+        }
+        expect(memory.idleBytes).toBe(takenBytes);
+        packed.at(before.length - 1).letGo();
+        expect(memory.idleBytes).toBeGreaterThan(takenBytes);
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+test('an index that is another key’s is not taken for it, not even where that one begins like it', () => {
+  const packed = pack([userRecord({ key: 'key-10' }), userRecord({ key: 'other' })], new ChunkMemory());
+  expect(packed.keyIndexOf(userRecord({ key: 'key-10' }), 0)).toBe(0);
+  expect(packed.keyIndexOf(userRecord({ key: 'key-1' }), 0)).toBe(NEW_KEY);
+  expect(packed.keyIndexOf(userRecord({ key: 'key-11' }), 0)).toBe(NEW_KEY);
+  expect(packed.keyIndexOf(userRecord({ key: 'other' }), 0)).toBe(NEW_KEY);
+  expect(packed.keyIndexOf(userRecord({ key: 'other' }), 2)).toBe(NEW_KEY);
+});
+
+test('takes no record that has more to it than that it was put', () => {
+  const [hashed, keyless, tried] = [userRecord({ explicitHashKey: 1n }), userRecord({ key: null }), userRecord()];
+  tried.attempts = [{ delayMs: 1, durationMs: 1, written: 'no' }];
+  expect([userRecord(), hashed, keyless, tried].map((record) => PackedRecords.takes(record))).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
+});
+
+test('watched together, each expires at its own time', () => {
+  const records = [30, 10, 20].map((nowMs) => userRecord({ nowMs, key: `${nowMs}`, recordTtlMs: 100 }));
+  const sequences = records.map(({ sequence }) => sequence);
+  const carrier = new KinesisRecord(records[0] as UserRecord, '0', 1);
+  const packed = carrier.pack(new ChunkMemory());
+  for (const record of records.slice(1)) carrier.addPacked(packed, record, NEW_KEY);
+  expect(packed.expiresAtMs).toBe(110);
+  expect(packed.expire(115).map(({ sequence }) => sequence)).toEqual([sequences[1]]);
+  for (const record of carrier.records) if (record.expiresAtMs <= 115) record.settled = true;
+  expect([packed.expiresAtMs, packed.isOver, packed.unsettled().length]).toEqual([120, false, 2]);
+  expect(packed.expire(200).map(({ sequence }) => sequence)).toEqual([sequences[0], sequences[2]]);
+  expect(packed.expiresAtMs).toBe(Number.POSITIVE_INFINITY);
+  for (const record of carrier.records) record.settled = true;
+  expect(packed.isOver).toBe(true);
+});
