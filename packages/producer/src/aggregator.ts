@@ -41,14 +41,16 @@ export class Aggregator {
   readonly #openOnes = new Set<KinesisRecord>();
   readonly #spareWriters: AggregateWriter[] = [];
   #spareBytes = 0;
-  readonly #memory = new ChunkMemory();
+  readonly #memory: ChunkMemory;
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
   #dueAtMs = Number.POSITIVE_INFINITY;
 
-  constructor(options: AggregatorOptions) {
+  /** `memory`: of packed user records, one for all streams of a producer. */
+  constructor(options: AggregatorOptions, memory: ChunkMemory = new ChunkMemory()) {
     this.#options = options;
+    this.#memory = memory;
   }
 
   /** Open Kinesis records that wait for company. */

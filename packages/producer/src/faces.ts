@@ -4,7 +4,7 @@
 // before everything it has put has settled.
 import { Writable } from 'node:stream';
 import { describe, UsageError } from '@shardline/common';
-import type { OnSettled, PutError, PutResult, Settle, UserRecordInput } from './user-record.ts';
+import type { Listener, OnSettled, PutError, PutResult, Settle, UserRecordInput } from './user-record.ts';
 
 export interface PutAllOptions {
   /** Takes a record that failed, instead of ending with its error. What it throws ends with that. */
@@ -76,7 +76,7 @@ export function createPutStream(producer: Puts, options: PutAllOptions = {}): Wr
  * Tells a callback, which may be one for each record: so it has no closures of its own. The callback is never called before `put` returns, and what it throws becomes an uncaught exception, as with any
  * callback: it is no bug of the producer's.
  */
-export class CallbackSettle implements Settle {
+export class CallbackSettle implements Listener {
   readonly #onSettled: OnSettled;
 
   constructor(onSettled: OnSettled) {
@@ -96,6 +96,19 @@ export class CallbackSettle implements Settle {
   onFailure(error: PutError): void {
     queueMicrotask(() => this.#onSettled(error, undefined));
   }
+}
+
+/** Resolves a promise; with one that is rejected when the put failed. So this is all that is kept of it, a million times over. */
+export type ResolvePut = (end: PutResult | PromiseLike<PutResult>) => void;
+
+export function tellSuccess(settle: Settle, result: PutResult): void {
+  if (typeof settle === 'function') (settle as ResolvePut)(result);
+  else settle.onSuccess(result);
+}
+
+export function tellFailure(settle: Settle, error: PutError): void {
+  if (typeof settle === 'function') (settle as ResolvePut)(Promise.reject(error));
+  else settle.onFailure(error);
 }
 
 /** Counts what became of the records, and keeps the first failure that nobody took. */

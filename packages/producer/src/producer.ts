@@ -5,6 +5,7 @@
 import type { Writable } from 'node:stream';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
+  ChunkMemory,
   createKinesisClient,
   describe,
   invariant,
@@ -14,7 +15,15 @@ import {
   UsageError,
 } from '@shardline/common';
 import { publishPut } from './events.ts';
-import { CallbackSettle, createPutStream, type PutAllOptions, type PutAllResult, putAll } from './faces.ts';
+import {
+  CallbackSettle,
+  createPutStream,
+  type PutAllOptions,
+  type PutAllResult,
+  putAll,
+  type ResolvePut,
+  tellFailure,
+} from './faces.ts';
 import { type MetricsQuery, MetricsReport, type ProducerMetric } from './metrics-report.ts';
 import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
@@ -78,16 +87,17 @@ export class Producer implements AsyncDisposable {
   readonly #defaultStream: string | undefined;
   readonly #metrics: MetricsReport;
   readonly #upload: MetricsUpload | undefined;
+  readonly #memory = new ChunkMemory();
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
   #lastSequence = 0;
   #lastTimes: Times;
   /** Most programs use one callback for all records. */
   #lastCallback: OnSettled | undefined;
   #lastSettle: Settle | undefined;
-  /** Of the promise made last: a function that is made once, where each put would make one. */
-  #settleOfPromise: Settle = unheard;
-  readonly #keepSettle = (onSuccess: Settle['onSuccess'], onFailure: Settle['onFailure']): void => {
-    this.#settleOfPromise = { onSuccess, onFailure };
+  /** Of the promise made last: by a function that is made once, where each put would make one. */
+  #resolveOfPromise: Settle = unheard;
+  readonly #keepResolve = (resolve: ResolvePut): void => {
+    this.#resolveOfPromise = resolve;
   };
   #ready: Deferred | undefined;
   #closed: Promise<void> | undefined;
@@ -161,8 +171,8 @@ export class Producer implements AsyncDisposable {
       throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
     }
     if (onSettled === undefined) {
-      const promise = new Promise(this.#keepSettle);
-      this.#admit(record, driver, this.#settleOfPromise);
+      const promise = new Promise<PutResult>(this.#keepResolve);
+      this.#admit(record, driver, this.#resolveOfPromise);
       return promise;
     }
     this.#admit(record, driver, this.#settleBy(onSettled));
@@ -241,6 +251,7 @@ export class Producer implements AsyncDisposable {
       name,
       options: {
         ...this.#options,
+        memory: this.#memory,
         togetherMs: Math.min(TOGETHER_MS, this.#times.bufferedTimeMs * TOGETHER_SHARE),
       },
       clock,
@@ -273,7 +284,7 @@ export class Producer implements AsyncDisposable {
   #admit(record: UserRecord, driver: StreamDriver | Failure, settle: Settle): void {
     if (!(driver instanceof StreamDriver)) {
       const stream = record.stream ?? this.#defaultStream ?? '';
-      settle.onFailure(putError(driver, stream, inputOf(record)));
+      tellFailure(settle, putError(driver, stream, inputOf(record)));
       return;
     }
     record.settle = settle;

@@ -1,4 +1,5 @@
 // The stages of one pipeline, made from the options in the order in which data flows. Beside the records' way: nothing happens here.
+import type { ChunkMemory } from '@shardline/common';
 import { Aggregator, type AggregatorOptions } from './aggregator.ts';
 import { Collector, type CollectorOptions } from './collector.ts';
 import { Expiry } from './expiry.ts';
@@ -18,6 +19,8 @@ export interface PipelineOptions
   readonly ordering: 'per-key' | 'none';
   /** Requests that may be on their way before the collector waits for more company instead of sending what is due. */
   readonly maxRequestsInFlight: number;
+  /** Shared with other pipelines. Default: its own. */
+  readonly memory?: ChunkMemory;
 }
 
 export interface Stages {
@@ -37,7 +40,7 @@ export function makeStages(options: PipelineOptions, replaced: Partial<Stages>):
     order: replaced.order ?? new KeyOrder(),
     strategy: replaced.strategy ?? new StreamStrategy(options),
     shardMap: replaced.shardMap ?? new ShardMap(),
-    aggregator: replaced.aggregator ?? new Aggregator(options),
+    aggregator: replaced.aggregator ?? new Aggregator(options, options.memory),
     limiter: replaced.limiter ?? new Limiter(options),
     collector: replaced.collector ?? new Collector(options),
     retrier: replaced.retrier ?? new Retrier(options),

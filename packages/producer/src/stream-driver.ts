@@ -20,6 +20,7 @@ import {
   publishStrategy,
   publishThrottle,
 } from './events.ts';
+import { tellFailure, tellSuccess } from './faces.ts';
 import type { StreamMetrics } from './metrics.ts';
 import type { Outstanding } from './outstanding.ts';
 import { Pipeline } from './pipeline.ts';
@@ -328,7 +329,7 @@ export class StreamDriver {
       publishSettle(this.#parts.name, record, place.endedAtMs - record.putAtMs, result);
       // Before the callback, which may put again.
       this.#forget(record);
-      settle.onSuccess(result);
+      tellSuccess(settle, result);
     }
   }
 
@@ -343,7 +344,7 @@ export class StreamDriver {
       const error = withoutStack(() => putError(failure, word, inputOf(record), record.attempts, record.mayBeWritten));
       publishSettle(name, record, nowMs - record.putAtMs, error);
       this.#forget(record);
-      settle.onFailure(error);
+      tellFailure(settle, error);
     }
   }
 

@@ -87,8 +87,10 @@ export const noAttempts: readonly Attempt[] = [];
 /** Nobody is told. */
 export const unheard: Settle = { onSuccess: () => undefined, onFailure: () => undefined };
 
-/** Where an outcome is told. */
-export interface Settle {
+/** Where an outcome is told: to a listener, or by a function that faces.ts knows how to call. */
+export type Settle = Listener | ((end: never) => void);
+
+export interface Listener {
   readonly onSuccess: (result: PutResult) => void;
   readonly onFailure: (error: PutError) => void;
 }

@@ -4,6 +4,7 @@ import type { HashKey, StreamIdentifier } from '@shardline/common';
 import type { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
 import type { Effect } from '../../../producer/dist/effects.js';
+import { tellFailure, tellSuccess } from '../../../producer/dist/faces.js';
 import { Limiter } from '../../../producer/dist/limiter.js';
 import type { Outstanding } from '../../../producer/dist/outstanding.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
@@ -219,7 +220,7 @@ export class StreamWorld implements Drives {
           const { settle } = record;
           const result = results.of(record, length > 1 ? index : undefined);
           this.#forget(record);
-          settle.onSuccess(result);
+          tellSuccess(settle, result);
         }
         return;
       }
@@ -228,7 +229,7 @@ export class StreamWorld implements Drives {
           const { attempts, mayBeWritten, settle } = record;
           const error = putError(effect.failure, this.#name, inputOf(record), attempts, mayBeWritten);
           this.#forget(record);
-          settle.onFailure(error);
+          tellFailure(settle, error);
         }
         return;
       case 'shard-map-changed':
