@@ -34,6 +34,18 @@ describe('options that contradict each other are refused', () => {
       ['at least handlerBackoffBaseMs, 1000', 'got 100'],
     ],
     [
+      'a wait for former streams where there is one stream',
+      { formerStreamsWaitMs: 0 },
+      'formerStreamsWaitMs',
+      ['with streams alone', 'got 0 with stream'],
+    ],
+    [
+      'former streams where there is one stream',
+      { formerStreams: () => [] },
+      'formerStreams',
+      ['with streams alone', 'with stream'],
+    ],
+    [
       'capacity of a table on demand',
       { initialLeaseTableWriteCapacity: 5 },
       'initialLeaseTableWriteCapacity',

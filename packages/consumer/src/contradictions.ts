@@ -1,7 +1,7 @@
 // Options that are good each by itself and cannot be meant together: part of `options.ts`. What an application did not say gives way to
 // what it said, so only what was given is refused.
 // Invariant: past here no option silently undoes another one.
-import { UsageError } from '@shardline/common';
+import { describe, UsageError } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
 
 /** @throws UsageError naming both options. `resolved`: the same options with every value filled in. */
@@ -52,6 +52,12 @@ export function refuseContradictions(
     const why =
       'to be given with stream alone: of streams, one that is made again is another stream and begins by itself';
     throw new UsageError('onStreamRecreated', why, `"${given.onStreamRecreated}" with streams`);
+  }
+  for (const name of ['formerStreamsWaitMs', 'formerStreamsLeasesDeletionStrategy', 'formerStreams'] as const) {
+    if (given[name] === undefined || given.streams !== undefined) continue;
+    const why =
+      'to be given with streams alone: where there is one stream, the leases of another one are never deleted';
+    throw new UsageError(name, why, `${describe(given[name])} with stream`);
   }
   refuseSharedTable(resolved);
 }
