@@ -4,8 +4,6 @@
 
 /** A page of the processor's. */
 export const CHUNK_BYTES: number = 4 * 1024;
-/** Taken from the system at once. */
-const SLAB_BYTES: number = 64 * 1024;
 /** Of chunks that nobody uses. */
 const MOST_IDLE_BYTES: number = 64 * 1024 * 1024;
 
@@ -25,8 +23,7 @@ export class ChunkMemory {
 
   /** A chunk with anything in it. */
   take(): Chunk {
-    if (this.#idle.length === 0) this.#cutSlab();
-    return this.#idle.pop() as Chunk;
+    return this.#idle.pop() ?? newChunk();
   }
 
   /** Nobody may look at them any more. */
@@ -35,14 +32,10 @@ export class ChunkMemory {
       if (this.idleBytes + CHUNK_BYTES <= MOST_IDLE_BYTES) this.#idle.push(chunk);
     }
   }
+}
 
-  #cutSlab(): void {
-    const { buffer } = Buffer.allocUnsafeSlow(SLAB_BYTES);
-    for (let at = 0; at < SLAB_BYTES; at += CHUNK_BYTES) {
-      this.#idle.push({
-        bytes: Buffer.from(buffer, at, CHUNK_BYTES),
-        words: new Int32Array(buffer, at, CHUNK_BYTES / 4),
-      });
-    }
-  }
+/** By itself: of chunks cut from one piece each that is kept would keep the others. */
+function newChunk(): Chunk {
+  const bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  return { bytes, words: new Int32Array(bytes.buffer) };
 }

@@ -61,7 +61,7 @@ export class Expiry {
   unsettled(): UserRecord[] {
     const records: UserRecord[] = [];
     for (const watched of this.#watched) {
-      if (watched instanceof PackedRecords) records.push(...watched.unsettled());
+      if (watched instanceof PackedRecords) for (const record of watched.unsettled()) records.push(record);
       else if (!watched.isOver) records.push(watched);
     }
     return records;

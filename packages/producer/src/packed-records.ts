@@ -52,7 +52,7 @@ export class PackedRecords {
   #view: PackedView | undefined = undefined;
   #keys: string[] | undefined = undefined;
   #toldCount = 0;
-  #isDelivered = false;
+  #isOver = false;
   /** So many of those unpacked are over, from the front. */
   #overCount = 0;
 
@@ -138,7 +138,7 @@ export class PackedRecords {
     const records = this.#decode(bytes, (partitionKey, data, _, index) => this.#restore(partitionKey, data, index));
     for (const record of records) record.carrier = carrier;
     this.#unpacked = records;
-    this.#giveBack();
+    this.#forget();
     return [...records];
   }
 
@@ -153,9 +153,12 @@ export class PackedRecords {
 
   /** None of them is left to watch. */
   get isOver(): boolean {
-    if (this.#isDelivered || this.#unpacked === undefined) return this.#isDelivered;
+    if (this.#isOver || this.#unpacked === undefined) return this.#isOver;
     while (this.#unpacked[this.#overCount]?.isOver === true) this.#overCount++;
-    return this.#overCount === this.#unpacked.length;
+    if (this.#overCount < this.#unpacked.length) return false;
+    this.#unpacked = undefined;
+    this.#isOver = true;
+    return true;
   }
 
   /** Those that have not settled. */
@@ -167,7 +170,7 @@ export class PackedRecords {
 
   /** They have arrived; they are told of by `at`. */
   delivered(): void {
-    this.#isDelivered = true;
+    this.#isOver = true;
     this.carrier = undefined;
   }
 
@@ -215,10 +218,7 @@ export class PackedRecords {
   /** One has been told of. */
   told(): void {
     if (++this.#toldCount < this.length) return;
-    this.#aggregate = undefined;
-    this.#keys = undefined;
-    this.#settles.clear();
-    this.#giveBack();
+    this.#forget();
   }
 
   get #open(): GrowingAggregate {
@@ -258,9 +258,15 @@ export class PackedRecords {
     return this.#words(index)[((index & ROW_MASK) << ROW_SHIFT) + column] as number;
   }
 
-  #giveBack(): void {
+  /** It may lie in a queue for long, and keeps nothing of the application's. */
+  #forget(): void {
     this.#memory.giveBack(this.#rows);
     this.#rows.length = 0;
+    this.#aggregate = undefined;
+    this.#keys = undefined;
+    this.#times.length = 0;
+    this.#settles.clear();
+    this.#streams.clear();
   }
 }
 

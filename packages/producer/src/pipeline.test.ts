@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { evenRanges } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import { type RecordOptions, userRecord } from '../test/records.ts';
+import { Aggregator } from './aggregator.ts';
 import type { Answer, Entry, EntryAnswer, Request } from './batch.ts';
 import type { Effect } from './effects.ts';
 import { Pipeline } from './pipeline.ts';
@@ -597,4 +598,18 @@ describe('the strategy of the stream', () => {
       expect(bench.waitingCount).toBe(count);
     }
   });
+});
+
+test('a record at which placing broke down is there to be failed all the same', () => {
+  class Breaking extends Aggregator {
+    override put(): never {
+      throw new Error('broken');
+    }
+  }
+  const pipeline = new Pipeline(DEFAULTS, { aggregator: new Breaking(DEFAULTS) });
+  pipeline.shardsListed(shards(1), 0);
+  const record = userRecord({ key: 'k' });
+  expect(() => pipeline.put(record, 0)).toThrow('broken');
+  const effects = pipeline.abandon({ code: 'CLOSED', message: 'broken', retryable: false });
+  expect(effects).toMatchObject([{ kind: 'failed', records: [{ sequence: record.sequence }] }]);
 });

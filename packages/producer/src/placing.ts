@@ -59,10 +59,15 @@ export class Placing {
 
   put(record: UserRecord, nowMs: number): void {
     this.#lastSequence = record.sequence;
-    this.#place(record, nowMs);
-    if (record.isOver) return;
-    record.keepData();
-    this.#expiry.put(record);
+    try {
+      this.#place(record, nowMs);
+    } finally {
+      // Whatever has happened: somebody waits for it to settle.
+      if (!record.isOver) {
+        record.keepData();
+        this.#expiry.put(record);
+      }
+    }
   }
 
   /** Everything put so far is to leave without waiting for company. */

@@ -341,7 +341,14 @@ export class Producer implements AsyncDisposable {
     this.#broken = error;
     this.#log.error({ err: error }, 'the producer has stopped because of a bug in itself');
     this.#stop();
-    for (const driver of this.#streams.all()) driver.abandon(brokenFailure(error));
+    for (const driver of this.#streams.all()) {
+      try {
+        driver.abandon(brokenFailure(error));
+      } catch (another) {
+        // Those of the other streams are told all the same.
+        this.#log.error({ err: another, stream: driver.name.stream }, 'records are left without an outcome');
+      }
+    }
   }
 }
 

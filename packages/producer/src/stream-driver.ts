@@ -58,8 +58,11 @@ interface Waiter {
   /** Records put after this one are not waited for. */
   readonly sequence: number;
   remainingCount: number;
-  readonly resolve: () => void;
+  readonly resolve: (settled: Promise<void>) => void;
 }
+
+/** Whoever waits goes on no earlier than those who are told of a record by a promise that was resolved with another one. */
+const SETTLED: Promise<void> = Promise.resolve();
 
 /** What is asked about the stream, and what it means that there is no answer. */
 const failedQuestions = {
@@ -78,6 +81,8 @@ export class StreamDriver {
   #receivedCount = 0;
   #outstandingCount = 0;
   readonly #waiters = new Set<Waiter>();
+  /** Those whose last record is just being told of. */
+  #reached: Waiter[] = [];
   /** What a question about the stream threw last, until it is answered. */
   readonly #askingErrors = new Map<Question, unknown>();
   #stopped = false;
@@ -330,6 +335,7 @@ export class StreamDriver {
       // Before the callback, which may put again.
       this.#forget(record);
       tellSuccess(settle, result);
+      this.#letGoOn();
     }
   }
 
@@ -345,7 +351,16 @@ export class StreamDriver {
       publishSettle(name, record, nowMs - record.putAtMs, error);
       this.#forget(record);
       tellFailure(settle, error);
+      this.#letGoOn();
     }
+  }
+
+  /** Their records have been told of, down to the last one. */
+  #letGoOn(): void {
+    if (this.#reached.length === 0) return;
+    const reached = this.#reached;
+    this.#reached = [];
+    for (const waiter of reached) waiter.resolve(SETTLED);
   }
 
   /** The record has settled: it counts no more. */
@@ -354,7 +369,7 @@ export class StreamDriver {
     for (const waiter of this.#waiters) {
       if (record.sequence > waiter.sequence || --waiter.remainingCount > 0) continue;
       this.#waiters.delete(waiter);
-      waiter.resolve();
+      this.#reached.push(waiter);
     }
     this.#parts.outstanding.remove(record.sizeBytes);
     record.letGo();

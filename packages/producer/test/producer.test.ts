@@ -11,7 +11,7 @@ import {
 } from '@shardline/common';
 import { type LocalKinesis, startLocalKinesis } from '@shardline/local';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Producer, type ProducerOptions, type PutResult } from '../src/index.ts';
+import { Producer, type ProducerOptions, type PutError, type PutResult } from '../src/index.ts';
 import { type Fault, type FaultyProxy, startFaultyProxy } from './faulty-proxy.ts';
 import { errorOf } from './refused.ts';
 import { firstCopiesByKey, userRecordsOf } from './stream-content.ts';
@@ -495,6 +495,25 @@ describe('the end', () => {
       ['CLOSED', false],
     ]);
     expect(errors.map(({ userRecord }) => Buffer.from(userRecord.data).toString())).toEqual(['sent', 'held']);
+  });
+
+  test('who handles the failure of a put has done so when flush or close returns', async () => {
+    await start();
+    const throttling = await proxyOf(() => 'ProvisionedThroughputExceededException');
+    const silent = await proxyOf(() => 'never-answer');
+    const handled: string[] = [];
+    const put = (producer: Producer, name: string): void => {
+      for (const partitionKey of ['a', 'b', 'c'])
+        producer.put({ partitionKey, data: 'x' }).catch(({ code }: PutError) => void handled.push(`${name} ${code}`));
+    };
+    const refused = producerOf({ failIfThrottled: true, recordMaxBufferedTimeMs: 10_000 }, throttling.endpoint);
+    put(refused, 'flush');
+    await refused.flush();
+    expect(handled).toEqual(['flush THROTTLED', 'flush THROTTLED', 'flush THROTTLED']);
+    const hanging = producerOf({ recordMaxBufferedTimeMs: 10_000 }, silent.endpoint);
+    put(hanging, 'close');
+    await hanging.close({ timeoutMs: 20 });
+    expect(handled.slice(3)).toEqual(['close CLOSED', 'close CLOSED', 'close CLOSED']);
   });
 
   test('await using flushes and closes', async () => {
