@@ -117,7 +117,7 @@ export class DynamoDBLeaseTable implements LeaseTable {
     // Before the index: the table of a fleet that we must not join stays as it is.
     const joining = { ...opening, workerId, failoverTimeMs, clientVersionConfig };
     this.#clientVersion = await joinFleet(leases, this.#rows, this.#layout, joining);
-    await openOwnerIndex(leases, found, logger);
+    await openOwnerIndex(leases, found, logger, opening);
   }
 
   /**

@@ -13,6 +13,11 @@ import {
 } from './control.ts';
 import { OWNER_INDEX, type Table } from './table.ts';
 
+interface Refusal {
+  readonly error: unknown;
+  readonly retryable: boolean;
+}
+
 export interface OpeningOptions {
   readonly logger: Logger;
   readonly clock: Clock;
@@ -25,6 +30,8 @@ export interface OpeningOptions {
 
 const FIRST_POLL_MS = 100;
 const LONGEST_POLL_MS = 5_000;
+/** Within three seconds. */
+const INDEX_TRIES = 6;
 /** DynamoDB needs some seconds until a new table has backups to continue. */
 const LONGEST_WAIT_FOR_BACKUPS_MS = 60_000;
 
@@ -49,16 +56,48 @@ export async function openTable(
   return found;
 }
 
-/** Leases are found without the index too, at the price of a scan, so a failure is no reason not to begin. */
-export async function openOwnerIndex(table: Table, found: FoundTable, logger: Logger): Promise<void> {
+/**
+ * Leases are found without the index too, at the price of a scan, so a failure is no reason not to begin. But nobody adds it later: a table
+ * that is in use for another reason, or a call that may succeed the next time, is tried again for some seconds. Without `patience` it is not.
+ */
+export async function openOwnerIndex(
+  table: Table,
+  found: FoundTable,
+  logger: Logger,
+  patience?: Pick<OpeningOptions, 'clock' | 'closing'>,
+): Promise<void> {
   if (found.hasOwnerIndex) return;
   const names = { table: table.name, index: OWNER_INDEX };
+  for (let tries = 1, pollMs = FIRST_POLL_MS; ; tries++, pollMs *= 2) {
+    const refusal = await tryToAddOwnerIndex(table, found);
+    if (refusal === undefined) {
+      logger.info(names, 'adding the owner index to the lease table');
+      return;
+    }
+    // Another worker adds it, or has added it since we looked.
+    if (await hasOwnerIndex(table)) return;
+    if (patience === undefined || !refusal.retryable || tries === INDEX_TRIES) {
+      logger.warn({ ...names, err: refusal.error }, 'no owner index; leases are found by scanning');
+      return;
+    }
+    await delay(patience.clock, pollMs, patience.closing);
+  }
+}
+
+async function tryToAddOwnerIndex(table: Table, found: FoundTable): Promise<Refusal | undefined> {
   try {
-    if (await addOwnerIndex(table, found)) logger.info(names, 'adding the owner index to the lease table');
+    if (await addOwnerIndex(table, found)) return undefined;
+    return { error: unavailable(table, 'is being changed'), retryable: true };
   } catch (error) {
-    // Another worker has added it since we looked.
-    if ((await describeTable(table))?.hasOwnerIndex) return;
-    logger.warn({ ...names, err: error }, 'no owner index; leases are found by scanning');
+    return { error, retryable: isShardlineError(error) && 'retryable' in error && error.retryable === true };
+  }
+}
+
+async function hasOwnerIndex(table: Table): Promise<boolean> {
+  try {
+    return (await describeTable(table))?.hasOwnerIndex === true;
+  } catch {
+    return false;
   }
 }
 

@@ -162,6 +162,26 @@ it('is not missed by a worker that looked for it before another one added it', a
   await other.close();
 });
 
+it('is added to a table that was in use for another reason, and after a failure that may pass', async () => {
+  await bareTable('in-use');
+  const other = await startTestDynamoDB();
+  const refusals = ['ResourceInUseException', 'LimitExceededException', 'InternalServerError'];
+  other.client.middlewareStack.add(
+    (next, { commandName }) =>
+      (args) => {
+        const name = commandName === 'UpdateTableCommand' ? refusals.shift() : undefined;
+        if (name === undefined) return next(args);
+        throw Object.assign(new Error('not now'), { name, $metadata: {} });
+      },
+    { step: 'initialize' },
+  );
+  const { logger, warnings } = watchfulLogger();
+  await new DynamoDBLeaseTable({ client: other.client, tableName: 'in-use', workerId: 'w1', logger }).open();
+  await untilActive('in-use');
+  expect([refusals, warnings]).toEqual([[], []]);
+  await other.close();
+});
+
 it('is added to the table of a fleet of 2.x that a worker of 3x finds dead, and to none whose workers live', async () => {
   for (const name of ['index-dead-2x', 'index-live-2x']) {
     await bareTable(name);
@@ -184,7 +204,10 @@ it('is added to the table of a fleet of 2.x that a worker of 3x finds dead, and 
 it('has the throughput of a table that is provisioned', async () => {
   const ProvisionedThroughput = { ReadCapacityUnits: 7, WriteCapacityUnits: 9 };
   await bareTable('provisioned', { BillingMode: 'PROVISIONED', ProvisionedThroughput });
-  await leaseTable('provisioned').open();
-  await untilActive('provisioned');
+  const { logger, warnings } = watchfulLogger();
+  await leaseTable('provisioned', 'w1', logger).open();
+  await untilActive('provisioned').catch((error: unknown) => {
+    throw new Error(`no index after a minute; warnings: ${warnings.join('; ') || 'none'}`, { cause: error });
+  });
   expect(await indexes('provisioned')).toMatchObject([{ ProvisionedThroughput }]);
 });
