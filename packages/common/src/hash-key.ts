@@ -44,9 +44,8 @@ export function checkPartitionKey(key: unknown, field = 'partitionKey'): number 
 
 /** The hash key of a partition key: MD5 of its UTF-8 bytes (Kinesis API, PutRecord). */
 export function hashKeyOf(partitionKey: string): HashKey {
-  const digest = md5OfShortAscii(partitionKey);
-  if (digest === undefined) return BigInt(`0x${hashHexOf(partitionKey)}`) as HashKey;
-  return ((digest.getBigUint64(0) << 64n) | digest.getBigUint64(8)) as HashKey;
+  const bytes = hashBytesOf(partitionKey);
+  return ((bytes.getBigUint64(0) << 64n) | bytes.getBigUint64(8)) as HashKey;
 }
 
 /** The same as 32 hexadecimal digits, which sort as the numbers do and cost no bigint. */
