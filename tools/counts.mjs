@@ -51,6 +51,23 @@ export function countVitest(text) {
 }
 
 /**
+ * The errors that belong to no test, which end vitest badly though each test has passed; its JSON report has none of them.
+ * @param {string} log its default reporter's, without colours
+ * @returns {Failure[]}
+ */
+export function unhandledErrors(log) {
+  const [, said = ''] = log.split(/^⎯+ Unhandled Errors ⎯+$/m);
+  // A ruled heading before each error, and a bare rule behind the last.
+  const [, ...parts] = said.split(/^⎯+ (.+) ⎯+$/m);
+  const errors = parts.flatMap((message, at) => (at % 2 === 1 ? [{ kind: parts[at - 1] ?? '', message }] : []));
+  return errors.map(({ kind, message }) => {
+    const [own = ''] = message.split(/^⎯+$/m);
+    const file = /^This error originated in "(.+?)" test file/m.exec(own)?.[1];
+    return { title: file === undefined ? kind : `${kind}, while ${file} ran`, message: own.trim() };
+  });
+}
+
+/**
  * The last line of a script that is a tier.
  * @param {string} line
  * @returns {Counts}

@@ -1,6 +1,6 @@
 // The runner's reading of counts: a tier that failed, broke or ran nothing must never read as passed.
 import { describe, expect, test } from 'vitest';
-import { countLastLine, countSimulation, countVitest } from './counts.mjs';
+import { countLastLine, countSimulation, countVitest, unhandledErrors } from './counts.mjs';
 
 const report = (counts: Record<string, unknown>, files: readonly unknown[] = []): string =>
   JSON.stringify({
@@ -38,6 +38,42 @@ describe("vitest's report", () => {
 
   test.each(['', '{}', report({ numPassedTests: 'many' })])('%j is no report', (text) => {
     expect(() => countVitest(text)).toThrow();
+  });
+});
+
+describe("vitest's log", () => {
+  const rule = '⎯'.repeat(6);
+  const log = [
+    ' ✓ a sum is right',
+    `${rule} Unhandled Errors ${rule}`,
+    '',
+    'Vitest caught 2 unhandled errors during the test run.',
+    '',
+    `${rule} Uncaught Exception ${rule}`,
+    'Error: it is closed',
+    ' ❯ get db.js:1:2',
+    '',
+    'This error originated in "a.test.ts" test file. It does not mean much.',
+    '',
+    `${rule} Unhandled Rejection ${rule}`,
+    'TypeError: no function',
+    rule.repeat(3),
+    '',
+    ' Test Files  1 passed (1)',
+  ];
+
+  test('errors of no test are named with the file that ran', () => {
+    expect(unhandledErrors(log.join('\n'))).toEqual([
+      {
+        title: 'Uncaught Exception, while a.test.ts ran',
+        message: expect.stringMatching(/^Error: it is closed\n(.|\n)*mean much\.$/),
+      },
+      { title: 'Unhandled Rejection', message: 'TypeError: no function' },
+    ]);
+  });
+
+  test('of a run in good order there are none', () => {
+    expect(unhandledErrors([...log.slice(0, 1), ...log.slice(-1)].join('\n'))).toEqual([]);
   });
 });
 

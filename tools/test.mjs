@@ -11,7 +11,7 @@ import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFi
 import { join, relative } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
-import { countLastLine, countSimulation, countVitest } from './counts.mjs';
+import { countLastLine, countSimulation, countVitest, unhandledErrors } from './counts.mjs';
 import { environment, install, root, shellForNpm } from './install.mjs';
 import { tiers } from './tiers.mjs';
 
@@ -190,7 +190,7 @@ function readCounts(tier, reportPath, exitCode) {
         return { passed: exitCode === 0 ? 1 : 0, failed: exitCode === 0 ? 0 : 1, skipped: 0, reasons: [] };
       case 'vitest':
         if (!existsSync(reportPath)) throw new Error('vitest wrote no report');
-        return { ...countVitest(readFileSync(reportPath, 'utf8')), reasons: [] };
+        return { ...withUnhandled(tier, countVitest(readFileSync(reportPath, 'utf8'))), reasons: [] };
       case 'last-line':
         return { ...countLastLine(lastLine(tier)), reasons: [] };
       case 'simulation':
@@ -201,15 +201,27 @@ function readCounts(tier, reportPath, exitCode) {
   }
 }
 
+/**
+ * @param {Tier} tier
+ * @param {Counts} counts
+ * @returns {Counts}
+ */
+function withUnhandled(tier, counts) {
+  const unhandled = unhandledErrors(logLines(tier).join('\n'));
+  if (unhandled.length === 0) return counts;
+  return { ...counts, failed: counts.failed + unhandled.length, failures: [...(counts.failures ?? []), ...unhandled] };
+}
+
+/** @param {Tier} tier */
+function logLines(tier) {
+  return stripVTControlCharacters(readFileSync(logPath(tier), 'utf8'))
+    .trimEnd()
+    .split('\n');
+}
+
 /** @param {Tier} tier */
 function lastLine(tier) {
-  return (
-    stripVTControlCharacters(readFileSync(logPath(tier), 'utf8'))
-      .trimEnd()
-      .split('\n')
-      .at(-1)
-      ?.trim() ?? ''
-  );
+  return logLines(tier).at(-1)?.trim() ?? '';
 }
 
 /**
@@ -225,9 +237,7 @@ function showFailure(tier, row) {
     for (const line of own.slice(0, shownMessageLines)) console.log(`    | ${line}`.trimEnd());
   }
   if (existsSync(logPath(tier))) {
-    const lines = stripVTControlCharacters(readFileSync(logPath(tier), 'utf8'))
-      .trimEnd()
-      .split('\n');
+    const lines = logLines(tier);
     const hidden = lines.length - shownLines;
     if (hidden > 0) console.log(`  | … ${hidden} lines before, all in ${relative(root, logPath(tier))}`);
     for (const line of lines.slice(-shownLines)) console.log(`  | ${line}`.trimEnd());
