@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { takeFolder } from './journal/folder-lock.ts';
 import { clientConfigFor, endpointOf, type LocalClientConfig } from './local-kinesis.ts';
 import { type LocalDynamoDBOptions, type ResolvedDynamoDBOptions, resolveDynamoDBOptions } from './options.ts';
+import { RequestsInHand } from './requests-in-hand.ts';
 import { bindError } from './server/listener.ts';
 
 export interface LocalDynamoDB extends AsyncDisposable {
@@ -19,6 +20,8 @@ export interface LocalDynamoDB extends AsyncDisposable {
 
 /** Longer than the SDKs keep an idle connection: Node's 5 s close it under a request now and then. */
 const KEEP_ALIVE_MS = 180_000;
+/** What has been begun is answered in milliseconds. */
+const ANSWER_WITHIN_MS = 5_000;
 
 /**
  * Starts a DynamoDB in this process. Without a data folder its tables are gone when it is closed.
@@ -31,9 +34,10 @@ export async function startLocalDynamoDB(options: LocalDynamoDBOptions = {}): Pr
   const path = dataFolder === undefined ? {} : { path: join(dataFolder, 'tables') };
   const server = loadDynalite()({ createTableMs, deleteTableMs, updateTableMs, ...path });
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  const requests = new RequestsInHand(server);
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    closing ??= closed(server).finally(release);
+    closing ??= closed(server, requests).finally(release);
     return closing;
   };
   try {
@@ -70,9 +74,10 @@ async function listening(server: Server, { port, host }: ResolvedDynamoDBOptions
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
-/** dynalite's own close calls back once its store is closed too. */
-function closed(server: Server): Promise<void> {
-  return new Promise((resolve, reject) => {
+/** dynalite's own close calls back once its store is closed too, which it must not be under a request. */
+async function closed(server: Server, requests: RequestsInHand): Promise<void> {
+  await requests.end(ANSWER_WITHIN_MS);
+  await new Promise<void>((resolve, reject) => {
     server.close((error) => (error ? reject(error) : resolve()));
     server.closeAllConnections();
   });

@@ -156,6 +156,38 @@ test('what has outlived its retention is freed although nobody touches the strea
   expect(shard?.log.sizeBytes).toBe(0);
 });
 
+test('startLocalDynamoDB: closed under the calls of a client that has gone, it breaks no process', async () => {
+  // An error of dynalite's store under a request is thrown where nobody catches it: the process says so by ending.
+  const source = `
+    import { CreateTableCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+    import { createDynamoDBClient } from '@shardline/common';
+    import { startLocalDynamoDB } from '@shardline/local';
+    const local = await startLocalDynamoDB();
+    const client = createDynamoDBClient({ ...local.clientConfig, maxAttempts: 1 });
+    await client.send(new CreateTableCommand({
+      TableName: 'leases',
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
+    }));
+    const put = (n) => client.send(new PutItemCommand({ TableName: 'leases', Item: { leaseKey: { S: String(n) } } }));
+    const puts = Array.from({ length: 400 }, (_, n) => put(n));
+    await Promise.any(puts);
+    client.destroy();
+    await local.close();
+    await Promise.allSettled(puts);
+    console.log('closed');`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
+    cwd: fileURLToPath(new URL('../../..', import.meta.url)),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [said, warned] = ['', ''];
+  child.stdout.on('data', (bytes) => (said += bytes));
+  child.stderr.on('data', (bytes) => (warned += bytes));
+  const [code] = await once(child, 'close');
+  expect({ code, said, warned }).toMatchObject({ code: 0, said: 'closed\n' });
+});
+
 test('startLocalDynamoDB: a table with an index, conditional updates, a query', async () => {
   await using local = await startLocalDynamoDB();
   const client: DynamoDBClient = createDynamoDBClient({ ...local.clientConfig, maxAttempts: 1 });
