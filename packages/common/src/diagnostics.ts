@@ -205,13 +205,14 @@ export interface ConsumerDiagnostics {
     leaseKey: string;
     userRecordCount: number;
   };
-  /** An operator's word was heeded. Without `leaseKeys` it is about all leases, those that come later among them; `retry` names those that are tried again. */
-  'shardline:consumer:controlled': {
-    application: string;
-    worker: string;
-    what: 'pause' | 'resume' | 'retry';
-    leaseKeys?: readonly string[];
-  };
+  /**
+   * An operator's word was heeded. Without `leaseKeys` it is about all leases, those that come later among them; `retry` names those that are
+   * tried again. `replay` names one, once the earlier checkpoint is written: the shard is read again from behind `checkpoint` (a sequence
+   * number and a sub-sequence number, `-1`: with its first user record, or `TRIM_HORIZON`). A word that changes nothing is not told.
+   */
+  'shardline:consumer:controlled':
+    | { application: string; worker: string; what: 'pause' | 'resume' | 'retry'; leaseKeys?: readonly string[] }
+    | { application: string; worker: string; what: 'replay'; leaseKeys: readonly [string]; checkpoint: string };
   /** A checkpoint write was answered. */
   'shardline:consumer:checkpoint': {
     application: string;

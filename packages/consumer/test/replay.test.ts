@@ -1,5 +1,6 @@
 // Shards read again from an earlier place while the consumer runs, over real sockets, polled and pushed to.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Diagnostics, onDiagnostic } from '@shardline/common';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Cloud, runInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 
 let cloud: Cloud;
@@ -13,7 +14,7 @@ afterAll(async () => {
 describe.each(['polling', 'fanout'] as const)('replay, %s', (retrievalMode) => {
   const scene = async (
     name: string,
-  ): Promise<{ scene: Scene; handled: string[]; consumer: ReturnType<Scene['consumer']> }> => {
+  ): Promise<{ scene: Scene; handled: string[]; numbers: string[]; consumer: ReturnType<Scene['consumer']> }> => {
     const here = new Scene(cloud, `${name}-${retrievalMode}`);
     const consumer = here.consumer({ retrievalMode });
     const handled: string[] = [];
@@ -22,15 +23,15 @@ describe.each(['polling', 'fanout'] as const)('replay, %s', (retrievalMode) => {
     });
     await here.put('a 1', 'a 2', 'a 3');
     await until(() => expect(handled).toEqual(['a 1', 'a 2', 'a 3']));
-    const last = (await here.recordsOf(0)).at(-1);
-    await until(async () => expect(await here.checkpointOf(SHARD(0))).toBe(`${last?.sequenceNumber}:0`));
-    return { scene: here, handled, consumer };
+    const numbers = (await here.recordsOf(0)).map(({ sequenceNumber }) => sequenceNumber);
+    await until(async () => expect(await here.checkpointOf(SHARD(0))).toBe(`${numbers.at(-1)}:0`));
+    return { scene: here, handled, numbers, consumer };
   };
 
   it('begins with the record that is named, in another tenure with a greater token, and goes on behind it', async () => {
-    const { scene: here, handled, consumer } = await scene('from-number');
+    const { scene: here, handled, numbers, consumer } = await scene('from-number');
     const token = consumer.view().shards[0]?.fencingToken ?? 0;
-    const second = (await here.recordsOf(0))[1]?.sequenceNumber ?? '';
+    const second = numbers[1] ?? '';
     const shards = await consumer.replay({ leaseKeys: SHARD(0), from: { sequenceNumber: second } });
     expect(shards).toEqual([
       { leaseKey: SHARD(0), outcome: 'replayed', checkpoint: `${second}:-1`, heldBy: consumer.workerId },
@@ -43,11 +44,25 @@ describe.each(['polling', 'fanout'] as const)('replay, %s', (retrievalMode) => {
   });
 
   it('from a time finds the first record of it; without keys it is about all that is held', async () => {
-    const { handled, consumer } = await scene('from-time');
+    const { scene: here, handled, numbers, consumer } = await scene('from-time');
+    const told: Diagnostics['shardline:consumer:controlled'][] = [];
+    onTestFinished(
+      onDiagnostic('shardline:consumer:controlled', (message) => {
+        if (message.application === here.name) told.push(message);
+      }),
+    );
     expect(await consumer.replay({ from: { timestamp: new Date(0) } })).toMatchObject([{ outcome: 'replayed' }]);
     await until(() => expect(handled).toEqual(['a 1', 'a 2', 'a 3', 'a 1', 'a 2', 'a 3']));
     expect(await consumer.replay({ from: 'TRIM_HORIZON' })).toMatchObject([{ checkpoint: 'TRIM_HORIZON' }]);
     await until(() => expect(handled).toHaveLength(9));
+    // Who, of which shard, from where; what is refused is not told.
+    const ahead = { sequenceNumber: numbers[2] ?? '', subSequenceNumber: 7 };
+    expect(await consumer.replay({ from: ahead })).toMatchObject([{ outcome: 'ahead' }]);
+    const word = { application: here.name, worker: consumer.workerId, what: 'replay', leaseKeys: [SHARD(0)] };
+    expect(told).toEqual([
+      { ...word, checkpoint: `${numbers[0]}:-1` },
+      { ...word, checkpoint: 'TRIM_HORIZON' },
+    ]);
   });
 });
 

@@ -143,9 +143,9 @@ export class HeldLease implements Scheduled, LeavingLease {
 
   #settle(outcome: ReplayOutcome): void {
     if (this.#replay === undefined) return;
-    const { requestId } = this.#replay;
+    const { requestId, position } = this.#replay;
     this.#replay = undefined;
-    settleReplay({ requestId, leaseKey: this.holder.lease.leaseKey }, outcome, this.#common.out);
+    settleReplay({ requestId, position, leaseKey: this.holder.lease.leaseKey }, outcome, this.#common.out);
   }
 
   #closed(reason: CloseReason, leaving: Leaving | undefined): void {

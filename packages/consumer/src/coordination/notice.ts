@@ -74,6 +74,8 @@ export type Notice =
       readonly kind: 'replaySettled';
       readonly requestId: number;
       readonly leaseKey: string;
+      /** Behind which it is to be read. */
+      readonly position: ExtendedSequenceNumber;
       readonly outcome: ReplayOutcome;
     }
   /** An operator's word was heeded. `retry`: these are tried again; else undefined: all. */

@@ -33,9 +33,9 @@ function isAhead(position: ExtendedSequenceNumber, at: ExtendedSequenceNumber): 
 }
 
 export function settleReplay(
-  { requestId, leaseKey }: Pick<ReplayRequested, 'requestId' | 'leaseKey'>,
+  { requestId, leaseKey, position }: Pick<ReplayRequested, 'requestId' | 'leaseKey' | 'position'>,
   outcome: ReplayOutcome,
   out: (Effect | Tell)[],
 ): void {
-  out.push({ kind: 'tell', notice: { kind: 'replaySettled', requestId, leaseKey, outcome } });
+  out.push({ kind: 'tell', notice: { kind: 'replaySettled', requestId, leaseKey, position, outcome } });
 }

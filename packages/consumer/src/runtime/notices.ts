@@ -93,9 +93,13 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'replaySettled': {
       const { leaseKey, outcome } = notice;
+      const behind = formatExtended(notice.position);
       const text =
         outcome === 'replayed' ? 'reads the shard again from an earlier place' : 'the shard is not read again';
-      logger.info({ leaseKey, outcome }, `${text}, as the application asked`);
+      logger.info({ leaseKey, outcome, checkpoint: behind }, `${text}, as the application asked`);
+      const { controlled: channel } = consumerDiagnostics;
+      if (outcome !== 'replayed' || !channel.hasSubscribers) return;
+      channel.publish({ ...who, what: 'replay', leaseKeys: [leaseKey], checkpoint: behind });
       return;
     }
     case 'waitingForParents':
