@@ -124,11 +124,19 @@ export interface ConsumerDiagnostics {
     millisBehindLatest?: number;
   };
   /**
-   * Records may be lost: that of the checkpoint is no longer in the stream, so what followed it may be gone too, up to the first
-   * that could be read. Both are sequence numbers; without `before` no record is left of the shard, which ends. A consumer that was away
-   * for longer than the stream's retention sees this.
+   * Records may be lost: the one last read is no longer in the stream, so what followed it may be gone too, up to the first that could be
+   * read. Both are sequence numbers; without `before` no record is left of the shard, which ends. `away`: `after` is the checkpoint that a
+   * tenure began at, as of a consumer that was away for longer than the stream's retention; `behind`: records expire before this reader
+   * comes to them. Whether any did nobody can say: they are gone.
    */
-  'shardline:consumer:gap': { application: string; worker: string; leaseKey: string; after: string; before?: string };
+  'shardline:consumer:gap': {
+    application: string;
+    worker: string;
+    leaseKey: string;
+    cause: 'away' | 'behind';
+    after: string;
+    before?: string;
+  };
   /**
    * A lease did not get on for long (`stalled`), was given up for it (`givenUp`), its handler did not return although its signal
    * was aborted (`stuck`: only the end of the process frees the shard), or it gets on again (`over`). `reason`: what is waited for.
@@ -210,9 +218,13 @@ export interface ConsumerDiagnostics {
    * tried again. `replay` names one, once the earlier checkpoint is written: the shard is read again from behind `checkpoint` (a sequence
    * number and a sub-sequence number, `-1`: with its first user record, or `TRIM_HORIZON`). A word that changes nothing is not told.
    */
-  'shardline:consumer:controlled':
-    | { application: string; worker: string; what: 'pause' | 'resume' | 'retry'; leaseKeys?: readonly string[] }
-    | { application: string; worker: string; what: 'replay'; leaseKeys: readonly [string]; checkpoint: string };
+  'shardline:consumer:controlled': {
+    application: string;
+    worker: string;
+    what: 'pause' | 'resume' | 'retry' | 'replay';
+    leaseKeys?: readonly string[];
+    checkpoint?: string;
+  };
   /** A checkpoint write was answered. */
   'shardline:consumer:checkpoint': {
     application: string;

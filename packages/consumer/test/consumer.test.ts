@@ -466,7 +466,9 @@ describe('bad input and bad ends', () => {
     const forget = onDiagnostic('shardline:consumer:gap', (message) => gaps.push(message));
     await using second = scene.consumer({ kinesisClient: kinesis, workerId: 'w2' });
     void second.run(() => undefined);
-    await until(() => same(gaps, [{ application: 'away', worker: 'w2', leaseKey: SHARD(0), after: handled, before }]));
+    await until(() =>
+      same(gaps, [{ application: 'away', worker: 'w2', leaseKey: SHARD(0), cause: 'away', after: handled, before }]),
+    );
     forget();
     await second.stop();
     kinesis.destroy();
@@ -489,7 +491,7 @@ describe('bad input and bad ends', () => {
     const handledLater: string[] = [];
     void second.run(({ records }) => void handledLater.push(...records.map(textOf)));
     await until(() => same(handledLater, ['c 3']));
-    same(gaps, [{ application: 'away-long', worker: 'w2', leaseKey: SHARD(0), after: handled }]);
+    same(gaps, [{ application: 'away-long', worker: 'w2', leaseKey: SHARD(0), cause: 'away', after: handled }]);
     forget();
     await second.stop();
     kinesis.destroy();

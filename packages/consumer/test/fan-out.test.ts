@@ -175,7 +175,7 @@ describe('where reading begins (KCL FanOutRecordsPublisher, IteratorBuilder)', (
     const next = await put('c');
     const read = await sourceOf().fetch(handled, never);
     expect(textsOf(read)).toEqual(['c']);
-    expect(read.batch?.gap).toEqual({ after: handled.sequenceNumber, before: next.sequenceNumber });
+    expect(read.batch?.gap).toEqual({ cause: 'away', after: handled.sequenceNumber, before: next.sequenceNumber });
   });
 
   it('a number behind which no record is left of a shard that was closed: with its end, and the gap', async () => {
@@ -187,7 +187,10 @@ describe('where reading begins (KCL FanOutRecordsPublisher, IteratorBuilder)', (
     const source = sourceOf();
     let read = await inTime(source.fetch(handled, never));
     while (!read.atShardEnd) read = await inTime(source.fetch(handled, never));
-    expect(read).toMatchObject({ batch: undefined, gap: { after: handled.sequenceNumber, before: undefined } });
+    expect(read).toMatchObject({
+      batch: undefined,
+      gap: { cause: 'away', after: handled.sequenceNumber, before: undefined },
+    });
     expect(await inTime(source.fetch(handled, never))).not.toHaveProperty('gap');
   });
 });

@@ -88,7 +88,7 @@ describe('where reading begins (KCL IteratorBuilder)', () => {
     const source = sourceOf();
     const read = await fetch(source, handled);
     expect(textsOf(read)).toEqual(['c']);
-    expect(read.batch?.gap).toEqual({ after: handled.sequenceNumber, before: last.sequenceNumber });
+    expect(read.batch?.gap).toEqual({ cause: 'away', after: handled.sequenceNumber, before: last.sequenceNumber });
     await put('d');
     expect((await fetch(source, last)).batch).toMatchObject({ gap: undefined });
   });
@@ -361,7 +361,7 @@ describe("the shard's end", () => {
     const half = String((MAX_HASH_KEY + 1n) / 2n);
     await client.send(new SplitShardCommand({ StreamName: 'orders', ShardToSplit: SHARD, NewStartingHashKey: half }));
     clock.advance(23 * 3_600_000);
-    const gap = { after: handled.sequenceNumber, before: undefined };
+    const gap = { cause: 'away', after: handled.sequenceNumber, before: undefined };
     const source = sourceOf();
     let read = await fetch(source, handled);
     while (!read.atShardEnd) read = await fetch(source, handled);

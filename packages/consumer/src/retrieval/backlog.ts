@@ -49,6 +49,8 @@ export class Backlog {
   #millisBehindLatest: number | undefined;
   /** The number that reading began at: the first record to come, unless it was dropped by the stream. */
   #expected: SequenceNumber | undefined;
+  /** Why it may have been dropped. */
+  #cause: Gap['cause'] = 'away';
   #gap: Gap | undefined;
   /** Set once the shard's last records are here. */
   #childShards: readonly ChildShard[] | undefined;
@@ -86,8 +88,9 @@ export class Backlog {
     this.drop();
   }
 
-  /** The next answer begins with this record, if it is still in the stream. */
-  expect({ sequenceNumber }: ExtendedSequenceNumber): void {
+  /** The next answer begins with this record, if it is still in the stream. @param cause why it may not be. */
+  expect({ sequenceNumber }: ExtendedSequenceNumber, cause: Gap['cause']): void {
+    this.#cause = cause;
     this.#expected = typeof sequenceNumber === 'bigint' ? sequenceNumber : undefined;
   }
 
@@ -129,13 +132,13 @@ export class Backlog {
     if (first === undefined && this.#childShards !== undefined) this.#lookForLastGap();
     if (this.#expected === undefined || first === undefined) return;
     const before = parseSequenceNumber(first.sequenceNumber);
-    if (before > this.#expected) this.#gap = { after: this.#expected, before };
+    if (before > this.#expected) this.#gap = { cause: this.#cause, after: this.#expected, before };
     this.#expected = undefined;
   }
 
   /** The record that reading began at did not come, and none will. */
   #lookForLastGap(): void {
-    if (this.#expected !== undefined) this.#gap = { after: this.#expected, before: undefined };
+    if (this.#expected !== undefined) this.#gap = { cause: this.#cause, after: this.#expected, before: undefined };
     this.#expected = undefined;
   }
 

@@ -20,6 +20,7 @@ import { Beginning, type BeginningOptions, endOf, refusedBeginning } from './ans
 import { Backlog, type StrayRecords } from './backlog.ts';
 import { type ArrivingEvent, readEvents, type ShardEvent, type WaitingEvent } from './event-stream.ts';
 import { takeEventStream } from './raw-answer.ts';
+import { RetentionEdge } from './retention-edge.ts';
 import type { ShardSource, SourceRead } from './source.ts';
 import type { StreamConsumer } from './stream-consumer.ts';
 
@@ -56,6 +57,7 @@ export class FanOutSource implements ShardSource {
   readonly #receiving: AwsCalls;
   readonly #backlog: Backlog;
   readonly #beginning: Beginning;
+  readonly #edge: RetentionEdge;
   #subscription: Subscription | undefined;
   /** Undefined: no event came since reading began. */
   #continuation: string | undefined;
@@ -71,6 +73,7 @@ export class FanOutSource implements ShardSource {
     this.streamName = stream.streamName;
     this.#backlog = new Backlog(options);
     this.#beginning = new Beginning(options);
+    this.#edge = new RetentionEdge(clock);
     const resource = `shard ${shardId} of stream ${stream.streamArn ?? stream.streamName}`;
     const codes = { notFound: 'STREAM_NOT_FOUND', failed: 'REQUEST_FAILED' } as const;
     this.#subscribing = new AwsCalls({ client, resource, codes, clock, timeoutMs: requestTimeoutMs });
@@ -117,6 +120,7 @@ export class FanOutSource implements ShardSource {
     this.#unsubscribe();
     this.#continuation = undefined;
     this.#backlog.seek(after);
+    this.#edge.begin();
   }
 
   /** Adds the next event to the backlog; none if the subscription ended, or if it is too large for now. */
@@ -156,6 +160,7 @@ export class FanOutSource implements ShardSource {
     const childShards = endOf(continuation, ChildShards ?? [], this.#options.shardId);
     this.#backlog.add({ records, millisBehindLatest: MillisBehindLatest, childShards });
     this.#continuation = continuation;
+    this.#edge.answered(MillisBehindLatest);
     if (childShards !== undefined) this.#unsubscribe();
   }
 
@@ -164,6 +169,7 @@ export class FanOutSource implements ShardSource {
     // Kinesis refuses a second subscription of one consumer to one shard within 5 s of the first, whatever became of that one.
     const pauseMs = this.#subscribedAt + SUBSCRIBE_INTERVAL_MS - clock.now();
     if (pauseMs > 0) await delay(clock, pauseMs, signal);
+    this.#edge.asks();
     const command = new SubscribeToShardCommand({
       ConsumerARN: consumerArn,
       ShardId: shardId,
@@ -186,10 +192,14 @@ export class FanOutSource implements ShardSource {
   }
 
   #startingPosition(after: ExtendedSequenceNumber): StartingPosition {
+    if (this.#edge.mustCheck(after)) this.#continuation = undefined;
     if (this.#continuation !== undefined) {
       return { Type: 'AFTER_SEQUENCE_NUMBER', SequenceNumber: this.#continuation };
     }
-    this.#backlog.expect(after);
+    if (this.#edge.isNear) {
+      this.#backlog.expect(after, this.#edge.cause);
+      this.#edge.checks(after);
+    }
     const { type: Type, sequenceNumber, timestamp } = this.#beginning.of(after);
     return {
       Type,

@@ -22,6 +22,7 @@ import { Backlog, type StrayRecords } from './backlog.ts';
 import { CallMetrics } from './call-metrics.ts';
 import { Pace } from './pace.ts';
 import { readRecordsApart } from './raw-answer.ts';
+import { RetentionEdge } from './retention-edge.ts';
 import type { ShardSource, SourceRead } from './source.ts';
 
 /** Of all shards that are polled. */
@@ -65,12 +66,14 @@ export class PollingSource implements ShardSource {
   #leastBytes: LeastBytes = 0;
   #iterator: string | undefined;
   readonly #pace: Pace;
+  readonly #edge: RetentionEdge;
   readonly #metrics: CallMetrics;
 
   constructor(options: PollingOptions, { stream, streamId, hashKeyRange, ...beginning }: PolledShard) {
     this.#options = options;
     this.#stream = stream;
     this.#shardId = beginning.shardId;
+    this.#edge = new RetentionEdge(options.clock);
     this.#pace = new Pace(options.idleTimeBetweenReadsMs);
     this.#metrics = new CallMetrics(options, { shardId: beginning.shardId, streamId });
     const { maxRecordsPerRead: maxRecordsPerBatch, strayRecords } = options;
@@ -100,6 +103,7 @@ export class PollingSource implements ShardSource {
     }
     if (!this.#backlog.isAt(after)) {
       this.#backlog.seek(after);
+      this.#edge.begin();
       this.#iterator = undefined;
     }
     if (this.#backlog.isSpent) {
@@ -133,9 +137,12 @@ export class PollingSource implements ShardSource {
   }
 
   async #read(calls: AwsCalls, after: ExtendedSequenceNumber, signal: AbortSignal, maxBytes: number): Promise<void> {
+    // GetRecords goes on with the oldest record that is left, and does not say so.
+    if (this.#edge.mustCheck(after)) this.#iterator = undefined;
     const iterator = this.#iterator ?? (await this.#makeIterator(calls, after, signal));
     this.#iterator = iterator;
     this.#pace.began(this.#options.clock.now());
+    this.#edge.asks();
     const { streamArn: StreamARN } = this.#stream;
     const command = new GetRecordsCommand({
       ShardIterator: iterator,
@@ -154,6 +161,7 @@ export class PollingSource implements ShardSource {
       // An answer is taken whole or, had it thrown above, not at all: the same iterator is then read again.
       this.#backlog.add({ records, millisBehindLatest: answer.MillisBehindLatest, childShards });
       this.#iterator = next;
+      this.#edge.answered(answer.MillisBehindLatest);
       const isBehind = (answer.MillisBehindLatest ?? 0) > 0;
       const bytes = this.#backlog.heldBytes;
       if (records.length > 0) this.#recordBytes = Math.max(1, Math.ceil(bytes / records.length));
@@ -198,7 +206,10 @@ export class PollingSource implements ShardSource {
       ...(sequenceNumber !== undefined && { StartingSequenceNumber: sequenceNumber }),
       ...(timestamp !== undefined && { Timestamp: timestamp }),
     });
-    this.#backlog.expect(after);
+    if (this.#edge.isNear) {
+      this.#backlog.expect(after, this.#edge.cause);
+      this.#edge.checks(after);
+    }
     const answer = await this.#metrics
       .counted('getShardIterator', signal, () =>
         calls.call('kinesis:GetShardIterator', (options) => client.send(command, options), signal),

@@ -10,10 +10,12 @@ import type { WindowRun } from './window-cutter.ts';
 
 /**
  * Records that may have been lost: the one last handled is no longer in the stream, so what followed it may be gone as well, up to
- * the first one that is still there, or up to the shard's end. A consumer that was away for longer than the stream's retention sees this.
+ * the first one that is still there, or up to the shard's end. Whether anything followed it nobody can say any more.
  */
 export interface Gap {
-  /** Handled. */
+  /** `away`: nobody is known to have read meanwhile, as after the retention without a worker; `behind`: this reader was too slow. */
+  readonly cause: 'away' | 'behind';
+  /** Handled, or, `behind`, read. */
   readonly after: SequenceNumber;
   /** The first that could be read; undefined: there is none, the shard ends. */
   readonly before: SequenceNumber | undefined;

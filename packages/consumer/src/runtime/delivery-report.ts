@@ -23,6 +23,11 @@ const STRAYS = "user records' hash keys lie outside the shard: a producer aggreg
 const STRAYS_DELIVERED = `${STRAYS}; all are delivered, order by key is not kept`;
 const STRAYS_DROPPED = `${STRAYS}; the aggregated records with them are left out, as strayRecords: 'kcl' has it`;
 
+const WHY_MISSED = {
+  away: 'the record of the checkpoint is no longer in the stream',
+  behind: 'the shard is read so late that the record last read is no longer in the stream',
+} as const;
+
 export class DeliveryReport {
   readonly #options: DeliveryReportOptions;
   /** Tenures whose stray records were logged: once is enough. */
@@ -69,14 +74,13 @@ export class DeliveryReport {
   }
 
   /** Records that may be lost. */
-  missed({ leaseKey, logger }: ReportedShard, { after, before }: Gap): void {
+  missed({ leaseKey, logger }: ReportedShard, { cause, after, before }: Gap): void {
     const { application, workerId: worker, metrics } = this.#options;
-    const bounds = { after: String(after), ...(before !== undefined && { before: String(before) }) };
+    const bounds = { cause, after: String(after), ...(before !== undefined && { before: String(before) }) };
     metrics.count('RecordGaps', 1, dimensionsOf({ leaseKey }));
     const upTo =
       before === undefined ? 'the end of the shard, of which there is no record left' : 'the first that is there';
-    const text = `the record of the checkpoint is no longer in the stream: records after it may be lost, up to ${upTo}`;
-    logger.error(bounds, text);
+    logger.error(bounds, `${WHY_MISSED[cause]}: records after it may be lost, up to ${upTo}`);
     const { gap: channel } = consumerDiagnostics;
     if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, ...bounds });
   }

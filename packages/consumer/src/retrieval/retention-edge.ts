@@ -1,0 +1,66 @@
+// Whether records may expire before a shard's reader comes to them. Kinesis says nothing of it: an iterator or a subscription that stands before
+// the oldest record that is left goes on there, and what it passed over is gone without a word. So whoever reads that late asks anew, at
+// the record that was read last: if it is still there, so is all that follows it.
+// It needs no retention, which may be changed at any time: no stream keeps its records for less than 24 hours.
+// Invariant: as long as `isNear` says no, no record between what was read and what comes next can have expired.
+import { type Clock, compareExtended, DEFAULT_RETENTION_HOURS, type ExtendedSequenceNumber } from '@shardline/common';
+
+const SHORTEST_RETENTION_MS = DEFAULT_RETENTION_HOURS * 3_600_000;
+/** For a read under way, what MillisBehindLatest may be off by, and clocks that differ. */
+const MARGIN_MS = 300_000;
+
+export class RetentionEdge {
+  readonly #clock: Clock;
+  /** By the clock and by the calendar, as a suspended machine's clock may stand still. */
+  #askedAt = Number.NaN;
+  #askedOn = Number.NaN;
+  /** All that had arrived by then was read; undefined: nothing was yet. */
+  #readUpTo: number | undefined;
+  #readUpToOn = Number.NaN;
+  #checked: ExtendedSequenceNumber | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Reading begins at another place, of which it is not known when anybody was there. */
+  begin(): void {
+    this.#readUpTo = undefined;
+    this.#checked = undefined;
+  }
+
+  /** Of a read that is about to be asked for, or a subscription: what comes by it is no older than this. */
+  asks(): void {
+    this.#askedAt = this.#clock.now();
+    this.#askedOn = this.#clock.wallNow();
+  }
+
+  /** @param millisBehindLatest of the answer, by which it is before the shard's tip. */
+  answered(millisBehindLatest: number | undefined): void {
+    if (millisBehindLatest === undefined) return;
+    this.#readUpTo = this.#askedAt - millisBehindLatest;
+    this.#readUpToOn = this.#askedOn - millisBehindLatest;
+  }
+
+  /** What follows may have expired by now, or soon. */
+  get isNear(): boolean {
+    if (this.#readUpTo === undefined) return true;
+    const ageMs = Math.max(this.#clock.now() - this.#readUpTo, this.#clock.wallNow() - this.#readUpToOn);
+    return ageMs > SHORTEST_RETENTION_MS - MARGIN_MS;
+  }
+
+  /** Why records may be lost behind a place: nobody is known to have read until then, or the reader is too slow. */
+  get cause(): 'away' | 'behind' {
+    return this.#readUpTo === undefined ? 'away' : 'behind';
+  }
+
+  /** Reading is to begin anew at this place: once, so that answers without records, or with this one alone, are got over. */
+  mustCheck(after: ExtendedSequenceNumber): boolean {
+    if (this.#readUpTo === undefined || !this.isNear) return false;
+    return this.#checked === undefined || compareExtended(this.#checked, after) !== 0;
+  }
+
+  checks(after: ExtendedSequenceNumber): void {
+    this.#checked = after;
+  }
+}
