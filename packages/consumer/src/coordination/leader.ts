@@ -59,6 +59,7 @@ export class Leader {
   #runStartedAt = 0;
   readonly #runTimes: RunTimes;
   readonly #streams: StreamSync;
+  /** As it was read in this run. */
   #table: readonly Lease[] = [];
   /** Keys of rows that are there and cannot be read. */
   #unreadable: ReadonlySet<string> = new Set();
@@ -331,6 +332,9 @@ export class Leader {
 
   #endRun(now: number): void {
     this.#run = undefined;
+    // Of no use between two runs, and as large as the fleet.
+    this.#table = [];
+    this.#found = nothingFound();
     this.#runTimes.ended(
       {
         startedAt: this.#runStartedAt,

@@ -4,7 +4,7 @@
 // same counter, so at most one of the two can have been applied, and a refusal tells which (KCL DynamoDBLeaseRefresher).
 import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { AssignLease, CheckpointLease, EvictLease, HandOffLease, RenewLease, Tenure } from './effects.ts';
-import { actualOwner, type Lease, type PendingCheckpoint } from './lease.ts';
+import { actualOwner, type Lease, type PendingCheckpoint, sharing } from './lease.ts';
 import type { LeaseLoss } from './notice.ts';
 import type { LeaseWrite } from './results.ts';
 import { Unwritten } from './unwritten.ts';
@@ -225,7 +225,7 @@ export class LeaseHolder {
       else this.#refused(result.lease, this.#uncertain || result.repeated === true, now);
       return;
     }
-    this.#lease = result.lease;
+    this.#lease = sharing(result.lease, this.#lease);
     if (write.kind === 'handOffLease') {
       // The counter stands still: to others the lease is as old as before, and what was uncertain may land yet.
       this.#isAnnounced = true;
@@ -324,7 +324,7 @@ export class LeaseHolder {
     if (step === 1) this.#uncertain = false;
     const learned = step === 1 || current.checkpointOwner !== this.#lease.checkpointOwner;
     if (!learned) this.#retryAt = now + this.#options.retryMs;
-    this.#lease = current;
+    this.#lease = sharing(current, this.#lease);
     this.#unwritten.found(current);
   }
 

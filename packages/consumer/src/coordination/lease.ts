@@ -125,6 +125,38 @@ export function actualOwner(lease: Lease): string | undefined {
   return lease.checkpointOwner ?? lease.leaseOwner;
 }
 
+/** `fresh`, with what it says as `known` did from there, so that who sees a lease again and again keeps one copy of that. */
+export function sharing(fresh: Lease, known: Lease): Lease {
+  const range = fresh.hashKeyRange;
+  const { leaseKey, streamId, shardId, hashKeyRange, checkpoint, parentShardIds } = known;
+  if (fresh.leaseKey !== leaseKey || fresh.shardId !== shardId || fresh.streamId !== streamId) return fresh;
+  const isSameRange = range?.start === hashKeyRange?.start && range?.end === hashKeyRange?.end;
+  const { sequenceNumber, subSequenceNumber } = fresh.checkpoint;
+  const isSamePlace =
+    sequenceNumber === checkpoint.sequenceNumber && subSequenceNumber === checkpoint.subSequenceNumber;
+  const hasSameParents = isEqualList(fresh.parentShardIds, parentShardIds);
+  return {
+    leaseKey,
+    streamId,
+    shardId,
+    leaseOwner: fresh.leaseOwner,
+    leaseCounter: fresh.leaseCounter,
+    checkpointOwner: fresh.checkpointOwner,
+    checkpoint: isSamePlace ? checkpoint : fresh.checkpoint,
+    pendingCheckpoint: fresh.pendingCheckpoint,
+    latestSince: fresh.latestSince,
+    ownerSwitchesSinceCheckpoint: fresh.ownerSwitchesSinceCheckpoint,
+    parentShardIds: hasSameParents ? parentShardIds : fresh.parentShardIds,
+    childShardIds: fresh.childShardIds,
+    hashKeyRange: isSameRange ? hashKeyRange : range,
+    throughputKBps: fresh.throughputKBps,
+  };
+}
+
+function isEqualList(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((each, at) => each === other[at]);
+}
+
 /** Whether the whole shard was handled. */
 export function isEnded(lease: Lease): boolean {
   return lease.checkpoint.sequenceNumber === 'SHARD_END';

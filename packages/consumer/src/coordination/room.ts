@@ -285,11 +285,16 @@ export class Share {
   #take(held: Amount, granted: Amount, maybe: boolean): void {
     if (this.#isClosed) return;
     const { taken, used } = this;
-    this.#held = held;
-    this.#granted = granted;
+    // A shard at rest holds nothing, and thousands of those share one copy of that.
+    this.#held = isNothing(held) ? NOTHING : held;
+    this.#granted = isNothing(granted) ? NOTHING : granted;
     this.#mayBeNothing = maybe;
     this.#room.changed(this, { taken, used });
   }
+}
+
+function isNothing({ bytes, recordCount }: Amount): boolean {
+  return bytes === 0 && recordCount === 0;
 }
 
 function mayBeNothing({ leastBytes, isHeld }: Wish): boolean {

@@ -45,7 +45,7 @@ interface Wait {
 }
 
 interface Watched {
-  readonly waits: Map<StallReason, Wait>;
+  readonly waits: Record<StallReason, Wait | undefined>;
   progressAt: number;
   /** The age at which the present stall is told of next, and what was told last. */
   tellAtMs: number;
@@ -122,7 +122,7 @@ export class Watchdog {
     const known = this.#watched.get(tenure);
     if (known !== undefined) return known;
     const watched: Watched = {
-      waits: new Map(),
+      waits: { read: undefined, handler: undefined, checkpoint: undefined },
       progressAt: now,
       tellAtMs: this.#options.stallWarningMs,
       told: undefined,
@@ -136,19 +136,20 @@ export class Watchdog {
   #follow(watched: Watched, waits: Waits, now: number): void {
     for (const reason of REASONS) {
       const answers = waits[reason];
-      const before = watched.waits.get(reason);
+      const before = watched.waits[reason];
       if (answers === before?.answers) continue;
       if (before !== undefined) watched.progressAt = now;
-      if (answers === undefined) watched.waits.delete(reason);
-      else watched.waits.set(reason, { answers, since: now, sinceAwakeMs: this.#awakeMs });
+      watched.waits[reason] = answers === undefined ? undefined : { answers, since: now, sinceAwakeMs: this.#awakeMs };
     }
   }
 
   #longest(watched: Watched): Stall | undefined {
     let longest: Stall | undefined;
-    for (const [reason, { since, sinceAwakeMs }] of watched.waits) {
-      const forMs = this.#awakeMs - sinceAwakeMs;
-      if (longest === undefined || forMs > longest.forMs) longest = { reason, since, forMs };
+    for (const reason of REASONS) {
+      const wait = watched.waits[reason];
+      if (wait === undefined) continue;
+      const forMs = this.#awakeMs - wait.sinceAwakeMs;
+      if (longest === undefined || forMs > longest.forMs) longest = { reason, since: wait.since, forMs };
     }
     return longest;
   }

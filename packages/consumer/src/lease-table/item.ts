@@ -102,13 +102,13 @@ const LEAVES = 'shardlineLeaves';
 export const PROCESS_PATH: string = `properties.${PROCESS}`;
 export const ASKED_BY_PATH: string = `properties.${ASKED_BY}`;
 
-/** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. */
-export function readRow(item: Item, wallNow: number): Row {
+/** Reads any row. `wallNow`: milliseconds since 1970, for a worker row's age. @param named gives the one copy of a worker's or stream's id. */
+export function readRow(item: Item, wallNow: number, named: (id: string) => string = itself): Row {
   const key = item['leaseKey']?.S ?? '';
   try {
     switch (entityTypeOf(item, key)) {
       case 'LEASE':
-        return { kind: 'lease', lease: readLease(item) };
+        return { kind: 'lease', lease: readLease(item, named) };
       case 'LEADER':
         return { kind: 'leader', leader: readLeader(item) };
       case 'WORKER_METRIC_STATS':
@@ -235,15 +235,21 @@ function entityTypeOf(item: Item, key: string): string {
   return item['lut'] === undefined ? 'OTHER' : 'WORKER_METRIC_STATS';
 }
 
-function readLease(item: Item): Lease {
+const itself = (id: string): string => id;
+
+function readLease(item: Item, named: (id: string) => string): Lease {
   const leaseKey = text(item, 'leaseKey');
+  const optionalId = (name: string): string | undefined => {
+    const id = optionalText(item, name);
+    return id === undefined ? undefined : named(id);
+  };
   return {
     leaseKey,
-    streamId: optionalText(item, 'streamName'),
+    streamId: optionalId('streamName'),
     shardId: optionalText(item, 'shardId') ?? leaseKey,
-    leaseOwner: optionalText(item, 'leaseOwner'),
+    leaseOwner: optionalId('leaseOwner'),
     leaseCounter: count(item, 'leaseCounter'),
-    checkpointOwner: optionalText(item, 'checkpointOwner'),
+    checkpointOwner: optionalId('checkpointOwner'),
     checkpoint: parseCheckpoint(text(item, 'checkpoint'), optionalCount(item, 'checkpointSubSequenceNumber', -1)),
     pendingCheckpoint: readPending(item),
     latestSince: item[LATEST_SINCE] === undefined ? undefined : count(item, LATEST_SINCE),

@@ -7,6 +7,7 @@ import type { LeaderRow, Lease, WorkerRow, WorkerSign } from '../coordination/le
 import type { LeaderWrite, LeaseWrite, Results } from '../coordination/results.ts';
 import { anotherApplication, type BelongingOptions, describeReads, readsTheSame } from './belonging.ts';
 import { changeVersion, readVersion } from './client-version.ts';
+import { Ids } from './ids.ts';
 import {
   ASKED_BY_PATH,
   type Item,
@@ -60,6 +61,7 @@ export class Rows {
   readonly #scanIntervalMs: number;
   readonly #unreadable: UnreadableRows;
   readonly #renewals: Renewals;
+  readonly #ids = new Ids();
   #rereadAt = Number.NEGATIVE_INFINITY;
   #hasWarnedOfIndex = false;
   #scannedAt = Number.NEGATIVE_INFINITY;
@@ -135,7 +137,7 @@ export class Rows {
     const read = async (table: Table): Promise<void> => {
       for await (const page of table.scan(owner)) {
         for (const item of page) {
-          const row = readRow(item, this.#clock.wallNow());
+          const row = readRow(item, this.#clock.wallNow(), this.#ids.one);
           if (row.kind === 'lease') leases.push(row.lease);
           else if (row.kind === 'worker') this.#note(workers, row.worker, item);
           else if (row.kind === 'unreadable') {
@@ -233,7 +235,7 @@ export class Rows {
     await this.#layout.follow();
     const item = await this.#layout.on(this.#leaderTable, (table) => table.get(LEADER_KEY));
     if (item === undefined) return undefined;
-    const row = readRow(item, this.#clock.wallNow());
+    const row = readRow(item, this.#clock.wallNow(), this.#ids.one);
     if (row.kind === 'leader') return row.leader;
     const got = row.kind === 'unreadable' ? row.reason : `one of a ${row.kind}`;
     throw badFormat(this.#layout.leader, 'a Leader row', `${got}. ${NOBODY_LEADS}`);
@@ -355,7 +357,7 @@ export class Rows {
 
   /** The lease in a row that was asked for by its key; none for a row of another kind. */
   #leaseOf(item: Item): AskedRow {
-    const row = readRow(item, this.#clock.wallNow());
+    const row = readRow(item, this.#clock.wallNow(), this.#ids.one);
     if (row.kind === 'unreadable') this.#unreadable.found(row);
     else this.#unreadable.mended(item['leaseKey']?.S ?? '');
     return { lease: row.kind === 'lease' ? row.lease : undefined, unreadable: row.kind === 'unreadable' };

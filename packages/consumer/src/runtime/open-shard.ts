@@ -64,8 +64,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   childShardIds: readonly string[] = NO_CHILDREN;
   /** Why nothing of it counts any more. */
   endedBy: unknown;
-  /** Node makes its signal when that is asked for. */
-  readonly #controller = new AbortController();
+  /** Of the handler's signal; undefined until that is asked for. */
+  #controller: AbortController | undefined;
   /** Of the read under way. */
   #reading: AbortController | undefined;
   /** Undefined: none. */
@@ -102,6 +102,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
 
   /** The handler's. */
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.endedBy !== undefined) this.#controller.abort(this.endedBy);
     return this.#controller.signal;
   }
 
@@ -179,7 +181,7 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   /** Ends a read under way and drops what is held; the handler is asked to stop. */
   end(reason: unknown): void {
     this.endedBy = reason;
-    this.#controller.abort(reason);
+    this.#controller?.abort(reason);
     this.#reading?.abort(reason);
     this.source.close();
     this.#batches = undefined;
