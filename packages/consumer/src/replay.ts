@@ -39,7 +39,7 @@ export interface ReplayedShard {
   readonly outcome: ReplayOutcome;
   /** Behind which it is read again; undefined: no record is there at or after the time. */
   readonly checkpoint: string | undefined;
-  /** The worker that holds the lease; undefined: nobody, or there is no such lease. */
+  /** The worker that holds the lease, or that it is being handed over to; undefined: nobody, there is no such lease, or the table could not be asked. */
   readonly heldBy: string | undefined;
 }
 
@@ -70,12 +70,12 @@ export async function replay(ports: ReplayPorts, options: ReplayOptions): Promis
   }
   const one = async (leaseKey: string): Promise<ReplayedShard> => {
     if (!held.has(leaseKey)) {
-      const heldBy = await runtime.ownerOf(leaseKey);
+      const heldBy = await ownerOf(runtime, leaseKey);
       return { leaseKey, outcome: 'notHeld', checkpoint: undefined, heldBy };
     }
     const position = await placeIn(ports, runtime, leaseKey, from);
     const outcome = position === undefined ? 'ahead' : await runtime.replay(leaseKey, position);
-    const heldBy = outcome === 'notHeld' || outcome === 'leaseLost' ? await runtime.ownerOf(leaseKey) : workerId;
+    const heldBy = outcome === 'notHeld' || outcome === 'leaseLost' ? await ownerOf(runtime, leaseKey) : workerId;
     return { leaseKey, outcome, checkpoint: position && formatExtended(position), heldBy };
   };
   const shards = await Promise.all((named ?? [...held.keys()]).map(one));
@@ -83,6 +83,11 @@ export async function replay(ports: ReplayPorts, options: ReplayOptions): Promis
   if (ahead === undefined) return shards;
   const expected = `a place before what was handled of ${ahead.leaseKey}: from a later one on records would be passed over`;
   throw new UsageError('from', expected, ahead.checkpoint ?? 'a time after its last record');
+}
+
+/** What became of a shard is said although the table cannot be asked, as of a worker that has stopped meanwhile. */
+function ownerOf(runtime: Runtime, leaseKey: string): Promise<string | undefined> {
+  return runtime.ownerOf(leaseKey).catch(() => undefined);
 }
 
 function checkFrom(from: ReplayFrom | undefined): asserts from is ReplayFrom {

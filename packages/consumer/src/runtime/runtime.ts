@@ -23,7 +23,6 @@ import type {
   TableEffect,
   Tell,
 } from '../coordination/effects.ts';
-import { actualOwner } from '../coordination/lease.ts';
 import type { Notice } from '../coordination/notice.ts';
 import type { ReplayOutcome } from '../coordination/replaying.ts';
 import type { Results } from '../coordination/results.ts';
@@ -154,10 +153,10 @@ export class Runtime {
     return this.#options.streams.openBeside({ streamId, shardId, hashKeyRange: undefined, latestSince: since });
   }
 
-  /** Who holds a lease, by the table; undefined: nobody. */
+  /** Whose a lease is, by the table, or, while it is handed over, whose it is going to be; undefined: nobody's. */
   async ownerOf(leaseKey: string): Promise<string | undefined> {
     const { leases } = await this.#onTable({ kind: 'readLeases', leaseKey, leaseKeys: [leaseKey], tenure: undefined });
-    return leases[0] && actualOwner(leases[0]);
+    return leases[0]?.leaseOwner;
   }
 
   /** Why everything was given up; handlers may still run. */
