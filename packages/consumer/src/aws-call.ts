@@ -11,6 +11,7 @@ import {
   type OperatingCode,
   OperatingError,
   renewCredentials,
+  setPatientTimer,
   systemClock,
 } from '@shardline/common';
 
@@ -66,10 +67,15 @@ export class AwsCalls {
     });
     const onAbort = (): void => end(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
-    const cancelTimer = this.#clock.setTimer(() => {
-      const message = `${action} on ${resource} took longer than ${timeoutMs} ms`;
-      end(new OperatingError('TIMEOUT', message, { retryable: true, action, resource }));
-    }, timeoutMs);
+    // Of a process that was stopped, or whose handler had the event loop: what was answered meanwhile is not given up.
+    const cancelTimer = setPatientTimer(
+      this.#clock,
+      () => {
+        const message = `${action} on ${resource} took longer than ${timeoutMs} ms`;
+        end(new OperatingError('TIMEOUT', message, { retryable: true, action, resource }));
+      },
+      timeoutMs,
+    );
     this.#running.add(end);
     try {
       return await ended;
