@@ -216,14 +216,16 @@ export interface ConsumerDiagnostics {
   /**
    * An operator's word was heeded. Without `leaseKeys` it is about all leases, those that come later among them; `retry` names those that are
    * tried again. `replay` names one, once the earlier checkpoint is written: the shard is read again from behind `checkpoint` (a sequence
-   * number and a sub-sequence number, `-1`: with its first user record, or `TRIM_HORIZON`). A word that changes nothing is not told.
+   * number and a sub-sequence number, `-1`: with its first user record, or `TRIM_HORIZON`); `handOff` one, once
+   * another worker has it: `to`. A word that changes nothing is not told.
    */
   'shardline:consumer:controlled': {
     application: string;
     worker: string;
-    what: 'pause' | 'resume' | 'retry' | 'replay';
+    what: 'pause' | 'resume' | 'retry' | 'accept' | 'replay' | 'handOff';
     leaseKeys?: readonly string[];
     checkpoint?: string;
+    to?: string;
   };
   /** A checkpoint write was answered. */
   'shardline:consumer:checkpoint': {

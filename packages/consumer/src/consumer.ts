@@ -19,6 +19,7 @@ import { control, type LeaseKeys } from './control.ts';
 import { Worker } from './coordination/worker.ts';
 import type { LeaseView } from './coordination/worker-view.ts';
 import { deregister } from './deregister.ts';
+import { type HandedOffShard, type HandOffOptions, handOff } from './hand-off.ts';
 import type { Handler } from './handler.ts';
 import { type BatchInHand, batchesOf } from './handling/batches.ts';
 import type { HandlingOptions } from './handling/handling-options.ts';
@@ -49,6 +50,8 @@ export interface ConsumerView {
   readonly pendingRecordCount: number;
   /** Since when all shards are paused. */
   readonly pausedSince: Date | undefined;
+  /** Leases that it wants none of since it handed them off, `all`: no further one. Undefined: it takes what it is given. */
+  readonly declines: 'all' | readonly string[] | undefined;
   readonly shards: readonly ShardView[];
 }
 
@@ -206,6 +209,23 @@ export class Consumer implements AsyncDisposable {
   }
 
   /**
+   * Drains shards of this worker while it works on: for each another worker is looked for, the handler finishes what it has begun, in
+   * `shutdownGraceMs` at most before its signal is aborted, is told `shutdownRequested` and `leaseLost`, and that worker has the lease at once.
+   * It is not to come back for `awayMs`: leaders of Shardline heed that where another worker has room, a Java leader does so where all were
+   * handed off. What comes back all the same is read here again. Not to be awaited inside a handler of these shards.
+   * @returns what became of each. A shard for which nobody is found stays and is read on: `noHeir`.
+   * @throws UsageError unless it runs, for what are no lease keys, more than 100 of them, or no time.
+   */
+  async handOff(options?: HandOffOptions): Promise<readonly HandedOffShard[]> {
+    return handOff(this.#parts?.runtime, this.#state, options);
+  }
+
+  /** Takes what `handOff` said of the time to come back: these leases may be given to this worker again. @param leaseKeys default: all, and any other. @throws as `pause`. */
+  accept(leaseKeys?: LeaseKeys): void {
+    control(this.#parts?.runtime, this.#state, 'accept', leaseKeys);
+  }
+
+  /**
    * Deregisters the registered consumer of enhanced fan-out, of several streams each one's, which AWS charges for by the hour: for an
    * application that will not read by it again. Only while this consumer does not run, and after all other workers of the application have
    * stopped: one that still reads by it registers it again. Nothing else ever deregisters it. One that is not there is no error.
@@ -238,7 +258,15 @@ export class Consumer implements AsyncDisposable {
     };
     const runtime = this.#parts?.runtime;
     if (runtime === undefined)
-      return { ...base, leader: false, pendingBytes: 0, pendingRecordCount: 0, pausedSince: undefined, shards: [] };
+      return {
+        ...base,
+        leader: false,
+        pendingBytes: 0,
+        pendingRecordCount: 0,
+        pausedSince: undefined,
+        declines: undefined,
+        shards: [],
+      };
     const { leader, leases, held, ...view } = runtime.view();
     const timeOf = (now: number | undefined): Date | undefined =>
       now === undefined ? undefined : this.#wallTimeOf(now);
@@ -258,7 +286,7 @@ export class Consumer implements AsyncDisposable {
       }),
     );
     const pending = { pendingBytes: held.bytes, pendingRecordCount: held.recordCount };
-    return { ...base, leader, ...pending, pausedSince: timeOf(view.pausedSince), shards };
+    return { ...base, leader, ...pending, pausedSince: timeOf(view.pausedSince), declines: view.declines, shards };
   }
 
   /** For probes: whether this consumer works, and if not, why. Asks nobody, so it may be called at any time. */

@@ -28,6 +28,7 @@ function health(lease: Partial<LeaseView>, stopped?: string): ConsumerHealth {
       leader: false,
       stopping: false,
       pausedSince: undefined,
+      declines: undefined,
       leases: [{ ...held, ...lease }],
       held: { bytes: 0, recordCount: 0 },
     },

@@ -1,6 +1,7 @@
 export { Consumer, type ConsumerState, type ConsumerView, type ShardView } from './consumer.ts';
 export type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
 export { type FilterCriteria, type RecordFilter, recordFilter } from './filtering/record-filter.ts';
+export type { HandedOffShard, HandOffOptions } from './hand-off.ts';
 export type {
   Batch,
   BatchHandler,

@@ -217,3 +217,38 @@ test('by utilization, a run moves no more than the damped part of what the giver
     }),
   );
 });
+
+describe.each(['count', 'utilization'] as const)('what a worker declines, by %s', (strategy) => {
+  const rules = rulesFor(strategy);
+  const worker = (workerId: string, declines?: AssignableWorker['declines']): AssignableWorker => ({
+    workerId,
+    metrics: [],
+    declines,
+  });
+  const free = (leaseKey: string): AssignableLease => {
+    return { leaseKey, owner: undefined, available: true, movable: false, throughputKBps: 100 };
+  };
+  const held = (leaseKey: string, owner: string): AssignableLease => {
+    return { leaseKey, owner, available: false, movable: true, throughputKBps: 100 };
+  };
+
+  test('goes to others, although they have more; where nobody else has room, to it', () => {
+    const leases = [free('a'), held('x', 'busy'), held('y', 'busy')];
+    for (const declines of ['all', ['a']] as const) {
+      const moves = planAssignment(leases, [worker('idle', declines), worker('busy')], { ...rules, balances: false });
+      expect(moves).toEqual([{ leaseKey: 'a', to: 'busy', kind: 'assign' }]);
+      const full = { ...rules, balances: false, maxLeasesForWorker: 2 };
+      expect(planAssignment(leases, [worker('idle', declines), worker('busy')], full)).toMatchObject([{ to: 'idle' }]);
+      expect(planAssignment(leases, [worker('idle', declines)], full)).toMatchObject([{ to: 'idle' }]);
+    }
+  });
+
+  test('is not handed to it to balance, another one is', () => {
+    const leases = ['a', 'b', 'c', 'd'].map((key) => held(key, 'busy'));
+    const some = planAssignment(leases, [worker('idle', ['c', 'd']), worker('busy')], rules);
+    expect(some.length).toBeGreaterThan(0);
+    expect(some.filter(({ leaseKey }) => leaseKey > 'b')).toEqual([]);
+    expect(planAssignment(leases, [worker('idle', ['a', 'b', 'c', 'd']), worker('busy')], rules)).toEqual([]);
+    expect(planAssignment(leases, [worker('idle', 'all'), worker('busy')], rules)).toEqual([]);
+  });
+});

@@ -28,6 +28,8 @@ export interface AssignableWorker {
   readonly outdatedKBps?: number;
   /** It gets one lease at the most, if it has none. Default false. */
   readonly isOnTrial?: boolean;
+  /** It wants none of these leases, or no further one at all: it gets such only where nobody else has room. Default: it takes any. */
+  readonly declines?: 'all' | readonly string[] | undefined;
 }
 
 export interface WorkerMetric {
@@ -77,8 +79,33 @@ export function planAssignment(
   workers: readonly AssignableWorker[],
   rules: AssignmentRules,
 ): Assignment[] {
+  const willing = workers.filter(({ declines }) => declines !== 'all');
+  if (willing.length === workers.length) return planAmong(leases, workers, rules);
+  const moves = planAmong(leases, willing, rules);
+  const placed = new Set(moves.map(({ leaseKey }) => leaseKey));
+  const left = leases.filter(({ leaseKey, available }) => !available || !placed.has(leaseKey));
+  // A shard that nobody reads is worse than one that is read by who wants no more.
+  return [...moves, ...planAmong(left, workers, { ...rules, balances: false })];
+}
+
+function planAmong(
+  leases: readonly AssignableLease[],
+  workers: readonly AssignableWorker[],
+  rules: AssignmentRules,
+): Assignment[] {
   if (rules.strategy === 'utilization') return planByUtilization(leases, workers, rules);
   const workerIds = workers.map(({ workerId }) => workerId);
   const onTrial = new Set(workers.flatMap(({ workerId, isOnTrial }) => (isOnTrial ? [workerId] : [])));
-  return planByCount(leases, workerIds, rules, rules.balances, onTrial);
+  return planByCount(leases, workerIds, rules, rules.balances, { onTrial, declined: declinedBy(workers) });
+}
+
+/** Of each worker that declines some leases, which. */
+export function declinedBy(
+  workers: readonly Pick<AssignableWorker, 'workerId' | 'declines'>[],
+): ReadonlyMap<string, ReadonlySet<string>> {
+  return new Map(
+    workers.flatMap(({ workerId, declines }): [string, ReadonlySet<string>][] =>
+      declines === undefined || declines === 'all' ? [] : [[workerId, new Set(declines)]],
+    ),
+  );
 }

@@ -64,7 +64,7 @@ describe('planByCount', () => {
     fc.assert(
       fc.property(arbitraryFleet, fc.subarray(workers), (fleet, onTrial) => {
         const leases = fleet.leases.map(view);
-        const moves = planByCount(leases, fleet.workers, limits, true, new Set(onTrial));
+        const moves = planByCount(leases, fleet.workers, limits, true, { onTrial: new Set(onTrial) });
         for (const worker of onTrial) {
           const got = moves.filter(({ to }) => to === worker).length;
           const had = leases.filter(({ owner, available }) => owner === worker && !available).length;

@@ -4,18 +4,23 @@
 import type { AssignableLease, Assignment, AssignmentLimits } from './assignment.ts';
 import { Ranking } from './ranking.ts';
 
-/**
- * @param balances whether live leases may move.
- * @param onTrial of the workers, those that get one lease at the most.
- */
+/** Of the workers, which are not like the others. */
+export interface Exceptions {
+  /** They get one lease at the most. */
+  readonly onTrial?: ReadonlySet<string>;
+  /** By worker the leases that it gets only where nobody else has room. */
+  readonly declined?: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/** @param balances whether live leases may move. */
 export function planByCount(
   leases: readonly AssignableLease[],
   workers: readonly string[],
   limits: AssignmentLimits,
   balances: boolean,
-  onTrial: ReadonlySet<string> = new Set(),
+  exceptions: Exceptions = {},
 ): Assignment[] {
-  const plan = new Plan([...workers].sort(), limits, onTrial);
+  const plan = new Plan([...workers].sort(), limits, exceptions);
   const waiting: AssignableLease[] = [];
   for (const lease of leases) {
     if (lease.available) waiting.push(lease);
@@ -29,6 +34,7 @@ export function planByCount(
 interface Load {
   readonly worker: string;
   readonly mostLeases: number;
+  readonly declined: ReadonlySet<string> | undefined;
   leaseCount: number;
   kBps: number;
   /** Those of its leases that may move; in the order of their keys once the first one has. */
@@ -46,11 +52,11 @@ class Plan {
   /** Those that have something to give, the most loaded first. */
   readonly #givers = new Ranking((a, b) => this.#countOf(a) - this.#countOf(b) > 0 || this.#isTieBefore(a, b));
 
-  constructor(workers: readonly string[], limits: AssignmentLimits, onTrial: ReadonlySet<string>) {
+  constructor(workers: readonly string[], limits: AssignmentLimits, { onTrial, declined }: Exceptions) {
     this.#limits = limits;
     this.#loads = workers.map((worker) => {
-      const mostLeases = onTrial.has(worker) ? Math.min(1, limits.maxLeasesForWorker) : limits.maxLeasesForWorker;
-      return { worker, mostLeases, leaseCount: 0, kBps: 0, movable: [], gives: false };
+      const mostLeases = onTrial?.has(worker) ? Math.min(1, limits.maxLeasesForWorker) : limits.maxLeasesForWorker;
+      return { worker, mostLeases, declined: declined?.get(worker), leaseCount: 0, kBps: 0, movable: [], gives: false };
     });
     this.#byWorker = new Map(workers.map((worker, index) => [worker, index]));
   }
@@ -68,7 +74,9 @@ class Plan {
   assign(waiting: readonly AssignableLease[]): void {
     for (const index of this.#loads.keys()) this.#rank(index);
     for (const lease of waiting) {
-      const to = this.#receivers.firstBut((index) => this.#loads[index]?.worker === lease.leftBy);
+      const isAvoided = ({ worker, declined }: Load): boolean =>
+        worker === lease.leftBy || declined?.has(lease.leaseKey) === true;
+      const to = this.#receivers.firstBut((index) => isAvoided(this.#loads[index] as Load));
       if (to === undefined) return;
       this.#give(to, lease, 'assign');
     }
@@ -81,7 +89,14 @@ class Plan {
       const giver = this.#loads[from] as Load;
       if (!giver.gives) giver.movable.sort(byKey);
       giver.gives = true;
-      const lease = giver.movable.pop() as AssignableLease;
+      const { declined } = this.#loads[to] as Load;
+      const place = giver.movable.findLastIndex(({ leaseKey }) => declined?.has(leaseKey) !== true);
+      const [lease] = place < 0 ? [] : giver.movable.splice(place, 1);
+      if (lease === undefined) {
+        // The one that has the fewest wants none of these: uneven for as long as it does.
+        this.#givers.remove(from);
+        continue;
+      }
       giver.leaseCount -= 1;
       giver.kBps -= lease.throughputKBps ?? 0;
       this.#rank(from);

@@ -27,6 +27,7 @@ const ROUNDING = 1e-6;
 interface Load {
   readonly workerId: string;
   readonly isOnTrial: boolean;
+  readonly declined: ReadonlySet<string> | undefined;
   readonly leases: Set<Weighed>;
   movableCount: number;
   throughputKBps: number;
@@ -128,7 +129,9 @@ class Plan {
 
   /** Gives an available lease to whoever has the most room, but for who gave it up; without anybody it stays available. */
   assign(lease: Weighed): void {
-    const to = this.#receivers.firstBut((index) => this.#fleet[index]?.workerId === lease.leftBy);
+    const isAvoided = ({ workerId, declined }: Load): boolean =>
+      workerId === lease.leftBy || declined?.has(lease.leaseKey) === true;
+    const to = this.#receivers.firstBut((index) => isAvoided(this.#fleet[index] as Load));
     if (to === undefined) return;
     this.#grow(to, lease);
     this.moves.push({ leaseKey: lease.leaseKey, to: (this.#fleet[to] as Load).workerId, kind: 'assign' });
@@ -164,7 +167,10 @@ class Plan {
       if (!this.#mayReceive(fleet[to] as Load)) continue;
       const movable = lightestLast.get(from) ?? [...(fleet[from] as Load).leases].filter(isMovable).sort(byWeight);
       lightestLast.set(from, movable);
-      this.#move(movable.pop() as Weighed, from, to);
+      const { declined } = fleet[to] as Load;
+      const place = movable.findLastIndex(({ leaseKey }) => declined?.has(leaseKey) !== true);
+      if (place < 0) continue;
+      this.#move(movable.splice(place, 1)[0] as Weighed, from, to);
       rank(from);
     }
   }
@@ -289,7 +295,9 @@ class Plan {
     const { first } = this.#receivers;
     if (first === undefined) return undefined;
     const mayTake = (index: number): boolean =>
-      index !== giver && this.#improves(from, this.#fleet[index] as Load, lease);
+      index !== giver &&
+      this.#fleet[index]?.declined?.has(lease.leaseKey) !== true &&
+      this.#improves(from, this.#fleet[index] as Load, lease);
     if (mayTake(first)) return first;
     let best: number | undefined;
     for (let index = 0; index < this.#fleet.length; index += 1) {
@@ -347,13 +355,14 @@ class Plan {
 }
 
 function emptyLoad(
-  { workerId, metrics, outdatedKBps = 0, isOnTrial = false }: AssignableWorker,
+  { workerId, metrics, outdatedKBps = 0, isOnTrial = false, declines }: AssignableWorker,
   names: readonly string[],
 ): Load {
   const own = names.map((name) => metrics.find((metric) => metric.name === name));
   return {
     workerId,
     isOnTrial,
+    declined: declines === undefined || declines === 'all' ? undefined : new Set(declines),
     leases: new Set(),
     movableCount: 0,
     throughputKBps: 0,

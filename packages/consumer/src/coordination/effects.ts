@@ -16,10 +16,10 @@ export type Tenure = number;
 
 // --- Effects on the lease table. Conditions are those of the KCL's DynamoDBLeaseRefresher. ---
 
-/** All rows, read consistently: for a run of the leader's or the taker's, or for a worker that leaves and looks for successors. */
+/** All rows, read consistently: for a run of the leader's or the taker's, or for a worker that leaves, or hands off, and looks for successors. */
 export interface ReadTable {
   readonly kind: 'readTable';
-  readonly for: 'leader' | 'succession' | 'taker';
+  readonly for: 'leader' | 'succession' | 'handOff' | 'taker';
 }
 /** The leases whose `leaseOwner` is `owner`, by the owner index, each then read by its key; those in `held` are left out. */
 export interface DiscoverLeases {
@@ -195,6 +195,8 @@ export interface ReportWorker {
   readonly answers?: string | undefined;
   /** It is stopping, gets no more leases, and has the id until its last handler has returned. */
   readonly leaves?: true | undefined;
+  /** It works on, and wants none of these leases, or no further one at all. */
+  readonly declines?: 'all' | readonly string[] | undefined;
 }
 /**
  * Looks who has the worker id; with `ask` it also asks that process for a sign of life. Condition of asking: the id is still that
@@ -384,9 +386,20 @@ export interface ReplayRequested {
   readonly requestId: number;
 }
 
+/**
+ * An operator wants other workers to have these leases, and this one none of them for `awayMs`, nor any other if `areAll`. Answered, for each
+ * lease, by the notice `handOffSettled`.
+ */
+export interface HandOffRequested {
+  readonly kind: 'handOff';
+  readonly leases: readonly { readonly leaseKey: string; readonly requestId: number }[];
+  readonly areAll: boolean;
+  readonly awayMs: number;
+}
+
 /** An operator's word about some leases by their keys; undefined: about all, and for a pause those that come later, too. */
 export interface Control {
-  readonly kind: 'pause' | 'resume' | 'retry';
+  readonly kind: 'pause' | 'resume' | 'retry' | 'accept';
   readonly leaseKeys: readonly string[] | undefined;
 }
 
@@ -406,6 +419,7 @@ export type Event =
   | { readonly kind: 'stop' }
   | Control
   | ReplayRequested
+  | HandOffRequested
   | CheckpointRequested
   | Done
   | Failed;

@@ -64,6 +64,7 @@ interface WorkerSight {
   readonly reportsSeenAt: readonly number[];
   readonly utilization: Utilization;
   readonly movesRows: boolean;
+  readonly declines: WorkerRow['declines'];
   /** Undefined: of a worker of the KCL. */
   readonly processId: string | undefined;
 }
@@ -134,11 +135,13 @@ export class Fleet {
   activeWorkers(): AssignableWorker[] {
     const { workerId: me, workerMetricsEMAAlpha } = this.#options;
     const active: AssignableWorker[] = [];
-    for (const [workerId, { utilization }] of this.#workers) {
-      if ((this.#isActive(workerId) || workerId === me) && isSound(utilization)) {
+    for (const [workerId, { utilization, declines }] of this.#workers) {
+      // One that wants no more says that it measures nothing, to leaders that know no other words.
+      const mayReceive = declines === 'all' || isSound(utilization);
+      if ((this.#isActive(workerId) || workerId === me) && mayReceive) {
         const outdatedKBps = this.#outdatedKBps.get(workerId) ?? 0;
-        const metrics = metricsOf(utilization, workerMetricsEMAAlpha);
-        active.push({ workerId, metrics, outdatedKBps, isOnTrial: this.#trials.has(workerId) });
+        const metrics = declines === 'all' ? [] : metricsOf(utilization, workerMetricsEMAAlpha);
+        active.push({ workerId, metrics, outdatedKBps, isOnTrial: this.#trials.has(workerId), declines });
       }
     }
     if (!this.#workers.has(me)) active.push({ workerId: me, metrics: metricsOf(NOTHING_MEASURED, 1) });
@@ -304,7 +307,7 @@ export class Fleet {
   }
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
-    const { workerId, lastUpdateSeconds, utilization, movesRows = false } = worker;
+    const { workerId, lastUpdateSeconds, utilization, movesRows = false, declines } = worker;
     const processId = worker.process?.id;
     const last = this.#workers.get(workerId);
     if (processId !== last?.processId) this.#trials.passed(workerId);
@@ -319,6 +322,7 @@ export class Fleet {
       lastUpdateSeconds,
       utilization,
       movesRows,
+      declines,
       processId,
       since,
       seenSince,

@@ -4,7 +4,9 @@
 // Invariants: the consumer begins at most once; the lease is released only after it has closed, and so after its handler has returned.
 import type { Scheduled } from './agenda.ts';
 import { settleWaiters, type Waiter } from './checkpoints-by-hand.ts';
+import { type Departure, departsAt, type HandOffHow } from './departure.ts';
 import type { CloseReason, Effect, ReplayRequested, Tell, Tenure } from './effects.ts';
+import { type HandOffOutcome, settleHandOff } from './handing-off.ts';
 import { isEnded, type Lease } from './lease.ts';
 import { LeaseHolder, type LeaseHolderOptions } from './lease-holder.ts';
 import { type Leaving, type LeavingLease, type LeavingOptions, withdrawsAt } from './leaving.ts';
@@ -40,6 +42,8 @@ export class HeldLease implements Scheduled, LeavingLease {
   #replay: Replay | undefined;
   /** The replay's checkpoint is being written. */
   #rewinds = false;
+  /** An operator wants another worker to have it. */
+  #departure: Departure | undefined;
   /** It is over, and another tenure is to begin. */
   beginsAgain = false;
 
@@ -60,9 +64,34 @@ export class HeldLease implements Scheduled, LeavingLease {
     const refusal = refusalOf(this.holder, position);
     if (refusal !== undefined) return refusal;
     // Another reason to close it came first.
-    if (this.consumer === undefined || this.consumer.closeReason !== undefined) return 'notHeld';
+    if (this.#isLeft) return 'notHeld';
     this.#replay = { position, requestId, abortAt: now + this.#common.options.shutdownGraceMs };
     return undefined;
+  }
+
+  /** Why it is not to be handed off; undefined: it may be. */
+  get refusesHandOff(): HandOffOutcome | undefined {
+    const { holder } = this;
+    if (this.#replay !== undefined || this.#rewinds || this.#departure !== undefined) return 'underWay';
+    if (holder.gone !== undefined || holder.successor !== undefined) return 'notHeld';
+    if (isEnded(holder.lease)) return 'ended';
+    return this.#begun && this.#isLeft ? 'notHeld' : undefined;
+  }
+
+  /** It is to go to that worker. @returns why not. */
+  handOff({ heir, requestId, isTold, isAlert }: HandOffHow, now: number): HandOffOutcome | undefined {
+    const refusal = this.refusesHandOff;
+    if (refusal !== undefined) return refusal;
+    this.#departure = { heir, requestId, isAlert, tellsBy: now + this.#common.options.failoverTimeMs / 3 };
+    // One that is just being claimed does not begin.
+    if (!this.#begun) this.holder.release(heir);
+    else if (isTold) this.holder.announce(heir);
+    return undefined;
+  }
+
+  /** Its shard is closed, or is about to be for another reason. */
+  get #isLeft(): boolean {
+    return this.consumer === undefined || this.consumer.closeReason !== undefined || this.#departure !== undefined;
   }
 
   /**
@@ -86,6 +115,7 @@ export class HeldLease implements Scheduled, LeavingLease {
     if (this.waiters.length > 0) settleWaiters(this, out);
     if (this.consumer === undefined && (holder.gone !== undefined || leaving?.isPastHelp(this, now))) {
       this.#settle('leaseLost');
+      this.#settleDeparture();
       return undefined;
     }
     return Math.min(holder.deadline(), this.consumer?.deadline() ?? Number.POSITIVE_INFINITY, staysUntil);
@@ -95,7 +125,7 @@ export class HeldLease implements Scheduled, LeavingLease {
   #mayBegin(leaving: Leaving | undefined): boolean {
     const { holder } = this;
     const wanted = holder.gone === undefined && holder.successor === undefined && leaving === undefined;
-    return wanted && !this.#begun && holder.claimed && !isEnded(holder.lease);
+    return wanted && this.#departure === undefined && !this.#begun && holder.claimed && !isEnded(holder.lease);
   }
 
   #begin(): void {
@@ -117,7 +147,9 @@ export class HeldLease implements Scheduled, LeavingLease {
       const leavesAt = leaving.leavesAt(this, now);
       if (now < leavesAt) return leavesAt;
       consumer.drain('stopping');
-    } else if (holder.successor !== undefined) consumer.drain('handedOff');
+    } else if (this.#departure !== undefined && leaving === undefined)
+      return this.#depart(consumer, this.#departure, now);
+    else if (holder.successor !== undefined) consumer.drain('handedOff');
     else if (this.#replay !== undefined) return this.#leaveToReplay(consumer, this.#replay, now);
     return withdrawsAt(this, this.#common.options, now);
   }
@@ -128,6 +160,28 @@ export class HeldLease implements Scheduled, LeavingLease {
     if (now < abortAt) return abortAt;
     consumer.abort('replaying');
     return Number.POSITIVE_INFINITY;
+  }
+
+  /** As when the worker stops: the shard is read until its heir knows, and handlers have as long as then. */
+  #depart(consumer: ShardConsumer, departure: Departure, now: number): number {
+    const { options } = this.#common;
+    const departs = departsAt(departure, this, options, now);
+    if (now < departs) return departs;
+    departure.abortAt ??= now + options.shutdownGraceMs;
+    consumer.drain('handedOff');
+    if (now >= departure.abortAt) consumer.abort('handedOff');
+    const abortAt = now < departure.abortAt ? departure.abortAt : Number.POSITIVE_INFINITY;
+    return Math.min(abortAt, withdrawsAt(this, options, now));
+  }
+
+  #settleDeparture(): void {
+    if (this.#departure === undefined) return;
+    const { requestId } = this.#departure;
+    this.#departure = undefined;
+    const { gone, loss, lease } = this.holder;
+    const to = gone === 'released' ? lease.leaseOwner : loss?.how === 'handedOver' ? loss.to : undefined;
+    const outcome = isEnded(lease) ? 'ended' : to === undefined ? 'leaseLost' : 'handedOff';
+    settleHandOff({ requestId, leaseKey: lease.leaseKey }, outcome, to, this.#common.out);
   }
 
   /** The earlier checkpoint is in the table. @returns whether another tenure is to begin there. */
@@ -166,13 +220,14 @@ export class HeldLease implements Scheduled, LeavingLease {
     this.#settle(hasEnded ? 'ended' : 'leaseLost');
     // A finished lease is kept alive until the leader cleans it up, so that it isn't handed round.
     const isFinished = reason === 'shardEnded' || (reason === 'replaying' && hasEnded);
+    if (isFinished) this.#settleDeparture();
     if (!isFinished || leaving !== undefined) this.#release(leaving);
   }
 
   /** A lease that a handoff names nobody for waits a moment for an heir when this worker leaves. */
   #release(leaving: Leaving | undefined): void {
     const { holder } = this;
-    if (leaving === undefined || holder.successor !== undefined) holder.release();
+    if (leaving === undefined || holder.successor !== undefined) holder.release(this.#departure?.heir);
     else if (!leaving.awaitsHeirs) holder.release(leaving.heirOf(holder.lease.leaseKey));
   }
 }

@@ -5,6 +5,7 @@
 // last has returned; an answer of another tenure than the present one changes nothing.
 import { Agenda } from './agenda.ts';
 import { settle, settleWaiters, vouchByHand } from './checkpoints-by-hand.ts';
+import type { HandOffHow } from './departure.ts';
 import type { Discovery } from './discovery.ts';
 import type {
   CheckpointLease,
@@ -18,6 +19,7 @@ import type {
   Tenure,
 } from './effects.ts';
 import { answers } from './effects.ts';
+import type { HandOffOutcome } from './handing-off.ts';
 import { type Common, HeldLease, type HeldLeaseOptions } from './held-lease.ts';
 import type { Lease } from './lease.ts';
 import type { HolderWrite } from './lease-holder.ts';
@@ -119,6 +121,20 @@ export class HeldLeases {
     const refusal = held === undefined ? 'notHeld' : held.replay(event, now);
     if (refusal !== undefined) settleReplay(event, refusal, this.#out);
     else if (held !== undefined) this.#advance(held, now);
+  }
+
+  /** Why a lease is not to be handed off; undefined: it may be. */
+  refusesHandOff(leaseKey: string): HandOffOutcome | undefined {
+    const held = this.leaving === undefined ? this.#leases.get(leaseKey) : undefined;
+    return held === undefined ? 'notHeld' : held.refusesHandOff;
+  }
+
+  /** @returns why it is not. */
+  handOff(leaseKey: string, how: HandOffHow, now: number): HandOffOutcome | undefined {
+    const held = this.leaving === undefined ? this.#leases.get(leaseKey) : undefined;
+    const refusal = held === undefined ? 'notHeld' : held.handOff(how, now);
+    if (held !== undefined && refusal === undefined) this.#advance(held, now);
+    return refusal;
   }
 
   // --- events and answers, each to the lease it is about ---

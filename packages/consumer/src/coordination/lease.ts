@@ -77,7 +77,7 @@ export interface Utilization {
 }
 
 export const NOTHING_MEASURED: Utilization = { stats: {}, operatingRange: {} };
-/** In the row of a worker that leaves: whoever leads, a Java worker too, gives nothing to one whose last value is missing. */
+/** In the row of a worker that leaves, or wants no further lease: whoever leads, a Java worker too, gives nothing to one whose last value is missing. */
 export const LEAVES: Utilization = { stats: { C: [-1] }, operatingRange: { C: [100] } };
 
 /** Which process wrote a metric row; a worker id should have one process, but nothing keeps a user from giving it to two. */
@@ -116,6 +116,8 @@ export interface WorkerRow {
   readonly utilization: Utilization;
   /** Undefined: a Java worker's row. */
   readonly process: WorkerProcess | undefined;
+  /** It handed these leases off and wants none of them, or no further one at all, while it can be helped. */
+  readonly declines?: 'all' | readonly string[] | undefined;
   /** The fleet's rows stand in three tables, and this worker, if it led, would move them into one; we would not. */
   readonly movesRows?: true;
 }

@@ -156,6 +156,6 @@ export function withdrawsAt(
 }
 
 /** How long a worker of ours takes to find what stands in the table: until its next look, and what that one may be late. */
-function noticeMs({ leaseDiscoveryIntervalMs }: DiscoveryOptions): number {
+export function noticeMs({ leaseDiscoveryIntervalMs }: Pick<DiscoveryOptions, 'leaseDiscoveryIntervalMs'>): number {
   return Math.min(leaseDiscoveryIntervalMs + INDEX_MS, LONGEST_LOOK_MS);
 }

@@ -4,6 +4,7 @@
 import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { ClientVersion } from './client-version.ts';
 import type { CloseReason, Control, Effect, Tenure } from './effects.ts';
+import type { HandOffOutcome } from './handing-off.ts';
 import type { ReplayOutcome } from './replaying.ts';
 import type { SilentWorker } from './silence.ts';
 import type { StallVerdict } from './watchdog.ts';
@@ -78,6 +79,16 @@ export type Notice =
       readonly position: ExtendedSequenceNumber;
       readonly outcome: ReplayOutcome;
     }
+  | {
+      readonly kind: 'handOffSettled';
+      readonly requestId: number;
+      readonly leaseKey: string;
+      readonly outcome: HandOffOutcome;
+      /** Who got it. */
+      readonly to: string | undefined;
+    }
+  /** A lease that this worker declines was given to it all the same. */
+  | { readonly kind: 'handedBack'; readonly leaseKey: string }
   /** An operator's word was heeded. `retry`: these are tried again; else undefined: all. */
   | {
       readonly kind: 'controlled';

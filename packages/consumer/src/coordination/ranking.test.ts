@@ -30,7 +30,7 @@ test('after any changes the first is the one that a look at all members finds', 
   );
 });
 
-test('of the first two the first that is not avoided, and everything stays where it is', () => {
+test('the first that is not avoided, the first of all where there is none, and everything stays where it is', () => {
   const ranking = new Ranking((a, b) => a < b);
   expect(ranking.firstBut(() => true)).toBeUndefined();
   ranking.put(3);
@@ -38,7 +38,8 @@ test('of the first two the first that is not avoided, and everything stays where
   ranking.put(5);
   ranking.put(4);
   expect(ranking.firstBut((member) => member === 3)).toBe(4);
-  expect(ranking.firstBut((member) => member !== 5)).toBe(4);
+  expect(ranking.firstBut((member) => member !== 5)).toBe(5);
+  expect(ranking.firstBut(() => true)).toBe(3);
   expect(ranking.firstBut((member) => member === 4)).toBe(3);
   expect(ranking.first).toBe(3);
 });

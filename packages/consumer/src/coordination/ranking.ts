@@ -16,14 +16,17 @@ export class Ranking {
     return this.#heap[0];
   }
 
-  /** The first that is not to be avoided, of the first two; the first all the same where there is no second. */
+  /** The first that is not to be avoided; the first of all where there is no other. */
   firstBut(isAvoided: (member: number) => boolean): number | undefined {
-    const { first } = this;
-    if (first === undefined || !isAvoided(first)) return first;
-    this.remove(first);
-    const second = this.first;
-    this.put(first);
-    return second ?? first;
+    const avoided: number[] = [];
+    let { first } = this;
+    while (first !== undefined && isAvoided(first)) {
+      this.remove(first);
+      avoided.push(first);
+      first = this.first;
+    }
+    for (const member of avoided) this.put(member);
+    return first ?? avoided[0];
   }
 
   /** Puts a member in, or to where it belongs now. */

@@ -2,7 +2,7 @@
 // table. It assigns its leases itself, so that a deploy moves a shard at once whoever leads; a KCL leaves its leases to expire.
 // Invariant: only live workers are named, as far as one look can tell; a lease without one is left to nobody and the leader. The row of
 // a worker that died shows it alive for another minute, and the fewest leases of all: one that holds none must have said so lately.
-import type { AssignableLease, AssignmentLimits } from './assignment.ts';
+import { type AssignableLease, type AssignmentLimits, declinedBy } from './assignment.ts';
 import { planByCount } from './by-count.ts';
 import { actualOwner, isEnded, type Lease, type WorkerRow } from './lease.ts';
 import { isSound } from './utilization.ts';
@@ -21,11 +21,15 @@ export interface SuccessionRules extends AssignmentLimits {
  */
 const PROMPT_SHARE = 1.5;
 
-/** The heir of each unfinished lease of the worker that leaves; no entry: nobody has room, or nobody is there. */
+/**
+ * The heir of each unfinished lease of the worker that leaves; no entry: nobody has room, or nobody is there.
+ * @param only these of them, where it does not leave for good. Default: all.
+ */
 export function planSuccession(
   leases: readonly Lease[],
   workers: readonly WorkerRow[],
   rules: SuccessionRules,
+  only?: { has(leaseKey: string): boolean },
 ): ReadonlyMap<string, string> {
   const { leaving, workerStaleMs, failoverTimeMs } = rules;
   const heirs = workers.filter(
@@ -38,7 +42,8 @@ export function planSuccession(
     .map((lease) => ({
       leaseKey: lease.leaseKey,
       owner: lease.leaseOwner,
-      available: actualOwner(lease) === leaving && lease.checkpointOwner === undefined,
+      available:
+        actualOwner(lease) === leaving && lease.checkpointOwner === undefined && only?.has(lease.leaseKey) !== false,
       movable: false,
       throughputKBps: lease.throughputKBps,
     }));
@@ -63,5 +68,6 @@ function plan(
   limits: AssignmentLimits,
 ): ReadonlyMap<string, string> {
   const names = heirs.map(({ workerId }) => workerId);
-  return new Map(planByCount(leases, names, limits, false).map(({ leaseKey, to }) => [leaseKey, to]));
+  const moves = planByCount(leases, names, limits, false, { declined: declinedBy(heirs) });
+  return new Map(moves.map(({ leaseKey, to }) => [leaseKey, to]));
 }

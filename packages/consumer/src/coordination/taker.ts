@@ -43,15 +43,22 @@ interface Sight {
 export class Taker {
   readonly #options: TakerOptions;
   readonly #out: (Effect | Tell)[];
+  readonly #declines: (leaseKey: string) => boolean;
   #sights = new Map<string, Sight>();
   #run: 'reading' | 'rereading' | 'taking' | undefined;
   #runStartedAt = 0;
   #runAt = 0;
   #writesOpen = 0;
 
-  constructor(options: TakerOptions, out: (Effect | Tell)[]) {
+  /** @param declines leases that are not to come back to this worker, while it can be helped. */
+  constructor(
+    options: TakerOptions,
+    out: (Effect | Tell)[],
+    declines: (leaseKey: string) => boolean = (): boolean => false,
+  ) {
     this.#options = options;
     this.#out = out;
+    this.#declines = declines;
   }
 
   deadline(): number {
@@ -72,7 +79,7 @@ export class Taker {
   done(event: Done, held: ReadonlySet<string>, mayTake: boolean, now: number, random: number): void {
     if (answers(event, 'readTable')) {
       const resting = this.#observe(event.result.leases, now);
-      if (mayTake) this.#take(planTakes(resting, held, this.#options, random), now);
+      if (mayTake) this.#take(planTakes(resting, held, this.#options, random, this.#declines), now);
       else this.#endRun(now);
     } else if (answers(event, 'readLeases')) {
       if (mayTake) this.#write(event.result.leases, now);
@@ -156,12 +163,14 @@ export function isTakerEffect(effect: Effect): boolean {
  * new table each worker takes its share, not everything.
  * @param held the leases that this worker holds; it takes none of them.
  * @param random 0 ≤ x < 1, so that workers don't all want the same lease.
+ * @param declines what it takes only when it is very old.
  */
 export function planTakes(
   resting: readonly RestingLease[],
   held: ReadonlySet<string>,
   rules: Pick<TakerOptions, 'workerId' | 'failoverTimeMs' | 'maxLeasesForWorker' | 'maxLeasesToStealAtOneTime'>,
   random: number,
+  declines: (leaseKey: string) => boolean = () => false,
 ): Takes {
   const { workerId: me, failoverTimeMs, maxLeasesForWorker } = rules;
   const available: Lease[] = [];
@@ -177,7 +186,7 @@ export function planTakes(
       if (leases === undefined) owned.set(owner, [lease]);
       else leases.push(lease);
     } else {
-      available.push(lease);
+      if (!declines(lease.leaseKey)) available.push(lease);
       if (restMs > VERY_OLD * failoverTimeMs) veryOld.push(lease);
     }
   }
@@ -195,7 +204,8 @@ export function planTakes(
   // One who lacks more than one lease may take one from a worker that has no more than its share.
   const spare = most.length === target && need > 1 ? 1 : Math.min(need, most.length - target);
   const count = Math.max(0, Math.min(spare, rules.maxLeasesToStealAtOneTime));
-  return { taken: [], stolen: shuffled(most, random).slice(0, count) };
+  const wanted = most.filter(({ leaseKey }) => !declines(leaseKey));
+  return { taken: [], stolen: shuffled(wanted, random).slice(0, count) };
 }
 
 /** Fisher and Yates, with a congruential generator (Numerical Recipes) that begins at `random`. */

@@ -63,6 +63,7 @@ export class WorkerId {
   #over: WorkerSign | undefined;
   #overwriteCount = 0;
   #leaves = false;
+  #declines: ReportWorker['declines'];
   #reporting = false;
   #reportAt = Number.POSITIVE_INFINITY;
   #looking = false;
@@ -111,6 +112,14 @@ export class WorkerId {
   leave(now: number): void {
     this.#leaves = true;
     this.#reportAt = now;
+  }
+
+  /** Says in the row, soon, which leases this worker wants none of. */
+  decline(declines: ReportWorker['declines'], now: number): void {
+    if (declines === this.#declines) return;
+    this.#declines = declines;
+    // Who has not got the id yet asks for it first.
+    if (this.#held) this.#reportAt = now;
   }
 
   deadline(): number {
@@ -189,8 +198,13 @@ export class WorkerId {
     this.#reportAt = now + this.#options.workerMetricsReportIntervalMs;
     const { workerId, incarnation: processId } = this.#options;
     const given = { over: this.#over, answers: this.#answers };
-    const state = this.#leaves ? ({ utilization: LEAVES, leaves: true } as const) : { utilization: NOTHING_MEASURED };
+    const state = this.#leaves ? ({ utilization: LEAVES, leaves: true } as const) : this.#stateOf(this.#declines);
     this.#out.push({ kind: 'reportWorker', workerId, processId, ...state, ...given });
+  }
+
+  /** Who wants no further lease says so to leaders that know no other words, too. */
+  #stateOf(declines: ReportWorker['declines']): Pick<ReportWorker, 'utilization' | 'declines'> {
+    return { utilization: declines === 'all' ? LEAVES : NOTHING_MEASURED, ...(declines && { declines }) };
   }
 
   /**

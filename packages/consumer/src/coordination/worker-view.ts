@@ -16,6 +16,8 @@ export interface WorkerView {
   readonly stopping: boolean;
   /** Since when all leases are paused, by the clock of `now`. */
   readonly pausedSince: number | undefined;
+  /** Leases that it wants none of since it handed them off, or no further one at all. */
+  readonly declines: 'all' | readonly string[] | undefined;
   readonly leases: readonly LeaseView[];
   /** Of all of them, read and not handled. */
   readonly held: Amount;

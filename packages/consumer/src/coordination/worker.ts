@@ -7,6 +7,7 @@ import { type ClientVersionOptions, FleetVersion } from './client-version.ts';
 import { Discovery, type DiscoveryOptions } from './discovery.ts';
 import type { Done, Effect, Event, Failed, Tell } from './effects.ts';
 import { answers } from './effects.ts';
+import { HandingOff, type HandingOffOptions } from './handing-off.ts';
 import { answersHolder, HeldLeases, type HeldLeasesOptions, isHolderWrite } from './held-leases.ts';
 import { isLeaderEffect, Leader, type LeaderOptions } from './leader.ts';
 import { isEnded, type Lease } from './lease.ts';
@@ -23,6 +24,7 @@ export interface WorkerOptions
     HeldLeasesOptions,
     DiscoveryOptions,
     TakerOptions,
+    HandingOffOptions,
     ClientVersionOptions,
     WorkerIdOptions {}
 
@@ -34,6 +36,7 @@ export class Worker {
   readonly #taker: Taker;
   readonly #discovery: Discovery;
   readonly #leases: HeldLeases;
+  readonly #handingOff: HandingOff;
   readonly #stopping: Stopping;
   readonly #out: (Effect | Tell)[] = [];
   /** Leases were found that may be claimed only when the worker id is known to be this process's. */
@@ -45,9 +48,10 @@ export class Worker {
     this.#id = new WorkerId(options, this.#out);
     this.#version = new FleetVersion(options, this.#out);
     this.#leader = new Leader(options, this.#out, this.#version);
-    this.#taker = new Taker(options, this.#out);
+    this.#taker = new Taker(options, this.#out, (leaseKey) => this.#handingOff.has(leaseKey));
     this.#discovery = new Discovery(options, this.#out);
     this.#leases = new HeldLeases(options, this.#out, this.#id, this.#discovery);
+    this.#handingOff = new HandingOff(options, this.#out, this.#id, this.#leases);
     const parts = { id: this.#id, leader: this.#leader, discovery: this.#discovery, leases: this.#leases };
     this.#stopping = new Stopping(options, this.#out, parts);
   }
@@ -77,7 +81,7 @@ export class Worker {
         this.#leader.track(event.streams, now, event.former);
         break;
       case 'stop':
-        this.#stopping.begin(now, this.#started);
+        this.#stop(now);
         break;
       case 'checkpointRequested':
         this.#leases.checkpointRequested(event, now);
@@ -89,6 +93,12 @@ export class Worker {
         break;
       case 'replay':
         this.#leases.replay(event, now);
+        break;
+      case 'handOff':
+        this.#handingOff.ask(event, now);
+        break;
+      case 'accept':
+        this.#handingOff.accept(event.leaseKeys, now);
         break;
       case 'done':
         this.#done(event, now, random);
@@ -113,6 +123,7 @@ export class Worker {
     if (this.stopped || !this.#started) return Number.POSITIVE_INFINITY;
     const isStopping = this.#stopping.hasBegun;
     let deadline = Math.min(this.#leader.deadline(), this.#stopping.deadline(), this.#leases.deadline());
+    deadline = Math.min(deadline, this.#handingOff.deadline());
     if (!isStopping) deadline = Math.min(deadline, this.#version.deadline());
     if (this.#takes) deadline = Math.min(deadline, this.#taker.deadline());
     if (this.#stopping.looks) deadline = Math.min(deadline, this.#discovery.deadline());
@@ -126,6 +137,7 @@ export class Worker {
       leader: this.#leader.isLeader(now),
       stopping: this.#stopping.hasBegun,
       pausedSince: this.#leases.pausedSince,
+      declines: this.#handingOff.declines,
       leases: this.#leases.views(now),
       held: this.#leases.heldAmount,
     };
@@ -141,6 +153,7 @@ export class Worker {
   #done(event: Done, now: number, random: number): void {
     if (this.#id.done(event, now)) {
       this.#checkId(now);
+      if (answers(event, 'reportWorker')) this.#handingOff.reported(event.effect.declines, now);
       if (answers(event, 'reportWorker') && event.effect.leaves === true) this.#stopping.askForHeirs();
     } else if (isTakerEffect(event.effect)) {
       const held = new Set(this.#leases.keys());
@@ -157,7 +170,9 @@ export class Worker {
       this.#id.found(event.result.leases, event.effect.among === undefined, now);
       this.#checkId(now);
       for (const lease of event.result.leases) this.#discovered(lease, now);
-    } else if (answers(event, 'readTable')) this.#stopping.tableRead(event.result, this.#version.takes, now);
+    } else if (answers(event, 'readTable') && event.effect.for === 'handOff')
+      this.#handingOff.tableRead(event.result, this.#version.takes, now);
+    else if (answers(event, 'readTable')) this.#stopping.tableRead(event.result, this.#version.takes, now);
     else if (answers(event, 'forgetWorker')) this.#stopping.forgotten(now);
     else if (answersHolder(event)) this.#leases.written(event, now);
     else this.#leases.done(event, now, random);
@@ -184,7 +199,8 @@ export class Worker {
       this.#id.failed(event, now);
       // It may stand there all the same, and the leases can't wait until that is known.
       if (effect.kind === 'reportWorker' && effect.leaves === true) this.#stopping.askForHeirs();
-    } else if (effect.kind === 'readTable') this.#stopping.tableNotRead(now);
+    } else if (effect.kind === 'readTable' && effect.for === 'handOff') this.#handingOff.tableNotRead(now);
+    else if (effect.kind === 'readTable') this.#stopping.tableNotRead(now);
     else if (effect.kind === 'forgetWorker') this.#stopping.forgotten(now);
     else {
       this.#leases.failed(event, now, random);
@@ -206,6 +222,7 @@ export class Worker {
       return;
     }
     this.#version.advance(now);
+    this.#handingOff.advance(now);
     if (this.#takes) this.#taker.advance(now);
     this.#id.advance(now);
     this.#discovery.advance(this.#leases.present(), now);
@@ -221,7 +238,12 @@ export class Worker {
     }
     if (rival === undefined) return;
     this.#out.push({ kind: 'tell', notice: { kind: 'workerIdInUse', ...rival } });
-    this.#stopping.begin(now, this.#started, true);
+    this.#stop(now, true);
+  }
+
+  #stop(now: number, keepsRow = false): void {
+    this.#handingOff.end();
+    this.#stopping.begin(now, this.#started, keepsRow);
   }
 
   /** Whether this worker looks for leases that it may take. */
@@ -238,7 +260,9 @@ export class Worker {
       this.#foundEarly = true;
       return;
     }
-    if (!this.#id.mayBeShared(leaseKey)) this.#leases.take(lease, now);
+    if (this.#id.mayBeShared(leaseKey)) return;
+    if (this.#handingOff.has(leaseKey)) this.#handingOff.cameBack(leaseKey, now);
+    this.#leases.take(lease, now);
   }
 }
 

@@ -129,6 +129,23 @@ it('a worker row with figures is read back as it was written, and as the Java KC
   });
 });
 
+it.each([['all' as const], [['shardId-000000000001', '1:orders:7:shardId-000000000002']]])(
+  'what a worker declines is read back: %j; what nobody understands is nothing',
+  (declines) => {
+    const process = { id: 'p', sinceSeconds: 7 };
+    const item: WrittenItem = {
+      leaseKey: { S: 'w' },
+      ...workerItem(5, NOTHING_MEASURED, process, undefined, undefined, declines),
+    };
+    expect(readRow(item, 5000)).toMatchObject({ kind: 'worker', worker: { declines } });
+    for (const S of ['some', '["a', '[1]']) {
+      const properties = { M: { ...(item['properties'] as { M: object }).M, shardlineDeclines: { S } } };
+      const row = readRow({ ...item, properties }, 5000);
+      expect(row.kind === 'worker' && 'declines' in row.worker).toBe(false);
+    }
+  },
+);
+
 it.each([
   ['no map', { S: 'x' }, 'sts: expected a map (M), got S "x"'],
   ['no lists', { M: { C: { N: '5' } } }, 'sts.C: expected a list of numbers (L of N), got N "5"'],

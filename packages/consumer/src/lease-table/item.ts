@@ -98,6 +98,8 @@ const PROCESS_HOST = 'shardlineProcessHost';
 const ASKED_BY = 'shardlineAskedBy';
 const ANSWERS = 'shardlineAnswers';
 const LEAVES = 'shardlineLeaves';
+/** `all`, or a JSON list of lease keys. */
+const DECLINES = 'shardlineDeclines';
 /** Where a metric row says which process wrote it, and where another puts its question. */
 export const PROCESS_PATH: string = `properties.${PROCESS}`;
 export const ASKED_BY_PATH: string = `properties.${ASKED_BY}`;
@@ -191,6 +193,7 @@ export function workerItem(
   { id, sinceSeconds, reads, host }: WorkerProcess,
   answered?: string,
   leaves?: true,
+  declines?: WorkerRow['declines'],
 ): WrittenItem {
   return {
     entityType: { S: 'WORKER_METRIC_STATS' },
@@ -206,6 +209,7 @@ export function workerItem(
         ...(host !== undefined && { [PROCESS_HOST]: { S: host } }),
         ...(answered !== undefined && { [ANSWERS]: { S: answered } }),
         ...(leaves && { [LEAVES]: { S: 'true' } }),
+        ...(declines && { [DECLINES]: { S: declines === 'all' ? declines : JSON.stringify(declines) } }),
       },
     },
     sup: { N: '1' },
@@ -281,13 +285,27 @@ function readLeader(item: Item): LeaderRow {
 
 function readWorker(item: Item, wallNow: number): WorkerRow {
   const lastUpdateSeconds = count(item, 'lut');
+  const declines = readDeclines(item);
   return {
     workerId: text(item, 'leaseKey'),
     lastUpdateSeconds,
     ageMs: wallNow - lastUpdateSeconds * 1000,
     utilization: { stats: readNumberLists(item, 'sts'), operatingRange: readNumberLists(item, 'opr') },
     process: readProcess(item),
+    ...(declines !== undefined && { declines }),
   };
+}
+
+/** What nobody understands is nothing: it is a wish, and a worker whose row could not be read would get no leases at all. */
+function readDeclines(item: Item): WorkerRow['declines'] {
+  const text = propertiesOf(item)?.[DECLINES]?.S;
+  if (text === undefined || text === 'all') return text;
+  try {
+    const keys: unknown = JSON.parse(text);
+    return Array.isArray(keys) && keys.every((key) => typeof key === 'string') ? keys : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** A row of ours says it; what else `properties` may hold is another's business. */

@@ -227,7 +227,7 @@ const operations: Operations = {
     return { applied: true };
   },
 
-  reportWorker: (table, { workerId, utilization, processId, over, answers, leaves }) => {
+  reportWorker: (table, { workerId, utilization, processId, over, answers, leaves, declines }) => {
     const row = table.workers.get(workerId);
     const isFree = row === undefined || row.process?.id === processId;
     const isAsSeen =
@@ -239,7 +239,7 @@ const operations: Operations = {
     const sinceSeconds = table.processes.get(processId) ?? lastUpdateSeconds;
     table.processes.set(processId, sinceSeconds);
     const process = { id: processId, sinceSeconds };
-    table.workers.set(workerId, { lastUpdateSeconds, utilization, process, answers, leaves });
+    table.workers.set(workerId, { lastUpdateSeconds, utilization, process, answers, leaves, declines });
     return { applied: true, process };
   },
 
@@ -334,8 +334,9 @@ function workerRows(table: MemoryLeaseTable): WorkerRow[] {
   const now = table.wallNow();
   const rows: WorkerRow[] = [];
   for (const [workerId, row] of table.workers) {
-    const { lastUpdateSeconds, utilization, process, movesRows } = row;
-    const seen = { workerId, lastUpdateSeconds, utilization, process, ageMs: now - lastUpdateSeconds * 1000 };
+    const { lastUpdateSeconds, utilization, process, movesRows, declines } = row;
+    const ageMs = now - lastUpdateSeconds * 1000;
+    const seen = { workerId, lastUpdateSeconds, utilization, process, ageMs, ...(declines && { declines }) };
     rows.push(movesRows === true ? { ...seen, movesRows } : seen);
   }
   return rows;

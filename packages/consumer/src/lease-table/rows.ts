@@ -276,6 +276,7 @@ export class Rows {
     over,
     answers,
     leaves,
+    declines,
   }: ReportWorker): Promise<Results['reportWorker']> {
     const nowSeconds = Math.floor(this.#clock.wallNow() / 1000);
     const sinceSeconds = this.#since.get(processId) ?? nowSeconds;
@@ -286,7 +287,7 @@ export class Rows {
       ...(this.#belonging !== undefined && { reads: describeReads(this.#belonging.reads) }),
       ...(this.#host !== undefined && { host: this.#host }),
     };
-    const { assignments, values } = assign(workerItem(nowSeconds, utilization, process, answers, leaves));
+    const { assignments, values } = assign(workerItem(nowSeconds, utilization, process, answers, leaves, declines));
     const free = `attribute_not_exists(#key) OR ${PROCESS_PATH} = :me`;
     const taken = over && asSeen(over);
     const write = {

@@ -102,6 +102,23 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       channel.publish({ ...who, what: 'replay', leaseKeys: [leaseKey], checkpoint: behind });
       return;
     }
+    case 'handOffSettled': {
+      const { leaseKey, outcome, to } = notice;
+      const text = outcome === 'handedOff' ? `the shard was handed off to ${to}` : 'the shard was not handed off';
+      logger.info({ leaseKey, outcome, to }, `${text}, as the application asked`);
+      const { controlled: channel } = consumerDiagnostics;
+      if (outcome === 'handedOff' && to !== undefined && channel.hasSubscribers)
+        channel.publish({ ...who, what: 'handOff', leaseKeys: [leaseKey], to });
+      return;
+    }
+    case 'handedBack': {
+      const { leaseKey } = notice;
+      logger.warn(
+        { leaseKey },
+        'a shard that was handed off has come back, and is read here again: somebody gave it to this worker',
+      );
+      return;
+    }
     case 'waitingForParents':
       logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
       return;
@@ -195,6 +212,7 @@ const controlled = {
   pause: 'paused by the application: no handler call begins until it is resumed',
   resume: 'resumed by the application',
   retry: 'tried again by the application, with fresh attempts',
+  accept: 'may be given to this worker again, says the application',
 } as const;
 
 /** Keys, and workers, that one line names. */

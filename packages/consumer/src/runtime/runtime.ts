@@ -28,6 +28,7 @@ import type { ReplayOutcome } from '../coordination/replaying.ts';
 import type { Results } from '../coordination/results.ts';
 import type { Worker } from '../coordination/worker.ts';
 import type { WorkerView } from '../coordination/worker-view.ts';
+import type { HandedOffShard } from '../hand-off.ts';
 import type { ShardHandler } from '../handler.ts';
 import type { ResolvedHandling } from '../handling/handling-options.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
@@ -40,7 +41,7 @@ import { EffectMetrics } from './effect-metrics.ts';
 import { EventLoopWatch } from './event-loop.ts';
 import { GivenUp } from './given-up.ts';
 import { type NoticesOptions, tellNotice, workerIdInUse } from './notices.ts';
-import { PendingReplays } from './pending-replays.ts';
+import { PendingWords } from './pending-words.ts';
 import { StreamWatch, type StreamWatchOptions } from './stream-watch.ts';
 import { tableGone } from './table-gone.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
@@ -63,6 +64,8 @@ export interface RuntimeOptions extends StreamWatchOptions {
   readonly metrics: MetricsSink;
 }
 
+type HandedOff = Pick<HandedOffShard, 'outcome' | 'to'>;
+
 /** Effects on the table under way at once. A leader writes 16 of its plan at a time, but checkpoints can be thousands. */
 const CONCURRENT_TABLE_EFFECTS = 32;
 /** The longest an effect on the table, or a listing, may take; it may be many calls, each with a shorter bound. */
@@ -71,7 +74,11 @@ const EFFECT_TIMEOUT_MS = 60_000;
 export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #checkpointer: Checkpointer;
-  readonly #replays = new PendingReplays((event) => this.#post(event));
+  readonly #replays = new PendingWords<ReplayOutcome>({ asked: 'leaseLost', unasked: 'notHeld' });
+  readonly #handOffs = new PendingWords<HandedOff>({
+    asked: { outcome: 'leaseLost', to: undefined },
+    unasked: { outcome: 'notHeld', to: undefined },
+  });
   readonly #delivery: Delivery;
   readonly #dueReads: DueReads;
   readonly #eventLoop: EventLoopWatch;
@@ -142,7 +149,18 @@ export class Runtime {
 
   /** Reads a shard again from behind an earlier place. */
   replay(leaseKey: string, position: ExtendedSequenceNumber): Promise<ReplayOutcome> {
-    return this.#replays.ask(leaseKey, position);
+    return this.#replays.ask((requestId) => this.#post({ kind: 'replay', leaseKey, position, requestId }));
+  }
+
+  /** Has other workers take over these shards, and this one take none of them, or nothing at all, for so long. */
+  handOff(leaseKeys: readonly string[], areAll: boolean, awayMs: number): Promise<readonly HandedOffShard[]> {
+    const leases: { readonly leaseKey: string; readonly requestId: number }[] = [];
+    const settled = leaseKeys.map(async (leaseKey) => {
+      const { outcome, to } = await this.#handOffs.ask((requestId) => leases.push({ leaseKey, requestId }));
+      return { leaseKey, outcome, to };
+    });
+    this.#post({ kind: 'handOff', leases, areAll, awayMs });
+    return Promise.all(settled);
   }
 
   /** A source beside the tenure's, polled, that begins at a time where it is read at LATEST. */
@@ -301,8 +319,8 @@ export class Runtime {
   }
 
   #reported(effect: ReportWorker): ReportWorker {
-    // What one that leaves says of itself is no figure.
-    if (effect.leaves) return effect;
+    // What one that leaves, or wants no more, says of itself is no figure.
+    if (effect.leaves || effect.declines === 'all') return effect;
     return { ...effect, utilization: this.#options.workerMetrics?.report() ?? effect.utilization };
   }
 
@@ -364,6 +382,7 @@ export class Runtime {
     this.#options.workerMetrics?.stop();
     this.#checkpointer.close(reason);
     this.#replays.close();
+    this.#handOffs.close();
     return this.#delivery.abandon(reason);
   }
 
@@ -372,6 +391,7 @@ export class Runtime {
     this.#effectMetrics.told(notice);
     if (notice.kind === 'checkpointSettled') this.#checkpointer.settle(notice.requestId, notice.outcome);
     else if (notice.kind === 'replaySettled') this.#replays.settle(notice.requestId, notice.outcome);
+    else if (notice.kind === 'handOffSettled') this.#handOffs.settle(notice.requestId, notice);
     else if (notice.kind === 'stall' && notice.state === 'givenUp')
       this.#givenUp.gaveUp(notice.leaseKey, notice.reason);
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);

@@ -316,7 +316,10 @@ export class Member {
       case 'deliverBatch':
         return { checkpoint: this.#vouches.get(`${effect.leaseKey} ${effect.batchId}`) };
       case 'reportWorker':
-        return this.#fleet.table.apply({ ...effect, ...(!effect.leaves && { utilization: this.utilization }) });
+        return this.#fleet.table.apply({
+          ...effect,
+          ...(!effect.leaves && effect.declines !== 'all' && { utilization: this.utilization }),
+        });
       case 'openShard':
       case 'fetchBatch':
       case 'drainShard':

@@ -10,6 +10,7 @@ import type { WorkerView } from '../../../consumer/dist/coordination/worker-view
 import { checkpointBugs } from './checkpoint-bugs.ts';
 import { controlBugs } from './control-bugs.ts';
 import { endingBugs } from './ending-bugs.ts';
+import { handOffBugs } from './hand-off-bugs.ts';
 import { leaderBugs } from './leader-bugs.ts';
 import { madeAgainBugs } from './made-again-bugs.ts';
 import { mixedBugs } from './mixed-bugs.ts';
@@ -89,6 +90,7 @@ export function plantedBugs(): readonly PlantedBug[] {
     ...tokenBugs(),
     ...controlBugs(),
     ...replayBugs(),
+    ...handOffBugs(),
   ];
 }
 

@@ -9,6 +9,7 @@ import type {
   Effect,
   Event,
   FetchBatch,
+  HandOffRequested,
   ListShards,
   ReplayRequested,
   TableEffect,
@@ -137,6 +138,13 @@ export class SimulatedProcess {
     this.#tell(event);
   }
 
+  /** It is awake. */
+  handOff(event: HandOffRequested): void {
+    const keys = event.leases.map(({ leaseKey }) => leaseKey).join(' ');
+    this.#world.transcript?.happens(`process ${this.id} is told: hand off ${keys}${event.areAll ? ', all' : ''}`);
+    this.#tell(event);
+  }
+
   pause(durationMs: number): void {
     this.#world.transcript?.fault(this, `pauses for ${durationMs} ms`);
     const { now } = this.#world.queue;
@@ -219,6 +227,7 @@ export class SimulatedProcess {
     const { twoPhase } = checkers;
     if (answers(event, 'readTable') && event.effect.for === 'leader')
       watched.foundFirst.shown(this.id, event.result.leases);
+    this.#world.handOffs?.shown(this.id, event);
     const { now } = this.#world.queue;
     if (answers(event, 'handOffLease') && event.effect.tenure !== undefined && event.result.applied) {
       twoPhase.announced(this.refOf(event.effect.tenure), now + this.#noticeMs);
@@ -280,6 +289,8 @@ export class SimulatedProcess {
           this.#world.table.leases.get(key),
         ),
       );
+    if (notice.kind === 'handOffSettled')
+      this.#world.checkers.report(this.#world.handOffs?.settled(this, notice.requestId, notice.outcome));
     if (notice.kind === 'stall') this.#stalled(notice);
     if (notice.kind !== 'stopped') return;
     this.alive = false;
@@ -349,6 +360,7 @@ export class SimulatedProcess {
   #execute(effect: Effect): void {
     const { prng, checkers, plan } = this.#world;
     checkers.report(this.#world.operator?.judge(this, effect));
+    checkers.report(this.#world.handOffs?.judge(this.id, effect));
     if (!this.is2x) checkers.report(this.#world.watched.foundFirst.judge(this.id, effect, this.#world.queue.now));
     switch (effect.kind) {
       case 'listShards':

@@ -20,11 +20,12 @@ export class Rest {
 
   /** Runs until all is drained and balanced, or the time for it is over, and judges. */
   settle(): void {
-    const { queue, checkers, sink, replays } = this.#world;
+    const { queue, checkers, sink, replays, handOffs } = this.#world;
     this.#runUntilSettled();
     if (checkers.violations.length > 0) return;
     checkers.checkDrained(queue.now);
     checkers.report(replays?.judge());
+    checkers.report(handOffs?.judgeEnd());
     checkers.report(sink.judge(checkers.recordCounts()));
     checkers.report(checkers.balance.judge(this.#leases, this.#workers, this.#balance, queue.now));
   }

@@ -50,7 +50,7 @@ export class WatchedTable {
   /** Runs one effect on the table and shows the checkers what changed. */
   apply(process: SimulatedProcess, asked: TableEffect, sentAt: number): unknown {
     const { table } = this;
-    const { queue, bug, checkers, transcript, ending, mixed, twins, replays } = this.#world;
+    const { queue, bug, checkers, transcript, ending, mixed, twins, replays, handOffs } = this.#world;
     this.#sentAt = asked.kind === 'reportWorker' ? sentAt : undefined;
     const effect = this.#isOlder ? asOlderFleet(asked) : asked;
     const key =
@@ -75,6 +75,7 @@ export class WatchedTable {
       this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     checkers.report(this.#metricRows.judge(effect, result, queue.now, sentAt));
     this.foundFirst.ran(process.id, effect, result);
+    handOffs?.read(asked, table);
     twins?.ran(effect, result, queue.now, sentAt);
     ending?.ran?.(process, effect, result);
     checkers.report(mixed?.judge(effect, queue.now, table.clientVersion));
@@ -91,7 +92,8 @@ export class WatchedTable {
 
   #changed(process: SimulatedProcess, effect: TableEffect, before: Lease | undefined, after: Lease | undefined): void {
     const { kind } = effect;
-    const { queue, checkers, sink, returned, replays } = this.#world;
+    const { queue, checkers, sink, returned, replays, handOffs } = this.#world;
+    handOffs?.changed(before, after);
     returned?.changed((after ?? before)?.leaseKey ?? '');
     this.silence.changed(before, after, queue.now);
     this.foundFirst.changed(before, after, queue.now);

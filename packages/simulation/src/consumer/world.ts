@@ -16,6 +16,7 @@ import { ConsumerCheckers } from './checkers.ts';
 import { crowdedRoom } from './crowded-rooms.ts';
 import { type Ending, endingOf } from './endings.ts';
 import { ExactlyOnceSink } from './exactly-once.ts';
+import { HandOffs } from './hand-offs.ts';
 import { MixedFleet } from './mixed-fleet.ts';
 import { Operator } from './operator.ts';
 import type { PlantedBug } from './planted-bugs.ts';
@@ -71,6 +72,7 @@ export class World {
   readonly badDays: BadDays | undefined;
   readonly operator: Operator | undefined;
   readonly replays: Replays | undefined;
+  readonly handOffs: HandOffs | undefined;
   /** Undefined: wide enough for all. */
   readonly #room: RoomOptions | undefined;
   readonly transcript: Transcript | undefined;
@@ -117,6 +119,7 @@ export class World {
     this.badDays = isMixed ? undefined : BadDays.of(seed);
     this.operator = isMixed ? undefined : Operator.of(seed);
     this.replays = isMixed || Twins.of(seed) !== undefined ? undefined : Replays.of(seed);
+    this.handOffs = isMixed ? undefined : HandOffs.of(seed);
     this.#room = crowdedRoom(seed);
     this.twins = isMixed ? undefined : Twins.of(seed);
     this.prng = createPrng(seed);
@@ -156,6 +159,8 @@ export class World {
     for (const at of this.operator?.times(this.plan.faultsUntilMs) ?? [])
       queue.at(at, () => this.operator?.speak(this.living(), [...this.table.leases.keys()], queue.now));
     for (const at of this.replays?.times(this.plan.faultsUntilMs) ?? []) queue.at(at, () => this.#speakOfReplay());
+    for (const at of this.handOffs?.times(this.plan.faultsUntilMs) ?? [])
+      queue.at(at, () => this.handOffs?.speak(this.living(), [...this.table.leases.values()], queue.now));
     queue.runUntil(this.plan.faultsUntilMs);
     if (checkers.violations.length === 0) {
       this.#heal();
@@ -204,6 +209,7 @@ export class World {
   ended(process: SimulatedProcess, from: number, to: number, always = false): void {
     this.checkers.processDied(process.id);
     this.replays?.ended(process.id);
+    this.handOffs?.ended(process.id);
     const delayMs = this.prng.between(from, to);
     if (!this.#faults && !always) return;
     this.startsToCome += 1;
@@ -349,7 +355,9 @@ export class World {
 
   #heal(): void {
     this.#calm();
-    this.operator?.end(this.processes.filter(({ alive }) => alive));
+    const alive = this.processes.filter((process) => process.alive);
+    this.operator?.end(alive);
+    this.handOffs?.end(alive);
     if (this.living().every(({ is2x }) => is2x)) this.start();
     if (this.mixed?.comesLate === true) this.start(true);
     this.twins?.begin(this.living(), this.queue.now, (workerId) => this.start(false, workerId));
