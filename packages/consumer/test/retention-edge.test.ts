@@ -100,6 +100,7 @@ async function read(source: ShardSource, after: ExtendedSequenceNumber): Promise
     for (let tries = 0; tries < 200; tries += 1) {
       const answer = await source.fetch(after, never);
       if (answer.batch !== undefined || answer.atShardEnd) return answer;
+      clock.advance(1_000);
     }
     throw new Error('nothing came');
   } finally {
@@ -203,6 +204,51 @@ describe.each(['polling', 'fan-out'] as const)('read by %s, a shard', (mode) => 
 });
 
 describe('polling at the edge', () => {
+  /** As other libraries have met it: an iterator made at a number whose record is gone stands at the horizon, and never gets on. */
+  function standsAtHorizon(behindMs: () => number): void {
+    const standing = new Set<string>();
+    client.middlewareStack.add(
+      (next) => async (args) => {
+        const input = args.input as { ShardIteratorType?: string; ShardIterator?: string };
+        if (input.ShardIterator !== undefined && standing.has(input.ShardIterator)) {
+          const output = { Records: [], NextShardIterator: input.ShardIterator, MillisBehindLatest: behindMs() };
+          return { output: { $metadata: {}, ...output }, response: undefined };
+        }
+        const answer = await next(args);
+        const { ShardIterator } = answer.output as { ShardIterator?: string };
+        if (input.ShardIteratorType === 'AT_SEQUENCE_NUMBER' && ShardIterator !== undefined)
+          standing.add(ShardIterator);
+        return answer;
+      },
+      { step: 'initialize' },
+    );
+  }
+
+  it('goes on with the oldest record where an iterator stands still at the horizon, and tells of the gap', async () => {
+    const a = await put('a');
+    clock.advance(25 * HOUR_MS);
+    const b = await put('b');
+    standsAtHorizon(() => 24 * HOUR_MS);
+    const gap = { cause: 'away', after: a.sequenceNumber, before: b.sequenceNumber };
+    expect(await readOne(open('polling'), a)).toEqual({ text: 'b', last: b, gap });
+  });
+
+  it('waits for an iterator that gets on, however long without a record', async () => {
+    const a = await put('a');
+    await put('b');
+    let behindMs = 7 * 24 * HOUR_MS;
+    standsAtHorizon(() => {
+      behindMs -= MINUTE_MS;
+      return behindMs;
+    });
+    const source = open('polling');
+    for (let times = 0; times < 100; times += 1) {
+      expect((await source.fetch(a, never)).batch).toBeUndefined();
+      clock.advance(1_000);
+    }
+    expect(sent['GetShardIteratorCommand']).toBe(1);
+  });
+
   it('comes past answers that hold but the record that is looked for, and asks for no other iterator before', async () => {
     const numbers: ExtendedSequenceNumber[] = [];
     for (const text of 'abcdef') {

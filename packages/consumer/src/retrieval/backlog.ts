@@ -76,6 +76,11 @@ export class Backlog {
     return this.#at === this.#records.length && this.#childShards === undefined;
   }
 
+  /** No record has come since reading began at a number. */
+  get isExpecting(): boolean {
+    return this.#expected !== undefined;
+  }
+
   isAt(after: ExtendedSequenceNumber): boolean {
     return this.#position !== undefined && compareExtended(after, this.#position) === 0;
   }

@@ -197,7 +197,7 @@ export class FanOutSource implements ShardSource {
       return { Type: 'AFTER_SEQUENCE_NUMBER', SequenceNumber: this.#continuation };
     }
     if (this.#edge.isNear) {
-      this.#backlog.expect(after, this.#edge.cause);
+      if (!this.#backlog.isExpecting) this.#backlog.expect(after, this.#edge.cause);
       this.#edge.checks(after);
     }
     const { type: Type, sequenceNumber, timestamp } = this.#beginning.of(after);

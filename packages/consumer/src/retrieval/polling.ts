@@ -17,7 +17,14 @@ import {
 } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
 import { type Amount, type LeastBytes, USUAL_MAX_RECORD_BYTES } from '../coordination/room.ts';
-import { Beginning, type BeginningOptions, endOf, readRecord, refusedBeginning } from './answer.ts';
+import {
+  Beginning,
+  type BeginningOptions,
+  endOf,
+  readRecord,
+  refusedBeginning,
+  type StartingPosition,
+} from './answer.ts';
 import { Backlog, type StrayRecords } from './backlog.ts';
 import { CallMetrics } from './call-metrics.ts';
 import { Pace } from './pace.ts';
@@ -65,6 +72,8 @@ export class PollingSource implements ShardSource {
   #recordBytes: number | undefined;
   #leastBytes: LeastBytes = 0;
   #iterator: string | undefined;
+  /** The next iterator is made at the oldest record that is left; what is not after the position is passed over. */
+  #isFromHorizon = false;
   readonly #pace: Pace;
   readonly #edge: RetentionEdge;
   readonly #metrics: CallMetrics;
@@ -105,6 +114,7 @@ export class PollingSource implements ShardSource {
       this.#backlog.seek(after);
       this.#edge.begin();
       this.#iterator = undefined;
+      this.#isFromHorizon = false;
     }
     if (this.#backlog.isSpent) {
       if (!this.#hasRoom(most.bytes)) return { ...this.#backlog.read(after), isOld: true };
@@ -162,6 +172,11 @@ export class PollingSource implements ShardSource {
       this.#backlog.add({ records, millisBehindLatest: answer.MillisBehindLatest, childShards });
       this.#iterator = next;
       this.#edge.answered(answer.MillisBehindLatest);
+      // Whatever is left that follows the record which is waited for follows the oldest that is left, too.
+      if (this.#edge.standsStill(records.length, answer.MillisBehindLatest) && this.#backlog.isExpecting) {
+        this.#iterator = undefined;
+        this.#isFromHorizon = true;
+      }
       const isBehind = (answer.MillisBehindLatest ?? 0) > 0;
       const bytes = this.#backlog.heldBytes;
       if (records.length > 0) this.#recordBytes = Math.max(1, Math.ceil(bytes / records.length));
@@ -198,7 +213,8 @@ export class PollingSource implements ShardSource {
   async #makeIterator(calls: AwsCalls, after: ExtendedSequenceNumber, signal: AbortSignal): Promise<string> {
     const { client } = this.#options;
     const shardId = this.#shardId;
-    const { type, sequenceNumber, timestamp } = this.#beginning.of(after);
+    const horizon: StartingPosition = { type: 'TRIM_HORIZON' };
+    const { type, sequenceNumber, timestamp } = this.#isFromHorizon ? horizon : this.#beginning.of(after);
     const command = new GetShardIteratorCommand({
       ...streamAddress(this.#stream),
       ShardId: shardId,
@@ -207,7 +223,7 @@ export class PollingSource implements ShardSource {
       ...(timestamp !== undefined && { Timestamp: timestamp }),
     });
     if (this.#edge.isNear) {
-      this.#backlog.expect(after, this.#edge.cause);
+      if (!this.#backlog.isExpecting) this.#backlog.expect(after, this.#edge.cause);
       this.#edge.checks(after);
     }
     const answer = await this.#metrics
@@ -220,6 +236,7 @@ export class PollingSource implements ShardSource {
     if (answer.ShardIterator === undefined) {
       throw new OperatingError('REQUEST_FAILED', `shard ${shardId}: Kinesis gave no iterator`, { retryable: true });
     }
+    this.#isFromHorizon = false;
     return answer.ShardIterator;
   }
 }

@@ -8,6 +8,8 @@ import { type Clock, compareExtended, DEFAULT_RETENTION_HOURS, type ExtendedSequ
 const SHORTEST_RETENTION_MS = DEFAULT_RETENTION_HOURS * 3_600_000;
 /** For a read under way, what MillisBehindLatest may be off by, and clocks that differ. */
 const MARGIN_MS = 300_000;
+/** An iterator that gets on says so by its second answer, or its third. */
+const STANDS_STILL_MS = 30_000;
 
 export class RetentionEdge {
   readonly #clock: Clock;
@@ -18,6 +20,8 @@ export class RetentionEdge {
   #readUpTo: number | undefined;
   #readUpToOn = Number.NaN;
   #checked: ExtendedSequenceNumber | undefined;
+  /** Since when answers without records bring it no nearer to the tip, and how far behind it that is. */
+  #stands: { readonly since: number; readonly behindMs: number } | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -27,6 +31,7 @@ export class RetentionEdge {
   begin(): void {
     this.#readUpTo = undefined;
     this.#checked = undefined;
+    this.#stands = undefined;
   }
 
   /** Of a read that is about to be asked for, or a subscription: what comes by it is no older than this. */
@@ -52,6 +57,23 @@ export class RetentionEdge {
   /** Why records may be lost behind a place: nobody is known to have read until then, or the reader is too slow. */
   get cause(): 'away' | 'behind' {
     return this.#readUpTo === undefined ? 'away' : 'behind';
+  }
+
+  /**
+   * An iterator made at a record that has expired is reported to stand at the horizon: answer after answer without a record, and as far
+   * behind as before (harlow/kinesis-consumer, "Consumer (possibly) stuck if sequence # refers to expired data").
+   * @returns whether this one has, for long enough; once.
+   */
+  standsStill(recordCount: number, millisBehindLatest: number | undefined): boolean {
+    const now = this.#clock.now();
+    const behindMs = millisBehindLatest ?? 0;
+    if (recordCount > 0 || behindMs <= SHORTEST_RETENTION_MS - MARGIN_MS) this.#stands = undefined;
+    else if (this.#stands === undefined || behindMs < this.#stands.behindMs) this.#stands = { since: now, behindMs };
+    else if (now - this.#stands.since >= STANDS_STILL_MS) {
+      this.#stands = undefined;
+      return true;
+    }
+    return false;
   }
 
   /** Reading is to begin anew at this place: once, so that answers without records, or with this one alone, are got over. */
