@@ -474,6 +474,42 @@ describe('bad input and bad ends', () => {
     kinesis.destroy();
   });
 
+  it('tells of records that expired while its handler was too slow', async () => {
+    const clock = new ManualClock();
+    await using server = await startLocalKinesis({ clock });
+    const { kinesis, put, scene } = await afterOneRecord(server, clock, 'slow');
+
+    put('b 2');
+    clock.advance(1_000);
+    const read = put('c 3');
+    clock.advance(3_600_000);
+    put('lost 4');
+    clock.advance(22 * 3_600_000 + 59 * 60_000);
+    const gaps: unknown[] = [];
+    const forget = onDiagnostic('shardline:consumer:gap', (message) => gaps.push(message));
+    let finish = (): void => undefined;
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const options = { maxRecordsPerRead: 1, maxPendingBatchCount: 2 };
+    await using second = scene.consumer({ kinesisClient: kinesis, workerId: 'w2', ...options });
+    const handled: string[] = [];
+    void second.run(async ({ records }) => {
+      handled.push(...records.map(textOf));
+      await finished;
+    });
+    // One record is in the handler and one waits, when what follows them expires.
+    await until(() => same([handled, second.view().shards[0]?.pendingBatchCount], [['b 2'], 2]));
+    clock.advance(2 * 3_600_000);
+    const before = put('d 5');
+    finish();
+    await until(() => same(handled, ['b 2', 'c 3', 'd 5']));
+    same(gaps, [{ application: 'slow', worker: 'w2', leaseKey: SHARD(0), cause: 'behind', after: read, before }]);
+    forget();
+    await second.stop();
+    kinesis.destroy();
+  });
+
   it('tells so of a shard, too, that ended meanwhile and has no record left', async () => {
     const clock = new ManualClock();
     await using server = await startLocalKinesis({ clock });
