@@ -10,7 +10,7 @@ const project = (name: string, include: string[], more: object = {}) => ({
 const onDynamoDBLocal = 'packages/consumer/test/dynamodb-local/*.test.ts';
 /** The tests in which it matters what DynamoDB answers. */
 const onAnyDynamoDB = [
-  'checkpoints,consumer,dynamodb-lease-table,java-tables,lease-table.contract,lease-table-layouts,multi-stream,old-tables-gone,permissions,renewals',
+  'checkpoints,consumer,dynamodb-lease-table,fleet-reader,java-tables,lease-table.contract,lease-table-layouts,multi-stream,old-tables-gone,permissions,renewals',
   'spec/layouts,spec/lease-lifecycle,spec/rows,spec/table,spec/worker-metrics,spec/writes',
 ].map((names) => `packages/consumer/test/{${names}}.test.ts`);
 /** What only moto keeps: tags, point-in-time recovery, metrics; and what needs Python beside it. */

@@ -1,6 +1,14 @@
 export { Consumer, type ConsumerState, type ConsumerView, type ShardView } from './consumer.ts';
 export type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
 export { type FilterCriteria, type RecordFilter, recordFilter } from './filtering/record-filter.ts';
+export {
+  type FleetLeader,
+  type FleetLease,
+  FleetReader,
+  type FleetReaderOptions,
+  type FleetView,
+  type FleetWorker,
+} from './fleet-reader.ts';
 export type { HandedOffShard, HandOffOptions } from './hand-off.ts';
 export type {
   Batch,
