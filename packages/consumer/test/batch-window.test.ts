@@ -101,6 +101,70 @@ describe('what is gathered when a worker stops', () => {
   });
 });
 
+describe('what is gathered while an operator speaks', () => {
+  it('waits while the shard is paused, in no checkpoint, and comes with resume, in one call', async () => {
+    const scene = new Scene(cloud, 'paused-window');
+    const { sizes, texts, gather } = gathers();
+    const reads = new Reads();
+    const consumer = scene.consumer({ metrics: reads });
+    runInTest(consumer, gather, { batchWindowMs, maxBatchSize: 4 });
+    await scene.put('a 1', 'b 1');
+    await reads.next();
+    consumer.pause();
+    await scene.put('a 2', 'b 2');
+    await until(() => expect(consumer.view().shards[0]?.pendingBatchCount).toBe(1));
+    expect([sizes, await scene.checkpointOf(SHARD(0))]).toEqual([[], 'TRIM_HORIZON:0']);
+    consumer.resume();
+    await until(() => expect(texts).toEqual(['a 1', 'b 1', 'a 2', 'b 2']));
+    expect(sizes).toEqual([4]);
+  });
+
+  it('waits no longer for its window once that is over, paused or not', async () => {
+    const scene = new Scene(cloud, 'paused-beyond-window');
+    const { texts, gather } = gathers();
+    const consumer = scene.consumer();
+    runInTest(consumer, gather, { batchWindowMs: 200, maxBatchSize: 1_000 });
+    await until(() => expect(consumer.view().shards[0]?.phase).toBe('processing'));
+    consumer.pause();
+    await scene.put('a 1', 'b 1');
+    await until(() => expect(consumer.view().shards[0]?.pendingBatchCount).toBe(1));
+    expect(texts).toEqual([]);
+    consumer.resume();
+    await until(() => expect(texts).toEqual(['a 1', 'b 1']));
+  });
+
+  it('holds up neither a replay nor what comes after it, and nothing is lost or comes twice', async () => {
+    const scene = new Scene(cloud, 'replayed-window');
+    const { sizes, texts, gather } = gathers();
+    const reads = new Reads();
+    const consumer = scene.consumer({ metrics: reads });
+    runInTest(consumer, gather, { batchWindowMs, maxBatchSize: 3 });
+    await scene.put('a 1', 'b 1');
+    await reads.next();
+    expect(await consumer.replay({ from: 'TRIM_HORIZON' })).toMatchObject([{ outcome: 'replayed' }]);
+    await scene.put('c 1');
+    await until(() => expect(texts).toEqual(['a 1', 'b 1', 'c 1']));
+    expect(sizes).toEqual([3]);
+  });
+
+  it('is given to nobody here when the shard is handed off, and is read again by the worker that gets it', async () => {
+    const scene = new Scene(cloud, 'window-handed-off');
+    const [first, second] = [gathers(), gathers()];
+    const reads = new Reads();
+    const handling = { batchWindowMs, maxBatchSize: 3 };
+    const one = scene.consumer({ metrics: reads, workerId: 'one' });
+    runInTest(one, first.gather, handling);
+    await scene.put('a 1', 'b 1');
+    await reads.next();
+    runInTest(scene.consumer({ workerId: 'two' }), second.gather, handling);
+    await until(async () => expect((await scene.row('two'))?.['entityType']?.S).toBe('WORKER_METRIC_STATS'));
+    expect(await one.handOff({ leaseKeys: SHARD(0) })).toMatchObject([{ outcome: 'handedOff', to: 'two' }]);
+    await scene.put('c 1');
+    await until(() => expect(second.texts).toEqual(['a 1', 'b 1', 'c 1']));
+    expect([first.sizes, second.sizes]).toEqual([[], [3]]);
+  });
+});
+
 describe('a Lambda function with a batching window', () => {
   it('is called with batchSize records that match, however the others come', async () => {
     const scene = new Scene(cloud, 'lambda-window');
