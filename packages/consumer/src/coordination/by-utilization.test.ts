@@ -289,6 +289,17 @@ describe('planByUtilization', () => {
     expect(planByUtilization(leases, [worker('w1'), worker('w2')], { ...rules, balances: false })).toEqual([]);
   });
 
+  test.each([
+    ['idle', 1],
+    ['busy', 50],
+  ])('a worker without figures, with nothing yet, is given its share beside %s ones; KCL: everything', (_, percent) => {
+    const leases = Array.from({ length: 12 }, (__, index) => free(`s${index}`));
+    const moves = planByUtilization(leases, [worker('w1', percent), worker('w2', percent), worker('mute')], rules);
+    const given = moves.filter(({ to }) => to === 'mute').length;
+    expect(given).toBeGreaterThanOrEqual(4);
+    expect(given).toBeLessThanOrEqual(6);
+  });
+
   test('a metric that only some workers have is averaged over those', () => {
     const leases = [held('a', 'w1', 100), held('b', 'w1', 100), held('c', 'w2', 200)];
     const mixed = [worker('w1', 50), worker('w2')];

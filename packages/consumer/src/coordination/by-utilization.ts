@@ -92,8 +92,10 @@ export function planByUtilization(
     else addLease(byWorker.get(lease.owner as string) as Load, weighed);
   }
   const targetKBps = meanKBps * perWorker;
+  let mutes = 0;
   for (const load of fleet) {
     if (load.percents.some((percent) => !Number.isNaN(percent))) continue;
+    mutes += 1;
     const share = targetKBps > 0 ? load.throughputKBps / targetKBps : load.leases.size / Math.max(perWorker, 1);
     load.percents[names.indexOf(THROUGHPUT)] = 100 * share;
   }
@@ -103,6 +105,9 @@ export function planByUtilization(
     return belief.doubtPercent;
   });
   const percents = names.map((_, metric) => mean(fleet.map((load) => load.percents[metric] as number)));
+  // Beside workers with figures those without any are too few to be the measure of themselves: one that has nothing yet would seem to have
+  // room for everything, as it has by the KCL's rule. By its throughput an average worker is at 100.
+  if (mutes > 0 && mutes < fleet.length) percents[names.indexOf(THROUGHPUT)] = 100;
   const plan = new Plan(fleet, { percents, doubtPercents, throughputKBps: targetKBps, leaseCount: perWorker }, rules);
   for (const lease of available) plan.assign(lease);
   if (rules.balances) plan.balance();
