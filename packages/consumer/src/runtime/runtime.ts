@@ -308,7 +308,7 @@ export class Runtime {
         // In no queue: what begins together goes together, behind nothing. There is one at most for each lease that is held.
         return this.#inTime(effect, this.#options.table.run(effect));
       case 'reportWorker':
-        return this.#onTable(this.#reported(effect));
+        return this.#inTime(effect, this.#reported(effect)).then((report) => this.#onTable(report));
       default:
         return this.#onTable<TableEffect>(effect);
     }
@@ -318,10 +318,10 @@ export class Runtime {
     return this.#tableQueue.add(() => this.#inTime(effect, this.#options.table.run(effect)));
   }
 
-  #reported(effect: ReportWorker): ReportWorker {
+  async #reported(effect: ReportWorker): Promise<ReportWorker> {
     // What one that leaves, or wants no more, says of itself is no figure.
     if (effect.leaves || effect.declines === 'all') return effect;
-    return { ...effect, utilization: this.#options.workerMetrics?.report() ?? effect.utilization };
+    return { ...effect, utilization: (await this.#options.workerMetrics?.report()) ?? effect.utilization };
   }
 
   async #list(listing: ListShards): Promise<Results['listShards']> {

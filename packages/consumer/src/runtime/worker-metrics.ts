@@ -2,7 +2,7 @@
 // WorkerMetricStatsManager, WorkerMetricStatsReporter). A Node worker has one thread: it can be at its end while its container
 // looks idle, so the figure is the larger one of the CPU's and the event loop's. Owns one timer, between start and stop.
 import { performance } from 'node:perf_hooks';
-import type { Clock, Logger } from '@shardline/common';
+import { type Clock, type Logger, type MetricsSink, noMetrics } from '@shardline/common';
 import { NOTHING_MEASURED, type Utilization } from '../coordination/lease.ts';
 import { type CpuGauge, findCpuGauge, systemCpuSources } from './cpu.ts';
 
@@ -13,6 +13,8 @@ export interface WorkerMetricsOptions {
   readonly sampleIntervalMs: number;
   /** The percentage that the worker should stay below. */
   readonly maxUtilizationPercent: number;
+  /** Where samples that fail are counted. Default: nowhere. */
+  readonly metrics?: MetricsSink | undefined;
   /** Default: what this machine offers. */
   readonly findGauge?: (() => Promise<CpuGauge | undefined>) | undefined;
   /** How busy the event loop was since the last call, 0 to 1. Default: this process's. */
@@ -22,6 +24,12 @@ export interface WorkerMetricsOptions {
 /** Averages kept in the row, and samples kept between two reports (KCL: 10 and 300). */
 const MAX_AVERAGES = 10;
 const MAX_SAMPLES = 300;
+/**
+ * What a worker says before its first figure. It has just begun, and is as free as can be; what its CPU does while it starts says
+ * nothing of that (KCL: the mean of a 0 and of the second after it). Not 0: in a fleet whose figures are all 0 the KCL's rule gives
+ * every lease to the first worker, since no lease seems to make it busier. Not -1, a failure, for which it would be given nothing.
+ */
+const IDLE = 1;
 /** A sample that failed, and the average of a period in which none was taken. */
 const FAILED = -1;
 
@@ -30,6 +38,7 @@ export class WorkerMetrics {
   readonly #averages: number[] = [];
   #samples: number[] = [];
   #gauge: CpuGauge | undefined;
+  #started: Promise<void> | undefined;
   #eventLoop: () => number = () => 0;
   #cancel: () => void = () => undefined;
   #stopped = false;
@@ -39,7 +48,12 @@ export class WorkerMetrics {
   }
 
   /** Finds out what can be measured here, then samples until `stop`. Without anything to measure it stays silent. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
     const { clock, logger, findGauge = () => findCpuGauge(systemCpuSources(clock)) } = this.#options;
     this.#gauge = await findGauge();
     if (this.#gauge === undefined)
@@ -55,8 +69,13 @@ export class WorkerMetrics {
     this.#cancel();
   }
 
-  /** What the next row says: one more average, over the samples since the last report. */
-  report(): Utilization {
+  /**
+   * What the next row says: one more average, over the samples since the last report. Waits until it is known what can be measured: a
+   * first row without a word of it is that of a worker that measures nothing, which a leader of the KCL by utilization, in a fleet that
+   * measures its CPU, would compare with nobody, and give every lease that is free.
+   */
+  async report(): Promise<Utilization> {
+    await this.#started?.catch(() => undefined);
     if (this.#gauge === undefined) return NOTHING_MEASURED;
     const good = this.#samples.filter((sample) => sample !== FAILED);
     const isFailing = good.length === 0 && this.#samples.length > 0;
@@ -66,8 +85,7 @@ export class WorkerMetrics {
       this.#averages.splice(0, this.#averages.length - MAX_AVERAGES);
       this.#samples = [];
     }
-    // A row with a limit and no figure yet is one of a worker that has just begun: as free as can be.
-    const stats = this.#averages.length === 0 ? [0] : [...this.#averages];
+    const stats = this.#averages.length === 0 ? [IDLE] : [...this.#averages];
     return { stats: { C: stats }, operatingRange: { C: [this.#options.maxUtilizationPercent] } };
   }
 
@@ -83,6 +101,8 @@ export class WorkerMetrics {
       const cpu = await this.#gauge?.();
       sample = cpu === undefined ? undefined : Math.max(cpu, 100 * this.#eventLoop());
     } catch (error) {
+      const { metrics = noMetrics } = this.#options;
+      metrics.count('InMemoryMetricStatsReporterFailure', 1, { Operation: 'WorkerMetricStatsReporter' });
       this.#options.logger.debug({ err: error }, 'the CPU could not be measured');
     }
     if (sample !== undefined) this.#samples.push(sample);

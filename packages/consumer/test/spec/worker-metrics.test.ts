@@ -152,7 +152,7 @@ describe('a worker', () => {
     expect((await take(undefined, 50)).stats['C']).toEqual([10.333333, 50]);
     expect((await take(undefined)).stats['C']).toEqual([10.333333, 50, -1]);
     for (let n = 1; n <= 9; n += 1) await take(n);
-    expect(metrics.report().stats['C']).toEqual([-1, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect((await metrics.report()).stats['C']).toEqual([-1, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     metrics.stop();
   });
 });
