@@ -3,7 +3,11 @@
 // Invariant: one entry per name, and both SDKs' names of a kind together.
 import type { MetricUnit } from './metrics.ts';
 
-const units: Readonly<Record<string, MetricUnit>> = { DataBytesProcessed: 'Bytes', MillisBehindLatest: 'Milliseconds' };
+const units: Readonly<Record<string, MetricUnit>> = {
+  DataBytesProcessed: 'Bytes',
+  MillisBehindLatest: 'Milliseconds',
+  FleetMinSupportCode: 'None',
+};
 
 /** Of a metric that is counted or set. */
 export function unitOf(name: string): MetricUnit {

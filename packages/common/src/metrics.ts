@@ -3,8 +3,8 @@
 // keeps bounded, and not throw.
 import { describe, UsageError } from './errors.ts';
 
-/** What a sample of a distribution measures. */
-export type MetricUnit = 'Count' | 'Bytes' | 'Milliseconds';
+/** What a sample of a distribution measures; `None` is a bare number, as a version. */
+export type MetricUnit = 'Count' | 'Bytes' | 'Milliseconds' | 'None';
 
 /** Names a time series further: `{ StreamName, ShardId, ErrorCode }`, in the KPL's and KCL's spelling. Few values each. */
 export type MetricDimensions = Readonly<Record<string, string>>;

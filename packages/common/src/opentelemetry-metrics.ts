@@ -26,13 +26,19 @@ interface Level {
   setAt: number;
 }
 
-const units = { Count: '1', Bytes: 'By', Milliseconds: 'ms' } as const;
+const units = { Count: '1', Bytes: 'By', Milliseconds: 'ms', None: '1' } as const;
 /** KCL OtelMetricNameTransformer. */
 const renamed: Readonly<Record<string, string>> = {
   MillisBehindLatest: 'consumer.lag.duration',
   DataBytesProcessed: 'records.size',
   'ActiveStreams.Count': 'streams.active',
+  'StreamsPendingDeletion.Count': 'streams.pending_deletion',
+  'NonExistingStreamDelete.Count': 'streams.deleted_nonexistent',
+  'DeletedStreams.Count': 'streams.deleted',
+  NumStreamsToSync: 'streams.pending_sync',
   NumWorkers: 'workers',
+  NumWorkersWithInvalidEntry: 'workers.invalid_entry',
+  NumWorkersWithFailingWorkerMetric: 'workers.failing_worker_metric',
 };
 /** KCL OtelMetricsScope; the last two are the producer's. */
 const attributeNames: Readonly<Record<string, string>> = {
@@ -109,7 +115,7 @@ class MeterSink implements MetricsSink {
 
   gauge(name: string, value: number, dimensions: MetricDimensions = {}): void {
     const unit = unitOf(name);
-    if (unit === 'Count') this.#set(name, value, unit, dimensions);
+    if (unit === 'Count' || unit === 'None') this.#set(name, value, unit, dimensions);
     else this.sample(name, value, unit, dimensions);
   }
 

@@ -16,7 +16,7 @@ export interface PrometheusMetric {
   readonly help: string;
 }
 
-const suffixes = { Count: undefined, Bytes: 'bytes', Milliseconds: 'seconds' } as const;
+const suffixes = { Count: undefined, Bytes: 'bytes', Milliseconds: 'seconds', None: undefined } as const;
 
 /** Where the words of the name would say the unit twice, or nothing by themselves. */
 const stems: Readonly<Record<string, string>> = {

@@ -319,6 +319,7 @@ export class Consumer implements AsyncDisposable {
     this.#parts = parts;
     try {
       await this.#open(parts);
+      this.#initialized(true);
       if (this.#state === 'starting') {
         this.#state = 'running';
         await parts.runtime.run();
@@ -327,6 +328,7 @@ export class Consumer implements AsyncDisposable {
       // `stop` while opening ends what was being waited for; that is no failure of `run`.
       const stopped = this.#state === 'stopping' && error instanceof OperatingError && error.code === 'CLOSED';
       if (!stopped) {
+        if (this.#state === 'starting') this.#initialized(false);
         this.#failure = error;
         throw error;
       }
@@ -335,6 +337,11 @@ export class Consumer implements AsyncDisposable {
       this.#state = 'stopped';
       await parts.close();
     }
+  }
+
+  /** KCL Scheduler.run. */
+  #initialized(succeeded: boolean): void {
+    this.#options.metrics.count('Initialize.Success', succeeded ? 1 : 0, { Operation: 'Scheduler:Initialize' });
   }
 
   /** Nothing is held yet, so what may pass is tried again, as often as the KCL tries (maxInitializationAttempts). */
@@ -390,6 +397,7 @@ export class Consumer implements AsyncDisposable {
       host: `${hostname()}, pid ${process.pid}`,
       failoverTimeMs: options.failoverTimeMs,
       logger,
+      metrics: options.metrics,
       clock,
       requestTimeoutMs: options.dynamoDBRequestTimeoutMs,
       tableTimeoutMs: options.tableTimeoutMs,
@@ -421,6 +429,7 @@ function workerMetricsOf(options: ResolvedOptions): WorkerMetrics {
   return new WorkerMetrics({
     clock: options.clock,
     logger: options.logger,
+    metrics: options.metrics,
     sampleIntervalMs: options.inMemoryWorkerMetricsCaptureFrequencyMs,
     maxUtilizationPercent: options.cpuMaxUtilizationPercentage,
   });

@@ -24,14 +24,18 @@ describe('metricsLevel', () => {
   it('summary leaves out what the KCL has at DETAILED, and no more', () => {
     const { told, sink } = recording();
     const summary = readMetrics({ metrics: sink, metricsLevel: 'summary' });
-    summary.count('RenewLease.Success', 1, dimensions);
+    summary.count('RenewLease.Success', 1, { Operation: 'RenewAllLeases' });
     summary.sample('KinesisDataFetcher.getRecords.Time', 1, 'Milliseconds', dimensions);
-    summary.count('NewLeasesDiscovered', 1, dimensions);
+    summary.count('NewLeasesDiscovered', 1, { Operation: 'LeaseDiscovery' });
+    summary.count('CreateLease_TRIM_HORIZON.Success', 1, { Operation: 'ShardSyncTask' });
+    summary.gauge('TotalLeases', 1, { Operation: 'TakeLeases' });
+    summary.gauge('TotalLeases', 1, { Operation: 'LeaseAssignmentManager' });
     summary.sample('RecordProcessor.processRecords.Time', 1, 'Milliseconds', dimensions);
     summary.count('Success', 1, dimensions);
     summary.gauge('MillisBehindLatest', 5, dimensions);
     summary.samples('Time', { sampleCount: 1, sum: 1, min: 1, max: 1 }, 'Milliseconds', dimensions);
     expect(told.map((given) => (given as unknown[])[0])).toEqual([
+      'TotalLeases',
       'RecordProcessor.processRecords.Time',
       'Success',
       'MillisBehindLatest',

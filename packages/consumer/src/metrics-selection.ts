@@ -25,18 +25,18 @@ export interface MetricsOptions {
 
 const dimensionNames: readonly MetricsDimension[] = ['Operation', 'ShardId', 'StreamId', 'WorkerIdentifier'];
 
-/** Of the KCL's level DETAILED; all others are SUMMARY. With `.Success` and `.Time` where a name stands for a call. */
-const detailedNames: ReadonlySet<string> = new Set([
-  ...[
-    'KinesisDataFetcher.getRecords',
-    'KinesisDataFetcher.getShardIterator',
-    'UpdateLease',
-    'CreateLease',
-    'RenewLease',
-  ],
-  ...['SyncShards', 'ListLeases', 'TakeLease', 'NewLeasesDiscovered', 'LeaderDecider:IsLeader'],
-  ...['FailedAssignmentCount', 'LeaseAndWorkerMetricsLoad', 'ParallelyAssignLeases'],
-]);
+/** Of the KCL's level DETAILED, by operation; all others are SUMMARY. Without `.Success` and `.Time` where a name stands for a call. */
+const detailedNames: Readonly<Record<string, ReadonlySet<string>>> = {
+  ProcessTask: new Set(['KinesisDataFetcher.getRecords', 'KinesisDataFetcher.getShardIterator', 'UpdateLease']),
+  ShutdownTask: new Set(['UpdateLease', 'CreateLease']),
+  ShardSyncTask: new Set(['SyncShards', 'CreateLease']),
+  RenewAllLeases: new Set(['RenewLease']),
+  LeaseRenewerInitialize: new Set(['Fault']),
+  LeaseDiscovery: new Set(['ListLeaseKeysForWorker', 'FetchNewLeases', 'NewLeasesDiscovered', 'OwnerMismatch']),
+  TakeLeases: new Set(['ListLeases', 'TakeLease', 'TotalLeases', 'NeededLeases', 'LeasesToTake']),
+  LeaseAssignmentManager: new Set(['LeaseAndWorkerMetricsLoad', 'ParallelyAssignLeases', 'FailedAssignmentCount']),
+  LeaderDecider: new Set(['LeaderDecider:IsLeader']),
+};
 
 /** @throws UsageError naming the option. */
 export function readMetrics({ metrics, metricsLevel, metricsEnabledDimensions }: MetricsOptions): MetricsSink {
@@ -71,23 +71,26 @@ class SelectedMetrics implements MetricsSink {
   }
 
   count(...[name, value, dimensions]: Parameters<MetricsSink['count']>): void {
-    if (this.#has(name)) this.#sink.count(name, value, this.#keep(dimensions));
+    if (this.#has(name, dimensions)) this.#sink.count(name, value, this.#keep(dimensions));
   }
 
   sample(...[name, value, unit, dimensions]: Parameters<MetricsSink['sample']>): void {
-    if (this.#has(name)) this.#sink.sample(name, value, unit, this.#keep(dimensions));
+    if (this.#has(name, dimensions)) this.#sink.sample(name, value, unit, this.#keep(dimensions));
   }
 
   samples(...[name, statistics, unit, dimensions]: Parameters<MetricsSink['samples']>): void {
-    if (this.#has(name)) this.#sink.samples(name, statistics, unit, this.#keep(dimensions));
+    if (this.#has(name, dimensions)) this.#sink.samples(name, statistics, unit, this.#keep(dimensions));
   }
 
   gauge(...[name, value, dimensions]: Parameters<MetricsSink['gauge']>): void {
-    if (this.#has(name)) this.#sink.gauge(name, value, this.#keep(dimensions));
+    if (this.#has(name, dimensions)) this.#sink.gauge(name, value, this.#keep(dimensions));
   }
 
-  #has(name: string): boolean {
-    return this.#hasDetails || !detailedNames.has(name.replace(/\.(Success|Time)$/, ''));
+  #has(name: string, dimensions: MetricDimensions = {}): boolean {
+    if (this.#hasDetails) return true;
+    const detailed = detailedNames[dimensions['Operation'] ?? ''];
+    // How a new lease begins is told in the name: `CreateLease_TRIM_HORIZON.Success`.
+    return detailed === undefined || !detailed.has(name.replace(/(_[A-Z_]+)?(\.(Success|Time))?$/, ''));
   }
 
   #keep(dimensions: MetricDimensions = {}): MetricDimensions {

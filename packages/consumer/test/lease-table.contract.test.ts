@@ -687,7 +687,7 @@ describe.each([
     await table.run({ kind: 'writeLeader', leader: leader('w1', 'v1'), expectedVersion: undefined });
     const { leases, workers } = await table.run({ kind: 'readTable', for: 'leader' });
     expect(leases.map((row) => row.leaseKey).sort()).toEqual(['a', 'b']);
-    const row = { lastUpdateSeconds: 1_700_000_000, ageMs: 250, utilization };
+    const row = { lastUpdateSeconds: 1_700_000_000, ageMs: 250, utilization, supportCode: 1 };
     expect([...workers].sort(byWorker)).toEqual([
       { workerId: 'w1', ...row, utilization: NOTHING_MEASURED, process: { id: 'p1', sinceSeconds: 1_700_000_000 } },
       { workerId: 'w2', ...row, process: { id: 'p2', sinceSeconds: 1_700_000_000 } },

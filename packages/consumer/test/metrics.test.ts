@@ -1,4 +1,4 @@
-// The KCL's metrics by name and dimension (its MetricsUtil and the classes that call it), of a whole worker over real sockets.
+// The figures of the KCL's metrics, of a whole worker over real sockets. That all of them are told: kcl-metrics.test.ts.
 import { type MetricDimensions, type MetricsSink, noMetrics } from '@shardline/common';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cloud, handleInTest, runInTest, Scene, SHARD, startCloud, until } from './cloud.ts';
@@ -38,38 +38,7 @@ class Recorded implements MetricsSink {
   }
 }
 
-/** Of a worker that leads, polls, and is given a batch: what the KCL 3.5 has and this consumer has the same of. */
-const ofOneWorker = [
-  ...[
-    'RecordsProcessed',
-    'DataBytesProcessed',
-    'MillisBehindLatest',
-    'RecordProcessor.processRecords.Time',
-    'Success',
-    'Time',
-  ]
-    .concat('KinesisDataFetcher.getRecords.Success', 'KinesisDataFetcher.getRecords.Time')
-    .concat('KinesisDataFetcher.getShardIterator.Success', 'KinesisDataFetcher.getShardIterator.Time')
-    .concat('UpdateLease.Success', 'UpdateLease.Time')
-    .map((name) => `${name} ProcessTask[ShardId]`),
-  'MillisBehindLatest ApplicationTracker[]',
-  'RecordProcessor.initialize.Time InitializeTask[ShardId]',
-  ...['LostLeases', 'CurrentLeases', 'Success', 'Time', 'RenewLease.Success', 'RenewLease.Time'].map(
-    (name) => `${name} RenewAllLeases[WorkerIdentifier]`,
-  ),
-  ...['NewLeasesDiscovered', 'Success', 'Time'].map((name) => `${name} LeaseDiscovery[WorkerIdentifier]`),
-  ...['TotalLeases', 'NumWorkers', 'ExpiredLeases', 'LeaseSpillover', 'NumOfLeasesReassignment', 'Success', 'Time']
-    .concat('LeaseDeserializationFailureCount', 'LeaseAndWorkerMetricsLoad.Time')
-    .concat('ParallelyAssignLeases.Success', 'ParallelyAssignLeases.Time')
-    .map((name) => `${name} LeaseAssignmentManager[]`),
-  ...['Success', 'Time'].map((name) => `${name} WorkerMetricStatsReporter[WorkerIdentifier]`),
-  'LeaderDecider:IsLeader LeaderDecider[]',
-  ...['SyncShards.Success', 'CreateLease.Success', 'CreateLease.Time'].map((name) => `${name} ShardSyncTask[]`),
-  'NumStreamsWithPartialLeases PeriodicShardSyncManager[]',
-  'ActiveStreams.Count MultiStreamTracker[]',
-];
-
-it("a worker's metrics have the KCL's names and dimensions, and their figures are those of what was done", async () => {
+it('figures are those of what was done', async () => {
   const scene = new Scene(cloud, 'kcl-metrics', 2);
   const metrics = new Recorded();
   const consumer = scene.consumer({ metrics });
@@ -78,7 +47,6 @@ it("a worker's metrics have the KCL's names and dimensions, and their figures ar
   await scene.put(...texts);
   await until(() => expect([...handled].sort()).toEqual([...texts].sort()));
   await until(() => {
-    expect(ofOneWorker.filter((key) => !metrics.seen.has(key))).toEqual([]);
     expect(metrics.last.get('TotalLeases LeaseAssignmentManager[]')).toBe(2);
     expect(metrics.last.get('NumWorkers LeaseAssignmentManager[]')).toBe(1);
     expect(metrics.last.get('CurrentLeases RenewAllLeases[WorkerIdentifier]')).toBe(2);
@@ -87,7 +55,7 @@ it("a worker's metrics have the KCL's names and dimensions, and their figures ar
   });
   expect(metrics.sums.get('RecordsProcessed ProcessTask[ShardId]')).toBe(20);
   expect(metrics.sums.get('DataBytesProcessed ProcessTask[ShardId]')).toBe(texts.join('').length);
-  expect(metrics.sums.get('NumOfLeasesReassignment LeaseAssignmentManager[]')).toBe(2);
+  expect(metrics.sums.get('NumOfLeasesReassignment LeaseAssignmentManager[]')).toBe(0);
   await consumer.stop();
   expect(metrics.last.get('CurrentLeases RenewAllLeases[WorkerIdentifier]')).toBe(0);
   expect(metrics.sums.get('LostLeases RenewAllLeases[WorkerIdentifier]')).toBe(0);
@@ -114,10 +82,10 @@ it('a handler that throws and an iterator that has expired are counted, and the 
     expect(metrics.sums.get('RecordProcessor.processRecords.Time ProcessTask[ShardId]')).toBeGreaterThanOrEqual(0);
   });
   expect(metrics.sums.get('Success ProcessTask[ShardId]')).toBe(1);
-  expect(metrics.sums.get('ExpiredIterator ProcessTask[ShardId]')).toBeGreaterThanOrEqual(1);
+  expect(metrics.sums.get('ExpiredIterator ProcessTask[]')).toBeGreaterThanOrEqual(1);
   scene.split(0, 2n ** 127n);
   await until(() => {
-    const end = ['RecordProcessor.shutdown.Time', 'UpdateLease.Success'].map((name) => `${name} ShutdownTask[ShardId]`);
+    const end = ['RecordProcessor.shutdown.Time ShutdownTask[]', 'UpdateLease.Success ShutdownTask[ShardId]'];
     expect([...end, 'CreateLease.Success ShutdownTask[]'].filter((key) => !metrics.seen.has(key))).toEqual([]);
   });
 });

@@ -102,9 +102,10 @@ describe('a fleet that says UPGRADE_FROM_2X', () => {
     script.pass(1000);
     expect(script.version).toBe('3X_WITH_ROLLBACK');
     expect(script.watch.takes).toBe(false);
-    expect(script.notices).toEqual([
+    expect(script.notices.filter(({ kind }) => kind !== 'fleetReadiness')).toEqual([
       { kind: 'clientVersionChanged', from: 'UPGRADE_FROM_2X', to: '3X_WITH_ROLLBACK', by: 'me' },
     ]);
+    expect(script.notices).toContainEqual({ kind: 'fleetReadiness', isReady: true });
   });
 
   test.each<[string, readonly (string | undefined)[]]>([

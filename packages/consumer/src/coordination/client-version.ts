@@ -128,6 +128,8 @@ export class FleetVersion {
     const ready = leases.every(({ leaseOwner }) => leaseOwner !== undefined && fleet.reports(leaseOwner));
     if (!ready || version !== 'UPGRADE_FROM_2X') this.#readySince = undefined;
     else this.#readySince ??= now;
+    if (version === 'UPGRADE_FROM_2X')
+      this.#out.push({ kind: 'tell', notice: { kind: 'fleetReadiness', isReady: ready } });
     const { flipTo3xStabilizerTimeMs, rollForwardMs, strangerMs } = this.#options;
     if (version === 'UPGRADE_FROM_2X') {
       if (this.#readySince !== undefined && now >= this.#readySince + flipTo3xStabilizerTimeMs)

@@ -5,7 +5,7 @@ import type { AssignableLease, AssignableWorker } from './assignment.ts';
 import { actualOwner, isEnded, type Lease, NOTHING_MEASURED, type Utilization, type WorkerRow } from './lease.ts';
 import { outdatedShare, reportSeen } from './outdated.ts';
 import { Trials } from './trials.ts';
-import { figureCountOf, isSound, metricsOf } from './utilization.ts';
+import { figureCountOf, isFailing, isSound, isValid, metricsOf } from './utilization.ts';
 
 export interface FleetOptions {
   readonly workerId: string;
@@ -67,6 +67,17 @@ interface WorkerSight {
   readonly declines: WorkerRow['declines'];
   /** Undefined: of a worker of the KCL. */
   readonly processId: string | undefined;
+  readonly supportCode: number;
+}
+
+/** What is wrong with metric rows, and what they say that the fleet can do: for the leader's metrics alone. */
+export interface RowCounts {
+  /** Of workers that are given nothing, because a metric has no limit. */
+  readonly invalidCount: number;
+  /** Of live workers that are given nothing, because a metric could not be measured. */
+  readonly failingCount: number;
+  /** The least of the support codes of those who hold leases, 0 for one that tells none; undefined: nobody holds any. */
+  readonly minSupportCode: number | undefined;
 }
 
 export class Fleet {
@@ -146,6 +157,22 @@ export class Fleet {
     }
     if (!this.#workers.has(me)) active.push({ workerId: me, metrics: metricsOf(NOTHING_MEASURED, 1) });
     return active;
+  }
+
+  rowCounts(leases: readonly Lease[]): RowCounts {
+    let invalidCount = 0;
+    let failingCount = 0;
+    for (const [workerId, { utilization, declines }] of this.#workers) {
+      if (!isValid(utilization)) invalidCount += 1;
+      else if (isFailing(utilization) && declines !== 'all' && this.reports(workerId)) failingCount += 1;
+    }
+    const owners = new Set(leases.flatMap((lease) => (this.isLive(lease) ? (lease.leaseOwner ?? []) : [])));
+    let minSupportCode: number | undefined;
+    for (const owner of owners) {
+      const code = this.reports(owner) ? (this.#workers.get(owner)?.supportCode ?? 0) : 0;
+      minSupportCode = Math.min(minSupportCode ?? code, code);
+    }
+    return { invalidCount, failingCount, minSupportCode };
   }
 
   /** Whether there is a worker that would move the fleet's rows into one table if it led. */
@@ -307,7 +334,7 @@ export class Fleet {
   }
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
-    const { workerId, lastUpdateSeconds, utilization, movesRows = false, declines } = worker;
+    const { workerId, lastUpdateSeconds, utilization, movesRows = false, declines, supportCode = 0 } = worker;
     const processId = worker.process?.id;
     const last = this.#workers.get(workerId);
     if (processId !== last?.processId) this.#trials.passed(workerId);
@@ -324,6 +351,7 @@ export class Fleet {
       movesRows,
       declines,
       processId,
+      supportCode,
       since,
       seenSince,
       reportsSeenAt,

@@ -53,7 +53,7 @@ export interface RunPlan {
 }
 
 /** Of a run: how many leases and workers there are, and what moves. */
-export type RunCounts = Omit<Extract<Notice, { kind: 'runPlanned' }>, 'kind'>;
+export type RunCounts = Omit<Extract<Notice, { kind: 'runPlanned' }>, 'kind' | 'streams'>;
 
 export function nothingFound(): Findings {
   return { missing: [], repairs: [], garbage: [], early: [], resets: [] };
@@ -114,11 +114,15 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const isUnplaced = ({ leaseKey, available }: AssignableLease): boolean =>
     available && !moved.has(leaseKey) && !fleet.isLive(byKey.get(leaseKey) as Lease);
   const unplaced = workers.length > 0 ? judged.filter(isUnplaced).map(({ leaseKey }) => leaseKey) : [];
+  const availableKeys = new Set(judged.flatMap(({ leaseKey, available }) => (available ? [leaseKey] : [])));
   const counts = {
     leaseCount: table.length,
     workerCount: workers.length,
-    availableCount: judged.filter(({ available }) => available).length,
+    availableCount: availableKeys.size,
     movedCount: moves.length,
+    balancedCount: rules.balances ? moves.filter(({ leaseKey }) => !availableKeys.has(leaseKey)).length : undefined,
+    assigns: view.assigns,
+    rows: fleet.rowCounts(table),
     unplacedCount: unplaced.length,
     unreadableCount: view.unreadable.size,
   };

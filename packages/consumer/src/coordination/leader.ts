@@ -173,7 +173,9 @@ export class Leader {
         this.#runTimes.set(now + retryInMs);
         this.#failingSince ??= now;
         if (now - this.#failingSince >= FAILING_INTERVALS * this.#options.leaseAssignmentIntervalMs) {
+          const failingForMs = now - this.#failingSince;
           this.#failingSince = undefined;
+          this.#out.push({ kind: 'tell', notice: { kind: 'leadershipForfeited', failingForMs } });
           // Long enough for every worker of ours to look at the row.
           this.#lock.standBack(this.#options.leaderLeaseDurationMs, now);
         }
@@ -262,6 +264,8 @@ export class Leader {
       return;
     }
     for (const hole of this.#streams.holes(this.#table, this.#found.missing)) this.#hole(hole);
+    const former = this.#streams.former(this.#table, now);
+    const streams = this.#streams.counts(this.#table, now);
     const balances = this.#mayBalance(now);
     if (balances) this.#balancedAt = now;
     const { writes, planned, silent, unplaced, counts } = planRun(
@@ -269,7 +273,7 @@ export class Leader {
         table: this.#table,
         unreadable: this.#unreadable,
         fleet: this.#fleet,
-        former: this.#streams.former(this.#table, now),
+        former,
         found: this.#found,
         assigns: !this.#version.takes,
         isHeldBack: (lease) => this.#streams.isHeldBack(lease),
@@ -283,7 +287,7 @@ export class Leader {
         this.#out.push({ kind: 'tell', notice: { kind: 'workerSilent', ...worker } });
     }
     if (planned !== undefined) this.#out.push({ kind: 'tell', notice: { kind: 'leasesPlanned', ...planned } });
-    this.#out.push({ kind: 'tell', notice: { kind: 'runPlanned', ...counts } });
+    this.#out.push({ kind: 'tell', notice: { kind: 'runPlanned', ...counts, streams } });
     this.#tellUnplaced(unplaced);
     this.#writes = writes.reverse();
     this.#writesOpen = 0;

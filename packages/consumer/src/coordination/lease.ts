@@ -118,6 +118,8 @@ export interface WorkerRow {
   readonly process: WorkerProcess | undefined;
   /** It handed these leases off and wants none of them, or no further one at all, while it can be helped. */
   readonly declines?: 'all' | readonly string[] | undefined;
+  /** What it says it can do, newest feature (KCL WorkerMetricStats.Features; 1: rows in one table); absent: nothing, or not lately. */
+  readonly supportCode?: number;
   /** The fleet's rows stand in three tables, and this worker, if it led, would move them into one; we would not. */
   readonly movesRows?: true;
 }

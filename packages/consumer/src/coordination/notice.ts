@@ -4,9 +4,12 @@
 import type { ExtendedSequenceNumber } from '@shardline/common';
 import type { ClientVersion } from './client-version.ts';
 import type { CloseReason, Control, Effect, Tenure } from './effects.ts';
+import type { RowCounts } from './fleet.ts';
 import type { HandOffOutcome } from './handing-off.ts';
 import type { ReplayOutcome } from './replaying.ts';
 import type { SilentWorker } from './silence.ts';
+import type { StreamCounts } from './stream-sync.ts';
+import type { TakeCounts } from './taker.ts';
 import type { StallVerdict } from './watchdog.ts';
 import type { Rival } from './worker-id.ts';
 
@@ -96,6 +99,8 @@ export type Notice =
       readonly leaseKeys: readonly string[] | undefined;
     }
   | { readonly kind: 'waitingForParents'; readonly leaseKey: string; readonly parents: readonly string[] }
+  /** At the end of a shard that was merged: its child waits for the lease of the other parent. */
+  | { readonly kind: 'waitingForOtherParent'; readonly leaseKey: string }
   /** Another process has this worker's id; this one ends. */
   | ({ readonly kind: 'workerIdInUse' } & Rival)
   /** Another worker leads, or did: its row is followed once it has stood still for so long. */
@@ -116,11 +121,19 @@ export type Notice =
       readonly workerCount: number;
       /** Of nobody, or not renewed in time. */
       readonly availableCount: number;
-      /** Assigned or begun to be handed off. */
+      /** To be assigned or to begin to be handed off: so many writes follow. */
       readonly movedCount: number;
+      /** Of these, live ones, to even the load out; undefined: a run that does not look for any. */
+      readonly balancedCount: number | undefined;
       readonly unplacedCount: number;
       readonly unreadableCount: number;
+      /** False: workers take leases themselves, and this run gives none. */
+      readonly assigns: boolean;
+      readonly rows: RowCounts;
+      readonly streams: StreamCounts;
     }
+  /** The leader could not read the table for so long that it lets another one try. */
+  | { readonly kind: 'leadershipForfeited'; readonly failingForMs: number }
   /** The leader gives away the leases of a worker that has not renewed them. */
   | ({ readonly kind: 'workerSilent' } & SilentWorker)
   /** No worker has room for these leases, which nobody holds; none: all have a worker again. */
@@ -132,6 +145,12 @@ export type Notice =
     }
   /** This worker is about to take leases itself. */
   | { readonly kind: 'leasesTaken'; readonly taken: number; readonly stolen: number }
+  /** What it has seen, and wants to take; in each of its runs. */
+  | ({ readonly kind: 'takesPlanned' } & TakeCounts)
+  /** Each of these takes was answered or has failed. */
+  | { readonly kind: 'takesEnded' }
+  /** Whether every owner of a lease shows a metric row, so that a leader could assign; in each run of a leader that waits for it. */
+  | { readonly kind: 'fleetReadiness'; readonly isReady: boolean }
   /** The fleet speaks another protocol from now on. */
   | {
       readonly kind: 'clientVersionChanged';

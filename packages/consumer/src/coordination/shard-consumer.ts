@@ -181,7 +181,8 @@ export class ShardConsumer {
     this.#callCount += 1;
     if (answers(event, 'readLeases')) {
       if (this.#phase === 'waitingForParents') this.#parentsRead(event.result.leases, now);
-      else if (this.#phase === 'ending') this.#end?.familyRead(event.result.leases, now);
+      else if (this.#phase === 'ending' && this.#end?.familyRead(event.result.leases, now) === false)
+        this.#tell({ kind: 'waitingForOtherParent', leaseKey: this.#key });
     } else if (answers(event, 'openShard')) {
       this.#opened = true;
       if (this.#phase === 'opening') this.#phase = 'processing';

@@ -68,23 +68,25 @@ export class ShardEnd {
     this.#question.ask({ kind: 'readLeases', leaseKey, tenure, leaseKeys });
   }
 
-  familyRead(leases: readonly Lease[], now: number): void {
+  /** @returns false: what is to be made has to wait for the other parent of a merge. */
+  familyRead(leases: readonly Lease[], now: number): boolean {
     const { leaseKey, shardId, streamId } = this.#holder.lease;
     const next = nextChild(shardId, this.#childShards, leases);
     if (next === 'complete') {
       this.#step = 'callback';
       this.#question.notBefore(0);
-      return;
+      return true;
     }
     if (next === 'notYet') {
       this.#question.notBefore(now + this.#options.parentShardPollIntervalMs);
-      return;
+      return false;
     }
     // Asleep since the family was read, this worker would make a child anew that others have finished and cleaned up.
-    if (!this.#gate.isOpen(now)) return;
+    if (!this.#gate.isOpen(now)) return true;
     // KCL: children begin at TRIM_HORIZON whatever the application's initial position, so that nothing is skipped.
     const lease = newLease(next, TRIM_HORIZON, streamId);
     this.#question.ask({ kind: 'createLease', leaseKey, tenure: this.#holder.tenure, lease });
+    return true;
   }
 
   /** The handler agreed. */

@@ -51,6 +51,26 @@ export interface ListedUnder {
   readonly unreadable?: ReadonlySet<string>;
 }
 
+/** Of a run, for the leader's metrics alone. */
+export interface StreamCounts {
+  /** Whose leases leave hash keys out. */
+  readonly partialCount: number;
+  /** Which need a listing out of turn: those without a lease, and those whose hole is believed. */
+  readonly toSyncCount: number;
+  /** Of these, those that wait because the last listing failed. */
+  readonly skippedCount: number;
+  /** Undefined: the application reads one stream. */
+  readonly several:
+    | {
+        readonly activeCount: number;
+        /** Read no longer; their leases are still kept. */
+        readonly pendingDeletionCount: number;
+        /** Whose leases are deleted now. */
+        readonly deletedCount: number;
+      }
+    | undefined;
+}
+
 type StreamId = string | undefined;
 
 /** Of the streams that are read no longer, those whose leases may be deleted. */
@@ -83,6 +103,8 @@ export class StreamSync {
   readonly #holes = new Map<StreamId, { readonly text: string; readonly count: number }>();
   /** Streams with leases that nobody reads any more, and when that was first seen. */
   #formerSince = new Map<StreamId, number>();
+  /** Of these, those whose leases were found to be deleted at the last look. */
+  #deletedCount = 0;
 
   constructor(options: StreamSyncOptions) {
     this.#options = options;
@@ -265,6 +287,7 @@ export class StreamSync {
    * application of several streams; before it knows any, nothing is former.
    */
   former(table: readonly Lease[], now: number): string[] {
+    this.#deletedCount = 0;
     if (this.#former === 'none' || this.#streams.size === 0 || this.#streams.has(undefined)) return [];
     const may = this.#former;
     const since = new Map<StreamId, number>();
@@ -274,11 +297,32 @@ export class StreamSync {
       if (may !== 'all' && !may.includes(streamId)) continue;
       const first = this.#formerSince.get(streamId) ?? now;
       since.set(streamId, first);
-      if (now - first >= this.#options.formerStreamsWaitMs) keys.push(...leases.map((lease) => lease.leaseKey));
+      if (now - first < this.#options.formerStreamsWaitMs) continue;
+      keys.push(...leases.map((lease) => lease.leaseKey));
+      this.#deletedCount += 1;
     }
     this.#formerSince = since;
     return keys;
   }
+
+  /** As of the last `holes` and `former`. */
+  counts(table: readonly Lease[], now: number): StreamCounts {
+    const streamIds = [...this.#streams.keys()];
+    const leased = new Set(table.map(({ streamId }) => streamId));
+    const toSync = streamIds.filter((id) => !leased.has(id) || (this.#holes.get(id)?.count ?? 0) >= HOLE_CONFIDENCE);
+    const pendingDeletionCount = this.#formerSince.size - this.#deletedCount;
+    const several = { activeCount: streamIds.length, pendingDeletionCount, deletedCount: this.#deletedCount };
+    return {
+      partialCount: countOf(streamIds, (id) => this.#holes.has(id)),
+      toSyncCount: toSync.length,
+      skippedCount: countOf(toSync, (id) => now < (this.#failures.get(id)?.retryAt ?? now)),
+      several: this.#streams.has(undefined) ? undefined : several,
+    };
+  }
+}
+
+function countOf<T>(items: readonly T[], holds: (item: T) => boolean): number {
+  return items.reduce((count, item) => count + (holds(item) ? 1 : 0), 0);
 }
 
 function leasesByStream(table: readonly Lease[]): Map<StreamId, Lease[]> {

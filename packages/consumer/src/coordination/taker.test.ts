@@ -68,7 +68,7 @@ describe('one run of the KCL 2.x DynamoDBLeaseTaker', () => {
 
   test('takes nothing that it holds itself, however long its counter rests', () => {
     const held = new Set(['shard-0']);
-    expect(planTakes(resting('me 9'), held, rules, 0)).toEqual({ taken: [], stolen: [] });
+    expect(planTakes(resting('me 9'), held, rules, 0)).toMatchObject({ taken: [], stolen: [] });
   });
 
   test('frees a lease that it was given by a worker that died while it handed it off', () => {
@@ -134,6 +134,8 @@ describe('the taker over time', () => {
     now = 0;
     leases: readonly Lease[] = [];
     readonly out: (Effect | Tell)[] = [];
+    /** Of each run, what it saw, and its end. */
+    readonly told: (Effect | Notice)[] = [];
     readonly taker: Taker = new Taker({ ...rules, leaseAssignmentIntervalMs: 2 * F, retryMs: 50 }, this.out);
 
     /** Looks at the table, for `durationMs`. @returns what it asks for next. */
@@ -148,7 +150,9 @@ describe('the taker over time', () => {
 
     answer(effect: Effect, result: Done['result']): (Effect | Notice)[] {
       this.taker.done({ kind: 'done', effect, result } as Done, new Set(), true, this.now, 0.5);
-      return this.out.splice(0).map((each) => (each.kind === 'tell' ? each.notice : each));
+      const all = this.out.splice(0).map((each) => (each.kind === 'tell' ? each.notice : each));
+      this.told.push(...all.filter(({ kind }) => kind === 'takesPlanned' || kind === 'takesEnded'));
+      return all.filter((each) => !this.told.includes(each));
     }
   }
 
@@ -204,5 +208,6 @@ describe('the taker over time', () => {
     script.taker.failed({ kind: 'failed', effect: takes[0] as Effect, error: 'no' }, script.now);
     script.answer(takes[1] as Effect, { applied: false, lease: undefined });
     expect(script.taker.deadline()).toBe(script.now + 2 * F);
+    expect(script.told.map(({ kind }) => kind)).toEqual(['takesPlanned', 'takesEnded']);
   });
 });

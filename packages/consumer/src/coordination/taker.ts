@@ -29,6 +29,19 @@ export interface Takes {
   readonly stolen: readonly Lease[];
 }
 
+/** What led to the takes, as the KCL counts it; for metrics alone. */
+export interface TakeCounts {
+  readonly leaseCount: number;
+  readonly workerCount: number;
+  readonly availableCount: number;
+  /** So many leases too few this worker has for its share. */
+  readonly neededCount: number;
+  /** So many of its share it may not have, because of `maxLeasesForWorker`. */
+  readonly spilloverCount: number;
+  readonly veryOldCount: number;
+  readonly toTakeCount: number;
+}
+
 /** So many failover times make a lease very old: it is taken whatever the target says. */
 const VERY_OLD = 3;
 /** Renewals in a failover time. A look that took longer than half of that is too old to steal by. */
@@ -113,7 +126,8 @@ export class Taker {
     });
   }
 
-  #take({ taken, stolen }: Takes, now: number): void {
+  #take({ taken, stolen, counts }: Takes & { readonly counts: TakeCounts }, now: number): void {
+    this.#out.push({ kind: 'tell', notice: { kind: 'takesPlanned', ...counts } });
     if (taken.length + stolen.length === 0) {
       this.#endRun(now);
       return;
@@ -145,6 +159,7 @@ export class Taker {
   }
 
   #endRun(now: number): void {
+    this.#out.push({ kind: 'tell', notice: { kind: 'takesEnded' } });
     this.#run = undefined;
     this.#runAt = now + this.#options.leaseAssignmentIntervalMs;
   }
@@ -171,7 +186,7 @@ export function planTakes(
   rules: Pick<TakerOptions, 'workerId' | 'failoverTimeMs' | 'maxLeasesForWorker' | 'maxLeasesToStealAtOneTime'>,
   random: number,
   declines: (leaseKey: string) => boolean = () => false,
-): Takes {
+): Takes & { readonly counts: TakeCounts } {
   const { workerId: me, failoverTimeMs, maxLeasesForWorker } = rules;
   const available: Lease[] = [];
   const veryOld: Lease[] = [];
@@ -192,12 +207,26 @@ export function planTakes(
   }
 
   const mine = owned.get(me)?.length ?? 0;
-  const room = Math.max(0, maxLeasesForWorker - mine);
-  if (veryOld.length > 0) return { taken: shuffled(veryOld, random).slice(0, room), stolen: [] };
-  const target = Math.min(maxLeasesForWorker, Math.max(1, Math.ceil(resting.length / owned.size)));
+  const share = Math.max(1, Math.ceil(resting.length / owned.size));
+  const target = Math.min(maxLeasesForWorker, share);
   const need = target - mine;
-  if (need <= 0) return { taken: [], stolen: [] };
-  if (available.length > 0) return { taken: shuffled(available, random).slice(0, need), stolen: [] };
+  const seen = {
+    leaseCount: resting.length,
+    workerCount: owned.size,
+    availableCount: available.length,
+    neededCount: resting.length === 0 ? 0 : Math.max(0, need),
+    spilloverCount: share - target,
+  };
+  const planned = (taken: Lease[], stolen: Lease[] = [], veryOldCount = 0): ReturnType<typeof planTakes> => {
+    const toTakeCount = taken.length + stolen.length;
+    return { taken, stolen, counts: { ...seen, veryOldCount, toTakeCount } };
+  };
+  if (veryOld.length > 0) {
+    const taken = shuffled(veryOld, random).slice(0, Math.max(0, maxLeasesForWorker - mine));
+    return planned(taken, [], taken.length);
+  }
+  if (need <= 0) return planned([]);
+  if (available.length > 0) return planned(shuffled(available, random).slice(0, need));
 
   let most: readonly Lease[] = [];
   for (const leases of owned.values()) if (leases.length > most.length) most = leases;
@@ -205,7 +234,7 @@ export function planTakes(
   const spare = most.length === target && need > 1 ? 1 : Math.min(need, most.length - target);
   const count = Math.max(0, Math.min(spare, rules.maxLeasesToStealAtOneTime));
   const wanted = most.filter(({ leaseKey }) => !declines(leaseKey));
-  return { taken: [], stolen: shuffled(wanted, random).slice(0, count) };
+  return planned([], shuffled(wanted, random).slice(0, count));
 }
 
 /** Fisher and Yates, with a congruential generator (Numerical Recipes) that begins at `random`. */

@@ -11,9 +11,20 @@ const FEWEST_STEPS = 3;
 /** The median of |a - b| of two values with the standard deviation 1, if they scatter as most things do (normally). */
 const MEDIAN_STEP = 0.954;
 
-/** KCL WorkerMetricStats: every metric has a limit that is not 0, and could be measured the last time. */
-export function isSound({ stats, operatingRange }: Utilization): boolean {
-  return Object.entries(stats).every(([name, values]) => (operatingRange[name]?.[0] ?? 0) > 0 && values.at(-1) !== -1);
+/** Its worker may be given leases: the row is valid, and none of its metrics fails. */
+export function isSound(utilization: Utilization): boolean {
+  return isValid(utilization) && !isFailing(utilization);
+}
+
+/** KCL WorkerMetricStats.isValidWorkerMetric: every metric has a limit that is not 0. A row without any metric is valid. */
+export function isValid({ stats, operatingRange }: Utilization): boolean {
+  const names = [...Object.keys(stats), ...Object.keys(operatingRange)];
+  return names.every((name) => (operatingRange[name]?.[0] ?? 0) > 0);
+}
+
+/** KCL WorkerMetricStats.isAnyWorkerMetricFailing: one could not be measured the last time. */
+export function isFailing({ stats }: Utilization): boolean {
+  return Object.values(stats).some((values) => values.at(-1) === -1);
 }
 
 /** Of how many figures a smoothed one is made; of several metrics the one with the most. */

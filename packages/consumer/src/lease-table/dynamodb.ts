@@ -2,7 +2,14 @@
 // as expressions. It decides nothing: a refused condition is a result with the row as it is now, a failure is thrown and never
 // says whether the write was applied. `opening.ts` makes the table ready, `rows.ts` knows its rows, `table.ts` calls AWS.
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { type Clock, type Logger, OperatingError, systemClock, TRIM_HORIZON } from '@shardline/common';
+import {
+  type Clock,
+  type Logger,
+  type MetricsSink,
+  OperatingError,
+  systemClock,
+  TRIM_HORIZON,
+} from '@shardline/common';
 import type { ClientVersion } from '../coordination/client-version.ts';
 import type { ResultOf, TableEffect } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
@@ -19,6 +26,7 @@ import {
 } from './item.ts';
 import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
+import { LookMetrics } from './look-metrics.ts';
 import { openOwnerIndex, openTable } from './opening.ts';
 import { checkPermissions } from './permissions.ts';
 import { assign, Rows } from './rows.ts';
@@ -43,6 +51,8 @@ export interface DynamoDBLeaseTableOptions {
   /** Default 10000. A table of the KCL 2.x is watched for twice as long before it is taken over. */
   readonly failoverTimeMs?: number;
   readonly logger: Logger;
+  /** Where looks for leases are counted. Default: nowhere. */
+  readonly metrics?: MetricsSink;
   readonly clock?: Clock;
   /** One call, ms. Default 10000. */
   readonly requestTimeoutMs?: number;
@@ -78,7 +88,14 @@ export class DynamoDBLeaseTable implements LeaseTable {
       metrics: table(workerMetricsTableName, 'wid'),
     };
     this.#layout = new Layout(this.#tables, logger);
-    this.#rows = new Rows(this.#tables.leases, this.#layout, { logger, clock, failoverTimeMs, host: options.host });
+    const looks = new LookMetrics({ ...options, clock });
+    this.#rows = new Rows(this.#tables.leases, this.#layout, {
+      logger,
+      clock,
+      failoverTimeMs,
+      host: options.host,
+      looks,
+    });
   }
 
   get clientVersion(): ClientVersion {
@@ -146,12 +163,15 @@ const operations: {
   discoverLeases: async (rows, { owner, held, among }) => {
     const known = new Set(held);
     await rows.rereadUnreadable();
-    const keys = among ?? (await rows.queryOwner(owner));
+    const keys = among ?? (await rows.looks.timed('ListLeaseKeysForWorker', () => rows.queryOwner(owner)));
     if (keys === undefined)
       return { leases: (await rows.scanNow(owner)).filter((lease) => !known.has(lease.leaseKey)) };
-    const leases = await rows.getLeases(keys.filter((key) => !known.has(key)));
+    const fresh = keys.filter((key) => !known.has(key));
+    const leases = await rows.looks.timed('FetchNewLeases', () => rows.getLeases(fresh));
     // The index lags behind the table.
-    return { leases: leases.filter((lease) => lease.leaseOwner === owner) };
+    const ours = leases.filter((lease) => lease.leaseOwner === owner);
+    if (among === undefined) rows.looks.mismatched(leases.length - ours.length);
+    return { leases: ours };
   },
 
   readLeases: async (rows, { leaseKeys }) => ({ leases: await rows.getReadableLeases(leaseKeys) }),

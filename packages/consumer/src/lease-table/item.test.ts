@@ -111,8 +111,24 @@ describe('rows that Java KCL workers wrote', () => {
     expect(Object.keys(ours).sort()).toEqual([...Object.keys(java), 'properties'].sort());
     expect(readRow(ours, 1_795_225_247_500)).toEqual({
       kind: 'worker',
-      worker: { workerId: 'w', lastUpdateSeconds: 1_795_225_245, ageMs: 2_500, utilization: NOTHING_MEASURED, process },
+      worker: {
+        workerId: 'w',
+        lastUpdateSeconds: 1_795_225_245,
+        ageMs: 2_500,
+        utilization: NOTHING_MEASURED,
+        process,
+        supportCode: 1,
+      },
     });
+  });
+
+  it('a support code counts as long as the row says it with its reports; who was rolled back to KCL 3.4 leaves it standing', () => {
+    const codeAt = (secondsAgo: number): number | undefined => {
+      const item = { leaseKey: { S: 'w' }, lut: { N: '1000' }, sup: { N: '1' }, slu: { N: String(1000 - secondsAgo) } };
+      const row = readRow({ ...item, entityType: { S: 'WORKER_METRIC_STATS' } }, 1_000_000);
+      return row.kind === 'worker' ? row.worker.supportCode : Number.NaN;
+    };
+    expect([0, 90, 91].map(codeAt)).toEqual([1, 1, undefined]);
   });
 });
 
@@ -125,7 +141,7 @@ it('a worker row with figures is read back as it was written, and as the Java KC
   const row = readRow({ leaseKey: { S: 'w' }, ...written }, 5000);
   expect(row).toEqual({
     kind: 'worker',
-    worker: { workerId: 'w', lastUpdateSeconds: 5, ageMs: 0, utilization, process },
+    worker: { workerId: 'w', lastUpdateSeconds: 5, ageMs: 0, utilization, process, supportCode: 1 },
   });
 });
 

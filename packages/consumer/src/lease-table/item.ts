@@ -91,6 +91,9 @@ export const LEASE_ATTRIBUTES: readonly string[] = [
   'shardId',
 ];
 
+/** KCL MigrationAwareLAMDataManager: three times the reporting period, by its default. */
+const SUPPORT_EXPIRES_SECONDS = 90;
+
 const PROCESS = 'shardlineProcess';
 const PROCESS_SINCE = 'shardlineProcessSince';
 const PROCESS_READS = 'shardlineReads';
@@ -293,6 +296,7 @@ function readWorker(item: Item, wallNow: number): WorkerRow {
     utilization: { stats: readNumberLists(item, 'sts'), operatingRange: readNumberLists(item, 'opr') },
     process: readProcess(item),
     ...(declines !== undefined && { declines }),
+    ...supportOf(item, lastUpdateSeconds),
   };
 }
 
@@ -306,6 +310,14 @@ function readDeclines(item: Item): WorkerRow['declines'] {
   } catch {
     return undefined;
   }
+}
+
+/** A worker that was rolled back to an older KCL leaves its former code standing while its row moves on: one clock tells, the writer's. */
+function supportOf(item: Item, lastUpdateSeconds: number): Pick<WorkerRow, 'supportCode'> {
+  const supportCode = Number(item['sup']?.N ?? 0);
+  const saidAt = Number(item['slu']?.N ?? Number.NEGATIVE_INFINITY);
+  const isKeptUp = lastUpdateSeconds - saidAt <= SUPPORT_EXPIRES_SECONDS;
+  return Number.isSafeInteger(supportCode) && supportCode > 0 && isKeptUp ? { supportCode } : {};
 }
 
 /** A row of ours says it; what else `properties` may hold is another's business. */

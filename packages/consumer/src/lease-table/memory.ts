@@ -239,7 +239,7 @@ const operations: Operations = {
     const sinceSeconds = table.processes.get(processId) ?? lastUpdateSeconds;
     table.processes.set(processId, sinceSeconds);
     const process = { id: processId, sinceSeconds };
-    table.workers.set(workerId, { lastUpdateSeconds, utilization, process, answers, leaves, declines });
+    table.workers.set(workerId, { lastUpdateSeconds, utilization, process, supportCode: 1, answers, leaves, declines });
     return { applied: true, process };
   },
 
@@ -334,9 +334,10 @@ function workerRows(table: MemoryLeaseTable): WorkerRow[] {
   const now = table.wallNow();
   const rows: WorkerRow[] = [];
   for (const [workerId, row] of table.workers) {
-    const { lastUpdateSeconds, utilization, process, movesRows, declines } = row;
+    const { lastUpdateSeconds, utilization, process, movesRows, declines, supportCode } = row;
     const ageMs = now - lastUpdateSeconds * 1000;
-    const seen = { workerId, lastUpdateSeconds, utilization, process, ageMs, ...(declines && { declines }) };
+    const said = { ...(declines && { declines }), ...(supportCode !== undefined && { supportCode }) };
+    const seen = { workerId, lastUpdateSeconds, utilization, process, ageMs, ...said };
     rows.push(movesRows === true ? { ...seen, movesRows } : seen);
   }
   return rows;

@@ -22,6 +22,7 @@ import {
   workerItem,
 } from './item.ts';
 import type { Layout } from './layout.ts';
+import type { LookMetrics } from './look-metrics.ts';
 import { badFormat, isDenied, unavailable } from './opening.ts';
 import { type Renewal, Renewals } from './renewals.ts';
 import { isNotFound, OWNER_INDEX, type Table, type Values, type Write } from './table.ts';
@@ -44,6 +45,7 @@ export interface RowsOptions {
   readonly failoverTimeMs: number;
   /** Where this process runs, for people. */
   readonly host?: string | undefined;
+  readonly looks: LookMetrics;
 }
 
 /** What a row that was asked for by its key holds. */
@@ -53,6 +55,7 @@ interface AskedRow {
 }
 
 export class Rows {
+  readonly looks: LookMetrics;
   readonly #table: Table;
   readonly #layout: Layout;
   readonly #logger: Logger;
@@ -72,7 +75,8 @@ export class Rows {
   /** Undefined: not said yet. */
   #belonging: Pick<BelongingOptions, 'reads' | 'workerStaleMs'> | undefined;
 
-  constructor(table: Table, layout: Layout, { logger, clock, failoverTimeMs, host }: RowsOptions) {
+  constructor(table: Table, layout: Layout, { logger, clock, failoverTimeMs, host, looks }: RowsOptions) {
+    this.looks = looks;
     this.#host = host;
     this.#scanIntervalMs = Math.min(SCAN_INTERVAL_MS, failoverTimeMs / SCANS_BEFORE_EXPIRY);
     this.#table = table;
@@ -107,7 +111,13 @@ export class Rows {
 
   /** Those that are there and can be read. */
   async getLeases(leaseKeys: readonly string[]): Promise<Lease[]> {
-    const rows = await mapBounded(leaseKeys, CONCURRENT_READS, (key) => this.#getLease(key));
+    const rows = await mapBounded(leaseKeys, CONCURRENT_READS, (key) =>
+      this.#getLease(key).catch((error: unknown) => {
+        this.looks.unread(1);
+        throw error;
+      }),
+    );
+    this.looks.unread(rows.filter((row) => row.unreadable).length);
     return rows.flatMap((row) => row.lease ?? []);
   }
 

@@ -39,7 +39,9 @@ export class CallMetrics {
   }
 
   iteratorExpired(): void {
-    this.#metrics.count('ExpiredIterator', 1, this.#dimensions);
+    // The KCL tells no shards apart here (PrefetchRecordsPublisher).
+    const { ShardId: _, ...dimensions } = this.#dimensions;
+    this.#metrics.count('ExpiredIterator', 1, dimensions);
   }
 
   #ended(name: string, isAnswered: boolean, tookMs: number): void {

@@ -103,6 +103,14 @@ export class DeliveryReport {
     if (channel.hasSubscribers) channel.publish({ application, worker, leaseKey, userRecordCount });
   }
 
+  /** As the KCL does: a read without records says so, and an alarm for want of data tells a worker that is gone from a shard that rests. */
+  readNothing(shard: ReportedShard): void {
+    const { metrics } = this.#options;
+    const dimensions = dimensionsOf(shard);
+    metrics.count('RecordsProcessed', 0, dimensions);
+    metrics.count('DataBytesProcessed', 0, dimensions);
+  }
+
   handled(shard: ReportedShard, recordCount: number, byteCount: number, durationMs: number): void {
     const { metrics } = this.#options;
     this.#handlerReturned(shard, recordCount, durationMs, { outcome: 'handled' });
@@ -137,6 +145,12 @@ export class DeliveryReport {
   endedEarly({ leaseKey, logger }: ReportedShard, stateBytes: number): void {
     this.#options.metrics.count('WindowsTerminatedEarly', 1, dimensionsOf({ leaseKey }));
     logger.warn({ stateBytes }, 'the state of a tumbling window has grown past its limit: the handler took it early');
+  }
+
+  /** `leaseLost` of the handler has returned, or thrown (KCL ShutdownTask, which tells no shards apart). */
+  leaseLost(durationMs: number): void {
+    const { metrics } = this.#options;
+    metrics.sample('RecordProcessor.shutdown.Time', durationMs, 'Milliseconds', { Operation: 'ShutdownTask' });
   }
 
   ended({ leaseKey }: ReportedShard, childShardIds: readonly string[]): void {

@@ -167,6 +167,7 @@ export class Delivery {
     if (gap !== undefined) this.#report.missed(shard, gap);
     if (atShardEnd) shard.childShardIds = childShards.map((child) => child.shardId);
     if (batch === undefined) {
+      this.#report.readNothing(shard);
       this.#report.behind(shard, now);
       return { batch: undefined, atShardEnd, childShards, heldBytes, leastBytes };
     }
@@ -249,12 +250,15 @@ export class Delivery {
     await shard.call;
     if (!isLost || !shard.opened) return;
     this.#words.set(shard.tenure, 'leaseLost');
+    const { clock } = this.#options;
+    const startedAt = clock.now();
     try {
       await this.#options.handler.leaseLost?.(shard.context);
     } catch (error) {
       shard.logger.error({ err: error }, 'leaseLost of the handler threw; the shard is closed all the same');
     } finally {
       this.#words.delete(shard.tenure);
+      this.#report.leaseLost(clock.now() - startedAt);
     }
   }
 

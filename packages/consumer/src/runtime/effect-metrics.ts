@@ -1,18 +1,21 @@
 // Counts what the KCL counts of a worker's steps, under its names and dimensions (its metrics of level SUMMARY and DETAILED, without
 // those of records, which delivery-report.ts counts, and of reads, which polling.ts does). Beside the runtime: it is shown each
-// effect as it begins and ends, and each notice; it decides nothing.
-// Invariant: nothing is kept but the round of renewals under way and what the leader saw since its last run.
+// effect as it begins and ends, and each notice; it decides nothing. The leader's runs are told by leader-metrics.ts, those of a worker
+// that takes leases by taker-metrics.ts.
+// Invariant: nothing is kept but the round of renewals under way.
 import { type Clock, type MetricDimensions, type MetricsSink, noMetrics } from '@shardline/common';
+import { takesLeases } from '../coordination/client-version.ts';
 import type { CreateLease, Effect } from '../coordination/effects.ts';
 import type { Notice } from '../coordination/notice.ts';
 import type { Results } from '../coordination/results.ts';
+import { KclMetrics } from './kcl-metrics.ts';
+import { LeaderMetrics } from './leader-metrics.ts';
+import { TakerMetrics } from './taker-metrics.ts';
 
 export interface EffectMetricsOptions {
   readonly workerId: string;
   readonly metrics: MetricsSink;
   readonly clock: Clock;
-  /** How many streams the application reads. */
-  readonly streamCount: () => number;
 }
 
 type Outcome = { readonly result: Results[Effect['kind']] } | undefined;
@@ -25,85 +28,88 @@ export function shardDimensions(Operation: string, leaseKey: string): MetricDime
 }
 
 export class EffectMetrics {
-  readonly #options: EffectMetricsOptions;
+  readonly #kcl: KclMetrics;
   readonly #isOn: boolean;
+  readonly #leader: LeaderMetrics;
+  readonly #taker: TakerMetrics;
   #leaseCount = 0;
   #isLeader = false;
   #renewingCount = 0;
   #round = { startedAt: 0, isWhole: true };
-  #runStartedAt = 0;
-  #holeCount = 0;
+  #hasLooked = false;
 
   constructor(options: EffectMetricsOptions) {
-    this.#options = options;
+    this.#kcl = new KclMetrics(options);
     this.#isOn = options.metrics !== noMetrics;
+    this.#leader = new LeaderMetrics(this.#kcl);
+    this.#taker = new TakerMetrics(this.#kcl);
   }
 
   began(effect: Effect): void {
     if (!this.#isOn || effect.kind !== 'renewLease') return;
     // What is renewed at once is the KCL's RenewAllLeases.
-    if (this.#renewingCount === 0) this.#round = { startedAt: this.#options.clock.now(), isWhole: true };
+    if (this.#renewingCount === 0) this.#round = { startedAt: this.#kcl.clock.now(), isWhole: true };
     this.#renewingCount += 1;
   }
 
   /** @param outcome undefined: it failed. */
   ended(effect: Effect, startedAt: number, outcome: Outcome): void {
     if (!this.#isOn) return;
-    const tookMs = this.#options.clock.now() - startedAt;
+    const kcl = this.#kcl;
+    const tookMs = kcl.clock.now() - startedAt;
     const succeeded = outcome !== undefined;
     switch (effect.kind) {
       case 'renewLease':
-        this.#called('RenewLease', succeeded, tookMs, this.#ofWorker('RenewAllLeases'));
+        kcl.called('RenewLease', succeeded, tookMs, kcl.ofWorker('RenewAllLeases'));
         this.#renewed(succeeded);
         return;
       case 'checkpointLease': {
         const operation = effect.childShardIds === undefined ? 'ProcessTask' : 'ShutdownTask';
-        this.#called('UpdateLease', succeeded, tookMs, shardDimensions(operation, effect.leaseKey));
+        kcl.called('UpdateLease', succeeded, tookMs, shardDimensions(operation, effect.leaseKey));
         return;
       }
       case 'createLease':
-        this.#called('CreateLease', succeeded, tookMs, creationDimensions(effect));
+        this.#created(effect, succeeded, tookMs);
         return;
       case 'openShard':
-        this.#timed('RecordProcessor.initialize.Time', tookMs, shardDimensions('InitializeTask', effect.leaseKey));
+        kcl.timed('RecordProcessor.initialize', tookMs, { Operation: 'InitializeTask' });
         return;
       case 'deliverBatch': {
         const result = outcome?.result as Results['deliverBatch'] | undefined;
         const handled = result !== undefined && result.rest?.kind !== 'threw';
-        this.#ran(handled, tookMs, shardDimensions('ProcessTask', effect.leaseKey));
+        kcl.ran(handled, tookMs, shardDimensions('ProcessTask', effect.leaseKey));
         return;
       }
-      case 'drainShard':
       case 'endShard':
-        this.#timed('RecordProcessor.shutdown.Time', tookMs, shardDimensions('ShutdownTask', effect.leaseKey));
+        kcl.timed('RecordProcessor.shutdown', tookMs, { Operation: 'ShutdownTask' });
         return;
       case 'discoverLeases':
         this.#discovered(outcome?.result as Results['discoverLeases'] | undefined, tookMs);
         return;
       case 'readTable':
-        if (effect.for === 'leader') this.#read(startedAt, tookMs, succeeded);
-        else if (effect.for === 'taker') {
-          const dimensions = this.#ofWorker('TakeLeases');
-          this.#called('ListLeases', succeeded, tookMs, dimensions);
-          const result = outcome?.result as Results['readTable'] | undefined;
-          if (result !== undefined) this.#options.metrics.gauge('TotalLeases', result.leases.length, dimensions);
-        }
+        if (effect.for === 'leader') this.#leader.read(startedAt, tookMs, succeeded);
+        else if (effect.for === 'taker') this.#taker.read(startedAt, tookMs, succeeded);
         return;
       case 'takeLease':
-        this.#called('TakeLease', succeeded, tookMs, this.#ofWorker('TakeLeases'));
+        this.#taker.took(tookMs, outcome?.result as Results['takeLease'] | undefined);
         return;
       case 'assignLease':
       case 'handOffLease':
-        if (effect.tenure !== undefined) return;
-        this.#called('ParallelyAssignLeases', succeeded, tookMs, assignment);
-        if (!succeeded) this.#options.metrics.count('FailedAssignmentCount', 1, assignment);
+        // One that leaves gives its leases away, too.
+        if (effect.tenure === undefined)
+          this.#leader.assigned((outcome?.result as Results['assignLease'] | undefined)?.applied);
         return;
       case 'listShards':
-        this.#options.metrics.count('SyncShards.Success', succeeded ? 1 : 0, { Operation: 'ShardSyncTask' });
+        kcl.sink.count('SyncShards.Success', succeeded ? 1 : 0, shardSync);
+        kcl.ran(succeeded, tookMs, shardSync);
         return;
       case 'reportWorker':
-        this.#ran(succeeded, tookMs, this.#ofWorker('WorkerMetricStatsReporter'));
-        this.#options.metrics.gauge('LeaderDecider:IsLeader', this.#isLeader ? 1 : 0, { Operation: 'LeaderDecider' });
+        kcl.ran(succeeded, tookMs, kcl.ofWorker('WorkerMetricStatsReporter'));
+        this.#tellLead();
+        return;
+      case 'readClientVersion':
+      case 'changeClientVersion':
+        this.#versionSeen(effect, outcome?.result as Results['readClientVersion'] | undefined);
         return;
       default:
     }
@@ -111,7 +117,7 @@ export class EffectMetrics {
 
   told(notice: Notice): void {
     if (!this.#isOn) return;
-    const { metrics } = this.#options;
+    const { sink } = this.#kcl;
     switch (notice.kind) {
       case 'leaseBegun':
         this.#leaseCount += 1;
@@ -119,92 +125,89 @@ export class EffectMetrics {
         return;
       case 'leaseEnded':
         this.#leaseCount -= 1;
-        if (notice.reason === 'leaseLost') metrics.count('LostLeases', 1, this.#ofWorker('RenewAllLeases'));
+        if (notice.reason === 'leaseLost') sink.count('LostLeases', 1, this.#kcl.ofWorker('RenewAllLeases'));
         this.#held();
         return;
-      case 'leasesTaken':
-        metrics.count('TakenLeases', notice.taken + notice.stolen, this.#ofWorker('TakeLeases'));
+      case 'waitingForOtherParent':
+        sink.count('MissingMergeParentLease', 1, { Operation: 'ShutdownTask' });
+        return;
+      case 'takesPlanned':
+        this.#taker.planned(notice);
+        return;
+      case 'takesEnded':
+        this.#taker.ended();
         return;
       case 'leadershipGained':
       case 'leadershipLost':
         this.#isLeader = notice.kind === 'leadershipGained';
-        metrics.gauge('LeaderDecider:IsLeader', this.#isLeader ? 1 : 0, { Operation: 'LeaderDecider' });
+        this.#tellLead();
         return;
-      case 'hole':
-        this.#holeCount += 1;
+      case 'leadershipForfeited':
+        this.#leader.forfeited();
         return;
       case 'runPlanned':
-        this.#planned(notice);
+        this.#leader.planned(notice);
+        return;
+      case 'fleetReadiness':
+        sink.gauge('WorkerMetricsReadyStatus', notice.isReady ? 1 : 0, migration);
         return;
       default:
     }
   }
 
+  #tellLead(): void {
+    this.#kcl.sink.gauge('LeaderDecider:IsLeader', this.#isLeader ? 1 : 0, { Operation: 'LeaderDecider' });
+  }
+
   #held(): void {
-    this.#options.metrics.gauge('CurrentLeases', this.#leaseCount, this.#ofWorker('RenewAllLeases'));
+    this.#kcl.sink.gauge('CurrentLeases', this.#leaseCount, this.#kcl.ofWorker('RenewAllLeases'));
   }
 
   #renewed(succeeded: boolean): void {
     this.#renewingCount -= 1;
     if (!succeeded) this.#round.isWhole = false;
     if (this.#renewingCount > 0) return;
-    const { clock, metrics } = this.#options;
-    const dimensions = this.#ofWorker('RenewAllLeases');
-    this.#ran(this.#round.isWhole, clock.now() - this.#round.startedAt, dimensions);
+    const dimensions = this.#kcl.ofWorker('RenewAllLeases');
+    this.#kcl.ran(this.#round.isWhole, this.#kcl.clock.now() - this.#round.startedAt, dimensions);
     // As the KCL does: a round without a lost lease says so.
-    metrics.count('LostLeases', 0, dimensions);
+    this.#kcl.sink.count('LostLeases', 0, dimensions);
     this.#held();
   }
 
+  /** The children of a shard at its end are made by the one who read it, all others by the leader's look at the shards. */
+  #created({ tenure, lease }: CreateLease, succeeded: boolean, tookMs: number): void {
+    const dimensions = tenure === undefined ? shardSync : { Operation: 'ShutdownTask' };
+    this.#kcl.called('CreateLease', succeeded, tookMs, dimensions);
+    const { sequenceNumber } = lease.checkpoint;
+    const begins = typeof sequenceNumber === 'string' ? sequenceNumber : 'SEQUENCE_NUMBER';
+    this.#kcl.sink.count(`CreateLease_${begins}.Success`, 1, dimensions);
+  }
+
   #discovered(result: Results['discoverLeases'] | undefined, tookMs: number): void {
-    const dimensions = this.#ofWorker('LeaseDiscovery');
-    this.#ran(result !== undefined, tookMs, dimensions);
-    if (result !== undefined) this.#options.metrics.count('NewLeasesDiscovered', result.leases.length, dimensions);
+    const dimensions = this.#kcl.ofWorker('LeaseDiscovery');
+    this.#kcl.ran(result !== undefined, tookMs, dimensions);
+    if (result !== undefined) this.#kcl.sink.count('NewLeasesDiscovered', result.leases.length, dimensions);
+    // The first look is for the leases that the id had before.
+    if (this.#hasLooked) return;
+    this.#hasLooked = result !== undefined;
+    this.#kcl.sink.count('Fault', this.#hasLooked ? 0 : 1, { Operation: 'LeaseRenewerInitialize' });
   }
 
-  /** A run of the leader begins with this reading. */
-  #read(startedAt: number, tookMs: number, succeeded: boolean): void {
-    this.#runStartedAt = startedAt;
-    this.#holeCount = 0;
-    this.#timed('LeaseAndWorkerMetricsLoad.Time', tookMs, assignment);
-    if (!succeeded) this.#ran(false, tookMs, assignment);
-  }
-
-  #planned(run: Extract<Notice, { kind: 'runPlanned' }>): void {
-    const { metrics, clock, streamCount } = this.#options;
-    this.#ran(true, clock.now() - this.#runStartedAt, assignment);
-    metrics.gauge('TotalLeases', run.leaseCount, assignment);
-    metrics.gauge('NumWorkers', run.workerCount, assignment);
-    metrics.gauge('ExpiredLeases', run.availableCount, assignment);
-    metrics.gauge('LeaseSpillover', run.unplacedCount, assignment);
-    metrics.count('NumOfLeasesReassignment', run.movedCount, assignment);
-    metrics.gauge('LeaseDeserializationFailureCount', run.unreadableCount, assignment);
-    metrics.gauge('NumStreamsWithPartialLeases', this.#holeCount, { Operation: 'PeriodicShardSyncManager' });
-    metrics.gauge('ActiveStreams.Count', streamCount(), { Operation: 'MultiStreamTracker' });
-  }
-
-  #called(name: string, succeeded: boolean, tookMs: number, dimensions: MetricDimensions): void {
-    this.#options.metrics.count(`${name}.Success`, succeeded ? 1 : 0, dimensions);
-    this.#timed(`${name}.Time`, tookMs, dimensions);
-  }
-
-  #ran(succeeded: boolean, tookMs: number, dimensions: MetricDimensions): void {
-    this.#options.metrics.count('Success', succeeded ? 1 : 0, dimensions);
-    this.#timed('Time', tookMs, dimensions);
-  }
-
-  #timed(name: string, tookMs: number, dimensions: MetricDimensions): void {
-    this.#options.metrics.sample(name, tookMs, 'Milliseconds', dimensions);
-  }
-
-  #ofWorker(Operation: string): MetricDimensions {
-    return { Operation, WorkerIdentifier: this.#options.workerId };
+  #versionSeen(effect: Effect, result: Results['readClientVersion'] | undefined): void {
+    const { sink } = this.#kcl;
+    const version = result?.row?.version;
+    if (effect.kind === 'changeClientVersion') {
+      if (result === undefined) sink.count('Fault', 1, migration);
+      // The table goes over only when its owner index is ACTIVE.
+      else if (effect.to === '3X_WITH_ROLLBACK')
+        sink.gauge('GsiReadyStatus', version === effect.from ? 0 : 1, migration);
+    } else if (version !== undefined && version !== '3X') {
+      const takes = takesLeases(version);
+      sink.gauge('CurrentState:3xWorker', takes ? 0 : 1, migration);
+      sink.gauge('CurrentState:2xCompatibleWorker', takes ? 1 : 0, migration);
+    }
   }
 }
 
-const assignment: MetricDimensions = { Operation: 'LeaseAssignmentManager' };
-
-/** The children of a shard at its end are made by the one who read it, all others by the leader's look at the shards. */
-function creationDimensions({ tenure }: CreateLease): MetricDimensions {
-  return { Operation: tenure === undefined ? 'ShardSyncTask' : 'ShutdownTask' };
-}
+const shardSync: MetricDimensions = { Operation: 'ShardSyncTask' };
+const migration: MetricDimensions = { Operation: 'Migration' };

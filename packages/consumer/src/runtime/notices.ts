@@ -61,6 +61,9 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'checkpointSettled':
     case 'runPlanned':
+    case 'takesPlanned':
+    case 'takesEnded':
+    case 'fleetReadiness':
       // Between the core and the one who asked; figures for effect-metrics.ts.
       return;
     case 'handlerFailed': {
@@ -121,6 +124,15 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'waitingForParents':
       logger.info({ leaseKey: notice.leaseKey, parents: notice.parents }, 'waiting for the parents to be finished');
+      return;
+    case 'waitingForOtherParent':
+      logger.info({ leaseKey: notice.leaseKey }, 'the child of a merge waits for the lease of the other parent');
+      return;
+    case 'leadershipForfeited':
+      logger.warn(
+        { failingForMs: notice.failingForMs },
+        'the lease table could not be read for so long: another worker may lead',
+      );
       return;
     case 'workerIdInUse': {
       const { how, process: other } = notice;

@@ -114,8 +114,7 @@ export class Runtime {
     const callsSince = this.#delivery.callsSince.bind(this.#delivery);
     this.#eventLoop = new EventLoopWatch({ ...options, callsSince });
     this.#streamWatch = new StreamWatch(options, (event) => this.#post(event));
-    const streamCount = (): number => options.streams.tracked?.length ?? 1;
-    this.#effectMetrics = new EffectMetrics({ ...options, streamCount });
+    this.#effectMetrics = new EffectMetrics(options);
     const unlistedBy = (error: unknown): string | undefined =>
       error instanceof Error ? this.#unlisted.get(error) : undefined;
     this.#telling = { ...options, wordOf: this.#delivery.wordOf.bind(this.#delivery), unlistedBy };
