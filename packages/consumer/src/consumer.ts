@@ -82,6 +82,7 @@ interface Parts {
   readonly table: DynamoDBLeaseTable;
   readonly streams: Streams;
   readonly failures: Failures;
+  readonly workerMetrics: WorkerMetrics | undefined;
   /** Aborted by `close`. */
   readonly closing: AbortSignal;
   readonly close: () => Promise<void>;
@@ -345,7 +346,9 @@ export class Consumer implements AsyncDisposable {
   }
 
   /** Nothing is held yet, so what may pass is tried again, as often as the KCL tries (maxInitializationAttempts). */
-  async #open({ table, streams, failures, closing }: Parts): Promise<void> {
+  async #open({ table, streams, failures, workerMetrics, closing }: Parts): Promise<void> {
+    // What becomes of it is told when the work begins.
+    workerMetrics?.find().catch(() => undefined);
     const { clock, random } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
       const outcomes = await Promise.allSettled([table.open(), streams.refresh()]);
@@ -402,6 +405,7 @@ export class Consumer implements AsyncDisposable {
       requestTimeoutMs: options.dynamoDBRequestTimeoutMs,
       tableTimeoutMs: options.tableTimeoutMs,
     });
+    const workerMetrics = options.disableWorkerMetrics ? undefined : workerMetricsOf(options);
     const runtime = new Runtime({
       ...options,
       failures,
@@ -410,7 +414,7 @@ export class Consumer implements AsyncDisposable {
       streams,
       handler,
       handling,
-      workerMetrics: options.disableWorkerMetrics ? undefined : workerMetricsOf(options),
+      workerMetrics,
     });
     const controller = new AbortController();
     const close = async (): Promise<void> => {
@@ -421,7 +425,7 @@ export class Consumer implements AsyncDisposable {
       if (options.fanOut?.client === undefined) fanOutClient?.destroy();
       if (options.dynamoDBClient === undefined) dynamoDB.destroy();
     };
-    return { runtime, table, streams, failures, closing: controller.signal, close };
+    return { runtime, table, streams, failures, workerMetrics, closing: controller.signal, close };
   }
 }
 

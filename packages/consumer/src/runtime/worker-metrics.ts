@@ -38,7 +38,7 @@ export class WorkerMetrics {
   readonly #averages: number[] = [];
   #samples: number[] = [];
   #gauge: CpuGauge | undefined;
-  #started: Promise<void> | undefined;
+  #found: Promise<void> | undefined;
   #eventLoop: () => number = () => 0;
   #cancel: () => void = () => undefined;
   #stopped = false;
@@ -47,17 +47,20 @@ export class WorkerMetrics {
     this.#options = options;
   }
 
-  /** Finds out what can be measured here, then samples until `stop`. Without anything to measure it stays silent. */
-  start(): Promise<void> {
-    this.#started ??= this.#start();
-    return this.#started;
+  /** Finds out what can be measured here: while the worker opens its table, so that the first row need not wait for it. Once. */
+  find(): Promise<void> {
+    const { clock, findGauge = () => findCpuGauge(systemCpuSources(clock)) } = this.#options;
+    this.#found ??= findGauge().then((gauge) => {
+      this.#gauge = gauge;
+    });
+    return this.#found;
   }
 
-  async #start(): Promise<void> {
-    const { clock, logger, findGauge = () => findCpuGauge(systemCpuSources(clock)) } = this.#options;
-    this.#gauge = await findGauge();
+  /** Samples until `stop`. Without anything to measure it stays silent. */
+  async start(): Promise<void> {
+    await this.find();
     if (this.#gauge === undefined)
-      logger.info({}, 'no CPU figure here: the leader judges this worker by its throughput');
+      this.#options.logger.info({}, 'no CPU figure here: the leader judges this worker by its throughput');
     else {
       this.#eventLoop = this.#options.eventLoop ?? eventLoopUtilization();
       this.#plan();
@@ -75,7 +78,7 @@ export class WorkerMetrics {
    * measures its CPU, would compare with nobody, and give every lease that is free.
    */
   async report(): Promise<Utilization> {
-    await this.#started?.catch(() => undefined);
+    await this.find().catch(() => undefined);
     if (this.#gauge === undefined) return NOTHING_MEASURED;
     const good = this.#samples.filter((sample) => sample !== FAILED);
     const isFailing = good.length === 0 && this.#samples.length > 0;
