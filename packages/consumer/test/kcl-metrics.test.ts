@@ -81,6 +81,11 @@ class Told {
     this.isTheKcls(ofSeveral);
   }
 
+  async hears(name: string): Promise<boolean> {
+    await Promise.all(this.#clouds.map((each) => each.flush()));
+    return [...this.all].some((key) => key.includes(` ${name} `));
+  }
+
   isTheKcls(ofSeveral = false): void {
     const rows = new Map(kclMetrics.map((row) => [keyOfRow(row, ofSeveral), row]));
     const strange = [...this.all].filter((key) => {
@@ -194,6 +199,8 @@ describe('told as the KCL tells them are the metrics', () => {
       const owners = (await scene.rows()).flatMap((row) => (row['checkpoint'] ? [row['leaseOwner']?.S] : []));
       expect(owners.sort()).toEqual(['lagging', 'other']);
     });
+    // With the failing read no look gets as far as that.
+    await until(async () => expect(await told.hears('OwnerMismatch')).toBe(true));
     readFails = true;
     await told.shows('lagging index');
     readFails = false;
