@@ -233,6 +233,29 @@ describe('polling at the edge', () => {
     expect(await readOne(open('polling'), a)).toEqual({ text: 'b', last: b, gap });
   });
 
+  it.each([
+    ['where reading began', false],
+    ['that came later', true],
+  ])(
+    'goes on where an iterator made anew, at a record %s, stands still at the horizon, and tells of no gap',
+    async (_where, comesLater) => {
+      let last = await put('a');
+      const source = open('polling');
+      // The tenure begins at the record, which is looked for; the shard rests until it is gone.
+      expect((await source.fetch(last, never)).batch).toBeUndefined();
+      if (comesLater) {
+        await put('b');
+        last = (await readOne(source, last)).last;
+      }
+      for (let hour = 0; hour < 30; hour += 1) await restsForAnHour('polling', source, last);
+      standsAtHorizon(() => 24 * HOUR_MS);
+      // An outage of ten minutes, in which the iterator expires.
+      clock.advance(10 * MINUTE_MS);
+      const c = await put('c');
+      expect(await readOne(source, last)).toEqual({ text: 'c', last: c, gap: undefined });
+    },
+  );
+
   it('waits for an iterator that gets on, however long without a record', async () => {
     const a = await put('a');
     await put('b');

@@ -74,6 +74,8 @@ export class PollingSource implements ShardSource {
   #iterator: string | undefined;
   /** The next iterator is made at the oldest record that is left; what is not after the position is passed over. */
   #isFromHorizon = false;
+  /** The iterator was made at a number, or in place of such a one, and no record has come by it: it may stand at the horizon. */
+  #awaitsFirst = false;
   readonly #pace: Pace;
   readonly #edge: RetentionEdge;
   readonly #metrics: CallMetrics;
@@ -171,9 +173,10 @@ export class PollingSource implements ShardSource {
       // An answer is taken whole or, had it thrown above, not at all: the same iterator is then read again.
       this.#backlog.add({ records, millisBehindLatest: answer.MillisBehindLatest, childShards });
       this.#iterator = next;
-      this.#edge.answered(answer.MillisBehindLatest);
+      if (records.length > 0) this.#awaitsFirst = false;
+      this.#edge.answered(answer.MillisBehindLatest, this.#awaitsFirst);
       // Whatever is left that follows the record which is waited for follows the oldest that is left, too.
-      if (this.#edge.standsStill(records.length, answer.MillisBehindLatest) && this.#backlog.isExpecting) {
+      if (this.#edge.standsStill(records.length, answer.MillisBehindLatest) && this.#awaitsFirst) {
         this.#iterator = undefined;
         this.#isFromHorizon = true;
       }
@@ -236,6 +239,7 @@ export class PollingSource implements ShardSource {
     if (answer.ShardIterator === undefined) {
       throw new OperatingError('REQUEST_FAILED', `shard ${shardId}: Kinesis gave no iterator`, { retryable: true });
     }
+    this.#awaitsFirst = this.#isFromHorizon || type === 'AT_SEQUENCE_NUMBER';
     this.#isFromHorizon = false;
     return answer.ShardIterator;
   }

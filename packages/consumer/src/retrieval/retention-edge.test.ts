@@ -36,6 +36,19 @@ it('is found out by the calendar where the clock stood still, as of a machine th
   expect(edge.isNear).toBe(true);
 });
 
+it('does not forget what was read because an iterator made since then stands at the horizon', () => {
+  const clock = new ManualClock();
+  const edge = new RetentionEdge(clock);
+  edge.asks();
+  edge.answered(0);
+  clock.advance(HOUR_MS);
+  edge.asks();
+  edge.answered(24 * HOUR_MS, true);
+  expect(edge.isNear).toBe(false);
+  edge.answered(24 * HOUR_MS);
+  expect(edge.isNear).toBe(true);
+});
+
 it('has each place checked once, and forgets what it knew when reading begins elsewhere', () => {
   const edge = new RetentionEdge(new ManualClock());
   edge.asks();

@@ -40,10 +40,15 @@ export class RetentionEdge {
     this.#askedOn = this.#clock.wallNow();
   }
 
-  /** @param millisBehindLatest of the answer, by which it is before the shard's tip. */
-  answered(millisBehindLatest: number | undefined): void {
+  /**
+   * @param millisBehindLatest of the answer, by which it is before the shard's tip.
+   * @param mayStand by an iterator that may stand at the horizon: that it is far behind does not undo what was read before it was made.
+   */
+  answered(millisBehindLatest: number | undefined, mayStand = false): void {
     if (millisBehindLatest === undefined) return;
-    this.#readUpTo = this.#askedAt - millisBehindLatest;
+    const readUpTo = this.#askedAt - millisBehindLatest;
+    if (mayStand && this.#readUpTo !== undefined && readUpTo < this.#readUpTo) return;
+    this.#readUpTo = readUpTo;
     this.#readUpToOn = this.#askedOn - millisBehindLatest;
   }
 
