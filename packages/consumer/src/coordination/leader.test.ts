@@ -5,7 +5,7 @@ import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import { FleetVersion } from './client-version.ts';
 import type { Done, Effect, TableEffect } from './effects.ts';
 import { Leader, type LeaderOptions } from './leader.ts';
-import { NOTHING_MEASURED, newLease } from './lease.ts';
+import { type Lease, NOTHING_MEASURED, newLease } from './lease.ts';
 
 /** A leader on a memory table: effects wait until the script answers them. */
 class Script {
@@ -14,6 +14,7 @@ class Script {
   readonly runsAt: number[] = [];
   readonly #out: (Effect | { readonly kind: 'tell' })[] = [];
   readonly #leader: Leader;
+  readonly #held = new Set(['assignLease', 'handOffLease']);
   #open: TableEffect[] = [];
 
   constructor(leaseCount: number, changes: Partial<LeaderOptions> = {}) {
@@ -51,6 +52,18 @@ class Script {
     this.now = until;
   }
 
+  /** Lists nothing until it is answered. */
+  holdListings(): void {
+    this.#held.add('listShards');
+  }
+
+  answerListings(): void {
+    const listings = this.#open.filter(({ kind }) => (kind as string) === 'listShards');
+    this.#open = this.#open.filter((effect) => !listings.includes(effect));
+    for (const listing of listings) this.#answer(listing);
+    this.#take();
+  }
+
   /** Answers so many assignments, the first first. */
   answer(count: number): void {
     for (const effect of this.assignments.slice(0, count)) {
@@ -64,7 +77,7 @@ class Script {
     for (const effect of this.#out.splice(0)) {
       if (effect.kind === 'tell') continue;
       if (effect.kind === 'readTable') this.runsAt.push(this.now);
-      if (effect.kind === 'assignLease' || effect.kind === 'handOffLease') this.#open.push(effect);
+      if (this.#held.has(effect.kind)) this.#open.push(effect as TableEffect);
       else this.#answer(effect);
     }
     if (this.#out.length > 0) this.#take();
@@ -117,6 +130,43 @@ describe('the writes of a plan', () => {
     for (let rounds = 0; rounds < 10; rounds += 1) script.answer(16);
     const late = [...script.table.leases.values()].filter(({ leaseOwner }) => leaseOwner === 'late');
     expect(late).toHaveLength(50);
+  });
+});
+
+describe('a run during which the row is lost and gained again', () => {
+  /** Somebody deletes the row by hand, or another worker has it for a moment. */
+  const loseAndGain = (script: Script): void => {
+    script.table.leader = undefined;
+    script.pass(15_000);
+    expect(script.table.leader).toMatchObject({ owner: 'me' });
+  };
+
+  test('plans nothing from what it has read, and is followed by another at once', () => {
+    const script = new Script(3);
+    const [owned] = script.table.leases.values();
+    script.table.leases.set('s0', { ...(owned as Lease), leaseOwner: 'me', leaseCounter: 5 });
+    script.holdListings();
+    script.pass(0);
+    loseAndGain(script);
+    script.answerListings();
+    expect(script.assignments).toHaveLength(0);
+    script.pass(0);
+    expect(script.runsAt).toHaveLength(2);
+    script.answerListings();
+    script.answer(3);
+    expect([...script.table.leases.values()].every(({ leaseOwner }) => leaseOwner === 'me')).toBe(true);
+  });
+
+  test('begins no further write of its plan', () => {
+    const script = new Script(100, { leaseAssignmentIntervalMs: 1_000_000 });
+    script.pass(0);
+    loseAndGain(script);
+    script.answer(16);
+    expect(script.runsAt).toHaveLength(1);
+    expect(script.assignments).toHaveLength(0);
+    script.pass(0);
+    expect(script.runsAt).toHaveLength(2);
+    expect(script.assignments).toHaveLength(16);
   });
 });
 

@@ -57,6 +57,8 @@ export class Leader {
   #fleet: Fleet;
   #run: 'reading' | 'listing' | 'writing' | undefined;
   #runStartedAt = 0;
+  /** We led no longer since the run began, and lead anew: what it has read and planned is a former leader's. */
+  #isFormers = false;
   readonly #runTimes: RunTimes;
   readonly #streams: StreamSync;
   /** As it was read in this run. */
@@ -134,6 +136,10 @@ export class Leader {
     if (this.#lock.done(event, now)) return;
     if (answers(event, 'readTable')) {
       this.#failingSince = undefined;
+      if (this.#isFormers) {
+        this.#endRun(now);
+        return;
+      }
       this.#table = this.#streams.ours(event.result.leases);
       this.#unreadable = new Set(event.result.unreadable);
       const ours = event.result.workers.filter((worker) => worker.process !== undefined);
@@ -170,6 +176,7 @@ export class Leader {
     switch (effect.kind) {
       case 'readTable':
         this.#run = undefined;
+        this.#isFormers = false;
         this.#runTimes.set(now + retryInMs);
         this.#failingSince ??= now;
         if (now - this.#failingSince >= FAILING_INTERVALS * this.#options.leaseAssignmentIntervalMs) {
@@ -194,6 +201,7 @@ export class Leader {
   /** What a former time as the leader has seen is old by now. */
   #begin(now: number): void {
     this.#fleet = new Fleet(this.#options);
+    this.#isFormers = this.#run !== undefined;
     this.#failingSince = undefined;
     this.#balancedAt = Number.NEGATIVE_INFINITY;
     this.#streams.forgetListings();
@@ -217,6 +225,10 @@ export class Leader {
   }
 
   #shardsListed(listing: ListShards, { shards, isAnother }: Results['listShards'], now: number): void {
+    if (this.#isFormers) {
+      this.#listAnswered(now);
+      return;
+    }
     const isStrangers = (lease: Lease): boolean => this.#strangerOf(lease) !== undefined;
     const mayBeRead = (lease: Lease): boolean => this.#fleet.mayBeRead(lease);
     const under = { isAnother, isStrangers, mayBeRead, unreadable: this.#unreadable };
@@ -259,7 +271,7 @@ export class Leader {
     this.#run = 'writing';
     this.#createdCount = 0;
     // The table may have been read long ago; a leader that is no longer sure of itself writes nothing.
-    if (!this.isLeader(now)) {
+    if (!this.isLeader(now) || this.#isFormers) {
       this.#endRun(now);
       return;
     }
@@ -322,7 +334,9 @@ export class Leader {
   /** Leases that are missing, or of a stream that is gone, are so still when the plan is old; who should have which of them is another question by then. */
   #mayBegin(write: Effect, now: number): boolean {
     const isOld = now >= this.#runStartedAt + this.#options.leaseAssignmentIntervalMs;
-    return this.isLeader(now) && (write.kind === 'createLease' || write.kind === 'resetLease' || !isOld);
+    return (
+      this.isLeader(now) && !this.#isFormers && (write.kind === 'createLease' || write.kind === 'resetLease' || !isOld)
+    );
   }
 
   #hole(text: string): void {
@@ -350,8 +364,9 @@ export class Leader {
       now,
     );
     this.#hasChanged = false;
-    // What was created just now is to be assigned at once.
-    if (this.#createdCount > 0) this.#runTimes.set(now);
+    // What was created just now is to be assigned at once; and whoever leads anew looks for himself.
+    if (this.#createdCount > 0 || this.#isFormers) this.#runTimes.set(now);
+    this.#isFormers = false;
     if (this.#createdCount === 0 && this.#fleet.canBeMoved() && this.isLeader(now))
       this.#lock.standBack(STAND_BACK_MS, now);
     this.#createdCount = 0;

@@ -12,6 +12,7 @@ function givesBack(): PlantedBug {
   return {
     name: 'gives-back',
     mistake: 'a leader does not heed what workers decline, and balances a lease back to the one that handed it off',
+    theme: 'handsOff',
     apply: (effect, _world, _workerId, run) => {
       if (effect.kind !== 'readTable' || effect.for !== 'leader') return run(effect);
       const result = run(effect) as Results['readTable'];

@@ -39,9 +39,10 @@ export class HandOffs {
     this.#prng = createPrng(seed ^ 0x4a2d0f);
   }
 
-  /** @returns undefined: in this world there are none. */
-  static of(seed: number): HandOffs | undefined {
-    return seed % 36 === 6 || seed % 36 === 18 ? new HandOffs(seed) : undefined;
+  /** @param often for a bug that shows in such worlds alone. @returns undefined: in this world there are none. */
+  static of(seed: number, often: boolean): HandOffs | undefined {
+    const has = often ? seed % 2 === 0 && seed % 12 !== 10 : seed % 36 === 6 || seed % 36 === 18;
+    return has ? new HandOffs(seed) : undefined;
   }
 
   /** When something is said, up to the end of the faults. */

@@ -12,7 +12,7 @@ export type WorldSize = 'small' | 'large';
  * good order and come back under their old names at once, while what they last wrote lingers. ComesBack, never drawn: everything, in a
  * fleet that has gone over from workers of the KCL 2.x and meets them again.
  */
-export type Theme = 'silence' | 'lateness' | 'restarts' | 'comesBack' | 'everything';
+export type Theme = 'silence' | 'lateness' | 'restarts' | 'comesBack' | 'handsOff' | 'everything';
 
 export type IncidentKind = 'start' | 'put' | 'split' | 'merge' | 'crash' | 'pause' | 'fallSilent' | 'stop';
 

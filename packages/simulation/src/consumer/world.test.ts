@@ -150,3 +150,7 @@ test.each([700_016_707, 700_016_864, 700_021_878])(
     expect(simulateWorld(seed).violations).toEqual([]);
   },
 );
+
+test('a leader whose row is deleted in the midst of a run, and who leads anew, plans nothing from what it had read: seed 27912', () => {
+  expect(simulateWorld(27_912).violations).toEqual([]);
+});

@@ -17,6 +17,7 @@ import { crowdedRoom } from './crowded-rooms.ts';
 import { type Ending, endingOf } from './endings.ts';
 import { ExactlyOnceSink } from './exactly-once.ts';
 import { HandOffs } from './hand-offs.ts';
+import { leaderRowGoesAt } from './leader-row.ts';
 import { MixedFleet } from './mixed-fleet.ts';
 import { Operator } from './operator.ts';
 import type { PlantedBug } from './planted-bugs.ts';
@@ -119,7 +120,7 @@ export class World {
     this.badDays = isMixed ? undefined : BadDays.of(seed);
     this.operator = isMixed ? undefined : Operator.of(seed);
     this.replays = isMixed || Twins.of(seed) !== undefined ? undefined : Replays.of(seed);
-    this.handOffs = isMixed ? undefined : HandOffs.of(seed);
+    this.handOffs = isMixed ? undefined : HandOffs.of(seed, bug?.theme === 'handsOff');
     this.#room = crowdedRoom(seed);
     this.twins = isMixed ? undefined : Twins.of(seed);
     this.prng = createPrng(seed);
@@ -161,6 +162,7 @@ export class World {
     for (const at of this.replays?.times(this.plan.faultsUntilMs) ?? []) queue.at(at, () => this.#speakOfReplay());
     for (const at of this.handOffs?.times(this.plan.faultsUntilMs) ?? [])
       queue.at(at, () => this.handOffs?.speak(this.living(), [...this.table.leases.values()], queue.now));
+    for (const at of leaderRowGoesAt(this.#seed, this.plan.faultsUntilMs)) queue.at(at, () => this.#deleteLeaderRow());
     queue.runUntil(this.plan.faultsUntilMs);
     if (checkers.violations.length === 0) {
       this.#heal();
@@ -324,6 +326,11 @@ export class World {
     this.processes.push(process);
     process.start(this.tracked);
     return process;
+  }
+
+  #deleteLeaderRow(): void {
+    this.transcript?.happens('the Leader row is deleted by hand');
+    this.table.leader = undefined;
   }
 
   // --- the world without faults ---
