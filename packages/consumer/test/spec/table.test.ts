@@ -60,12 +60,19 @@ describe('a table that is not there', () => {
   });
 });
 
+/** A server that has something else to do with the table is asked again. */
+function expectIndexMade(made: object): void {
+  const [first, ...again] = sentOf('UpdateTable');
+  expect(first).toMatchObject({ GlobalSecondaryIndexUpdates: [{ Create: made }] });
+  for (const other of again) expect(other).toEqual(first);
+}
+
 describe('a table that is there', () => {
   test('gets the index when it lacks it, without capacity where it is on demand', async () => {
     await makeTable();
     await wire.table().open();
     expect(sentOf('CreateTable')).toEqual([]);
-    expect(sentOf('UpdateTable')).toMatchObject([{ GlobalSecondaryIndexUpdates: [{ Create: index }] }]);
+    expectIndexMade(index);
     expect(JSON.stringify(sentOf('UpdateTable'))).not.toContain('ProvisionedThroughput');
   });
 
@@ -73,9 +80,7 @@ describe('a table that is there', () => {
     const ProvisionedThroughput = { ReadCapacityUnits: 7, WriteCapacityUnits: 9 };
     await makeTable({ BillingMode: 'PROVISIONED', ProvisionedThroughput });
     await wire.table().open();
-    expect(sentOf('UpdateTable')).toMatchObject([
-      { GlobalSecondaryIndexUpdates: [{ Create: { ...index, ProvisionedThroughput } }] },
-    ]);
+    expectIndexMade({ ...index, ProvisionedThroughput });
   });
 
   test('with the index, in whatever state that is, is left as it is', async () => {
