@@ -30,6 +30,10 @@ const arbitraryLease = fc.record({
 const arbitraryFleet = fc.record({ workers: arbitraryWorkers, leases: fc.array(arbitraryLease, { maxLength: 60 }) });
 type Fleet = typeof arbitraryFleet extends fc.Arbitrary<infer T> ? T : never;
 
+function keysOf(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `shard-${String(index).padStart(2, '0')}`);
+}
+
 function viewOf({ workers, leases }: Fleet): { leases: AssignableLease[]; workers: AssignableWorker[] } {
   return {
     workers: workers.map((workerId) => ({ workerId, metrics: [] })),
@@ -241,6 +245,50 @@ describe.each(['count', 'utilization'] as const)('what a worker declines, by %s'
       expect(planAssignment(leases, [worker('idle', declines), worker('busy')], full)).toMatchObject([{ to: 'idle' }]);
       expect(planAssignment(leases, [worker('idle', declines)], full)).toMatchObject([{ to: 'idle' }]);
     }
+  });
+
+  const arbitraryDeclines = fc.option(fc.oneof(fc.constant('all' as const), fc.subarray(keysOf(60))), {
+    nil: undefined,
+  });
+
+  test('passes no limit, whoever declines what, and lies with nobody only where nobody has room', () => {
+    const limits = {
+      maxLeasesForWorker: fc.integer({ min: 1, max: 20 }),
+      maxThroughputPerHostKBps: fc.integer({ min: 1, max: 8_000 }),
+    };
+    const declines = fc.array(arbitraryDeclines, { minLength: workerIds.length, maxLength: workerIds.length });
+    fc.assert(
+      fc.property(arbitraryFleet, declines, fc.record(limits), fc.boolean(), (fleet, declined, limited, balances) => {
+        const view = viewOf(fleet);
+        const workers = view.workers.map((each, index) => ({ ...each, declines: declined[index] }));
+        // With every throughput known: an unknown one is guessed, which the test does not.
+        const known = view.leases.map((lease) => ({ ...lease, throughputKBps: lease.throughputKBps ?? 7 }));
+        const moves = planAssignment(known, workers, { ...rules, ...limited, balances });
+        expect(new Set(moves.map(({ leaseKey }) => leaseKey)).size).toBe(moves.length);
+        const table = after(known, moves);
+        for (const { workerId } of workers) {
+          const its = table.filter(({ owner }) => owner === workerId);
+          const kBps = its.reduce((sum, { throughputKBps = 0 }) => sum + throughputKBps, 0);
+          if (moves.some(({ to }) => to === workerId)) {
+            const heaviest = Math.max(...its.map(({ throughputKBps = 0 }) => throughputKBps));
+            expect(its.length).toBeLessThanOrEqual(limited.maxLeasesForWorker);
+            expect(kBps).toBeLessThanOrEqual(limited.maxThroughputPerHostKBps + heaviest);
+          }
+          const hasRoom = its.length < limited.maxLeasesForWorker && kBps <= limited.maxThroughputPerHostKBps;
+          if (hasRoom) expect(table.filter(({ available }) => available)).toEqual([]);
+        }
+      }),
+    );
+  });
+
+  test('goes to who declines all only behind what fills the willing one', () => {
+    const leases = keysOf(12).map((key) => free(key));
+    const full = { ...rules, maxLeasesForWorker: 5 };
+    const moves = planAssignment(leases, [worker('willing'), worker('declining', 'all')], full);
+    expect(moves.map(({ to }) => to)).toEqual([
+      ...Array.from({ length: 5 }, () => 'willing'),
+      ...Array.from({ length: 5 }, () => 'declining'),
+    ]);
   });
 
   test('is not handed to it to balance, another one is', () => {

@@ -83,9 +83,10 @@ export function planAssignment(
   if (willing.length === workers.length) return planAmong(leases, workers, rules);
   const moves = planAmong(leases, willing, rules);
   const placed = new Set(moves.map(({ leaseKey }) => leaseKey));
-  const left = leases.filter(({ leaseKey, available }) => !available || !placed.has(leaseKey));
-  // A shard that nobody reads is worse than one that is read by who wants no more.
-  return [...moves, ...planAmong(left, workers, { ...rules, balances: false })];
+  const left = leases.filter(({ leaseKey }) => !placed.has(leaseKey));
+  const declining = workers.filter(({ declines }) => declines === 'all');
+  // A shard that nobody reads is worse than one that is read by who wants no more. The willing ones are full, or nothing would be left.
+  return [...moves, ...planAmong(left, declining, { ...rules, balances: false })];
 }
 
 function planAmong(
