@@ -9,12 +9,16 @@ function plan(leases: readonly AssignableLease[], ids: readonly string[], maxLea
   return planByCount(leases, ids, { maxLeasesForWorker, maxThroughputPerHostKBps: Number.POSITIVE_INFINITY }, true);
 }
 
+function keyOf(number: number): string {
+  return `shard-${String(number).padStart(2, '0')}`;
+}
+
 /** Leases of live workers, of vanished ones, of nobody. */
 const arbitraryFleet = fc.record({
   workers: fc.uniqueArray(fc.constantFrom(...workers), { minLength: 1 }),
   leases: fc.uniqueArray(
     fc.record({
-      leaseKey: fc.integer({ min: 0, max: 60 }).map((number) => `shard-${String(number).padStart(2, '0')}`),
+      leaseKey: fc.integer({ min: 0, max: 60 }).map(keyOf),
       owner: fc.option(fc.constantFrom(...workers, 'gone'), { nil: undefined }),
       expired: fc.boolean(),
       handoff: fc.boolean(),
@@ -143,6 +147,50 @@ describe('planByCount', () => {
       'handOff w3',
       'handOff w3',
     ]);
+  });
+
+  test('one that declines all of what another has keeps nobody else from it', () => {
+    const leases = Array.from({ length: 40 }, (_, index) =>
+      view({ leaseKey: `shard-${index}`, owner: 'w2', expired: false, handoff: false }),
+    );
+    const declined = new Map([['w1', new Set(leases.map(({ leaseKey }) => leaseKey))]]);
+    const limits = { maxLeasesForWorker: 100, maxThroughputPerHostKBps: Number.POSITIVE_INFINITY };
+    const moves = planByCount(leases, ['w1', 'w2', 'w3'], limits, true, { declined });
+    expect(moves.map(({ to }) => to)).toEqual(Array.from({ length: 20 }, () => 'w3'));
+  });
+
+  test('comes to rest whatever is declined, and then nobody has two more than one that has room and wants any of them', () => {
+    const maxLeasesForWorker = fc.integer({ min: 1, max: 30 });
+    // Whose leases each one declines.
+    const declines = fc.array(fc.subarray([...workers, 'gone']), {
+      minLength: workers.length,
+      maxLength: workers.length,
+    });
+    fc.assert(
+      fc.property(arbitraryFleet, declines, maxLeasesForWorker, (fleet, owners, most) => {
+        const keysOf = (index: number): string[] =>
+          fleet.leases.flatMap(({ owner = 'gone', leaseKey }) => (owners[index]?.includes(owner) ? [leaseKey] : []));
+        const declined = new Map(workers.map((worker, index) => [worker, new Set(keysOf(index))] as const));
+        const limits = { maxLeasesForWorker: most, maxThroughputPerHostKBps: Number.POSITIVE_INFINITY };
+        let leases = fleet.leases.map(view);
+        for (let run = 0; ; run += 1) {
+          const moves = planByCount(leases, fleet.workers, limits, true, { declined });
+          if (moves.length === 0) break;
+          expect(run).toBeLessThan(10);
+          leases = after(leases, moves);
+        }
+        const heldBy = (worker: string): AssignableLease[] =>
+          leases.filter(({ owner, available }) => owner === worker && !available);
+        for (const giver of fleet.workers) {
+          for (const receiver of fleet.workers) {
+            const count = heldBy(receiver).length;
+            if (heldBy(giver).length - count < 2 || count >= most) continue;
+            for (const { leaseKey, movable } of heldBy(giver))
+              expect(movable && declined.get(receiver)?.has(leaseKey) === false).toBe(false);
+          }
+        }
+      }),
+    );
   });
 
   test('leaves what no worker has room for', () => {

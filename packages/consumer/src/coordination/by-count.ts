@@ -84,16 +84,19 @@ class Plan {
 
   balance(): void {
     for (;;) {
-      const [from, to] = [this.#givers.first, this.#receivers.first];
-      if (from === undefined || to === undefined || this.#countOf(from) - this.#countOf(to) < 2) return;
+      const [from, least] = [this.#givers.first, this.#receivers.first];
+      if (from === undefined || least === undefined || this.#isEven(from, least)) return;
       const giver = this.#loads[from] as Load;
       if (!giver.gives) giver.movable.sort(byKey);
       giver.gives = true;
+      const to = this.#receivers.firstBut((index) => declinesAll(this.#loads[index] as Load, giver.movable)) as number;
       const { declined } = this.#loads[to] as Load;
-      const place = giver.movable.findLastIndex(({ leaseKey }) => declined?.has(leaseKey) !== true);
+      const place = this.#isEven(from, to)
+        ? -1
+        : giver.movable.findLastIndex(({ leaseKey }) => declined?.has(leaseKey) !== true);
       const [lease] = place < 0 ? [] : giver.movable.splice(place, 1);
       if (lease === undefined) {
-        // The one that has the fewest wants none of these: uneven for as long as it does.
+        // Those that have fewer want none of these: uneven for as long as they do.
         this.#givers.remove(from);
         continue;
       }
@@ -102,6 +105,11 @@ class Plan {
       this.#rank(from);
       this.#give(to, lease, 'handOff');
     }
+  }
+
+  /** Nothing is gained by a lease that goes from one to the other. */
+  #isEven(from: number, to: number): boolean {
+    return this.#countOf(from) - this.#countOf(to) < 2;
   }
 
   #give(to: number, { leaseKey, throughputKBps }: AssignableLease, kind: Assignment['kind']): void {
@@ -128,6 +136,10 @@ class Plan {
   #isTieBefore(a: number, b: number): boolean {
     return this.#countOf(a) === this.#countOf(b) && a < b;
   }
+}
+
+function declinesAll({ declined }: Load, leases: readonly AssignableLease[]): boolean {
+  return declined !== undefined && leases.every(({ leaseKey }) => declined.has(leaseKey));
 }
 
 function byKey(a: AssignableLease, b: AssignableLease): number {
