@@ -281,6 +281,54 @@ describe.each(['count', 'utilization'] as const)('what a worker declines, by %s'
     );
   });
 
+  test('leaves who declines all by handoffs, in damped runs that balance, until nobody else has room', () => {
+    const drained = { ...worker('drained', 'all') };
+    const leases = keysOf(20).map((key, index) => held(key, index < 12 ? 'drained' : 'busy'));
+    const workers = [drained, worker('busy'), worker('idle', ['shard-00'])];
+    expect(planAssignment(leases, workers, { ...rules, balances: false })).toEqual([]);
+    const first = planAssignment(leases, workers, rules);
+    expect(first.every(({ kind, to }) => kind === 'handOff' && to !== 'drained')).toBe(true);
+    expect(first).toHaveLength(strategy === 'utilization' ? 7 : 12);
+    const heldBy = (table: readonly AssignableLease[], id: string): number =>
+      table.filter(({ owner }) => owner === id).length;
+    const atRest = settle(leases, workers, rules).leases;
+    expect([heldBy(atRest, 'drained'), heldBy(atRest, 'busy'), heldBy(atRest, 'idle')]).toEqual([0, 10, 10]);
+    expect(atRest[0]?.owner).toBe('busy');
+    const limited = settle(leases, workers, { ...rules, maxLeasesForWorker: 9 }).leases;
+    expect([heldBy(limited, 'drained'), heldBy(limited, 'busy'), heldBy(limited, 'idle')]).toEqual([2, 9, 9]);
+    const inHandoff = leases.map((lease) => ({ ...lease, movable: lease.owner !== 'drained' }));
+    const byOthers = new Map(inHandoff.map(({ leaseKey, owner }) => [leaseKey, owner]));
+    for (const { leaseKey } of planAssignment(inHandoff, workers, rules)) expect(byOthers.get(leaseKey)).toBe('busy');
+  });
+
+  test('comes to rest, and then who declines all holds only what the others have no room for or decline', () => {
+    const declines = fc.array(arbitraryDeclines, { minLength: workerIds.length, maxLength: workerIds.length });
+    fc.assert(
+      fc.property(arbitraryFleet, declines, fc.integer({ min: 1, max: 20 }), (fleet, declined, maxLeasesForWorker) => {
+        const view = viewOf(fleet);
+        const workers = view.workers.map((each, index) => ({ ...each, declines: declined[index] }));
+        // No handoff is under way any more.
+        const { leases: table } = settle(after(view.leases, []), workers, { ...rules, maxLeasesForWorker });
+        const willing = workers.filter((each) => each.declines !== 'all');
+        const roomy = willing.filter(
+          ({ workerId }) => table.filter(({ owner }) => owner === workerId).length < maxLeasesForWorker,
+        );
+        for (const { leaseKey, owner } of table) {
+          const holder = workers.find(({ workerId }) => workerId === owner);
+          if (holder?.declines !== 'all') continue;
+          for (const { declines: some } of roomy) expect(some).toContain(leaseKey);
+        }
+      }),
+    );
+  });
+
+  test('by what is handed off nobody passes its own limit', () => {
+    const leases = keysOf(8).map((key, index) => held(key, index < 4 ? 'drained' : 'hot'));
+    const metrics = [{ name: 'C', percent: 79, limitPercent: 80, doubtPercent: 0 }];
+    const workers = [worker('drained', 'all'), { ...worker('hot'), metrics }];
+    expect(planAssignment(leases, workers, rules)).toHaveLength(strategy === 'utilization' ? 0 : 4);
+  });
+
   test('goes to who declines all only behind what fills the willing one', () => {
     const leases = keysOf(12).map((key) => free(key));
     const full = { ...rules, maxLeasesForWorker: 5 };

@@ -15,6 +15,11 @@ export interface AssignableLease {
   readonly movable: boolean;
   /** Who gave it up to nobody, as one does that does not get on with it: it gets it back only if nobody else has room. */
   readonly leftBy?: string | undefined;
+  /**
+   * It is live, and its holder wants it no more: behind the available ones it goes by `handOff` to who has room and does not decline it,
+   * and stays otherwise. Default false.
+   */
+  readonly isGivenUp?: boolean;
   /** What its holder last measured; undefined: nobody has yet. */
   readonly throughputKBps: number | undefined;
 }
@@ -81,12 +86,44 @@ export function planAssignment(
 ): Assignment[] {
   const willing = workers.filter(({ declines }) => declines !== 'all');
   if (willing.length === workers.length) return planAmong(leases, workers, rules);
+  const declining = workers.filter(({ declines }) => declines === 'all');
+  if (rules.balances) {
+    const moves = planRelief(leases, willing, declining, rules);
+    // A run that relieves somebody evens out nothing else: by how busy the others are once they have these the next one goes.
+    if (moves.some(({ kind }) => kind === 'handOff')) return moves;
+  }
   const moves = planAmong(leases, willing, rules);
   const placed = new Set(moves.map(({ leaseKey }) => leaseKey));
   const left = leases.filter(({ leaseKey }) => !placed.has(leaseKey));
-  const declining = workers.filter(({ declines }) => declines === 'all');
   // A shard that nobody reads is worse than one that is read by who wants no more. The willing ones are full, or nothing would be left.
   return [...moves, ...planAmong(left, declining, { ...rules, balances: false })];
+}
+
+/**
+ * The available leases, and the live ones of those that decline all, go to the willing. Whoever is relieved still holds the rest, and by
+ * utilization gives no more of it in one run than `dampeningPercentage`, but one at least.
+ */
+function planRelief(
+  leases: readonly AssignableLease[],
+  willing: readonly AssignableWorker[],
+  declining: readonly AssignableWorker[],
+  rules: AssignmentRules,
+): Assignment[] {
+  const share = rules.strategy === 'utilization' ? rules.dampeningPercentage / 100 : 1;
+  const relieved = new Map(declining.map(({ workerId }): [string, string[]] => [workerId, []]));
+  const offered = leases.map((lease) => {
+    const its = lease.movable && lease.owner !== undefined ? relieved.get(lease.owner) : undefined;
+    its?.push(lease.leaseKey);
+    return its === undefined ? lease : { ...lease, isGivenUp: true };
+  });
+  const moves = planAmong(offered, willing, { ...rules, balances: false });
+  const moved = new Set(moves.map(({ leaseKey }) => leaseKey));
+  const given = [...relieved.values()].flatMap((its) => {
+    const most = Math.max(1, Math.floor(share * its.length));
+    return its.filter((leaseKey) => moved.has(leaseKey)).slice(0, most);
+  });
+  const goes = new Set(given);
+  return moves.filter(({ leaseKey, kind }) => kind === 'assign' || goes.has(leaseKey));
 }
 
 function planAmong(

@@ -22,11 +22,13 @@ export function planByCount(
 ): Assignment[] {
   const plan = new Plan([...workers].sort(), limits, exceptions);
   const waiting: AssignableLease[] = [];
+  const givenUp: AssignableLease[] = [];
   for (const lease of leases) {
     if (lease.available) waiting.push(lease);
+    else if (lease.isGivenUp) givenUp.push(lease);
     else plan.hold(lease);
   }
-  plan.assign(waiting.sort(byKey));
+  plan.assign([...waiting.sort(byKey), ...givenUp.sort(byKey)]);
   if (balances) plan.balance();
   return plan.moves;
 }
@@ -78,7 +80,8 @@ class Plan {
         worker === lease.leftBy || declined?.has(lease.leaseKey) === true;
       const to = this.#receivers.firstBut((index) => isAvoided(this.#loads[index] as Load));
       if (to === undefined) return;
-      this.#give(to, lease, 'assign');
+      if (!lease.isGivenUp) this.#give(to, lease, 'assign');
+      else if (!isAvoided(this.#loads[to] as Load)) this.#give(to, lease, 'handOff');
     }
   }
 

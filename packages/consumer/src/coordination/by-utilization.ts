@@ -79,16 +79,20 @@ export function planByUtilization(
   const byWorker = new Map(fleet.map((load) => [load.workerId, load]));
   // A live lease of a worker that may not receive any stays where it is, and out of the averages: counted as if it were shared among
   // the others, it made the last lease of theirs go to and fro.
-  const shared = leases.filter(({ available, owner }) => available || (owner !== undefined && byWorker.has(owner)));
+  const shared = leases.filter(
+    ({ available, owner, isGivenUp }) => available || isGivenUp || (owner !== undefined && byWorker.has(owner)),
+  );
   const perWorker = shared.length / workers.length;
   const knownKBps = mean(shared.map(({ throughputKBps }) => throughputKBps ?? Number.NaN));
   const isIdle = knownKBps * perWorker < IDLE_KBPS;
   const meanKBps = isIdle ? 0 : knownKBps;
   const available: Weighed[] = [];
+  const givenUp: Weighed[] = [];
   for (const lease of shared) {
-    const { leaseKey, movable, leftBy, throughputKBps } = lease;
+    const { leaseKey, movable, leftBy, isGivenUp = false, throughputKBps } = lease;
     const weighed = { leaseKey, movable, leftBy, weight: isIdle ? 0 : (throughputKBps ?? meanKBps) };
     if (lease.available) available.push(weighed);
+    else if (isGivenUp) givenUp.push(weighed);
     else addLease(byWorker.get(lease.owner as string) as Load, weighed);
   }
   const targetKBps = meanKBps * perWorker;
@@ -110,6 +114,7 @@ export function planByUtilization(
   if (mutes > 0 && mutes < fleet.length) percents[names.indexOf(THROUGHPUT)] = 100;
   const plan = new Plan(fleet, { percents, doubtPercents, throughputKBps: targetKBps, leaseCount: perWorker }, rules);
   for (const lease of available) plan.assign(lease);
+  for (const lease of givenUp) plan.relieve(lease);
   if (rules.balances) plan.balance();
   return plan.moves;
 }
@@ -137,9 +142,15 @@ class Plan {
     const isAvoided = ({ workerId, declined }: Load): boolean =>
       workerId === lease.leftBy || declined?.has(lease.leaseKey) === true;
     const to = this.#receivers.firstBut((index) => isAvoided(this.#fleet[index] as Load));
-    if (to === undefined) return;
-    this.#grow(to, lease);
-    this.moves.push({ leaseKey: lease.leaseKey, to: (this.#fleet[to] as Load).workerId, kind: 'assign' });
+    if (to !== undefined) this.#receive(to, lease, 'assign');
+  }
+
+  /** Gives a live lease of one that wants it no more to whoever has the most room of those that stay below their limits with it. */
+  relieve(lease: Weighed): void {
+    const mayTake = (load: Load): boolean =>
+      load.declined?.has(lease.leaseKey) !== true && this.#isWithinLimits(load, lease);
+    const to = this.#receivers.firstBut((index) => !mayTake(this.#fleet[index] as Load));
+    if (to !== undefined && mayTake(this.#fleet[to] as Load)) this.#receive(to, lease, 'handOff');
   }
 
   balance(): void {
@@ -270,8 +281,12 @@ class Plan {
     giver.throughputKBps -= lease.weight;
     this.#shift(giver, lease, -1);
     this.#rank(from);
+    this.#receive(to, lease, 'handOff');
+  }
+
+  #receive(to: number, lease: Weighed, kind: Assignment['kind']): void {
     this.#grow(to, lease);
-    this.moves.push({ leaseKey: lease.leaseKey, to: (this.#fleet[to] as Load).workerId, kind: 'handOff' });
+    this.moves.push({ leaseKey: lease.leaseKey, to: (this.#fleet[to] as Load).workerId, kind });
   }
 
   #grow(to: number, lease: Weighed): void {
@@ -314,16 +329,23 @@ class Plan {
 
   /** The receiver stays below its limit, and at most at the average or else below what the giver had: the spread shrinks. */
   #improves(from: Load, to: Load, lease: Weighed): boolean {
+    if (!this.#isWithinLimits(to, lease)) return false;
     for (let metric = 0; metric < to.percents.length; metric += 1) {
       const percent = to.percents[metric] as number;
       if (Number.isNaN(percent)) continue;
       const after = percent + this.#share(metric, lease);
-      if (after > (to.limitPercents[metric] as number)) return false;
       // Not known of the giver: no more than the average.
       const isBelowGiver = after < (from.percents[metric] as number) - ROUNDING;
       if (after > (this.#averages.percents[metric] as number) && !isBelowGiver) return false;
     }
     return true;
+  }
+
+  #isWithinLimits({ percents, limitPercents }: Load, lease: Weighed): boolean {
+    return percents.every(
+      (percent, metric) =>
+        Number.isNaN(percent) || percent + this.#share(metric, lease) <= (limitPercents[metric] as number),
+    );
   }
 
   #mayReceive({ leases, throughputKBps, isOnTrial }: Load): boolean {
