@@ -71,6 +71,21 @@ describe('one run of the KCL 2.x DynamoDBLeaseTaker', () => {
     expect(planTakes(resting('me 9'), held, rules, 0)).toMatchObject({ taken: [], stolen: [] });
   });
 
+  test('steals none while only such are free as it declines, and these once they are very old', () => {
+    const declines = (leaseKey: string): boolean => leaseKey === 'shard-3';
+    const take = (...texts: string[]): ReturnType<typeof planTakes> =>
+      planTakes(resting(...texts), new Set(), rules, 0.3, declines);
+    expect(take('a', 'a', 'a', '-')).toMatchObject({
+      taken: [],
+      stolen: [],
+      counts: { availableCount: 1, neededCount: 2 },
+    });
+    expect(take('a', 'a', 'a', 'b 2')).toMatchObject({ taken: [], stolen: [] });
+    expect(take('a', 'a', 'a', 'b 3.01').taken.map(({ leaseKey }) => leaseKey)).toEqual(['shard-3']);
+    expect(take('a', 'a', 'a', 'a').stolen.map(({ leaseKey }) => leaseKey)).not.toEqual(['shard-3']);
+    expect(take('a', 'a', 'a', 'a').stolen).toHaveLength(1);
+  });
+
   test('frees a lease that it was given by a worker that died while it handed it off', () => {
     const stuck = lease('s', 'me', { checkpointOwner: 'dead' });
     expect(planTakes([{ lease: stuck, restMs: 0 }], new Set(), rules, 0).taken).toEqual([]);

@@ -188,6 +188,8 @@ export function planTakes(
   declines: (leaseKey: string) => boolean = () => false,
 ): Takes & { readonly counts: TakeCounts } {
   const { workerId: me, failoverTimeMs, maxLeasesForWorker } = rules;
+  let availableCount = 0;
+  /** Of these, the ones that it does not decline. */
   const available: Lease[] = [];
   const veryOld: Lease[] = [];
   const owned = new Map<string, Lease[]>([[me, []]]);
@@ -201,6 +203,7 @@ export function planTakes(
       if (leases === undefined) owned.set(owner, [lease]);
       else leases.push(lease);
     } else {
+      availableCount += 1;
       if (!declines(lease.leaseKey)) available.push(lease);
       if (restMs > VERY_OLD * failoverTimeMs) veryOld.push(lease);
     }
@@ -213,7 +216,7 @@ export function planTakes(
   const seen = {
     leaseCount: resting.length,
     workerCount: owned.size,
-    availableCount: available.length,
+    availableCount,
     neededCount: resting.length === 0 ? 0 : Math.max(0, need),
     spilloverCount: share - target,
   };
@@ -226,7 +229,8 @@ export function planTakes(
     return planned(taken, [], taken.length);
   }
   if (need <= 0) return planned([]);
-  if (available.length > 0) return planned(shuffled(available, random).slice(0, need));
+  // None is stolen while any are free, be they all declined: others take these, and are then to be compared with.
+  if (availableCount > 0) return planned(shuffled(available, random).slice(0, need));
 
   let most: readonly Lease[] = [];
   for (const leases of owned.values()) if (leases.length > most.length) most = leases;
