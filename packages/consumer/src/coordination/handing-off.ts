@@ -20,6 +20,13 @@ export interface HandingOffOptions extends Omit<SuccessionRules, 'leaving'> {
   readonly workerId: string;
 }
 
+interface Asked {
+  /** With the number of the word. */
+  readonly leases: Map<string, number>;
+  /** Whether one of the words was about all. */
+  areAll: boolean;
+}
+
 /** The metric row is waited for no longer than this before the look. */
 const LONGEST_REPORT_MS = 1_000;
 
@@ -29,12 +36,10 @@ export class HandingOff {
   readonly #id: WorkerId;
   readonly #leases: HeldLeases;
   readonly #declined = new Declined();
-  /** Those that wait for a look, with the number of the word. */
-  #asked = new Map<string, number>();
-  /** Those of the look that is under way. */
-  #looked: Map<string, number> | undefined;
-  /** Whether the word was about all. */
-  #wereAll = false;
+  /** What waits for a look. */
+  #asked: Asked = nothingAsked();
+  /** What the look is for that is under way. */
+  #looked: Asked | undefined;
   #lookAt = Number.POSITIVE_INFINITY;
   #isOver = false;
 
@@ -61,18 +66,23 @@ export class HandingOff {
   }
 
   ask({ leases, areAll, awayMs }: HandOffRequested, now: number): void {
+    const accepted: string[] = [];
     for (const { leaseKey, requestId } of leases) {
-      const isAsked = this.#asked.has(leaseKey) || this.#looked?.has(leaseKey) === true;
+      const isAsked = this.#asked.leases.has(leaseKey) || this.#looked?.leases.has(leaseKey) === true;
       const refusal = this.#isOver ? 'notHeld' : isAsked ? 'underWay' : this.#leases.refusesHandOff(leaseKey);
-      if (refusal === undefined) this.#asked.set(leaseKey, requestId);
-      else settleHandOff({ leaseKey, requestId }, refusal, undefined, this.#out);
+      if (refusal === undefined) {
+        this.#asked.leases.set(leaseKey, requestId);
+        accepted.push(leaseKey);
+      } else settleHandOff({ leaseKey, requestId }, refusal, undefined, this.#out);
     }
-    if (this.#isOver || (this.#asked.size === 0 && !areAll)) return;
-    if (areAll) this.#declined.addAll(now + awayMs);
-    else for (const leaseKey of this.#asked.keys()) this.#declined.add(leaseKey, now + awayMs);
-    this.#wereAll = areAll;
+    if (this.#isOver || (accepted.length === 0 && !areAll)) return;
+    if (areAll) {
+      this.#declined.addAll(now + awayMs);
+      const look = this.#asked.leases.size > 0 ? this.#asked : this.#looked;
+      if (look !== undefined) look.areAll = true;
+    } else for (const leaseKey of accepted) this.#declined.add(leaseKey, now + awayMs);
     this.#say(now);
-    if (this.#asked.size > 0) this.#lookAt = now + Math.min(LONGEST_REPORT_MS, this.#options.failoverTimeMs / 3);
+    if (accepted.length > 0) this.#lookAt = now + Math.min(LONGEST_REPORT_MS, this.#options.failoverTimeMs / 3);
   }
 
   /** The metric row was written. */
@@ -90,19 +100,19 @@ export class HandingOff {
     if (this.#looked !== undefined || now < this.#lookAt) return;
     this.#lookAt = Number.POSITIVE_INFINITY;
     this.#looked = this.#asked;
-    this.#asked = new Map();
+    this.#asked = nothingAsked();
     this.#out.push({ kind: 'readTable', for: 'handOff' });
   }
 
   /** The look was answered. @param areTaken workers take leases themselves. */
   tableRead({ leases, workers: all }: Results['readTable'], areTaken: boolean, now: number): void {
-    const asked = this.#looked ?? new Map<string, number>();
+    const asked = this.#looked ?? nothingAsked();
     const ours = all.filter((worker) => worker.process !== undefined);
     const heirs = planSuccession(
       leases,
       areTaken ? ours : all,
       { ...this.#options, leaving: this.#options.workerId },
-      asked,
+      asked.leases,
     );
     // Beside workers of the KCL 2.x no handoff is begun in the row, which they know nothing of.
     const alert = new Set(areTaken ? [] : ours.map(({ workerId }) => workerId));
@@ -119,7 +129,7 @@ export class HandingOff {
 
   /** Nobody can be asked who else is there. */
   tableNotRead(now: number): void {
-    this.#settleLook(this.#looked ?? new Map(), () => false);
+    this.#settleLook(this.#looked ?? nothingAsked(), () => false);
     this.#say(now);
   }
 
@@ -142,17 +152,17 @@ export class HandingOff {
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const [leaseKey, requestId] of [...this.#asked, ...(this.#looked ?? [])])
+    for (const [leaseKey, requestId] of [...this.#asked.leases, ...(this.#looked?.leases ?? [])])
       settleHandOff({ leaseKey, requestId }, 'leaseLost', undefined, this.#out);
-    this.#asked.clear();
+    this.#asked = nothingAsked();
     this.#looked = undefined;
   }
 
-  #settleLook(asked: ReadonlyMap<string, number>, goes: (leaseKey: string, requestId: number) => boolean): void {
+  #settleLook({ leases, areAll }: Asked, goes: (leaseKey: string, requestId: number) => boolean): void {
     this.#looked = undefined;
     if (this.#isOver) return;
-    let isAlone = asked.size > 0;
-    for (const [leaseKey, requestId] of asked) {
+    let isAlone = leases.size > 0;
+    for (const [leaseKey, requestId] of leases) {
       if (goes(leaseKey, requestId)) isAlone = false;
       else {
         this.#declined.remove(leaseKey);
@@ -160,13 +170,17 @@ export class HandingOff {
       }
     }
     // Who comes later is to get its share of what has stayed.
-    if (isAlone && this.#wereAll) this.#declined.clear();
+    if (isAlone && areAll) this.#declined.clear();
   }
 
   /** In the metric row, if it is something else than before. */
   #say(now: number): void {
     if (!this.#isOver) this.#id.decline(this.#declined.said, now);
   }
+}
+
+function nothingAsked(): Asked {
+  return { leases: new Map(), areAll: false };
 }
 
 export function settleHandOff(

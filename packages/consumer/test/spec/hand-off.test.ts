@@ -7,9 +7,9 @@ import { assignmentMs, Fleet, failoverMs, type Member, secondMs, shardOf } from 
 const noticeMs = 600;
 const awayMs = 100 * secondMs;
 
-function handOff(member: Member, leaseKeys: readonly string[], areAll = false): void {
+function handOff(member: Member, leaseKeys: readonly string[], areAll = false, forMs = awayMs): void {
   const leases = leaseKeys.map((leaseKey, index) => ({ leaseKey, requestId: index + 1 }));
-  member.tell({ kind: 'handOff', leases, areAll, awayMs });
+  member.tell({ kind: 'handOff', leases, areAll, awayMs: forMs });
 }
 
 type Settled = Omit<Extract<Notice, { kind: 'handOffSettled' }>, 'kind' | 'requestId'>;
@@ -125,6 +125,45 @@ describe('a lease that is handed off on request', () => {
       expect(first.view.declines).toBeUndefined();
       expect(fleet.table.workers.get('first')?.declines).toBeUndefined();
     }
+  });
+
+  test('that one who is alone keeps is not declined, whatever other words come before the look, or during it', () => {
+    const { fleet, first, mine } = fleetOf(2);
+    const all = keysOf(first);
+    first.held.add('reportWorker');
+    handOff(first, all, true);
+    handOff(first, [mine]);
+    first.held.delete('reportWorker');
+    fleet.pass(2 * secondMs);
+    expect(settled(first).map(({ outcome }) => outcome)).toEqual(['underWay', 'noHeir', 'noHeir']);
+    expect(first.view.declines).toBeUndefined();
+    first.held.add('readTable');
+    handOff(first, all);
+    fleet.pass(2 * secondMs);
+    handOff(first, all, true);
+    expect(first.view.declines).toBe('all');
+    first.held.delete('readTable');
+    first.carryOut('readTable');
+    fleet.pass(secondMs);
+    expect(
+      settled(first)
+        .slice(3)
+        .map(({ outcome }) => outcome),
+    ).toEqual(['underWay', 'underWay', 'noHeir', 'noHeir']);
+    expect(first.view.declines).toBeUndefined();
+  });
+
+  test('is declined for as long as its own word says, not for another one’s that comes before the look', () => {
+    const { fleet, first } = fleetOf(4, 'second');
+    const [one = '', other = ''] = keysOf(first);
+    first.held.add('reportWorker');
+    handOff(first, [one], false, 20 * secondMs);
+    handOff(first, [other], false, 60 * secondMs);
+    first.held.delete('reportWorker');
+    fleet.pass(secondMs);
+    expect(first.view.declines).toEqual([one, other]);
+    fleet.pass(20 * secondMs);
+    expect(first.view.declines).toEqual([other]);
   });
 
   test('stays where the table cannot be read; a metric row that cannot be written is waited for no longer than a second', () => {
