@@ -176,10 +176,12 @@ export class HeldLease implements Scheduled, LeavingLease {
 
   #settleDeparture(): void {
     if (this.#departure === undefined) return;
-    const { requestId } = this.#departure;
+    const { requestId, heir } = this.#departure;
     this.#departure = undefined;
     const { gone, loss, lease } = this.holder;
-    const to = gone === 'released' ? lease.leaseOwner : loss?.how === 'handedOver' ? loss.to : undefined;
+    let to = gone === 'released' ? lease.leaseOwner : loss?.how === 'handedOver' ? loss.to : undefined;
+    // Of a write whose answer was lost the refused repeat shows the heir: it has the lease, whoever wrote that.
+    if (loss?.how === 'taken' && loss.by === heir) to = heir;
     const outcome = isEnded(lease) ? 'ended' : to === undefined ? 'leaseLost' : 'handedOff';
     settleHandOff({ requestId, leaseKey: lease.leaseKey }, outcome, to, this.#common.out);
   }

@@ -85,6 +85,18 @@ describe('a lease that is handed off on request', () => {
     expect(settled(first)).toEqual([{ leaseKey: mine, outcome: 'handedOff', to: 'second' }]);
   });
 
+  test('has gone to its heir although the answer to the write that gave it away was lost, and the heir was not told before', () => {
+    const { fleet, first, mine } = fleetOf(4, 'second');
+    first.failing.add('handOffLease');
+    first.losing.add('assignLease');
+    handOff(first, [mine]);
+    fleet.passUntil(() => fleet.lease(mine).leaseOwner === 'second', failoverMs);
+    expect(settled(first)).toEqual([]);
+    first.losing.delete('assignLease');
+    fleet.pass(2 * secondMs);
+    expect(settled(first)).toEqual([{ leaseKey: mine, outcome: 'handedOff', to: 'second' }]);
+  });
+
   test('is not balanced back to the worker that handed it off, which gets another one in its place', () => {
     const { fleet, first, mine } = fleetOf(2, 'second');
     const since = fleet.now;
