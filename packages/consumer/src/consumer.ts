@@ -221,7 +221,11 @@ export class Consumer implements AsyncDisposable {
     return handOff(this.#parts?.runtime, this.#state, options);
   }
 
-  /** Takes what `handOff` said of the time to come back: these leases may be given to this worker again. @param leaseKeys default: all, and any other. @throws as `pause`. */
+  /**
+   * Takes back what `handOff` said of the time to come back: these leases may be given to this worker again.
+   * @param leaseKeys default: all, and any other.
+   * @throws as `pause`, and for single leases while all are declined, since `handOff` was called without keys.
+   */
   accept(leaseKeys?: LeaseKeys): void {
     control(this.#parts?.runtime, this.#state, 'accept', leaseKeys);
   }

@@ -7,7 +7,7 @@ import type { Runtime } from './runtime/runtime.ts';
 /** A lease key, or several: of an application that reads one stream, shard ids. */
 export type LeaseKeys = string | readonly string[];
 
-/** @throws UsageError while nothing runs, and for what are no lease keys; for `retry`, of leases that this worker does not hold. */
+/** @throws UsageError while nothing runs, and for what are no lease keys; for `retry`, of leases that this worker does not hold; for `accept`, while all are declined. */
 export function control(runtime: Runtime | undefined, state: string, what: Control['kind'], keys?: LeaseKeys): void {
   if (runtime === undefined) throw new UsageError(what, 'a consumer that runs', `one that is ${state}`);
   const leaseKeys = keys === undefined ? undefined : readLeaseKeys(keys);
@@ -15,6 +15,10 @@ export function control(runtime: Runtime | undefined, state: string, what: Contr
     const held = new Set(runtime.view().leases.map(({ leaseKey }) => leaseKey));
     const strange = leaseKeys.find((leaseKey) => !held.has(leaseKey));
     if (strange !== undefined) throw new UsageError('leaseKeys', 'keys of leases that this worker holds', strange);
+  }
+  if (what === 'accept' && leaseKeys !== undefined && runtime.view().declines === 'all') {
+    const expected = 'none while all leases are declined, as handOff() without keys said; accept() takes that back';
+    throw new UsageError('leaseKeys', expected, leaseKeys.join(', '));
   }
   runtime.control({ kind: what, leaseKeys });
 }

@@ -89,6 +89,12 @@ describe('handOff', () => {
       expect(Number((await scene.row(SHARD(0)))?.['leaseCounter']?.N)).toBeGreaterThan(Number(before) + 2),
     );
     expect(keysOf(first)).toEqual([]);
+    // Of all that is declined no single lease can be taken out.
+    expect(() => first.accept(SHARD(0))).toThrow(
+      `leaseKeys: expected none while all leases are declined, as handOff() without keys said; accept() takes that back, got ${SHARD(0)}`,
+    );
+    expect(first.view().declines).toBe('all');
+    expect(told).toHaveLength(2);
     first.accept();
     expect(first.view().declines).toBeUndefined();
     await until(() => expect([keysOf(first).length, keysOf(second).length]).toEqual([2, 2]));
