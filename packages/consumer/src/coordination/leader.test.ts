@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { leaderOptions } from '../../test/core-options.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import { FleetVersion } from './client-version.ts';
-import type { Done, Effect, TableEffect } from './effects.ts';
+import type { Done, Effect, TableEffect, Tell } from './effects.ts';
 import { Leader, type LeaderOptions } from './leader.ts';
 import { type Lease, NOTHING_MEASURED, newLease } from './lease.ts';
 
@@ -12,7 +12,8 @@ class Script {
   now = 0;
   readonly table: MemoryLeaseTable = new MemoryLeaseTable({ wallNow: () => this.now });
   readonly runsAt: number[] = [];
-  readonly #out: (Effect | { readonly kind: 'tell' })[] = [];
+  readonly endedAt: number[] = [];
+  readonly #out: (Effect | Tell)[] = [];
   readonly #leader: Leader;
   readonly #held = new Set(['assignLease', 'handOffLease']);
   #open: TableEffect[] = [];
@@ -75,7 +76,10 @@ class Script {
 
   #take(): void {
     for (const effect of this.#out.splice(0)) {
-      if (effect.kind === 'tell') continue;
+      if (effect.kind === 'tell') {
+        if (effect.notice.kind === 'runEnded') this.endedAt.push(this.now);
+        continue;
+      }
       if (effect.kind === 'readTable') this.runsAt.push(this.now);
       if (this.#held.has(effect.kind)) this.#open.push(effect as TableEffect);
       else this.#answer(effect);
@@ -124,7 +128,10 @@ describe('the writes of a plan', () => {
     script.report('late');
     script.pass(10_000);
     expect(script.runsAt).toEqual([0]);
-    script.answer(16);
+    script.answer(15);
+    expect(script.endedAt).toEqual([]);
+    script.answer(1);
+    expect(script.endedAt).toEqual([10_000]);
     script.pass(0);
     expect(script.runsAt).toEqual([0, 10_000]);
     for (let rounds = 0; rounds < 10; rounds += 1) script.answer(16);

@@ -349,6 +349,7 @@ export class Leader {
   }
 
   #endRun(now: number): void {
+    this.#out.push({ kind: 'tell', notice: { kind: 'runEnded' } });
     this.#run = undefined;
     // Of no use between two runs, and as large as the fleet.
     this.#table = [];

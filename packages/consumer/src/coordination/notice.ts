@@ -132,6 +132,8 @@ export type Notice =
       readonly rows: RowCounts;
       readonly streams: StreamCounts;
     }
+  /** The leader's run is over: each of its writes was answered or has failed, or could not be begun in time. */
+  | { readonly kind: 'runEnded' }
   /** The leader could not read the table for so long that it lets another one try. */
   | { readonly kind: 'leadershipForfeited'; readonly failingForMs: number }
   /** The leader gives away the leases of a worker that has not renewed them. */
@@ -147,7 +149,7 @@ export type Notice =
   | { readonly kind: 'leasesTaken'; readonly taken: number; readonly stolen: number }
   /** What it has seen, and wants to take; in each of its runs. */
   | ({ readonly kind: 'takesPlanned' } & TakeCounts)
-  /** Each of these takes was answered or has failed. */
+  /** Each of these takes was answered or has failed, or what it was to be made by could not be read. */
   | { readonly kind: 'takesEnded' }
   /** Whether every owner of a lease shows a metric row, so that a leader could assign; in each run of a leader that waits for it. */
   | { readonly kind: 'fleetReadiness'; readonly isReady: boolean }

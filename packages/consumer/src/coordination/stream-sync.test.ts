@@ -304,6 +304,20 @@ describe('StreamSync', () => {
     expect(sync.former(table, 1100)).toEqual([`${B}:s0`, `${B}:s1`]);
   });
 
+  test('what may not be deleted any more does not count as waiting for it', () => {
+    const sync = syncOf(A);
+    const table = [...leasesOf(A), ...leasesOf(B)];
+    const pendingCount = (now: number) => {
+      sync.former(table, now);
+      return sync.counts(table, now).several?.pendingDeletionCount;
+    };
+    expect(pendingCount(0)).toBe(1);
+    sync.track(tracked(A), 'none');
+    expect(pendingCount(100)).toBe(0);
+    sync.track(tracked(A), 'all');
+    expect(pendingCount(200)).toBe(1);
+  });
+
   test('before an application of several streams knows any, none is former', () => {
     const sync = new StreamSync({ ...options, formerStreamsWaitMs: 0 });
     expect(sync.former(leasesOf(A), 0)).toEqual([]);

@@ -288,7 +288,10 @@ export class StreamSync {
    */
   former(table: readonly Lease[], now: number): string[] {
     this.#deletedCount = 0;
-    if (this.#former === 'none' || this.#streams.size === 0 || this.#streams.has(undefined)) return [];
+    if (this.#former === 'none' || this.#streams.size === 0 || this.#streams.has(undefined)) {
+      this.#formerSince.clear();
+      return [];
+    }
     const may = this.#former;
     const since = new Map<StreamId, number>();
     const keys: string[] = [];

@@ -208,6 +208,16 @@ describe('the taker over time', () => {
     ]);
   });
 
+  test('a run whose second reading fails ends with it, and is told', () => {
+    const script = new Script();
+    script.leases = ['s0', 's1', 's2'].map((key) => lease(key, 'a', { leaseCounter: 1 }));
+    const [, reread] = script.look(F / 3);
+    script.taker.failed({ kind: 'failed', effect: reread as Effect, error: 'no' }, script.now);
+    const notices = script.out.splice(0).map((each) => each.kind === 'tell' && each.notice.kind);
+    expect(notices).toEqual(['effectFailed', 'takesEnded']);
+    expect(script.taker.deadline()).toBe(script.now + 50);
+  });
+
   test('a failed look is made again soon, and the next run waits its time after the answers of all takes', () => {
     const script = new Script();
     script.leases = [lease('s0', undefined), lease('s1', undefined)];

@@ -107,6 +107,7 @@ export class Taker {
     this.#out.push({ kind: 'tell', notice: { kind: 'effectFailed', effect: effect.kind, leaseKey, retryInMs, error } });
     if (effect.kind === 'takeLease') this.#writeAnswered(now);
     else {
+      if (this.#run === 'rereading') this.#out.push({ kind: 'tell', notice: { kind: 'takesEnded' } });
       this.#run = undefined;
       this.#runAt = now + retryInMs;
     }

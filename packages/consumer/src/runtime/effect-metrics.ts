@@ -90,6 +90,9 @@ export class EffectMetrics {
         if (effect.for === 'leader') this.#leader.read(startedAt, tookMs, succeeded);
         else if (effect.for === 'taker') this.#taker.read(startedAt, tookMs, succeeded);
         return;
+      case 'readLeases':
+        if (effect.tenure === undefined && !succeeded) this.#taker.rereadFailed();
+        return;
       case 'takeLease':
         this.#taker.took(tookMs, outcome?.result as Results['takeLease'] | undefined);
         return;
@@ -147,6 +150,9 @@ export class EffectMetrics {
         return;
       case 'runPlanned':
         this.#leader.planned(notice);
+        return;
+      case 'runEnded':
+        this.#leader.ended();
         return;
       case 'fleetReadiness':
         sink.gauge('WorkerMetricsReadyStatus', notice.isReady ? 1 : 0, migration);

@@ -1,5 +1,6 @@
 // Counts what the KCL counts of its leader (LeaseAssignmentManager, MigrationAwareLAMDataManager, PeriodicShardSyncManager, the
-// MultiStreamTracker of its Scheduler): each run from the reading of the table to the last of the assignments that it planned.
+// MultiStreamTracker of its Scheduler): each run from the reading of the table to the last of the assignments that it planned, or
+// to its end where some of them could not be begun in time.
 // Beside the runtime, told by effect-metrics.ts. Invariant: a run is told once, and what it planned belongs to no other.
 import type { Notice } from '../coordination/notice.ts';
 import type { KclMetrics } from './kcl-metrics.ts';
@@ -25,8 +26,6 @@ export class LeaderMetrics {
 
   /** A run begins with this reading. */
   read(startedAt: number, tookMs: number, succeeded: boolean): void {
-    // What the last one could not begin any more is planned anew.
-    this.#endRound();
     this.#startedAt = startedAt;
     this.#loadMs = tookMs;
     if (succeeded) return;
@@ -73,6 +72,12 @@ export class LeaderMetrics {
     if (applied === undefined) round.isWhole = false;
     if (applied !== true) round.failedCount += 1;
     if (round.leftCount === 0) this.#endRound();
+  }
+
+  /** The run is over. What it could not begin any more is planned anew. */
+  ended(): void {
+    if (this.#round !== undefined) this.#round.isWhole = false;
+    this.#endRound();
   }
 
   forfeited(): void {

@@ -61,6 +61,7 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'checkpointSettled':
     case 'runPlanned':
+    case 'runEnded':
     case 'takesPlanned':
     case 'takesEnded':
     case 'fleetReadiness':

@@ -39,6 +39,11 @@ export class TakerMetrics {
     sink.gauge('LeasesToTake', counts.toTakeCount, dimensions);
   }
 
+  /** What it was about to steal could not be read again, and the run is over. */
+  rereadFailed(): void {
+    this.#isWhole = false;
+  }
+
   /** @param outcome undefined: the take failed. */
   took(tookMs: number, outcome: Results['takeLease'] | undefined): void {
     this.#kcl.called('TakeLease', outcome !== undefined, tookMs, this.#kcl.ofWorker('TakeLeases'));
