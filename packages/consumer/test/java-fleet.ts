@@ -3,16 +3,13 @@
 import { readFileSync } from 'node:fs';
 import {
   type AttributeValue,
-  CreateTableCommand,
-  type CreateTableCommandInput,
   DeleteItemCommand,
   type DynamoDBClient,
   PutItemCommand,
-  ResourceInUseException,
   ScanCommand,
-  waitUntilTableExists,
 } from '@aws-sdk/client-dynamodb';
 import { OWNER_INDEX } from '../src/lease-table/table.ts';
+import { createTable } from './create-table.ts';
 
 export type Item = Record<string, AttributeValue>;
 
@@ -43,7 +40,7 @@ export async function rows(client: DynamoDBClient, TableName: string): Promise<I
 
 /** A table with a key of type S, as Java workers make it. */
 export async function makeTable(client: DynamoDBClient, TableName: string, AttributeName: string): Promise<void> {
-  await create(client, {
+  await createTable(client, {
     TableName,
     BillingMode: 'PAY_PER_REQUEST',
     KeySchema: [{ AttributeName, KeyType: 'HASH' }],
@@ -51,23 +48,11 @@ export async function makeTable(client: DynamoDBClient, TableName: string, Attri
   });
 }
 
-async function create(client: DynamoDBClient, input: CreateTableCommandInput): Promise<void> {
-  try {
-    await client.send(new CreateTableCommand(input));
-  } catch (error) {
-    // The SDK asks again after an answer that failed, of a table that was made all the same.
-    if (!(error instanceof ResourceInUseException)) throw error;
-  }
-  // A row that is put before the table is ACTIVE is refused.
-  const { TableName } = input;
-  await waitUntilTableExists({ client, maxWaitTime: 30, minDelay: 0.02, maxDelay: 0.2 }, { TableName });
-}
-
 /** A lease table that has its owner index already: dynalite can't add one, and scans come every 10 s. */
 export async function makeLeaseTable(client: DynamoDBClient, TableName: string): Promise<void> {
   const KeySchema = (names: string[]): { AttributeName: string; KeyType: 'HASH' | 'RANGE' }[] =>
     names.map((AttributeName, at) => ({ AttributeName, KeyType: at === 0 ? 'HASH' : 'RANGE' }));
-  await create(client, {
+  await createTable(client, {
     TableName,
     BillingMode: 'PAY_PER_REQUEST',
     KeySchema: KeySchema(['leaseKey']),

@@ -1,7 +1,6 @@
 // The owner index added by UpdateTable to a table that was made without one, as older releases of the KCL left it: on AWS's
 // DynamoDB Local, since dynalite cannot do it.
 import {
-  CreateTableCommand,
   type CreateTableCommandInput,
   DescribeTableCommand,
   type DynamoDBClient,
@@ -12,6 +11,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { newLease } from '../../src/coordination/lease.ts';
 import { DynamoDBLeaseTable } from '../../src/lease-table/dynamodb.ts';
 import { OWNER_INDEX } from '../../src/lease-table/table.ts';
+import { createTable } from '../create-table.ts';
 import { startTestDynamoDB, type TestDynamoDB } from '../local-dynamodb.ts';
 
 vi.setConfig({ testTimeout: 180_000 });
@@ -26,15 +26,13 @@ afterAll(async () => {
 
 /** A table with the key of a lease table and no index. */
 async function bareTable(TableName: string, billing: Partial<CreateTableCommandInput> = {}): Promise<void> {
-  await dynamodb.client.send(
-    new CreateTableCommand({
-      TableName,
-      BillingMode: 'PAY_PER_REQUEST',
-      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-      ...billing,
-    }),
-  );
+  await createTable(dynamodb.client, {
+    TableName,
+    BillingMode: 'PAY_PER_REQUEST',
+    KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
+    AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
+    ...billing,
+  });
 }
 
 function leaseTable(tableName: string, workerId = 'w1', logger: Logger = silentLogger): DynamoDBLeaseTable {

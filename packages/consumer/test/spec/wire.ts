@@ -4,14 +4,7 @@
 // Titles of the spec tests are our rules, in our words; where the KCL's is another one, the title ends with it.
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  type AttributeValue,
-  CreateTableCommand,
-  DeleteItemCommand,
-  GetItemCommand,
-  PutItemCommand,
-  waitUntilTableExists,
-} from '@aws-sdk/client-dynamodb';
+import { type AttributeValue, DeleteItemCommand, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import {
   createDynamoDBClient,
   evenRanges,
@@ -23,6 +16,7 @@ import {
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { type Lease, newLease } from '../../src/coordination/lease.ts';
 import { DynamoDBLeaseTable, type DynamoDBLeaseTableOptions } from '../../src/lease-table/dynamodb.ts';
+import { createTable } from '../create-table.ts';
 import { startTestDynamoDB, type TestDynamoDB } from '../local-dynamodb.ts';
 
 const [whole] = evenRanges(1) as [HashKeyRange];
@@ -139,15 +133,12 @@ export async function makeTables({ dynamodb: { client } }: Wire, ...tables: read
   for (const [TableName, AttributeName, more = { BillingMode: 'PAY_PER_REQUEST' }] of tables) {
     const KeySchema = [{ AttributeName, KeyType: 'HASH' }] as const;
     const AttributeDefinitions = [{ AttributeName, AttributeType: 'S' }] as const;
-    await client.send(
-      new CreateTableCommand({
-        TableName,
-        KeySchema: [...KeySchema],
-        AttributeDefinitions: [...AttributeDefinitions],
-        ...more,
-      }),
-    );
-    await waitUntilTableExists({ client, minDelay: 0.05, maxDelay: 0.05, maxWaitTime: 20 }, { TableName });
+    await createTable(client, {
+      TableName,
+      KeySchema: [...KeySchema],
+      AttributeDefinitions: [...AttributeDefinitions],
+      ...more,
+    });
   }
 }
 /** Its name, its key, and what else it is made with. */
