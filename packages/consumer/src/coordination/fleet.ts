@@ -93,6 +93,8 @@ export class Fleet {
   #given = new Map<string, { readonly to: string; readonly at: number }>();
   #isSettling = false;
   #readAt = Number.NEGATIVE_INFINITY;
+  /** There was a reading before the present one. */
+  #hasRead = false;
   #nextExpiryAt = Number.POSITIVE_INFINITY;
 
   constructor(options: FleetOptions) {
@@ -105,6 +107,7 @@ export class Fleet {
    * change counts from `now`, an age up to `readAt`, so that a slow read never makes anything look older than it is.
    */
   observe(leases: readonly Lease[], workers: readonly WorkerRow[], readAt: number, now: number): void {
+    this.#hasRead = this.#readAt !== Number.NEGATIVE_INFINITY;
     this.#readAt = readAt;
     this.#workers = new Map(workers.map((worker) => [worker.workerId, this.#seeWorker(worker, now)]));
     this.#trials.keep((workerId) => this.#workers.has(workerId));
@@ -323,7 +326,7 @@ export class Fleet {
       since: same ? last.since : now,
       ranOut: same && last.ranOut,
       leftBy: owner === undefined ? (last?.owner ?? last?.leftBy) : undefined,
-      found: last === undefined ? lease.ownerSwitchesSinceCheckpoint === 0 : same ? last.found : last.owner === owner,
+      found: last === undefined ? this.#isFoundAtSight(lease) : same ? last.found : last.owner === owner,
       ownedSince:
         last !== undefined && last.owner === owner ? last.ownedSince : (this.#givenAt(lease.leaseKey, owner) ?? now),
       came: last === undefined || last.owner === owner ? last?.came : { from: last.owner, at: now },
@@ -331,6 +334,11 @@ export class Fleet {
       handoffSince: last !== undefined && last.handoff === handoff ? last.handoffSince : now,
       endedSince: isEnded(lease) ? (last?.endedSince ?? now) : undefined,
     };
+  }
+
+  /** One that was not there at the last reading was given away since; of those of the first one a sign is that nobody else had it. */
+  #isFoundAtSight({ ownerSwitchesSinceCheckpoint }: Lease): boolean {
+    return !this.#hasRead && ownerSwitchesSinceCheckpoint === 0;
   }
 
   #seeWorker(worker: WorkerRow, now: number): WorkerSight {
