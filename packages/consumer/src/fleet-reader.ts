@@ -5,7 +5,8 @@ import { type Clock, createDynamoDBClient, formatExtended, systemClock, UsageErr
 import type { ConsumerOptions } from './consumer-options.ts';
 import { actualOwner, isEnded, type LeaderRow, type Lease, type WorkerRow } from './coordination/lease.ts';
 import { type Item, LEADER_KEY, type Row, readRow, TABLE_MIGRATION_KEY } from './lease-table/item.ts';
-import { isNotFound, Table } from './lease-table/table.ts';
+import { hasMoved, type LayoutTables, layoutTables } from './lease-table/layout.ts';
+import { isNotFound, type Table } from './lease-table/table.ts';
 
 export interface FleetReaderOptions {
   /** As the consumers have it: the lease table's name, unless `tableName` says another. One of the two is needed. */
@@ -96,7 +97,6 @@ interface Rows {
 }
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 10_000;
-const COMPLETE = 'TABLE_MIGRATION_STATUS_COMPLETE';
 
 /**
  * Reads the fleet of an application by its lease table. Each `read` is a scan; a reader that is kept knows more with the second one: who stands still.
@@ -107,7 +107,7 @@ const COMPLETE = 'TABLE_MIGRATION_STATUS_COMPLETE';
  * ```
  */
 export class FleetReader implements AsyncDisposable {
-  readonly #tables: { readonly leases: Table; readonly states: Table; readonly metrics: Table };
+  readonly #tables: LayoutTables;
   readonly #client: NonNullable<ConsumerOptions['dynamoDBClient']>;
   readonly #ownsClient: boolean;
   readonly #clock: Clock;
@@ -123,13 +123,9 @@ export class FleetReader implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
     this.#ownsClient = options.dynamoDBClient === undefined;
     this.#client = options.dynamoDBClient ?? createDynamoDBClient();
-    const table = (name: string, keyName: string): Table =>
-      new Table({ client: this.#client, name, keyName, clock: this.#clock, requestTimeoutMs });
-    this.#tables = {
-      leases: table(tableName, 'leaseKey'),
-      states: table(options.coordinatorStateTableName ?? `${tableName}-CoordinatorState`, 'key'),
-      metrics: table(options.workerMetricsTableName ?? `${tableName}-WorkerMetricStats`, 'wid'),
-    };
+    const { coordinatorStateTableName, workerMetricsTableName } = options;
+    const names = { tableName, coordinatorStateTableName, workerMetricsTableName };
+    this.#tables = layoutTables(names, { client: this.#client, clock: this.#clock, requestTimeoutMs });
   }
 
   /**
@@ -164,7 +160,7 @@ export class FleetReader implements AsyncDisposable {
   /** Whether rows stand beside the lease table, in the tables of the KCL 3.0 to 3.4. */
   async #areBeside(states: Table): Promise<boolean> {
     try {
-      return (await states.get(TABLE_MIGRATION_KEY))?.['tm']?.S !== COMPLETE;
+      return !hasMoved(await states.get(TABLE_MIGRATION_KEY));
     } catch (error) {
       passNotFound(error);
       return false;

@@ -24,13 +24,13 @@ import {
   pendingAttributes,
   rangeAttributes,
 } from './item.ts';
-import { Layout, type LayoutTables, type LeaseTableLayout } from './layout.ts';
+import { Layout, type LayoutTables, type LeaseTableLayout, layoutTables } from './layout.ts';
 import { type LeaseTable, ownerSwitches } from './lease-table.ts';
 import { LookMetrics } from './look-metrics.ts';
 import { openOwnerIndex, openTable } from './opening.ts';
 import { checkPermissions } from './permissions.ts';
 import { assign, Rows } from './rows.ts';
-import { Table, type Values } from './table.ts';
+import type { Values } from './table.ts';
 
 export interface DynamoDBLeaseTableOptions {
   readonly client: DynamoDBClient;
@@ -74,19 +74,11 @@ export class DynamoDBLeaseTable implements LeaseTable {
   #clientVersion: ClientVersion = '3X';
 
   constructor(options: DynamoDBLeaseTableOptions) {
-    const { client, tableName, logger, clock = systemClock } = options;
+    const { client, logger, clock = systemClock } = options;
     const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS, failoverTimeMs = DEFAULT_FAILOVER_TIME_MS } = options;
-    const { coordinatorStateTableName = `${tableName}-CoordinatorState` } = options;
-    const { workerMetricsTableName = `${tableName}-WorkerMetricStats` } = options;
-    const table = (name: string, keyName: string): Table =>
-      new Table({ client, name, keyName, clock, requestTimeoutMs });
     this.#options = options;
     this.#clock = clock;
-    this.#tables = {
-      leases: table(tableName, 'leaseKey'),
-      states: table(coordinatorStateTableName, 'key'),
-      metrics: table(workerMetricsTableName, 'wid'),
-    };
+    this.#tables = layoutTables(options, { client, clock, requestTimeoutMs });
     this.#layout = new Layout(this.#tables, logger);
     const looks = new LookMetrics({ ...options, clock });
     this.#rows = new Rows(this.#tables.leases, this.#layout, {

@@ -7,7 +7,7 @@ import { type Logger, OperatingError } from '@shardline/common';
 import { createTable, DEFAULT_TABLE_SETTINGS, describeTable, type TableSettings } from './control.ts';
 import { CLIENT_VERSION_KEY, type Item, LEADER_KEY, TABLE_MIGRATION_KEY, type WrittenItem } from './item.ts';
 import { badFormat, deniedFor, type OpeningOptions, openTable, unavailable } from './opening.ts';
-import { isNotFound, type Table } from './table.ts';
+import { isNotFound, Table, type TableOptions } from './table.ts';
 
 /**
  * `auto`: as the tables say. `single`: rows go to the lease table, which a fleet of three tables must be ready for (the KCL's
@@ -26,6 +26,35 @@ type Migration = (typeof migrations)[number] | 'NONE';
 
 const migrations = ['INIT', 'DEPLOYED', 'PENDING', 'COMPLETE'] as const;
 const PREFIX = 'TABLE_MIGRATION_STATUS_';
+
+export interface TableNames {
+  /** The lease table's. */
+  readonly tableName: string;
+  /** Of the KCL 3.0 to 3.4. Default: the lease table's name and `-CoordinatorState`, `-WorkerMetricStats`. */
+  readonly coordinatorStateTableName?: string | undefined;
+  readonly workerMetricsTableName?: string | undefined;
+}
+
+/** The tables that an application may have, by their names; nothing is asked of them yet. */
+export function layoutTables(
+  {
+    tableName,
+    coordinatorStateTableName = `${tableName}-CoordinatorState`,
+    workerMetricsTableName = `${tableName}-WorkerMetricStats`,
+  }: TableNames,
+  options: Omit<TableOptions, 'name' | 'keyName'>,
+): LayoutTables {
+  return {
+    leases: new Table({ ...options, name: tableName, keyName: 'leaseKey' }),
+    states: new Table({ ...options, name: coordinatorStateTableName, keyName: 'key' }),
+    metrics: new Table({ ...options, name: workerMetricsTableName, keyName: 'wid' }),
+  };
+}
+
+/** @param row TableMigration3.5. @returns whether all rows are in the lease table. */
+export function hasMoved(row: Item | undefined): boolean {
+  return row?.['tm']?.S === `${PREFIX}COMPLETE`;
+}
 
 export class Layout {
   readonly #tables: LayoutTables;
