@@ -196,10 +196,7 @@ export class FanOutSource implements ShardSource {
     if (this.#continuation !== undefined) {
       return { Type: 'AFTER_SEQUENCE_NUMBER', SequenceNumber: this.#continuation };
     }
-    if (this.#edge.isNear) {
-      if (!this.#backlog.isExpecting) this.#backlog.expect(after, this.#edge.cause);
-      this.#edge.checks(after);
-    }
+    this.#edge.beginsAt(after, this.#backlog);
     const { type: Type, sequenceNumber, timestamp } = this.#beginning.of(after);
     return {
       Type,

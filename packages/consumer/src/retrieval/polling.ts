@@ -225,10 +225,7 @@ export class PollingSource implements ShardSource {
       ...(sequenceNumber !== undefined && { StartingSequenceNumber: sequenceNumber }),
       ...(timestamp !== undefined && { Timestamp: timestamp }),
     });
-    if (this.#edge.isNear) {
-      if (!this.#backlog.isExpecting) this.#backlog.expect(after, this.#edge.cause);
-      this.#edge.checks(after);
-    }
+    this.#edge.beginsAt(after, this.#backlog);
     const answer = await this.#metrics
       .counted('getShardIterator', signal, () =>
         calls.call('kinesis:GetShardIterator', (options) => client.send(command, options), signal),

@@ -4,6 +4,7 @@
 // It needs no retention, which may be changed at any time: no stream keeps its records for less than 24 hours.
 // Invariant: as long as `isNear` says no, no record between what was read and what comes next can have expired.
 import { type Clock, compareExtended, DEFAULT_RETENTION_HOURS, type ExtendedSequenceNumber } from '@shardline/common';
+import type { Backlog } from './backlog.ts';
 
 const SHORTEST_RETENTION_MS = DEFAULT_RETENTION_HOURS * 3_600_000;
 /** For a read under way, what MillisBehindLatest may be off by, and clocks that differ. */
@@ -89,5 +90,12 @@ export class RetentionEdge {
 
   checks(after: ExtendedSequenceNumber): void {
     this.#checked = after;
+  }
+
+  /** Reading begins at this place: where what follows it may have expired, the backlog is told what to expect there. */
+  beginsAt(after: ExtendedSequenceNumber, backlog: Pick<Backlog, 'isExpecting' | 'expect'>): void {
+    if (!this.isNear) return;
+    if (!backlog.isExpecting) backlog.expect(after, this.cause);
+    this.checks(after);
   }
 }
