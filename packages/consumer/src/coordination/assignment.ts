@@ -102,6 +102,7 @@ export function planAssignment(
 /**
  * The available leases, and the live ones of those that decline all, go to the willing. Whoever is relieved still holds the rest, and by
  * utilization gives no more of it in one run than `dampeningPercentage`, but one at least.
+ * @returns nothing where nobody holds what may be taken from him.
  */
 function planRelief(
   leases: readonly AssignableLease[],
@@ -116,6 +117,7 @@ function planRelief(
     its?.push(lease.leaseKey);
     return its === undefined ? lease : { ...lease, isGivenUp: true };
   });
+  if ([...relieved.values()].every((its) => its.length === 0)) return [];
   const moves = planAmong(offered, willing, { ...rules, balances: false });
   const moved = new Set(moves.map(({ leaseKey }) => leaseKey));
   const given = [...relieved.values()].flatMap((its) => {

@@ -140,20 +140,13 @@ export function sharing(fresh: Lease, known: Lease): Lease {
     sequenceNumber === checkpoint.sequenceNumber && subSequenceNumber === checkpoint.subSequenceNumber;
   const hasSameParents = isEqualList(fresh.parentShardIds, parentShardIds);
   return {
+    ...fresh,
     leaseKey,
     streamId,
     shardId,
-    leaseOwner: fresh.leaseOwner,
-    leaseCounter: fresh.leaseCounter,
-    checkpointOwner: fresh.checkpointOwner,
     checkpoint: isSamePlace ? checkpoint : fresh.checkpoint,
-    pendingCheckpoint: fresh.pendingCheckpoint,
-    latestSince: fresh.latestSince,
-    ownerSwitchesSinceCheckpoint: fresh.ownerSwitchesSinceCheckpoint,
     parentShardIds: hasSameParents ? parentShardIds : fresh.parentShardIds,
-    childShardIds: fresh.childShardIds,
     hashKeyRange: isSameRange ? hashKeyRange : range,
-    throughputKBps: fresh.throughputKBps,
   };
 }
 
