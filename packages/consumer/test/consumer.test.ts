@@ -1,6 +1,6 @@
 // The whole consumer over real sockets: local Kinesis, local DynamoDB, the SDK in between.
 import { deepStrictEqual } from 'node:assert';
-import { CreateTableCommand, DeleteTableCommand } from '@aws-sdk/client-dynamodb';
+import { DeleteTableCommand } from '@aws-sdk/client-dynamodb';
 import {
   createDynamoDBClient,
   createKinesisClient,
@@ -16,6 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
 import type { Batch, ShardContext, UserRecord } from '../src/handler.ts';
 import { type Cloud, keyOf, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { makeTable } from './java-fleet.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -399,14 +400,7 @@ describe('bad input and bad ends', () => {
 
   it('a table of another format is refused', async () => {
     const scene = new Scene(cloud, 'not-leases');
-    await cloud.dynamoDB.send(
-      new CreateTableCommand({
-        TableName: scene.name,
-        BillingMode: 'PAY_PER_REQUEST',
-        KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
-        AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
-      }),
-    );
+    await makeTable(cloud.dynamoDB, scene.name, 'id');
     await expect(scene.consumer().run(() => undefined)).rejects.toMatchObject({ code: 'LEASE_TABLE_FORMAT' });
   });
 

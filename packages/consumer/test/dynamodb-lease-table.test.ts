@@ -5,7 +5,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
   type AttributeValue,
-  CreateTableCommand,
   type CreateTableCommandInput,
   DescribeTableCommand,
   GetItemCommand,
@@ -22,6 +21,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newLease } from '../src/coordination/lease.ts';
 import { DynamoDBLeaseTable, type DynamoDBLeaseTableOptions } from '../src/lease-table/dynamodb.ts';
+import { createTable } from './create-table.ts';
 import { startTestDynamoDB, type TestDynamoDB, testCredentials } from './local-dynamodb.ts';
 
 let dynamodb: TestDynamoDB;
@@ -58,8 +58,8 @@ async function put(tableName: string, item: Record<string, AttributeValue>): Pro
   await dynamodb.client.send(new PutItemCommand({ TableName: tableName, Item: item }));
 }
 
-async function createTable(input: Pick<CreateTableCommandInput, 'TableName' | 'KeySchema' | 'AttributeDefinitions'>) {
-  await dynamodb.client.send(new CreateTableCommand({ BillingMode: 'PAY_PER_REQUEST', ...input }));
+async function makeTable(input: Pick<CreateTableCommandInput, 'TableName' | 'KeySchema' | 'AttributeDefinitions'>) {
+  await createTable(dynamodb.client, { BillingMode: 'PAY_PER_REQUEST', ...input });
 }
 
 const leaseTableSchema = {
@@ -120,7 +120,7 @@ describe('open', () => {
     ['other', [{ AttributeName: 'id', KeyType: 'HASH' }] as const, 'S', 'HASH id (S)'],
     ['number', [{ AttributeName: 'leaseKey', KeyType: 'HASH' }] as const, 'N', 'HASH leaseKey (N)'],
   ])('refuses a table of another format: %s', async (name, keys, type, got) => {
-    await createTable({
+    await makeTable({
       TableName: name,
       KeySchema: [...keys],
       AttributeDefinitions: [{ AttributeName: keys[0].AttributeName, AttributeType: type as 'S' | 'N' }],
@@ -136,7 +136,7 @@ describe('open', () => {
     'joins a fleet that says %s',
     async (version) => {
       const name = `says-${version}`;
-      await createTable({ TableName: name, ...leaseTableSchema });
+      await makeTable({ TableName: name, ...leaseTableSchema });
       const row = { mb: { S: 'java' }, mts: { N: '1' }, entityType: { S: 'CLIENT_VERSION_MIGRATION' } };
       await put(name, { leaseKey: { S: 'Migration3.0' }, cv: { S: `CLIENT_VERSION_${version}` }, ...row });
       const table = tableOf(name);
@@ -147,7 +147,7 @@ describe('open', () => {
   );
 
   it('refuses a fleet that says what nobody knows', async () => {
-    await createTable({ TableName: 'new-fleet', ...leaseTableSchema });
+    await makeTable({ TableName: 'new-fleet', ...leaseTableSchema });
     await put('new-fleet', { leaseKey: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_4X' } });
     await expect(tableOf('new-fleet').open()).rejects.toMatchObject({
       code: 'LEASE_TABLE_FORMAT',

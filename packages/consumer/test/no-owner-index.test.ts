@@ -1,22 +1,15 @@
 // Living without the owner index: dynalite cannot add one to a table, as an account may not be allowed to.
-import { CreateTableCommand } from '@aws-sdk/client-dynamodb';
 import { evenRanges, type HashKeyRange, type Logger, parseCheckpoint, silentLogger } from '@shardline/common';
 import { ManualClock } from '@shardline/local';
 import { expect, it } from 'vitest';
 import { newLease } from '../src/coordination/lease.ts';
 import { DynamoDBLeaseTable } from '../src/lease-table/dynamodb.ts';
+import { makeTable } from './java-fleet.ts';
 import { startTestDynamoDB } from './local-dynamodb.ts';
 
 it('leases are found by scanning where the owner index cannot be had, which is said once', async () => {
   const dynamodb = await startTestDynamoDB();
-  await dynamodb.client.send(
-    new CreateTableCommand({
-      TableName: 'noindex',
-      BillingMode: 'PAY_PER_REQUEST',
-      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-    }),
-  );
+  await makeTable(dynamodb.client, 'noindex', 'leaseKey');
   const warnings: (string | undefined)[] = [];
   const logger: Logger = { ...silentLogger, warn: (_: object, message?: string) => void warnings.push(message) };
   const clock = new ManualClock(0);
