@@ -225,7 +225,8 @@ export class LeaseHolder {
       else this.#refused(result.lease, this.#uncertain || result.repeated === true, now);
       return;
     }
-    this.#lease = sharing(result.lease, this.#lease);
+    const place = write.kind === 'checkpointLease' ? write.checkpoint : undefined;
+    this.#lease = sharing(result.lease, place === undefined ? this.#lease : { ...this.#lease, checkpoint: place });
     if (write.kind === 'handOffLease') {
       // The counter stands still: to others the lease is as old as before, and what was uncertain may land yet.
       this.#isAnnounced = true;

@@ -44,8 +44,8 @@ interface Wait {
   readonly sinceAwakeMs: number;
 }
 
-interface Watched {
-  readonly waits: Record<StallReason, Wait | undefined>;
+/** One for each lease, so it is flat. */
+interface Watched extends Record<StallReason, Wait | undefined> {
   progressAt: number;
   /** The age at which the present stall is told of next, and what was told last. */
   tellAtMs: number;
@@ -122,7 +122,9 @@ export class Watchdog {
     const known = this.#watched.get(tenure);
     if (known !== undefined) return known;
     const watched: Watched = {
-      waits: { read: undefined, handler: undefined, checkpoint: undefined },
+      read: undefined,
+      handler: undefined,
+      checkpoint: undefined,
       progressAt: now,
       tellAtMs: this.#options.stallWarningMs,
       told: undefined,
@@ -136,17 +138,17 @@ export class Watchdog {
   #follow(watched: Watched, waits: Waits, now: number): void {
     for (const reason of REASONS) {
       const answers = waits[reason];
-      const before = watched.waits[reason];
+      const before = watched[reason];
       if (answers === before?.answers) continue;
       if (before !== undefined) watched.progressAt = now;
-      watched.waits[reason] = answers === undefined ? undefined : { answers, since: now, sinceAwakeMs: this.#awakeMs };
+      watched[reason] = answers === undefined ? undefined : { answers, since: now, sinceAwakeMs: this.#awakeMs };
     }
   }
 
   #longest(watched: Watched): Stall | undefined {
     let longest: Stall | undefined;
     for (const reason of REASONS) {
-      const wait = watched.waits[reason];
+      const wait = watched[reason];
       if (wait === undefined) continue;
       const forMs = this.#awakeMs - wait.sinceAwakeMs;
       if (longest === undefined || forMs > longest.forMs) longest = { reason, since: wait.since, forMs };

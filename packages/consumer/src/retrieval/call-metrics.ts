@@ -1,10 +1,16 @@
 // Counts one shard's calls to Kinesis under the KCL's names (KinesisDataFetcher), beside whoever makes them.
 // Invariant: a call that its own tenure's end cut off is no failure, and is not counted.
-import { type Clock, type MetricDimensions, type MetricsSink, noMetrics } from '@shardline/common';
+import { type Clock, type MetricDimensions, type MetricsSink, noMetrics, systemClock } from '@shardline/common';
 
 export interface CallMetricsOptions {
   readonly metrics?: MetricsSink;
   readonly clock: Clock;
+}
+
+export interface CountedShard {
+  readonly shardId: string;
+  /** As in the lease key; undefined: it is the application's only one. */
+  readonly streamId: string | undefined;
 }
 
 export class CallMetrics {
@@ -12,10 +18,7 @@ export class CallMetrics {
   readonly #clock: Clock;
   readonly #dimensions: MetricDimensions;
 
-  constructor(
-    { metrics = noMetrics, clock }: CallMetricsOptions,
-    { shardId, streamId }: { readonly shardId: string; readonly streamId: string | undefined },
-  ) {
+  constructor(metrics: MetricsSink, clock: Clock, { shardId, streamId }: CountedShard) {
     this.#metrics = metrics;
     this.#clock = clock;
     this.#dimensions = { Operation: 'ProcessTask', ShardId: shardId, ...(streamId && { StreamId: streamId }) };
@@ -48,4 +51,11 @@ export class CallMetrics {
     this.#metrics.count(`${name}.Success`, isAnswered ? 1 : 0, this.#dimensions);
     this.#metrics.sample(`${name}.Time`, tookMs, 'Milliseconds', this.#dimensions);
   }
+}
+
+const UNCOUNTED = new CallMetrics(noMetrics, systemClock, { shardId: 'none', streamId: undefined });
+
+/** One for all shards where nobody wants to know. */
+export function callMetricsOf({ metrics = noMetrics, clock }: CallMetricsOptions, shard: CountedShard): CallMetrics {
+  return metrics === noMetrics ? UNCOUNTED : new CallMetrics(metrics, clock, shard);
 }

@@ -26,7 +26,7 @@ import {
   type StartingPosition,
 } from './answer.ts';
 import { Backlog, type StrayRecords } from './backlog.ts';
-import { CallMetrics } from './call-metrics.ts';
+import { type CallMetrics, callMetricsOf } from './call-metrics.ts';
 import { Pace } from './pace.ts';
 import { readRecordsApart } from './raw-answer.ts';
 import { RetentionEdge } from './retention-edge.ts';
@@ -86,7 +86,7 @@ export class PollingSource implements ShardSource {
     this.#shardId = beginning.shardId;
     this.#edge = new RetentionEdge(options.clock);
     this.#pace = new Pace(options.idleTimeBetweenReadsMs);
-    this.#metrics = new CallMetrics(options, { shardId: beginning.shardId, streamId });
+    this.#metrics = callMetricsOf(options, { shardId: beginning.shardId, streamId });
     const { maxRecordsPerRead: maxRecordsPerBatch, strayRecords } = options;
     this.#backlog = new Backlog({ maxRecordsPerBatch, hashKeyRange, ...(strayRecords && { strayRecords }) });
     this.#beginning = new Beginning({ ...beginning, clock: options.clock });

@@ -28,7 +28,7 @@ import { DeliveryReport, type DeliveryReportOptions } from './delivery-report.ts
 import type { HandlerCall } from './event-loop.ts';
 import type { GivenUp } from './given-up.ts';
 import { HandlerThrew, type HandlerWord, thrownBy } from './handler-threw.ts';
-import { OpenShard } from './open-shard.ts';
+import { type LastCall, OpenShard } from './open-shard.ts';
 import { handlingOf } from './shard-handling.ts';
 
 export interface DeliveryOptions extends DeliveryReportOptions {
@@ -59,6 +59,8 @@ export class Delivery {
   readonly #leaving = new Map<OpenShard, Promise<void>>();
   /** The handler's words that are under way, those of closed shards among them. */
   readonly #words = new Map<Tenure, HandlerWord>();
+  /** Those with a last call. */
+  readonly #called = new Set<OpenShard>();
   /** Of the look at what waits; undefined: nothing did at the last one. */
   #cancelLook: (() => void) | undefined;
 
@@ -98,13 +100,18 @@ export class Delivery {
     return this.#shards.get(tenure)?.stopped;
   }
 
-  /** The last call on each shard, if it was still under way at `since`. */
+  /** The last call on each shard, if it was still under way at `since`. Those before are forgotten. */
   callsSince(since: number): HandlerCall[] {
-    return [...this.#shards.values()].flatMap(({ lastCall }) =>
-      lastCall === undefined || (lastCall.endedAt ?? since) < since
-        ? []
-        : [{ leaseKey: lastCall.leaseKey, word: lastCall.word, synchronousMs: lastCall.synchronousMs }],
-    );
+    const calls: HandlerCall[] = [];
+    for (const shard of this.#called) {
+      const { leaseKey, word, synchronousMs, endedAt = since } = shard.lastCall as LastCall;
+      if (endedAt >= since) calls.push({ leaseKey, word, synchronousMs });
+      else {
+        shard.lastCall = undefined;
+        this.#called.delete(shard);
+      }
+    }
+    return calls;
   }
 
   /** Aborts whatever is left: the runtime has ended. Resolves when no handler runs any more, and each was told that its lease is lost. */
@@ -310,8 +317,9 @@ export class Delivery {
     });
     shard.givenTo = givenTo;
     const startedAt = clock.now();
-    const lastCall = { leaseKey: shard.leaseKey, word, synchronousMs: 0, endedAt: undefined as number | undefined };
+    const lastCall: LastCall = { leaseKey: shard.leaseKey, word, synchronousMs: 0, endedAt: undefined };
     shard.lastCall = lastCall;
+    this.#called.add(shard);
     this.#words.set(shard.tenure, word);
     try {
       const result = call();

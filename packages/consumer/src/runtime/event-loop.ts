@@ -11,7 +11,7 @@ export interface EventLoopOptions {
   readonly failoverTimeMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The handler calls that ran at some time from `since` (of the clock) on. */
+  /** The handler calls that ran at some time from `since` (of the clock) on. Asked at every look: nobody asks for earlier ones again. */
   readonly callsSince: (since: number) => readonly HandlerCall[];
   /** What was used since the last call. Default: by this process. */
   readonly usage?: (() => Usage) | undefined;
@@ -70,17 +70,17 @@ export class EventLoopWatch {
   }
 
   #look(): void {
-    const { clock, failoverTimeMs } = this.#options;
+    const { clock, failoverTimeMs, callsSince } = this.#options;
     const elapsedMs = clock.now() - this.#lookedAt;
     const lateMs = elapsedMs - this.#lookMs;
     const usage = this.#usage();
-    if (lateMs >= failoverTimeMs / RENEWALS_PER_FAILOVER) this.#late(lateMs, elapsedMs, usage);
+    const running = callsSince(this.#lookedAt);
+    if (lateMs >= failoverTimeMs / RENEWALS_PER_FAILOVER) this.#late(lateMs, elapsedMs, usage, running);
     this.#plan();
   }
 
-  #late(lateMs: number, elapsedMs: number, { activeMs, cpuMs }: Usage): void {
-    const { application, workerId: worker, clock, logger, failoverTimeMs, callsSince } = this.#options;
-    const running = callsSince(this.#lookedAt);
+  #late(lateMs: number, elapsedMs: number, { activeMs, cpuMs }: Usage, running: readonly HandlerCall[]): void {
+    const { application, workerId: worker, clock, logger, failoverTimeMs } = this.#options;
     // Stopped in the midst of its work, a process is active without using the CPU; so is a handler that waits for a child process.
     const isBusy = cpuMs >= elapsedMs / 10 || running.some(({ synchronousMs }) => synchronousMs >= lateMs / 2);
     const isBlocked = activeMs >= elapsedMs / 2 && isBusy;

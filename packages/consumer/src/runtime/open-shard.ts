@@ -18,19 +18,33 @@ const NO_CHILDREN: readonly string[] = [];
 
 /** In a context: whose it is. */
 const SHARD: unique symbol = Symbol('shard');
-/** The signal of any context. The context's own and enumerable, so that it is there in `{ ...context }` as well. */
-const signal: PropertyDescriptor = {
-  enumerable: true,
-  get(this: { readonly [SHARD]: OpenShard }): AbortSignal {
-    return this[SHARD].signal;
-  },
+/** What any context has that is made when it is asked for. The context's own and enumerable, so that it is there in `{ ...context }` as well. */
+const made: Record<'signal' | 'checkpoint' | 'prepareCheckpoint', PropertyDescriptor> = {
+  signal: madeBy((shard) => shard.signal),
+  checkpoint: madeBy((shard) => shard.calls.checkpoint),
+  prepareCheckpoint: madeBy((shard) => shard.calls.prepareCheckpoint),
 };
+
+function madeBy<T>(make: (shard: OpenShard) => T): PropertyDescriptor {
+  return {
+    enumerable: true,
+    get(this: { readonly [SHARD]: OpenShard }): T {
+      return make(this[SHARD]);
+    },
+  };
+}
 
 interface HeldBatch {
   readonly batch: SourceBatch;
   readonly since: number;
   /** How far the handler is with it; undefined: it was not given to it yet. */
   handling: Handling | undefined;
+}
+
+export interface LastCall extends Omit<HandlerCall, 'synchronousMs'> {
+  synchronousMs: number;
+  /** Undefined: it is under way. */
+  endedAt: number | undefined;
 }
 
 export class OpenShard implements ReportedShard, CheckpointedShard {
@@ -46,8 +60,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   opened = false;
   /** The handler call under way; never rejects. */
   call: Promise<void> | undefined;
-  /** The last one, which may be under way. */
-  lastCall: (Omit<HandlerCall, 'synchronousMs'> & { synchronousMs: number; endedAt: number | undefined }) | undefined;
+  /** The last one, as long as anybody may ask what ran when the event loop was held up; it may be under way. */
+  lastCall: LastCall | undefined;
   /** Handled and finished up to here, or checkpointed by hand. */
   finishedTo: ExtendedSequenceNumber;
   /** What `checkpoint()` without a position means in the call under way. */
@@ -64,6 +78,9 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   childShardIds: readonly string[] = NO_CHILDREN;
   /** Why nothing of it counts any more. */
   endedBy: unknown;
+  readonly #checkpointer: Checkpointer;
+  /** Undefined until the handler asks for one. */
+  #calls: ReturnType<Checkpointer['callsFor']> | undefined;
   /** Of the handler's signal; undefined until that is asked for. */
   #controller: AbortController | undefined;
   /** Of the read under way. */
@@ -88,16 +105,22 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
     this.window = window;
     this.logger = logger;
     this.finishedTo = checkpoint;
-    const context: Omit<ShardContext, 'signal'> = {
+    this.#checkpointer = checkpointer;
+    const context: Omit<ShardContext, keyof typeof made> = {
       streamName,
       shardId,
       leaseKey,
       fencingToken,
       logger,
       pendingCheckpoint: asPendingCheckpoint(pendingCheckpoint),
-      ...checkpointer.callsFor(this),
     };
-    this.context = Object.defineProperties(context, { [SHARD]: { value: this }, signal }) as ShardContext;
+    this.context = Object.defineProperties(context, { [SHARD]: { value: this }, ...made }) as ShardContext;
+  }
+
+  /** The handler's. */
+  get calls(): ReturnType<Checkpointer['callsFor']> {
+    this.#calls ??= this.#checkpointer.callsFor(this);
+    return this.#calls;
   }
 
   /** The handler's. */
