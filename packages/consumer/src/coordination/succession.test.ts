@@ -53,10 +53,26 @@ test('who holds nothing and has not reported for failoverTimeMs may be dead: it 
   expect([...planSuccession(leases, [worker('dead', 300)], rules).values()]).toEqual(['dead', 'dead', 'dead']);
 });
 
+test('who declines a lease inherits it only where nobody else that is surely there has room, a Java worker as little as one of ours', () => {
+  const row = { id: 'node', sinceSeconds: 0 };
+  const node: WorkerRow = { ...worker('node'), process: row, declines: ['a', 'b'] };
+  const leases = [lease('a', 'me'), lease('b', 'me'), lease('c', 'me'), lease('d', 'java')];
+  const among = (...workers: WorkerRow[]): string[] =>
+    [...planSuccession(leases, workers, rules).entries()].map(String);
+  expect(among(node, worker('java')).sort()).toEqual(['a,java', 'b,java', 'c,node']);
+  expect(among(node).sort()).toEqual(['a,node', 'b,node', 'c,node']);
+  // It may be dead: rather who is there.
+  expect(among(node, worker('dead', 300)).sort()).toEqual(['a,node', 'b,node', 'c,node']);
+  const full = planSuccession(leases, [node, worker('java')], { ...rules, maxLeasesForWorker: 2 });
+  expect([...full.values()].sort()).toEqual(['java', 'node', 'node']);
+});
+
 test('who is stale, full or leaving inherits nothing', () => {
   const leases = [lease('a', 'me'), lease('b', 'full')];
-  const workers = [worker('me'), worker('stale', 1000), worker('full')];
+  // A row's time is in whole seconds: one that seems to be older by less may not be.
+  const workers = [worker('me'), worker('stale', 2000), worker('full')];
   expect(planSuccession(leases, workers, { ...rules, maxLeasesForWorker: 1 }).size).toBe(0);
+  expect([...planSuccession(leases, [worker('quick', 1999)], rules).values()]).toEqual(['quick']);
 });
 
 test('what is finished, of others, or in a handoff is left alone', () => {

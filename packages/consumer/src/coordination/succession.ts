@@ -1,7 +1,8 @@
 // Who takes over when a worker leaves in good order: one pure decision, taken by the worker that leaves, over one look at the
 // table. It assigns its leases itself, so that a deploy moves a shard at once whoever leads; a KCL leaves its leases to expire.
-// Invariant: only live workers are named, as far as one look can tell; a lease without one is left to nobody and the leader. The row of
-// a worker that died shows it alive for another minute, and the fewest leases of all: one that holds none must have said so lately.
+// Invariants: only live workers are named, as far as one look can tell; a lease without one is left to nobody and the leader. The row of
+// a worker that died shows it alive for another minute, and the fewest leases of all: one that holds none must have said so lately. Who
+// declines a lease gets it only where no other one that is surely there has room, of whichever kind.
 import { type AssignableLease, type AssignmentLimits, declinedBy } from './assignment.ts';
 import { planByCount } from './by-count.ts';
 import { actualOwner, isEnded, type Lease, type WorkerRow } from './lease.ts';
@@ -21,6 +22,9 @@ export interface SuccessionRules extends AssignmentLimits {
  */
 const PROMPT_SHARE = 1.5;
 
+/** A metric row says when in whole seconds: it may be so much younger. */
+const REPORTED_WITHIN_MS = 1_000;
+
 /**
  * The heir of each unfinished lease of the worker that leaves; no entry: nobody has room, or nobody is there.
  * @param only these of them, where it does not leave for good. Default: all.
@@ -33,7 +37,8 @@ export function planSuccession(
 ): ReadonlyMap<string, string> {
   const { leaving, workerStaleMs, failoverTimeMs } = rules;
   const heirs = workers.filter(
-    ({ workerId, ageMs, utilization }) => workerId !== leaving && ageMs < workerStaleMs && isSound(utilization),
+    ({ workerId, ageMs, utilization }) =>
+      workerId !== leaving && ageMs - REPORTED_WITHIN_MS < workerStaleMs && isSound(utilization),
   );
   const holders = new Set(leases.flatMap((lease) => (isEnded(lease) ? [] : (lease.leaseOwner ?? []))));
   const sure = heirs.filter(({ workerId, ageMs }) => ageMs < failoverTimeMs || holders.has(workerId));
@@ -47,10 +52,15 @@ export function planSuccession(
       movable: false,
       throughputKBps: lease.throughputKBps,
     }));
+  const offered = assignable.map((lease) =>
+    // As a lease that its holder wants no more, it goes to nobody who declines it.
+    lease.available ? { ...lease, available: false, isGivenUp: true } : lease,
+  );
   const prompt = sure.filter((heir) => heir.process !== undefined);
   const most = Math.ceil((PROMPT_SHARE * assignable.length) / sure.length);
-  const promptly = plan(assignable, prompt, { ...rules, maxLeasesForWorker: Math.min(rules.maxLeasesForWorker, most) });
-  const surely = new Map([...promptly, ...plan(without(assignable, promptly), sure, rules)]);
+  const promptly = plan(offered, prompt, { ...rules, maxLeasesForWorker: Math.min(rules.maxLeasesForWorker, most) });
+  const gladly = new Map([...promptly, ...plan(without(offered, promptly), sure, rules)]);
+  const surely = new Map([...gladly, ...plan(without(assignable, gladly), sure, rules)]);
   return new Map([...surely, ...plan(without(assignable, surely), heirs, rules)]);
 }
 
@@ -58,7 +68,7 @@ export function planSuccession(
 function without(leases: readonly AssignableLease[], given: ReadonlyMap<string, string>): AssignableLease[] {
   return leases.map((lease) => {
     const owner = given.get(lease.leaseKey);
-    return owner === undefined ? lease : { ...lease, owner, available: false };
+    return owner === undefined ? lease : { ...lease, owner, available: false, isGivenUp: false };
   });
 }
 

@@ -424,7 +424,7 @@ describe('Worker', () => {
   test('a worker that leaves gives nothing to one whose row is stale', () => {
     const script = new Script();
     script.report('other', 'process-of-other');
-    script.pass(2500);
+    script.pass(3500);
     script.withBatch();
     script.stop();
     script.done('deliverBatch', { checkpoint: parseCheckpoint('7') });
