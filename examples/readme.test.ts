@@ -1,6 +1,6 @@
-// The README's program, as it stands there, against the local servers: it has to run.
+// The README's program, as it stands there, against the local servers: it has to run. And the list of examples: none is left out.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
 import { expect, test } from 'vitest';
@@ -47,3 +47,13 @@ test("the README's twenty lines put ten orders, handle them, and stop in good or
   const orders = lines.map((line) => JSON.parse(line.slice(line.indexOf('{'))).order as number);
   expect(orders.sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 }, 90_000);
+
+test('examples/README.md lists every numbered example, in order, as it is run', () => {
+  const names = readdirSync(new URL('.', import.meta.url)).flatMap((name) => /^(\d\d-.*)\.ts$/.exec(name)?.[1] ?? []);
+  const text = readFileSync(new URL('README.md', import.meta.url), 'utf8');
+  const listed = [...text.matchAll(/^\| `node examples\/dist\/(.*)\.js` \| \[(.*)\.ts\]\((.*)\.ts\): /gm)];
+  expect(names.length).toBeGreaterThan(0);
+  expect(listed.map(([, run, name, link]) => [run, name, link])).toEqual(
+    names.sort().map((name) => [name, name, name]),
+  );
+});
