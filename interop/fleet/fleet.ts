@@ -3,6 +3,7 @@
 // wrong, and how long shards rested. Whatever becomes of it, it leaves nothing running.
 import { GetItemCommand, ResourceNotFoundException } from '@aws-sdk/client-dynamodb';
 import { createDynamoDBClient } from '@shardline/common';
+import { FleetReader, type FleetView } from '@shardline/consumer';
 import type { LocalKinesis } from '@shardline/local';
 import type { JavaProgram } from '../java/build.ts';
 import { FedStream } from '../kcl/fed-stream.ts';
@@ -70,6 +71,7 @@ export class Fleet extends FedStream {
   readonly #mode: KclWorkerOptions['mode'];
   readonly #environments: Readonly<Record<WorkerKind, Readonly<Record<string, string>>>>;
   readonly #dynamoDB;
+  readonly #reader: FleetReader;
   readonly #delivered: Set<string> = new Set();
   readonly #unmet: string[] = [];
   /** Those that led when they were killed. */
@@ -87,6 +89,7 @@ export class Fleet extends FedStream {
     this.#environments = { java: { ...all, ...environmentOf.java }, node: { ...all, ...environmentOf.node } };
     const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
     this.#dynamoDB = createDynamoDBClient({ endpoint: setting.dynamoDBEndpoint, region: 'us-east-1', credentials });
+    this.#reader = new FleetReader({ application: name, dynamoDBClient: this.#dynamoDB });
   }
 
   /** Plays it to its end, while records come in all the time. Whatever goes wrong is in the outcome. */
@@ -183,6 +186,26 @@ export class Fleet extends FedStream {
   untilReports({ workerId }: WorkerProcess): Promise<void> {
     const reports = async (): Promise<boolean> => (await this.#row(this.stream, 'leaseKey', workerId)) !== undefined;
     return untilAsked(`${workerId} reports`, this.#alive, reports);
+  }
+
+  /** What the tables show of it. */
+  seen(): Promise<FleetView> {
+    return this.#reader.read();
+  }
+
+  /** Until the tables show this. */
+  untilSeen(what: string, isSo: (view: FleetView) => boolean): Promise<void> {
+    return untilAsked(what, this.#alive, async () => isSo(await this.seen()));
+  }
+
+  /** Until what is said by workers makes it so. */
+  until(what: string, isSo: () => boolean): Promise<void> {
+    return until(what, this.#alive, isSo);
+  }
+
+  /** Who delivered the last record of a shard. */
+  readerOf(shardId: string): WorkerProcess | undefined {
+    return this.#readers.get(shardId)?.worker;
   }
 
   /** Who leads, as its row says. */

@@ -1,7 +1,8 @@
 // @ts-check
 // One worker of ours on local endpoints, set up by its environment: what KclWorker.java is to the KCL, with the same words on its
-// standard output. It runs the built package, as users have it. SIGTERM is a graceful shutdown; the end of stdin is an end at
-// once, so that no worker outlives the test that started it.
+// standard output. It runs the built package, as users have it. A line of JSON on stdin is an operator's word. SIGTERM is a graceful
+// shutdown; the end of stdin is an end at once, so that no worker outlives the test that started it.
+import { createInterface } from 'node:readline';
 import { createDynamoDBClient, createKinesisClient, onDiagnostic } from '@shardline/common';
 import { Consumer } from '@shardline/consumer';
 
@@ -33,7 +34,10 @@ const consumer = new Consumer({
   shutdownGraceMs: 20_000,
 });
 
-process.stdin.resume().on('end', () => process.exit(0));
+createInterface(process.stdin).on('line', (line) => {
+  obey(JSON.parse(line)).catch((/** @type {unknown} */ error) => say('error', { what: `${line}: ${error}` }));
+});
+process.stdin.on('end', () => process.exit(0));
 process.on('SIGTERM', () => void consumer.stop());
 onDiagnostic('shardline:consumer:checkpoint', ({ leaseKey: shard, checkpoint, outcome }) => {
   const [sequence, sub = 0] = checkpoint.split(':');
@@ -56,6 +60,12 @@ await consumer.run({
 say('stopped', { graceful: true });
 process.exit(0);
 
+/** @param {import('./node-worker.ts').OperatorWord} word */
+async function obey(word) {
+  if (word.kind === 'accept') consumer.accept();
+  else say('handedOff', { shards: await consumer.handOff(word.leaseKeys && { leaseKeys: word.leaseKeys }) });
+}
+
 /**
  * One line: the time, the event, and what belongs to it. A pipe is written to before this returns, so what was said of a record
  * outlives a SIGKILL.
@@ -71,6 +81,8 @@ function logger() {
   /** @param {string} level */
   const at = (level) => (/** @type {Record<string, unknown>} */ fields, /** @type {string} */ text) => {
     const { err, ...rest } = fields;
+    // Nothing else tells of it.
+    if (text.startsWith('a shard that was handed off has come back')) say('handedBack', { shard: fields.leaseKey });
     const cause = err === undefined ? '' : ` ${err instanceof Error ? err.stack : err}`;
     process.stderr.write(
       `${new Date().toISOString().slice(11, 23)} ${level} ${text} ${JSON.stringify(rest)}${cause}\n`,

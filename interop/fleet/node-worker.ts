@@ -16,6 +16,11 @@ export interface NodeWorkerOptions {
   readonly times: Readonly<Record<string, string>>;
 }
 
+/** What a worker of ours is told while it runs. */
+export type OperatorWord =
+  /** All of its leases without keys. It answers with `handedOff`. */
+  { readonly kind: 'handOff'; readonly leaseKeys?: readonly string[] | undefined } | { readonly kind: 'accept' };
+
 /** The same whether this file runs as it is or compiled. */
 const program = join(
   dirname(createRequire(import.meta.url).resolve('@shardline/interop/package.json')),

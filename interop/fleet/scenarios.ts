@@ -4,6 +4,7 @@
 import type { JavaProgram } from '../java/build.ts';
 import { type Casting, Fleet, type Outcome, type Setting } from './fleet.ts';
 import { goldenRows } from './golden-rows.ts';
+import { handedBack, handedOff } from './hand-offs.ts';
 import { beside2x, upgradedByJava } from './kcl-2x.ts';
 
 export interface Scenario {
@@ -104,6 +105,21 @@ export const scenarios: readonly Scenario[] = [
     programs: [KCL_35],
     inTier: false,
     play: (setting, name) => upgradedByJava(setting, name, KCL_35),
+  },
+  {
+    name: 'g-handed-off',
+    title:
+      'Node workers hand shards off to each other and to Java under a Java leader; they stay away while the numbers let them',
+    programs: [KCL_35],
+    inTier: true,
+    play: (setting, name) => handedOff(setting, name, KCL_35),
+  },
+  {
+    name: 'g-handed-back',
+    title: 'a Java leader evens out what a hand-off made uneven, and gives a shard back that was handed off',
+    programs: [KCL_35],
+    inTier: false,
+    play: (setting, name) => handedBack(setting, name, KCL_35),
   },
 ];
 

@@ -1,5 +1,6 @@
 // A worker as a process of its own, whatever it is written in, and what it has said so far. Waiting is on what it says, never on
 // time alone: a wait ends when its condition holds, when a worker dies that should live, or when it has lasted too long.
+import type { HandedOffShard } from '@shardline/consumer';
 import type { ChildProgram } from '../child-program.ts';
 
 /** What a worker says of itself, a line of JSON each. `at` is the time, epoch ms. */
@@ -13,8 +14,10 @@ export type OtherEvent = { readonly at: number } & (
   | { readonly event: 'checkpoint'; readonly shard: string; readonly sequence: string; readonly sub: number }
   /** A checkpoint was refused because the lease was lost. */
   | { readonly event: 'refused'; readonly shard: string }
-  | { readonly event: 'leaseLost' | 'shardEnded' | 'shutdownRequested'; readonly shard: string }
+  | { readonly event: 'leaseLost' | 'shardEnded' | 'shutdownRequested' | 'handedBack'; readonly shard: string }
   | { readonly event: 'stopped'; readonly graceful: boolean }
+  /** What came of an operator's word to hand off: of a worker of ours. */
+  | { readonly event: 'handedOff'; readonly shards: readonly HandedOffShard[] }
   | { readonly event: 'error'; readonly shard?: string; readonly what: string }
 );
 
@@ -66,7 +69,7 @@ export class WorkerProcess {
   }
 
   /** The shards for which the event came, in that order. */
-  shardsOf(event: 'init' | 'leaseLost' | 'shardEnded' | 'shutdownRequested'): string[] {
+  shardsOf(event: 'init' | 'leaseLost' | 'shardEnded' | 'shutdownRequested' | 'handedBack'): string[] {
     return this.events.flatMap((each) => (each.event === event ? [each.shard] : []));
   }
 
@@ -82,6 +85,11 @@ export class WorkerProcess {
 
   get stderr(): string {
     return this.#running.stderr;
+  }
+
+  /** A line on its standard input. */
+  order(word: object): void {
+    this.#running.order(JSON.stringify(word));
   }
 
   /** A graceful shutdown: resolves when the process has ended. */
