@@ -27,11 +27,22 @@ test('through kill -9, faults and reshards nothing is skipped, what comes again 
   expect(Object.values(faults).reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
 }, 240_000);
 
-test('handlers that leave records out are found', async () => {
-  const plan: SoakOptions = { ...short, durationMs: 4_000, modes: ['polling'], drainMs: 8_000, skipsRecords: true };
+test('and with tumbling windows each record counts in the window it arrived in, and each window is ended with all of them', async () => {
+  const { applications } = await runSoak({ ...short, windowLengthMs: 500 });
+  for (const { mode, records, handled, violations, windows } of applications) {
+    expect({ mode, violations, handled }).toEqual({ mode, violations: [], handled: records });
+    expect(windows?.windows).toBeGreaterThan(0);
+    expect(windows?.ended).toBe(windows?.windows);
+  }
+}, 240_000);
+
+test('handlers that leave records out are found, in windows too', async () => {
+  const rest = { durationMs: 4_000, drainMs: 8_000, skipsRecords: true, windowLengthMs: 500 };
+  const plan: SoakOptions = { ...short, modes: ['polling'], ...rest };
   const { applications } = await runSoak(plan);
   const [{ skipped, violations } = { skipped: 0, violations: [] }] = applications;
   expect(skipped).toBeGreaterThan(0);
   expect(violations).toContainEqual(expect.stringMatching(/ is out of order or has a gap: expected record \d+ /));
   expect(violations).toContainEqual(expect.stringMatching(/ records of shardId-\d+ were never handled$/));
+  expect(violations).toContainEqual(expect.stringMatching(/ ended the window .* records of sum \d+: expected \d+ of /));
 }, 240_000);

@@ -5,11 +5,14 @@ import type { Prng } from '../prng.ts';
 import type { Sample } from './flatness.ts';
 import type { HandledLedger } from './handled-ledger.ts';
 import type { FromWorker, WorkerSettings } from './messages.ts';
+import type { WindowLedger } from './window-ledger.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export interface FleetOptions {
   readonly settings: Omit<WorkerSettings, 'name' | 'workerId' | 'seed' | 'sampleEveryMs'>;
   readonly ledger: HandledLedger;
+  /** Undefined: its handlers have no windows. */
+  readonly windows: WindowLedger | undefined;
   readonly prng: Prng;
   /** Of those that are not left alone. */
   readonly mortalCount: number;
@@ -154,6 +157,9 @@ export class Fleet {
         return;
       case 'finished':
         ledger.finished({ worker, ...message });
+        return;
+      case 'windowEnded':
+        this.#options.windows?.ended({ worker, ...message });
         return;
       case 'lost':
         ledger.lost({ worker, ...message });

@@ -7,7 +7,8 @@ import type { Place, Written, WrittenShard } from './written-records.ts';
 function written(...shards: readonly (readonly [id: string, count: number, ...parentIds: string[]])[]): Written {
   const list: WrittenShard[] = shards.map(([id, count, ...parentIds]) => {
     const isClosed = shards.some(([, , ...parents]) => parents.includes(id));
-    return { id, parentIds, isClosed, numbers: Array.from({ length: count }, (_, index) => index) };
+    const numbers = Array.from({ length: count }, (_, index) => index);
+    return { id, parentIds, isClosed, numbers, arrivals: numbers };
   });
   const shard = (shardId: string): WrittenShard | undefined => list.find(({ id }) => id === shardId);
   const indexOf = (shardId: string, { sequenceNumber }: Place): number | undefined => {
@@ -62,8 +63,8 @@ describe('a sound history', () => {
     expect(story.ledger.isDrained).toBe(true);
     expect(story.ledger.audit()).toEqual({
       ...{ records: 9, handled: 9, skipped: 0, duplicates: 2, tenures: 3 },
-      explained: { killed: 2, paused: 0, lost: 0 },
-      ...{ violations: [], violationCount: 0 },
+      explained: { killed: 2, paused: 0, lost: 0, window: 0 },
+      ...{ violations: [], violationCount: 0, windows: undefined },
     });
   });
 

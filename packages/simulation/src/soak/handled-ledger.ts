@@ -2,27 +2,21 @@
 // consumer and knows what any application knows: where a tenure began, what its handler finished and when, how it ended. Pure.
 // Invariant: what is said is judged whatever order it comes in, since each worker has a pipe of its own: tenures of a lease are put in
 // order by their fencing tokens, moments by the machine's one monotonic clock.
+import { type Explanation, nameOf, type TenureName } from './tenure-name.ts';
+import type { WindowAudit, WindowLedger } from './window-ledger.ts';
 import type { Place, Written, WrittenShard } from './written-records.ts';
 
 /** Where reading begins: right behind it. The KCL's words for the beginning of the shard. */
 export type Beginning = Place | 'TRIM_HORIZON';
-
-export interface TenureName {
-  /** One process: a worker that is started again is another one. */
-  readonly worker: string;
-  readonly shardId: string;
-  readonly fencingToken: number;
-}
 
 /** User records that a handler finished in one call. */
 export interface Finished extends TenureName {
   readonly fromMs: number;
   readonly toMs: number;
   readonly records: readonly (Place & { readonly number: number })[];
+  /** Of the tumbling window that the call was about, ms since 1970. */
+  readonly windowStart?: number | undefined;
 }
-
-/** Why records may come again. The first that fits the earlier of the two tenures counts. */
-export type Explanation = 'killed' | 'paused' | 'lost';
 
 export interface Audit {
   /** In the stream. */
@@ -37,6 +31,8 @@ export interface Audit {
   /** Sentences, the first hundred. */
   readonly violations: readonly string[];
   readonly violationCount: number;
+  /** Undefined: the handlers have none. */
+  readonly windows: WindowAudit | undefined;
 }
 
 interface Tenure extends TenureName {
@@ -46,8 +42,8 @@ interface Tenure extends TenureName {
   firstFromMs: number;
   lastToMs: number;
   isLost: boolean;
-  /** By the later tenure that handled them again. */
-  readonly handledAgain: Map<Tenure, number>;
+  /** Indexes, by the later tenure that handled them again. */
+  readonly handledAgain: Map<Tenure, number[]>;
 }
 
 interface HandledShard {
@@ -65,14 +61,17 @@ const MOST_SENTENCES = 100;
 
 export class HandledLedger {
   readonly #written: Written;
+  readonly #windows: WindowLedger | undefined;
   readonly #shards = new Map<string, HandledShard>();
-  readonly #ends = new Map<string, Explanation>();
+  readonly #ends = new Map<string, 'killed' | 'paused'>();
   readonly #violations: string[] = [];
   #violationCount = 0;
   #duplicates = 0;
 
-  constructor(written: Written) {
+  /** @param windows of handlers that have tumbling windows; what is said of these goes there. */
+  constructor(written: Written, windows?: WindowLedger) {
     this.#written = written;
+    this.#windows = windows;
   }
 
   /** A tenure's first word. */
@@ -100,7 +99,7 @@ export class HandledLedger {
   }
 
   /** The written records must be up to date. */
-  finished({ fromMs, toMs, records, ...name }: Finished): void {
+  finished({ fromMs, toMs, records, windowStart, ...name }: Finished): void {
     const shard = this.#shardOf(name.shardId);
     const tenure = shard.tenures.get(name.fencingToken);
     if (tenure === undefined || tenure.worker !== name.worker) {
@@ -121,6 +120,8 @@ export class HandledLedger {
         const expected = `expected record ${tenure.nextIndex} of the shard next, got ${index}`;
         this.#violate(`${nameOf(tenure)} is out of order or has a gap: ${expected} (${placeOf(record)})`);
       }
+      if (windowStart !== this.#windows?.startOf(name.shardId, index))
+        this.#violate(`${nameOf(tenure)} handled ${placeOf(record)} in a window that it did not arrive in`);
       tenure.nextIndex = index + 1;
       this.#finish(shard, index, tenure, toMs);
     }
@@ -144,7 +145,7 @@ export class HandledLedger {
   }
 
   /** Whatever its leases do from here on, the process was killed, or suspended for a while. */
-  explain(worker: string, explanation: Exclude<Explanation, 'lost'>): void {
+  explain(worker: string, explanation: 'killed' | 'paused'): void {
     if (this.#ends.get(worker) !== 'killed') this.#ends.set(worker, explanation);
   }
 
@@ -157,8 +158,9 @@ export class HandledLedger {
     return [...this.#shards.values()].reduce((sum, { handledCount }) => sum + handledCount, 0);
   }
 
-  /** Everything is handled, and every closed shard told as ended. */
+  /** Everything is handled, every closed shard told as ended, and every window. */
   get isDrained(): boolean {
+    if (this.#windows?.isDrained === false) return false;
     return this.#written.shards.every(({ id, isClosed, numbers }) => {
       const shard = this.#shards.get(id);
       return (shard?.handledCount ?? 0) === numbers.length && (!isClosed || shard?.endedMs !== undefined);
@@ -167,7 +169,7 @@ export class HandledLedger {
 
   /** To be called once, when nothing more is said. */
   audit(): Audit {
-    const explained = { killed: 0, paused: 0, lost: 0 };
+    const explained = { killed: 0, paused: 0, lost: 0, window: 0 };
     let records = 0;
     let tenureCount = 0;
     for (const written of this.#written.shards) {
@@ -184,6 +186,14 @@ export class HandledLedger {
       this.#judgeOverlaps(tenures);
       for (const tenure of tenures) this.#explainRepeats(tenure, explained);
     }
+    const windows = this.#windows?.audit(
+      (name) => {
+        const tenure = this.#shardOf(name.shardId).tenures.get(name.fencingToken);
+        return tenure === undefined ? undefined : this.#explanationOf(tenure);
+      },
+      (shardId) => this.#shardOf(shardId).endedMs,
+    );
+    for (const violation of windows?.violations ?? []) this.#violate(violation);
     return {
       records,
       handled: this.handled,
@@ -193,6 +203,7 @@ export class HandledLedger {
       tenures: tenureCount,
       violations: this.#violations,
       violationCount: this.#violationCount,
+      windows,
     };
   }
 
@@ -202,7 +213,9 @@ export class HandledLedger {
     else {
       this.#duplicates++;
       const [earlier, later] = before.fencingToken <= tenure.fencingToken ? [before, tenure] : [tenure, before];
-      earlier.handledAgain.set(later, (earlier.handledAgain.get(later) ?? 0) + 1);
+      const again = earlier.handledAgain.get(later);
+      if (again === undefined) earlier.handledAgain.set(later, [index]);
+      else again.push(index);
     }
     shard.lastTenure[index] = tenure;
     shard.leastToken[index] = Math.min(shard.leastToken[index] ?? tenure.fencingToken, tenure.fencingToken);
@@ -231,6 +244,9 @@ export class HandledLedger {
       if (count > 0 && (greatest[count - 1] ?? Infinity) >= tenure.fencingToken) {
         this.#violate(`${nameOf(tenure)} begins behind ${count} records that were not all handled before`);
       }
+      const start = count === 0 ? undefined : this.#windows?.startOf(tenure.shardId, count - 1);
+      if (start !== undefined && start === this.#windows?.startOf(tenure.shardId, count))
+        this.#violate(`${nameOf(tenure)} begins in the midst of a window, behind ${count} records`);
     }
   }
 
@@ -247,17 +263,23 @@ export class HandledLedger {
   }
 
   #explainRepeats(tenure: Tenure, explained: Record<Explanation, number>): void {
-    for (const [later, count] of tenure.handledAgain) {
+    for (const [later, again] of tenure.handledAgain) {
       const explanation = later === tenure ? undefined : this.#explanationOf(tenure);
-      if (explanation === undefined) {
+      if (explanation !== undefined) {
+        explained[explanation] += again.length;
+        continue;
+      }
+      const isOpen = (index: number): boolean => later !== tenure && this.#windows?.hasEnded(tenure, index) === false;
+      const count = again.filter((index) => !isOpen(index)).length;
+      explained.window += again.length - count;
+      if (count > 0)
         this.#violate(
           `${nameOf(later)} handled ${count} records again of ${nameOf(tenure)}, which ended in good order`,
         );
-      } else explained[explanation] += count;
     }
   }
 
-  #explanationOf({ worker, isLost }: Tenure): Explanation | undefined {
+  #explanationOf({ worker, isLost }: Tenure): Exclude<Explanation, 'window'> | undefined {
     return this.#ends.get(worker) ?? (isLost ? 'lost' : undefined);
   }
 
@@ -282,10 +304,6 @@ export class HandledLedger {
     this.#violationCount++;
     if (this.#violations.length < MOST_SENTENCES) this.#violations.push(sentence);
   }
-}
-
-function nameOf({ worker, shardId, fencingToken }: TenureName): string {
-  return `tenure ${fencingToken} of ${shardId} (worker ${worker})`;
 }
 
 function placeOf({ sequenceNumber, subSequenceNumber }: Place): string {

@@ -1,4 +1,4 @@
-// `npm run soak -- --minutes N [--mode polling|fanout|both]`: consumers through N minutes of kill -9, faults, splits and merges over real
+// `npm run soak -- --minutes N [--mode polling|fanout|both] [--windows]`: consumers through N minutes of kill -9, faults, splits and merges over real
 // sockets, then what each worker said is held against the stream. Prints a line every ten seconds, then what was struck, whether the
 // worker that is never killed stays as large as it was, and last a line of JSON. Exit code 1 when a record was skipped or a rule broken.
 import { parseArgs } from 'node:util';
@@ -7,27 +7,31 @@ import { levelOf, slopeOf } from './flatness.ts';
 import type { Mode } from './messages.ts';
 import { type ApplicationResult, runSoak } from './soak.ts';
 
-const USAGE = `usage: npm run soak -- [--minutes N] [--mode polling|fanout|both] [--seed S] [--rate RECORDS_PER_SECOND]`;
+const USAGE = `usage: npm run soak -- [--minutes N] [--mode polling|fanout|both] [--seed S] [--rate RECORDS_PER_SECOND] [--windows]`;
 
 interface Given {
   readonly minutes: number;
   readonly modes: readonly Mode[];
   readonly seed: number;
   readonly rate: number;
+  readonly hasWindows: boolean;
 }
 
 const MINUTE_MS = 60_000;
 const SAMPLE_EVERY_MS = 5_000;
+/** Many end between two kills, and each kill meets some that are open. */
+const WINDOW_MS = 1_000;
 /** Compiled code and caches grow for a while: of the samples so much is left out, but not more than this share. */
 const WARM_MS = 2 * MINUTE_MS;
 const WARM_SHARE = 1 / 3;
 
-async function main({ minutes, modes, seed, rate }: Given): Promise<number> {
+async function main({ minutes, modes, seed, rate, hasWindows }: Given): Promise<number> {
   const result = await runSoak({
     seed,
     durationMs: minutes * MINUTE_MS,
     modes,
     recordsPerSecond: rate,
+    windowLengthMs: hasWindows ? WINDOW_MS : undefined,
     mortalCount: 2,
     reshardEveryMs: 8_000,
     sampleEveryMs: SAMPLE_EVERY_MS,
@@ -59,23 +63,37 @@ async function main({ minutes, modes, seed, rate }: Given): Promise<number> {
       skipped,
       duplicates: total(({ duplicates }) => duplicates),
       kills: total(({ kills }) => kills),
+      ...(hasWindows && {
+        windows: total(({ windows }) => windows?.windows ?? 0),
+        windowsEnded: total(({ windows }) => windows?.ended ?? 0),
+        windowsAgain: total(({ windows }) => windows?.again ?? 0),
+      }),
       heapSlopeMBPerHour: heapSlopes.length === 0 ? null : Math.max(...heapSlopes),
       violations,
       ...{ splits: rest.splits, merges: rest.merges, struck, putFailures: rest.putFailures, drainedMs: rest.drainedMs },
-      modes: applications.map(({ mode, records, handled, explained, tenures, stops, suspensions }, index) => {
-        return { mode, records, handled, explained, tenures, stops, suspensions, ...sizes[index] };
+      modes: applications.map(({ mode, records, handled, explained, tenures, stops, suspensions, windows }, index) => {
+        const ofWindows =
+          windows === undefined ? {} : { windows: { ...windows, violations: windows.violations.length } };
+        return { mode, records, handled, explained, tenures, stops, suspensions, ...ofWindows, ...sizes[index] };
       }),
     }),
   );
   return skipped === 0 && violations === 0 ? 0 : 1;
 }
 
-function tell({ mode, violations, violationCount, records, handled, duplicates, explained }: ApplicationResult): void {
+function tell({ mode, violations, violationCount, windows, ...result }: ApplicationResult): void {
+  const { records, handled, duplicates, explained } = result;
   for (const violation of violations) console.log(`VIOLATION (${mode}): ${violation}`);
   if (violationCount > violations.length) console.log(`and ${violationCount - violations.length} more`);
-  const { killed, paused, lost } = explained;
-  const again = `${killed} after a kill, ${paused} after a suspension, ${lost} after a lost lease`;
-  console.log(`${mode}: ${handled} of ${records} handled, ${duplicates} again (${again})`);
+  console.log(`${mode}: ${handled} of ${records} handled, ${duplicates} again (${textOf(explained)})`);
+  if (windows === undefined) return;
+  const ended = `${windows.ended} of ${windows.windows} windows ended with all of their records`;
+  console.log(`${mode}: ${ended}, ${windows.again} of them again (${textOf(windows.explained)})`);
+}
+
+function textOf({ killed, paused, lost, window }: Partial<ApplicationResult['explained']>): string {
+  const ofWindow = window === undefined || window === 0 ? '' : `, ${window} of windows open at a handoff`;
+  return `${killed} after a kill, ${paused} after a suspension, ${lost} after a lost lease${ofWindow}`;
 }
 
 interface Size {
@@ -122,14 +140,16 @@ function readArguments(): Given {
       mode: { type: 'string', default: 'both' },
       seed: { type: 'string', default: '1' },
       rate: { type: 'string', default: '300' },
+      windows: { type: 'boolean', default: false },
     },
   });
-  const { minutes, mode, seed, rate } = values;
+  const { minutes, mode, seed, rate, windows } = values;
   return {
     minutes: positive('--minutes', minutes),
     modes: modesOf(mode),
     seed: whole('--seed', seed),
     rate: positive('--rate', rate),
+    hasWindows: windows,
   };
 }
 

@@ -14,6 +14,7 @@ import { Fleet } from './fleet.ts';
 import { type Audit, HandledLedger } from './handled-ledger.ts';
 import type { Mode } from './messages.ts';
 import { readClimate, readFronts, subscriptionClimate, subscriptionFronts } from './weather.ts';
+import { WindowLedger } from './window-ledger.ts';
 import { WrittenRecords } from './written-records.ts';
 
 export interface SoakOptions {
@@ -29,6 +30,8 @@ export interface SoakOptions {
   readonly sampleEveryMs: number;
   /** How long what is left may take after the last fault. */
   readonly drainMs: number;
+  /** Handlers have tumbling windows of this length. Default: none. */
+  readonly windowLengthMs?: number | undefined;
   /** A bug: handlers leave records out. */
   readonly skipsRecords?: boolean;
   /** Told every ten seconds. */
@@ -87,16 +90,20 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const refresh = (): void => written.refresh(systemClock.wallNow());
   const prng = createPrng(options.seed);
   const applications = options.modes.map((mode): Application => {
-    const ledger = new HandledLedger(written);
+    const { windowLengthMs } = options;
+    const windows = windowLengthMs === undefined ? undefined : new WindowLedger(written, windowLengthMs);
+    const ledger = new HandledLedger(written, windows);
     const { clientConfig: kinesis } = local;
     const { clientConfig } = dynamoDB;
     const fleet = new Fleet({
       settings: {
         ...{ mode, application: `soak-${mode}`, stream: STREAM, kinesis, dynamoDB: clientConfig },
         requestTimeoutMs: REQUEST_TIMEOUT_MS,
+        windowLengthMs,
         skipsRecords: options.skipsRecords ?? false,
       },
       ledger,
+      windows,
       prng: createPrng(prng.int(2 ** 32)),
       mortalCount: options.mortalCount,
       sampleEveryMs: options.sampleEveryMs,

@@ -1,15 +1,16 @@
-// One worker of the soak, in a process of its own, to be killed. What its handler has finished it tells the main process before it returns.
+// One worker of the soak, in a process of its own, to be killed. What its handler has finished it tells the main process before it returns,
+// and what a tumbling window came to, which it knows by the window's state alone.
 // Invariant: a checkpoint never covers what was not told: only what a handler returned from is checkpointed, and it returns when the
 // system has taken the message, which outlives a SIGKILL.
 import { setImmediate as turn } from 'node:timers/promises';
 import { createDynamoDBClient, createKinesisClient, delay, systemClock } from '@shardline/common';
-import { Consumer, type ShardContext, type ShardHandler } from '@shardline/consumer';
+import { type BatchWindow, Consumer, type ShardContext, type ShardHandler } from '@shardline/consumer';
 import { createPrng } from '../prng.ts';
 import { numberOf } from '../producer/checkers.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as WorkerSettings;
-const { mode, application, stream, workerId, requestTimeoutMs, sampleEveryMs } = settings;
+const { mode, application, stream, workerId, requestTimeoutMs, sampleEveryMs, windowLengthMs } = settings;
 const prng = createPrng(settings.seed);
 
 // The main process is gone: nobody counts any more.
@@ -65,7 +66,7 @@ const handler: ShardHandler = {
       beginning: isPlace ? { sequenceNumber, subSequenceNumber } : 'TRIM_HORIZON',
     });
   },
-  async processRecords({ records }, context) {
+  async processRecords({ records, window }, context) {
     const fromMs = nowMs();
     // So that a SIGKILL falls into the midst of a call as well.
     if (prng.chance(0.5)) await delay(systemClock, prng.int(LONGEST_CALL_MS));
@@ -78,7 +79,9 @@ const handler: ShardHandler = {
         number: numberOf(data),
       }))
       .filter(({ number }) => !settings.skipsRecords || number % SKIPPED_OF !== SKIPPED_OF - 1);
-    await tell({ kind: 'finished', ...nameOf(context), fromMs, toMs: nowMs(), records: finished });
+    const windowStart = window?.start.getTime();
+    await tell({ kind: 'finished', ...nameOf(context), fromMs, toMs: nowMs(), records: finished, windowStart });
+    return window && (await counted(window, finished, context));
   },
   async shardEnded(context) {
     await tell({ kind: 'ended', ...nameOf(context), atMs: nowMs() });
@@ -94,9 +97,29 @@ const handler: ShardHandler = {
 };
 const handedOver = new Set<string>();
 
+/** What a window's state holds: of its records so far. */
+interface Counted {
+  readonly count: number;
+  readonly sum: number;
+}
+
+/** The state for the window's next call; of the last one what the window came to is told instead. */
+async function counted(
+  { start, state, isFinal }: BatchWindow,
+  records: readonly { readonly number: number }[],
+  context: ShardContext,
+): Promise<{ readonly state: Counted }> {
+  let { count = 0, sum = 0 } = state as Partial<Counted>;
+  count += records.length;
+  for (const { number } of records) sum += number;
+  if (isFinal)
+    await tell({ kind: 'windowEnded', ...nameOf(context), start: start.getTime(), count, sum, atMs: nowMs() });
+  return { state: { count, sum } };
+}
+
 const sampling = sampleEveryMs === undefined ? undefined : setInterval(sample, sampleEveryMs);
 try {
-  await consumer.run(handler);
+  await consumer.run(handler, windowLengthMs === undefined ? {} : { tumblingWindow: { lengthMs: windowLengthMs } });
 } catch (error) {
   process.exitCode = 1;
   await tell({ kind: 'failed', reason: error instanceof Error ? `${error.name}: ${error.message}` : String(error) });

@@ -12,6 +12,8 @@ export interface WrittenShard {
   readonly isClosed: boolean;
   /** The number in each record's data. */
   readonly numbers: readonly number[];
+  /** When each arrived, ms since 1970: never less than the one before. */
+  readonly arrivals: readonly number[];
 }
 
 /** As a handler is given it: decimal, and 0 for a plain record. */
@@ -32,6 +34,7 @@ export interface Written {
 interface ReadShard extends WrittenShard {
   isClosed: boolean;
   readonly numbers: number[];
+  readonly arrivals: number[];
   readonly indexes: Map<string, number>;
   nextCounter: number;
 }
@@ -64,8 +67,8 @@ export class WrittenRecords implements Written {
       let shard = this.#shards.get(id);
       if (shard === undefined) {
         const { parentIds } = origin;
-        const numbers: number[] = [];
-        shard = { id, parentIds, isClosed: false, numbers, indexes: new Map(), nextCounter: log.firstCounter };
+        const lists = { numbers: [], arrivals: [], indexes: new Map() };
+        shard = { id, parentIds, isClosed: false, ...lists, nextCounter: log.firstCounter };
         this.#shards.set(id, shard);
       }
       for (; shard.nextCounter < log.nextCounter; shard.nextCounter++) {
@@ -77,6 +80,7 @@ export class WrittenRecords implements Written {
         for (const [subSequenceNumber, { data }] of records.entries()) {
           shard.indexes.set(keyOf({ sequenceNumber, subSequenceNumber }), shard.numbers.length);
           shard.numbers.push(numberOf(data));
+          shard.arrivals.push(stored.arrivalMs);
         }
       }
       shard.isClosed = !isOpen;
