@@ -275,6 +275,32 @@ describe('the start', () => {
     ]);
   });
 
+  it('takes leases that another worker makes meanwhile, on a new table, for those of a fleet of today', async () => {
+    const { client } = dynamodb;
+    await fleet.makeTable(client, 'raced', 'leaseKey');
+    let isRaced = false;
+    client.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          // The late one has found no row of 3.x, and looks for leases now.
+          if (commandName === 'ScanCommand' && !isRaced) {
+            isRaced = true;
+            await tableOf('raced', { workerId: 'early' }).open();
+            await put('raced', { leaseKey: { S: 'shard-1' }, leaseCounter: { N: '1' }, leaseOwner: { S: 'early' } });
+          }
+          return next(args);
+        },
+      { step: 'initialize', name: 'raced' },
+    );
+    try {
+      await tableOf('raced').open();
+    } finally {
+      client.middlewareStack.remove('raced');
+    }
+    expect(isRaced).toBe(true);
+    expect(await keys('raced', '')).toEqual(['Migration3.0', 'shard-1']);
+  });
+
   it.each([STATES, METRICS])('names action and table when %s may not be looked at', async (suffix) => {
     const name = `denied${suffix}`;
     await javaFleet(name, 'PENDING');

@@ -46,10 +46,17 @@ const MOST_NAMED = 5;
 
 /** Whether workers of the KCL 1.x or 2.x may use this table: it has leases, and no row that a worker of 3.x leaves there. */
 export async function isFor2x(leases: Table, config: ClientVersionConfig): Promise<boolean> {
-  if (config === '3x') return false;
-  for (const key of [CLIENT_VERSION_KEY, LEADER_KEY]) if ((await leases.get(key)) !== undefined) return false;
+  if (config === '3x' || (await hasRowOf3x(leases))) return false;
   if (config === 'compatible-with-2x') return true;
-  for await (const page of leases.scan()) if (page.some((item) => item['leaseCounter'] !== undefined)) return true;
+  for await (const page of leases.scan()) {
+    // Once more: a worker of 3.x that began a new fleet meanwhile left its row before it made these leases.
+    if (page.some((item) => item['leaseCounter'] !== undefined)) return !(await hasRowOf3x(leases));
+  }
+  return false;
+}
+
+async function hasRowOf3x(leases: Table): Promise<boolean> {
+  for (const key of [CLIENT_VERSION_KEY, LEADER_KEY]) if ((await leases.get(key)) !== undefined) return true;
   return false;
 }
 
