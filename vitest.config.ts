@@ -22,13 +22,18 @@ const patient = { testTimeout: 600_000, hookTimeout: 300_000 };
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      project('unit', [
-        'packages/*/src/**/*.test.ts',
-        'interop/kcl/history.test.ts',
-        'interop/consumer-race/written-records.test.ts',
-        'interop/fleet/{moves,tenures}.test.ts',
-        'interop/kpl/readable.test.ts',
-      ]),
+      project(
+        'unit',
+        [
+          'packages/*/src/**/*.test.ts',
+          'interop/kcl/history.test.ts',
+          'interop/consumer-race/written-records.test.ts',
+          'interop/fleet/{moves,tenures}.test.ts',
+          'interop/kpl/readable.test.ts',
+        ],
+        // Most are done in milliseconds, and a process for each file would take as long again as all the tests.
+        { isolate: false },
+      ),
       project('integration', ['packages/*/test/**/*.test.ts', 'examples/**/*.test.ts'], {
         exclude: [onDynamoDBLocal, onMoto],
       }),
