@@ -1,5 +1,6 @@
 // Vitest over all packages, one project a tier of tools/tiers.mjs. Tests of a package import its own sources; its neighbours
 // come built, as users get them, so `npm test` builds first.
+import { join } from 'node:path';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 const project = (name: string, include: string[], more: object = {}) => ({
@@ -19,7 +20,11 @@ const withDynamoDBLocal = { globalSetup: ['interop/dynamodb-local/setup.ts'] };
 /** A Java KCL needs up to 50 s to its first record, on a busy machine two minutes, and Maven a minute on a new one. */
 const patient = { testTimeout: 600_000, hookTimeout: 300_000 };
 
+const cacheDir = join('node_modules/.vite', process.env['SHARDLINE_TIER'] ?? '');
+
 const config: ViteUserConfig = defineConfig({
+  // Tiers run side by side: none may read what another is writing.
+  cacheDir,
   test: {
     projects: [
       project(
@@ -51,7 +56,8 @@ const config: ViteUserConfig = defineConfig({
     pool: 'forks',
     // Of a machine of two processors it would use one.
     maxWorkers: '100%',
-    testTimeout: 30_000,
+    // Several times what the slowest needs with other tiers beside it.
+    testTimeout: 60_000,
     coverage: {
       provider: 'v8',
       reportOnFailure: true,

@@ -1,18 +1,19 @@
 // @ts-check
-// The one runner of test tiers. `node tools/test.mjs [NAME …] [--group fast|more] [--results FILE] [--earlier FILE]`
-// installs if needed, runs the tiers of a group (fast unless told otherwise) or those named, and what they need before
-// them; prints a line as each ends, the output of those that failed, a table, and as its last line
+// The one runner of test tiers. `node tools/test.mjs [NAME …] [--group fast|more|all]` installs if needed, runs the tiers of a
+// group (fast unless told otherwise) or those named, and what they need before them, beside each other where the machine has room
+// (schedule.mjs); prints a line as each ends, the output of those that failed, a table, and as its last line
 // `N passed, N failed, N skipped` over all tiers.
 //
 // Nothing is left out quietly: a tier that cannot run, runs no test, or takes too long counts as failed, with its reason.
-// `--results` writes the table as JSON, `--earlier` reads one and counts it in: that is how `.ci/run` sums two runs.
 import { spawn, spawnSync } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, setPriority } from 'node:os';
 import { join, relative } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { countLastLine, countSimulation, countVitest, unhandledErrors } from './counts.mjs';
 import { environment, install, root, shellForNpm } from './install.mjs';
+import { runBeside } from './schedule.mjs';
 import { tiers } from './tiers.mjs';
 
 /**
@@ -26,44 +27,40 @@ const logFolder = join(root, 'coverage', 'tiers');
 const shownLines = 200;
 /** Of a failed test's message, where it stands by itself. */
 const shownMessageLines = 30;
+/** Of 19, the lowest. Where the machine is busy with other things too, at 10 nothing moves. */
+const backgroundPriority = 5;
+/** Ends the processes of each tier that runs. */
+const underWay = new Set(/** @type {(() => void)[]} */ ([]));
 
 await main();
 
 async function main() {
-  const { selected, earlier, resultsPath, problem } = readArguments();
-  if (problem !== undefined) return conclude([failedRow('arguments', problem)], resultsPath);
+  const { selected, problem } = readArguments();
+  if (problem !== undefined) return conclude([failedRow('arguments', problem)]);
 
   const notInstalled = install();
-  if (notInstalled !== undefined) return conclude([...earlier, failedRow('install', notInstalled)], resultsPath);
+  if (notInstalled !== undefined) return conclude([failedRow('install', notInstalled)]);
 
   mkdirSync(logFolder, { recursive: true });
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) process.once(signal, endAllAndExit);
   /** @type {Row[]} */
-  const rows = [];
-  for (const tier of selected) {
-    const row = await runTier(tier, [...earlier, ...rows]);
-    rows.push(row);
+  const ended = [];
+  const rows = await runBeside(selected, availableParallelism(), async (tier) => {
+    const row = await runTier(tier, ended);
+    ended.push(row);
     console.log(`${row.failed === 0 ? 'ok  ' : 'FAIL'} ${describeRow(row)}`);
     if (row.failed > 0) showFailure(tier, row);
-  }
-  conclude([...earlier, ...rows], resultsPath);
+    return row;
+  });
+  conclude(rows);
 }
 
 function readArguments() {
-  /** @type {Row[]} */
-  const earlier = [];
-  /** @type {string | undefined} */
-  let resultsPath;
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: {
-        group: { type: 'string', default: 'fast' },
-        results: { type: 'string' },
-        earlier: { type: 'string' },
-      },
+      options: { group: { type: 'string', default: 'fast' } },
     });
-    resultsPath = values.results;
-    if (values.earlier !== undefined) earlier.push(...readEarlier(values.earlier));
     const unknown = positionals.filter((name) => !tiers.some((tier) => tier.name === name));
     if (unknown.length > 0) {
       throw new Error(
@@ -71,25 +68,24 @@ function readArguments() {
       );
     }
     const wanted = tiers.filter((tier) =>
-      positionals.length > 0 ? positionals.includes(tier.name) : tier.group === values.group,
+      positionals.length > 0 ? positionals.includes(tier.name) : values.group === 'all' || tier.group === values.group,
     );
-    if (wanted.length === 0) throw new Error(`no tier is of the group ${values.group}; there are fast and more`);
-    const needed = new Set(wanted.flatMap((tier) => tier.needs));
-    for (const row of earlier) needed.delete(row.name);
-    return { selected: tiers.filter((tier) => wanted.includes(tier) || needed.has(tier.name)), earlier, resultsPath };
+    if (wanted.length === 0) throw new Error(`no tier is of the group ${values.group}; there are fast, more and all`);
+    return { selected: withNeeds(wanted) };
   } catch (error) {
-    return { selected: [], earlier, resultsPath, problem: messageOf(error) };
+    return { selected: [], problem: messageOf(error) };
   }
 }
 
 /**
- * The rows that an earlier run wrote; a run that wrote none died, and counts as a failed tier.
- * @param {string} path
- * @returns {Row[]}
+ * Those wanted and all that they need, and so on, in the order of the list.
+ * @param {readonly Tier[]} wanted
  */
-function readEarlier(path) {
-  if (!existsSync(path)) return [failedRow('npm test', 'it ended before it wrote its results')];
-  return JSON.parse(readFileSync(path, 'utf8'));
+function withNeeds(wanted) {
+  const names = new Set(wanted.map((tier) => tier.name));
+  // Grows while it is walked.
+  for (const name of names) for (const need of tiers.find((tier) => tier.name === name)?.needs ?? []) names.add(need);
+  return tiers.filter((tier) => names.has(tier.name));
 }
 
 /**
@@ -136,10 +132,11 @@ async function execute(program, args, tier) {
   const log = createWriteStream(logPath(tier));
   const child = spawn(program, args, {
     cwd: root,
-    env: environment,
+    env: { ...environment, SHARDLINE_TIER: tier.name },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: process.platform !== 'win32',
   });
+  if (tier.beside === 'background' && child.pid !== undefined) yieldToOthers(child.pid);
   const end = () => {
     if (child.pid === undefined) return;
     try {
@@ -149,11 +146,7 @@ async function execute(program, args, tier) {
       if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ESRCH') throw error;
     }
   };
-  const endAndExit = () => {
-    end();
-    process.exit(130);
-  };
-  process.once('SIGINT', endAndExit).once('SIGTERM', endAndExit);
+  underWay.add(end);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -171,10 +164,30 @@ async function execute(program, args, tier) {
     });
   });
   clearTimeout(timer);
-  process.off('SIGINT', endAndExit).off('SIGTERM', endAndExit);
+  underWay.delete(end);
   log.end();
   await finished(log);
   return late ? { exitCode: 1, reason: `ended after ${tier.timeoutMs / 1000} s, its time limit` } : ending;
+}
+
+function endAllAndExit() {
+  for (const end of underWay) end();
+  process.exit(130);
+}
+
+/**
+ * Lets a process have what processor time others leave, and beside them a third of what each of them gets. It is a session of its own,
+ * and where Linux shares the time out by session first, it is the session's priority that counts.
+ * @param {number} pid
+ */
+function yieldToOthers(pid) {
+  try {
+    setPriority(pid, backgroundPriority);
+    const ofSession = `/proc/${pid}/autogroup`;
+    if (existsSync(ofSession)) writeFileSync(ofSession, String(backgroundPriority));
+  } catch {
+    // It has ended already, or the system does not let us: then it runs as the others do.
+  }
 }
 
 /**
@@ -248,9 +261,8 @@ function showFailure(tier, row) {
 /**
  * Prints the table and the last line; the exit code says whether all is well.
  * @param {readonly Row[]} rows
- * @param {string | undefined} resultsPath
  */
-function conclude(rows, resultsPath) {
+function conclude(rows) {
   const widest = Math.max(...rows.map((row) => row.name.length), 4);
   console.log(`\n${'tier'.padEnd(widest)}  passed  failed  skipped   seconds`);
   for (const row of rows) {
@@ -266,7 +278,6 @@ function conclude(rows, resultsPath) {
       console.log(`FAIL ${name}: ${title}: ${stripVTControlCharacters(message).split('\n', 1)[0]}`);
     }
   }
-  if (resultsPath !== undefined) writeFileSync(resultsPath, JSON.stringify(rows));
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const row of rows) {
     total.passed += row.passed;

@@ -1,6 +1,6 @@
 // @ts-check
-// Every tier of tests, in the order they run, in one list: what it runs, how its counts are read, how long it may take.
-// `npm test` runs the fast ones, `.ci/run` the fast ones and then the others. The runner is test.mjs.
+// Every tier of tests, in the order they start, in one list: what it runs, how its counts are read, how long it may take, how much
+// of the machine it takes. `npm test` runs the fast ones, `.ci/run` all. The runner is test.mjs, what runs beside what is schedule.mjs.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './install.mjs';
@@ -14,15 +14,19 @@ import { root } from './install.mjs';
  * @property {'exit' | 'vitest' | 'last-line' | 'simulation'} counts where the counts stand: the exit code alone; vitest's
  *   JSON report; a last line `N passed, N failed, N skipped`; the simulator's last line of JSON, the command's last argument being the number of schedules
  * @property {readonly string[]} needs tiers that must have passed before
+ * @property {readonly string[]} [after] tiers that, where they run as well, must have ended before, because both write to one cache
  * @property {readonly string[]} [programs] programs that must be on the machine
- * @property {number} timeoutMs
+ * @property {number} cores how many processors it keeps busy, on the average of its time on a machine of two: processor time / time
+ * @property {'alone' | 'background'} [beside] alone: with nothing beside it, because it measures; background: beside anything, on
+ *   what processor time others leave, because nothing in it waits for a clock
+ * @property {number} timeoutMs with others beside it, on a busy machine
  */
 
 const minuteMs = 60_000;
 const vitest = ['node', 'node_modules/vitest/vitest.mjs', 'run'];
 /**
- * By count and from a fixed seed, so that a run can be repeated anywhere: with the planted bugs some 18 s and 98 s of a quiet machine of
- * two cores (244 schedules of the mix a second of one core). The long ones are as many as fit in three minutes of a busier one.
+ * By count and from a fixed seed, so that a run can be repeated anywhere: some 105 schedules of the mix a second of processor time, and
+ * beside them the hundred planted bugs. The long ones are as many as the time of all tiers has room for.
  */
 const simulationSchedules = 4000;
 const longSimulationSchedules = 36_000;
@@ -49,6 +53,7 @@ export const tiers = [
     command: ['node', 'node_modules/turbo/bin/turbo', 'run', 'build'],
     counts: 'exit',
     needs: [],
+    cores: 2,
     timeoutMs: 5 * minuteMs,
   },
   {
@@ -58,6 +63,7 @@ export const tiers = [
     command: ['node', 'node_modules/@biomejs/biome/bin/biome', 'ci', '--colors=off', '.'],
     counts: 'exit',
     needs: [],
+    cores: 1,
     timeoutMs: 2 * minuteMs,
   },
   {
@@ -67,6 +73,7 @@ export const tiers = [
     command: ['node', 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.check.json'],
     counts: 'exit',
     needs: ['build'],
+    cores: 1,
     timeoutMs: 2 * minuteMs,
   },
   {
@@ -76,6 +83,7 @@ export const tiers = [
     command: [...vitest, '--project', 'tidy'],
     counts: 'vitest',
     needs: [],
+    cores: 1,
     timeoutMs: 2 * minuteMs,
   },
   {
@@ -85,6 +93,7 @@ export const tiers = [
     command: [...vitest, '--project', 'unit'],
     counts: 'vitest',
     needs: ['build'],
+    cores: 2,
     timeoutMs: 8 * minuteMs,
   },
   {
@@ -94,7 +103,8 @@ export const tiers = [
     command: [...vitest, '--project', 'integration'],
     counts: 'vitest',
     needs: ['build'],
-    timeoutMs: 12 * minuteMs,
+    cores: 1.3,
+    timeoutMs: 15 * minuteMs,
   },
   {
     name: 'examples',
@@ -103,6 +113,7 @@ export const tiers = [
     command: ['node', 'tools/examples.mjs'],
     counts: 'last-line',
     needs: ['build'],
+    cores: 0.6,
     timeoutMs: 6 * minuteMs,
   },
   {
@@ -112,7 +123,9 @@ export const tiers = [
     command: ['node', 'packages/simulation/dist/main.js', '--schedules', String(simulationSchedules)],
     counts: 'simulation',
     needs: ['build'],
-    timeoutMs: 5 * minuteMs,
+    cores: 2,
+    beside: 'background',
+    timeoutMs: 30 * minuteMs,
   },
   {
     name: 'pack',
@@ -122,7 +135,19 @@ export const tiers = [
     counts: 'last-line',
     needs: ['build'],
     programs: ['npm'],
+    cores: 1,
     timeoutMs: 5 * minuteMs,
+  },
+  {
+    name: 'java-programs',
+    group: 'more',
+    what: 'the Java programs of interop compile, and Maven has what they need',
+    command: ['node', 'interop/dist/java/main.js'],
+    counts: 'exit',
+    needs: ['build'],
+    programs: ['java', 'mvn'],
+    cores: 0.5,
+    timeoutMs: 12 * minuteMs,
   },
   {
     name: 'quickstart-file',
@@ -132,6 +157,7 @@ export const tiers = [
     counts: 'last-line',
     needs: ['build'],
     programs: ['npm'],
+    cores: 0.6,
     timeoutMs: 4 * minuteMs,
   },
   {
@@ -142,6 +168,7 @@ export const tiers = [
     counts: 'last-line',
     needs: ['build'],
     programs: ['npm'],
+    cores: 0.6,
     timeoutMs: 4 * minuteMs,
   },
   {
@@ -154,7 +181,9 @@ export const tiers = [
     ],
     counts: 'simulation',
     needs: ['build'],
-    timeoutMs: 10 * minuteMs,
+    cores: 2,
+    beside: 'background',
+    timeoutMs: 45 * minuteMs,
   },
   ...otherNodes.map(
     ({ version, what, args }) =>
@@ -166,7 +195,8 @@ export const tiers = [
         counts: 'vitest',
         needs: ['build'],
         programs: ['npm'],
-        timeoutMs: 15 * minuteMs,
+        cores: 1.3,
+        timeoutMs: 20 * minuteMs,
       }),
   ),
   {
@@ -176,7 +206,9 @@ export const tiers = [
     command: ['node', 'tools/other-node.mjs', '24.21.0', 'tools/examples.mjs'],
     counts: 'last-line',
     needs: ['build'],
+    after: ['node-24'],
     programs: ['npm'],
+    cores: 0.6,
     timeoutMs: 8 * minuteMs,
   },
   {
@@ -186,6 +218,8 @@ export const tiers = [
     command: ['node', 'tools/bench-local.mjs'],
     counts: 'last-line',
     needs: ['build'],
+    cores: 1,
+    beside: 'alone',
     timeoutMs: 3 * minuteMs,
   },
   {
@@ -198,6 +232,7 @@ export const tiers = [
     counts: 'last-line',
     needs: ['build'],
     programs: ['python3'],
+    cores: 1,
     timeoutMs: 6 * minuteMs,
   },
   {
@@ -206,8 +241,9 @@ export const tiers = [
     what: "the consumer's tests that ask DynamoDB, once more, of AWS's DynamoDB Local",
     command: [...vitest, '--project', 'dynamodb-local'],
     counts: 'vitest',
-    needs: ['build'],
+    needs: ['build', 'java-programs'],
     programs: ['java', 'mvn'],
+    cores: 1.4,
     timeoutMs: 6 * minuteMs,
   },
   {
@@ -218,6 +254,7 @@ export const tiers = [
     counts: 'vitest',
     needs: ['build'],
     programs: ['python3'],
+    cores: 1,
     timeoutMs: 6 * minuteMs,
   },
   {
@@ -226,8 +263,9 @@ export const tiers = [
     what: 'Java KCL 3.5.1 workers, polling: through reshards, on a stream resharded before, one of two stops, a storm of faults',
     command: [...vitest, '--project', 'java-kcl-polling'],
     counts: 'vitest',
-    needs: ['build'],
+    needs: ['build', 'java-programs'],
     programs: ['java', 'mvn'],
+    cores: 1,
     timeoutMs: 12 * minuteMs,
   },
   {
@@ -236,8 +274,9 @@ export const tiers = [
     what: 'the same by enhanced fan-out, and through the end of subscriptions',
     command: [...vitest, '--project', 'java-kcl-fan-out'],
     counts: 'vitest',
-    needs: ['build'],
+    needs: ['build', 'java-programs'],
     programs: ['java', 'mvn'],
+    cores: 0.6,
     timeoutMs: 12 * minuteMs,
   },
   {
@@ -246,8 +285,9 @@ export const tiers = [
     what: 'Java KCL (3.5 and 3.4) and Node workers share a lease table: either leads, joins, and is killed',
     command: [...vitest, '--project', 'java-fleet'],
     counts: 'vitest',
-    needs: ['build'],
+    needs: ['build', 'java-programs'],
     programs: ['java', 'mvn'],
+    cores: 1,
     timeoutMs: 12 * minuteMs,
   },
   {
@@ -256,8 +296,9 @@ export const tiers = [
     what: "filter patterns, 20,000 of them made by chance, answered as AWS's own rule engine answers them",
     command: [...vitest, '--project', 'event-ruler'],
     counts: 'vitest',
-    needs: ['build'],
+    needs: ['build', 'java-programs'],
     programs: ['java', 'mvn'],
+    cores: 1.2,
     timeoutMs: 8 * minuteMs,
   },
   {
@@ -266,8 +307,9 @@ export const tiers = [
     what: 'the native KPL 1.1.1 puts over TLS: aggregated and not, through a split, against the limits, without keys; beside ours, read by the Java KCL and by ours',
     command: [...vitest, '--project', 'native-kpl'],
     counts: 'vitest',
-    needs: ['build'],
+    needs: ['build', 'java-programs'],
     programs: ['java', 'mvn'],
+    cores: 0.9,
     timeoutMs: 8 * minuteMs,
   },
 ];

@@ -96,7 +96,7 @@ test('through a storm of faults and a split no record is lost, and the records o
   }
   await Promise.all(producers.map((producer) => producer.close()));
   await Promise.all(results);
-  await vi.waitFor(() => expect(handled.count).toBe(RECORD_COUNT), { timeout: 30_000, interval: 50 });
+  await vi.waitFor(() => expect(handled.count).toBe(RECORD_COUNT), { timeout: 90_000, interval: 50 });
   expect(handled.byKey).toEqual(put.byKey);
 
   await consumer.stop();
@@ -108,7 +108,7 @@ test('through a storm of faults and a split no record is lost, and the records o
     local.faults.list().flatMap(({ rule, applied }) => (rule.operation === operation ? [applied] : []));
   expect(Math.min(...strikesOf('PutRecords'))).toBeGreaterThan(0);
   expect(Math.max(...strikesOf('GetRecords'))).toBeGreaterThan(0);
-}, 90_000);
+}, 150_000);
 
 /** The texts of each key, each once, in the order in which they first came. */
 class Texts {
