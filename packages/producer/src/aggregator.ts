@@ -2,8 +2,9 @@
 // the limiter. A record whose shard can't be told travels alone; while the shard map is being read it waits for it, within
 // a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
 // Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateWriter, ChunkMemory, invariant } from '@shardline/common';
+import { AggregateWriter, ChunkMemory, FIRST_PLACE, GrowingAggregates, invariant, NO_PLACE } from '@shardline/common';
 import { type Addressing, KinesisRecord, NO_SHARD } from './batch.ts';
+import { Heard, UNLIKE } from './heard.ts';
 import { PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
@@ -41,7 +42,9 @@ export class Aggregator {
   readonly #openOnes = new Set<KinesisRecord>();
   readonly #spareWriters: AggregateWriter[] = [];
   #spareBytes = 0;
-  readonly #memory: ChunkMemory;
+  /** Of the lanes whose user records are packed. */
+  readonly #growing: GrowingAggregates;
+  readonly #heard = new Heard();
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
@@ -50,7 +53,7 @@ export class Aggregator {
   /** `memory`: of packed user records, one for all streams of a producer. */
   constructor(options: AggregatorOptions, memory: ChunkMemory = new ChunkMemory()) {
     this.#options = options;
-    this.#memory = memory;
+    this.#growing = new GrowingAggregates(memory);
   }
 
   /** Open Kinesis records that wait for company. */
@@ -75,8 +78,7 @@ export class Aggregator {
     invariant(open.mapVersion === prediction.mapVersion, 'what is open was predicted as what comes in');
     if (!this.#fits(record, open)) return [this.#seal(open), ...this.#open(record, prediction)];
     record.carrier = open;
-    const { packed } = open;
-    if (packed !== undefined) open.addPacked(packed, record, packed.keyIndexOf(record, record.keyIndex));
+    if (open.packed !== undefined) this.#pack(record, shard, this.#growing.placeOf(shard, record, record.keyPlace));
     else {
       this.#writerOf(open).add(record);
       record.keepData();
@@ -84,6 +86,32 @@ export class Aggregator {
     }
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return this.#isFull(open) ? [this.#seal(open)] : NOTHING;
+  }
+
+  /**
+   * The short way of `put`, for a record of a key that no Kinesis record carries: into the packed one that is open in a lane, without a look at
+   * it. @returns whether it is in there, and then whether that is full. Otherwise it is to be put.
+   */
+  join(record: UserRecord, shard: number): 'no' | 'joined' | 'full' {
+    const growing = this.#growing;
+    if (shard === NO_SHARD || !growing.has(shard) || !PackedRecords.takes(record)) return 'no';
+    const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
+    const sizeBytes = growing.sizeBytesWith(shard, record, NO_PLACE);
+    if (sizeBytes > aggregationMaxSizeBytes || growing.orderNumber(shard) === 0) return 'no';
+    record.carrier = this.#lanes[shard];
+    this.#pack(record, shard, NO_PLACE);
+    if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
+    return growing.count(shard) >= aggregationMaxCount || sizeBytes >= aggregationMaxSizeBytes ? 'full' : 'joined';
+  }
+
+  /** By what the order stage knows what is open and packed in a lane. */
+  orderNumberOf(shard: number): number {
+    return this.#growing.orderNumber(shard);
+  }
+
+  /** Seals what is open in a lane. */
+  sealIn(shard: number): KinesisRecord {
+    return this.#seal(this.#lanes[shard] as KinesisRecord);
   }
 
   /** Seals an open Kinesis record when the user record does not fit in; undefined when it does. */
@@ -148,7 +176,7 @@ export class Aggregator {
     // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
     if (record.dataBytes >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
-    record.keyIndex = 0;
+    record.keyPlace = FIRST_PLACE;
     kinesisRecord.lane = prediction.shard;
     while (this.#lanes.length <= prediction.shard) this.#lanes.push(undefined);
     this.#lanes[prediction.shard] = kinesisRecord;
@@ -166,7 +194,7 @@ export class Aggregator {
     const sizeBytes =
       packed === undefined
         ? this.#writerOf(open).sizeBytesWith(record)
-        : packed.sizeBytesWith(record, packed.keyIndexOf(record, record.keyIndex));
+        : this.#growing.sizeBytesWith(open.lane, record, this.#growing.placeOf(open.lane, record, record.keyPlace));
     return sizeBytes <= aggregationMaxSizeBytes;
   }
 
@@ -176,7 +204,26 @@ export class Aggregator {
     if (!canBe || open.packed !== undefined) return open.packed;
     const [first] = open.records;
     const isLone = open.writer === undefined && open.count === 1 && open.liveCount === 1;
-    return isLone && first !== undefined && PackedRecords.takes(first) ? open.pack(this.#memory) : undefined;
+    return isLone && first !== undefined && PackedRecords.takes(first) ? this.#beginPacked(open, first) : undefined;
+  }
+
+  #beginPacked(open: KinesisRecord, first: UserRecord): PackedRecords {
+    const heard = this.#heard.of(first);
+    const packed = open.pack(this.#growing, open.lane);
+    this.#growing.begun(open.lane, heard, open.orderNumber);
+    return packed;
+  }
+
+  /** Whether there is room has been asked. */
+  #pack(record: UserRecord, lane: number, keyPlace: number): void {
+    const growing = this.#growing;
+    const heard = this.#heard.of(record);
+    if (heard === UNLIKE || heard !== growing.heard(lane)) {
+      growing.hear(lane, UNLIKE);
+      this.#lanes[lane]?.packed?.tells(record.settle, record.stream);
+    }
+    record.keyPlace = growing.add(lane, record, keyPlace);
+    record.packedAway();
   }
 
   #isFull({ count, packed, writer }: KinesisRecord): boolean {
@@ -206,6 +253,7 @@ export class Aggregator {
     this.#openOnes.delete(open);
     open.lane = NO_SHARD;
     open.writer = undefined;
+    open.packed?.close();
     if (writer !== undefined) this.#spare(writer);
   }
 

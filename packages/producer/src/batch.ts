@@ -3,7 +3,12 @@
 // Invariants: the user records of a Kinesis record are in put order; from when it is sealed on, its size is exactly what PutRecords will count; what
 // is sent for one user record is the record itself, for more the KPL's aggregated record under the partition key "a"
 // (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does; an AUTO stream gets none.
-import { type AggregateWriter, type ChunkMemory, encodeAggregatedRecord, type OperatingCode } from '@shardline/common';
+import {
+  type AggregateWriter,
+  encodeAggregatedRecord,
+  type GrowingAggregates,
+  type OperatingCode,
+} from '@shardline/common';
 import { PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
@@ -56,10 +61,9 @@ export class KinesisRecord {
   mapVersion: number;
   /** Data and partition key, as PutRecords counts them; while it is open, those of its first user record alone. */
   sizeBytes: number;
-  /** When it should leave, at the latest. */
-  dueAtMs: number;
+  #dueAtMs: number;
   phase: Phase = 'open';
-  /** User records that have not settled. */
+  /** User records that have not settled; of those that are packed and open all. */
   liveCount: number;
   /** Another user record waits for this one to settle. */
   awaited = false;
@@ -85,7 +89,7 @@ export class KinesisRecord {
     this.shardId = shardId;
     this.mapVersion = mapVersion;
     this.sizeBytes = first.sizeBytes;
-    this.dueAtMs = first.dueAtMs;
+    this.#dueAtMs = first.dueAtMs;
     this.liveCount = 1;
     this.#addressing = addressing;
   }
@@ -111,6 +115,11 @@ export class KinesisRecord {
     return this.#packed === undefined ? this.#records.length : this.#packed.length;
   }
 
+  /** When it should leave, at the latest. */
+  get dueAtMs(): number {
+    return this.#packed === undefined ? this.#dueAtMs : this.#packed.dueAtMs;
+  }
+
   get aggregated(): boolean {
     return this.count > 1;
   }
@@ -122,18 +131,13 @@ export class KinesisRecord {
 
   add(record: UserRecord): void {
     this.#records.push(record);
-    this.#added(record);
+    this.liveCount++;
+    if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
   }
 
-  /** The same, where it is packed. `keyIndex`: as it said. */
-  addPacked(packed: PackedRecords, record: UserRecord, keyIndex: number): void {
-    packed.add(record, keyIndex);
-    this.#added(record);
-  }
-
-  /** What it has, one user record, is packed from now on. */
-  pack(memory: ChunkMemory): PackedRecords {
-    const packed = new PackedRecords(this.#records[0] as UserRecord, memory);
+  /** What it has, one user record, is packed from now on; others are added where it grows. */
+  pack(growing: GrowingAggregates, lane: number): PackedRecords {
+    const packed = new PackedRecords(this.#records[0] as UserRecord, growing, lane);
     packed.carrier = this;
     this.together = packed;
     this.#packed = packed;
@@ -149,6 +153,8 @@ export class KinesisRecord {
     this.#packed = undefined;
     this.#records = packed.unpack(this);
     this.#carried = this.#records;
+    this.liveCount = packed.length;
+    this.#dueAtMs = packed.dueAtMs;
   }
 
   /** No more user records come: those that have not settled are written. `writer`: has the first of its user records, or none. */
@@ -157,6 +163,8 @@ export class KinesisRecord {
     if (this.#packed?.length === 1) this.unpack();
     if (this.#packed !== undefined) {
       this.#aggregate = this.#packed.seal();
+      this.liveCount = this.#packed.length;
+      this.#dueAtMs = this.#packed.dueAtMs;
       this.sizeBytes = this.#aggregate.length + AGGREGATE_KEY.length;
       return;
     }
@@ -209,11 +217,6 @@ export class KinesisRecord {
     this.#entry = undefined;
     this.#aggregate = undefined;
     return carried;
-  }
-
-  #added({ dueAtMs }: UserRecord): void {
-    this.liveCount++;
-    if (dueAtMs < this.dueAtMs) this.dueAtMs = dueAtMs;
   }
 
   #encode(): Entry {

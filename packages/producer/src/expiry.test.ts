@@ -1,9 +1,7 @@
-import { ChunkMemory } from '@shardline/common';
+import { ChunkMemory, GrowingAggregates } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
-import { loneRecord, userRecord } from '../test/records.ts';
-import { KinesisRecord } from './batch.ts';
+import { loneRecord, packedOf, userRecord } from '../test/records.ts';
 import { Expiry } from './expiry.ts';
-import { NEW_KEY, type PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
 test('gives each unsettled record once, when its time is over', () => {
@@ -50,19 +48,18 @@ test('one record that waits long does not keep the settled ones', () => {
 });
 
 describe('of records that are packed together', () => {
-  function packedOf(times: readonly number[]): { carrier: KinesisRecord; packed: PackedRecords } {
-    const [first, ...others] = times.map((nowMs) => userRecord({ nowMs, key: `${nowMs}`, recordTtlMs: 100 }));
-    const carrier = new KinesisRecord(first as UserRecord, '0', 1);
-    const packed = carrier.pack(new ChunkMemory());
-    for (const record of others) carrier.addPacked(packed, record, NEW_KEY);
-    return { carrier, packed };
+  function packedAt(times: readonly number[]): ReturnType<typeof packedOf> {
+    const records = times.map((nowMs) => userRecord({ nowMs, key: `${nowMs}`, recordTtlMs: 100 }));
+    const made = packedOf(records, new GrowingAggregates(new ChunkMemory()));
+    made.carrier.seal(undefined);
+    return made;
   }
 
   test('each is given at its own time, among those that are watched by themselves', () => {
     const expiry = new Expiry();
     const lone = [5, 15, 25].map((nowMs) => userRecord({ nowMs, recordTtlMs: 100 }));
     for (const record of lone) expiry.put(record);
-    expiry.putTogether(packedOf([10, 20, 30]).packed);
+    expiry.putTogether(packedAt([10, 20, 30]).packed);
     const expired = (nowMs: number): number[] => {
       const records = expiry.expire(nowMs);
       for (const record of records) record.settled = true;
@@ -76,7 +73,7 @@ describe('of records that are packed together', () => {
 
   test('what is in flight is left to its answer, and the rest of it watched on', () => {
     const expiry = new Expiry();
-    const { carrier, packed } = packedOf([10, 20]);
+    const { carrier, packed } = packedAt([10, 20]);
     expiry.putTogether(packed);
     carrier.phase = 'in-flight';
     expect(expiry.expire(110)).toEqual([]);
@@ -89,7 +86,7 @@ describe('of records that are packed together', () => {
 
   test('nothing is waited for once they have arrived; asked for twice they are watched once', () => {
     const expiry = new Expiry();
-    const { packed } = packedOf([10, 20]);
+    const { packed } = packedAt([10, 20]);
     expiry.putTogether(packed);
     expiry.putTogether(packed);
     expect([expiry.heldCount, expiry.unsettled().length]).toEqual([2, 2]);

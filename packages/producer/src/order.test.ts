@@ -11,7 +11,7 @@ test('a key is carried by one Kinesis record until that one frees it; another ca
   const record = userRecord({ key: 'key' });
   carry(order, record, carrier, 7);
   expect(carrierOf(order, userRecord({ key: 'key' }))).toBe(carrier);
-  expect(order.keyIndexAt(order.slotOf(userRecord({ key: 'key' })))).toBe(7);
+  expect(order.keyPlaceAt(order.slotOf(userRecord({ key: 'key' })))).toBe(7);
   free(order, record, other);
   expect(carrierOf(order, record)).toBe(carrier);
   free(order, record, carrier);
@@ -55,7 +55,7 @@ test('who moves up carries the key again, held records or not', () => {
   expect(order.next(busy)).toBe(second);
   order.take(busy);
   expect(order.next(busy)).toBeUndefined();
-  expect([carrierOf(order, first), order.keyIndexAt(order.slotOf(first))]).toEqual([after, 3]);
+  expect([carrierOf(order, first), order.keyPlaceAt(order.slotOf(first))]).toEqual([after, 3]);
   expect(free(order, first, after)).toBeUndefined();
   expect(order.keyCount).toBe(0);
 });
@@ -138,8 +138,8 @@ function carrierOf(order: KeyOrder, record: UserRecord): KinesisRecord | undefin
   return order.carrierAt(order.slotOf(record));
 }
 
-function carry(order: KeyOrder, record: UserRecord, carrier: KinesisRecord, keyIndex = -1): void {
-  order.carry(order.slotOf(record), record, carrier, keyIndex);
+function carry(order: KeyOrder, record: UserRecord, carrier: KinesisRecord, keyPlace = -1): void {
+  order.carry(order.slotOf(record), record, carrier, keyPlace);
 }
 
 function free(order: KeyOrder, { orderHash, orderHash2 }: UserRecord, carrier: KinesisRecord): BusyKey | undefined {

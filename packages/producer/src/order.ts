@@ -4,7 +4,7 @@
 // shard may be in flight; one hot key moves at one Kinesis record a round trip, filled up meanwhile.
 // Keys are told apart by 64 bits of their hashes: two that share them, should there ever be such, wait for each other.
 // Invariants: a key has at most one carrier; one with held records has a carrier that takes no more; held records of a key are in put order.
-import { invariant } from '@shardline/common';
+import { invariant, NO_PLACE } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
 import { Fifo } from './fifo.ts';
 import type { UserRecord } from './user-record.ts';
@@ -31,8 +31,8 @@ const HASH = 0;
 const HASH_2 = 1;
 /** Number of its carrier; below zero: of its BusyKey. */
 const WHOSE = 2;
-/** Among the keys of its carrier. */
-const KEY_INDEX = 3;
+/** In its carrier, if it is packed there. */
+const KEY_PLACE = 3;
 const NOBODY = 0;
 
 export class KeyOrder {
@@ -62,27 +62,36 @@ export class KeyOrder {
     return whose >= 0 ? this.#carriers.at(whose) : this.#busy.at(-whose)?.carrier;
   }
 
-  /** Its index among the keys of that, as `carry` was told. */
-  keyIndexAt(slot: number): number {
-    return this.#slots[slot + WHOSE] === NOBODY ? -1 : (this.#slots[slot + KEY_INDEX] as number);
+  /** Records are held for the key there. */
+  isBusy(slot: number): boolean {
+    return (this.#slots[slot + WHOSE] as number) < 0;
+  }
+
+  /** Its place in that, as `carry` was told. */
+  keyPlaceAt(slot: number): number {
+    return this.#slots[slot + WHOSE] === NOBODY ? NO_PLACE : (this.#slots[slot + KEY_PLACE] as number);
   }
 
   /** Notes the Kinesis record that a key's user record went into. */
-  carry(slot: number, { orderHash, orderHash2 }: OrderKey, carrier: KinesisRecord, keyIndex: number): void {
+  carry(slot: number, { orderHash, orderHash2 }: OrderKey, carrier: KinesisRecord, keyPlace: number): void {
     const slots = this.#slots;
     const whose = slots[slot + WHOSE] as number;
     const number = this.#numberOf(carrier);
-    slots[slot + KEY_INDEX] = keyIndex;
+    slots[slot + KEY_PLACE] = keyPlace;
     if (whose < 0) {
       (this.#busy.at(-whose) as BusyKey).carrier = carrier;
       return;
     }
     slots[slot + WHOSE] = number;
-    if (whose !== NOBODY) return;
-    slots[slot + HASH] = orderHash;
-    slots[slot + HASH_2] = orderHash2;
-    this.#count++;
-    if (this.#count << (SLOT_SHIFT + 1) > slots.length) this.#grow();
+    if (whose === NOBODY) this.#took(slot, orderHash, orderHash2);
+  }
+
+  /** The same for a key that has no carrier, by what `carry` gave the carrier for a number: so that it need not be looked at. */
+  carryNew(slot: number, { orderHash, orderHash2 }: OrderKey, orderNumber: number, keyPlace: number): void {
+    const slots = this.#slots;
+    slots[slot + KEY_PLACE] = keyPlace;
+    slots[slot + WHOSE] = orderNumber;
+    this.#took(slot, orderHash, orderHash2);
   }
 
   /** Holds a user record back behind its key's carrier. */
@@ -137,6 +146,14 @@ export class KeyOrder {
   takeAll(busy: BusyKey): Iterable<UserRecord> {
     this.#idle(busy);
     return busy.held;
+  }
+
+  #took(slot: number, orderHash: number, orderHash2: number): void {
+    const slots = this.#slots;
+    slots[slot + HASH] = orderHash;
+    slots[slot + HASH_2] = orderHash2;
+    this.#count++;
+    if (this.#count << (SLOT_SHIFT + 1) > slots.length) this.#grow();
   }
 
   #makeBusy(slot: number, { orderHash, orderHash2 }: OrderKey): BusyKey {

@@ -1,9 +1,9 @@
-import { ChunkMemory, encodeAggregatedRecord } from '@shardline/common';
+import { ChunkMemory, encodeAggregatedRecord, GrowingAggregates } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type RecordOptions, userRecord } from '../test/records.ts';
+import { packedOf, type RecordOptions, userRecord } from '../test/records.ts';
 import { KinesisRecord } from './batch.ts';
-import { NEW_KEY, PackedRecords } from './packed-records.ts';
+import { PackedRecords } from './packed-records.ts';
 import type { Settle, UserRecord } from './user-record.ts';
 
 const told: Settle[] = [1, 2, 3].map(() => ({ onSuccess: () => undefined, onFailure: () => undefined }));
@@ -30,22 +30,6 @@ function partsOf({ partitionKey, data, sequence, sizeBytes, times, settle, strea
   return { partitionKey, data: Buffer.from(data).toString('hex'), sequence, sizeBytes, times, settle, stream };
 }
 
-/** Packs them as the aggregator does: an index that may be the key's is handed in. */
-function pack(records: readonly UserRecord[], memory: ChunkMemory): PackedRecords {
-  const [first, ...others] = records;
-  const packed = new PackedRecords(first as UserRecord, memory);
-  const keyIndexes = new Map([[(first as UserRecord).partitionKey, 0]]);
-  for (const record of others) {
-    const keyIndex = packed.keyIndexOf(record, keyIndexes.get(record.partitionKey) ?? NEW_KEY);
-    const { partitionKey } = record;
-    const announced = packed.sizeBytesWith(record, keyIndex);
-    packed.add(record, keyIndex);
-    expect(packed.sizeBytes).toBe(announced);
-    keyIndexes.set(partitionKey, record.keyIndex);
-  }
-  return packed;
-}
-
 describe('for any records', () => {
   test('what is sealed is what is encoded, and what is unpacked is what was packed', () => {
     const memory = new ChunkMemory();
@@ -54,7 +38,7 @@ describe('for any records', () => {
         const records = given.map(({ settle, stream, ...rest }) => recordOf(rest, settle, stream));
         const before = records.map(partsOf);
         const bytes = encodeAggregatedRecord(records);
-        const packed = pack(records, memory);
+        const { packed } = packedOf(records, new GrowingAggregates(memory));
         expect(records.every(({ isOver }) => isOver)).toBe(true);
         expect(packed.sizeBytes).toBe(bytes.length);
         if (isSealed) expect(Buffer.compare(packed.seal(), bytes)).toBe(0);
@@ -75,7 +59,7 @@ describe('for any records', () => {
         const before = records.map(({ sequence, partitionKey, dataBytes, sizeBytes, putAtMs, settle }) => {
           return { sequence, partitionKey, dataBytes, sizeBytes, putAtMs, settle };
         });
-        const packed = pack(records, memory);
+        const { packed } = packedOf(records, new GrowingAggregates(memory));
         packed.seal();
         packed.delivered();
         const takenBytes = memory.idleBytes;
@@ -97,15 +81,6 @@ describe('for any records', () => {
   });
 });
 
-test('an index that is another key’s is not taken for it, not even where that one begins like it', () => {
-  const packed = pack([userRecord({ key: 'key-10' }), userRecord({ key: 'other' })], new ChunkMemory());
-  expect(packed.keyIndexOf(userRecord({ key: 'key-10' }), 0)).toBe(0);
-  expect(packed.keyIndexOf(userRecord({ key: 'key-1' }), 0)).toBe(NEW_KEY);
-  expect(packed.keyIndexOf(userRecord({ key: 'key-11' }), 0)).toBe(NEW_KEY);
-  expect(packed.keyIndexOf(userRecord({ key: 'other' }), 0)).toBe(NEW_KEY);
-  expect(packed.keyIndexOf(userRecord({ key: 'other' }), 2)).toBe(NEW_KEY);
-});
-
 test('takes no record that has more to it than that it was put', () => {
   const [hashed, keyless, tried] = [userRecord({ explicitHashKey: 1n }), userRecord({ key: null }), userRecord()];
   tried.attempts = [{ delayMs: 1, durationMs: 1, written: 'no' }];
@@ -120,9 +95,8 @@ test('takes no record that has more to it than that it was put', () => {
 test('watched together, each expires at its own time', () => {
   const records = [30, 10, 20].map((nowMs) => userRecord({ nowMs, key: `${nowMs}`, recordTtlMs: 100 }));
   const sequences = records.map(({ sequence }) => sequence);
-  const carrier = new KinesisRecord(records[0] as UserRecord, '0', 1);
-  const packed = carrier.pack(new ChunkMemory());
-  for (const record of records.slice(1)) carrier.addPacked(packed, record, NEW_KEY);
+  const { carrier, packed } = packedOf(records, new GrowingAggregates(new ChunkMemory()));
+  carrier.seal(undefined);
   expect(packed.expiresAtMs).toBe(110);
   expect(packed.expire(115).map(({ sequence }) => sequence)).toEqual([sequences[1]]);
   for (const record of carrier.records) if (record.expiresAtMs <= 115) record.settled = true;

@@ -4,73 +4,62 @@
 // expires, is placed anew), all of them are made user records again. The Kinesis record's; it decides nothing. Pure.
 // Invariants: what is unpacked equals what was packed; memory is given back once, when all have been told or unpacked.
 import {
-  type Chunk,
-  type ChunkMemory,
   decodeAggregatedRecord,
-  GrowingAggregate,
+  FIRST_PLACE,
+  type GrowingAggregates,
   hashHexOf,
   invariant,
   type MakeRecord,
+  type PackedRows,
 } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
-import { type Attempt, type DeliveredRecord, noAttempts, type Settle, type Times, UserRecord } from './user-record.ts';
+import { type Attempt, type DeliveredRecord, noAttempts, type Settle, UserRecord } from './user-record.ts';
 
-// A row, of so many 32-bit numbers: eight, so that it lies in one line of the cache, and 128 rows in a chunk.
-const ROW_SHIFT = 3;
-const ROWS_SHIFT = 7;
-const ROW_MASK: number = (1 << ROWS_SHIFT) - 1;
-const ORDER_HASH = 0;
-const ORDER_HASH_2 = 1;
-const DATA_BYTES = 2;
-const KEY_BYTES = 3;
-/** Its sequence, from the first one's. */
-const SEQUENCE = 4;
-/** Which of `#times` are its own. */
-const TIMES = 5;
-// Not of the record but of the key with the row's index: where it lies, and how long it is.
-const NTH_KEY_AT = 6;
-const NTH_KEY_BYTES = 7;
-
-/** A user record's key has not been met in there. */
-export const NEW_KEY = -1;
+/** They are not in a lane. */
+const NO_LANE = -1;
 
 export class PackedRecords {
-  readonly #memory: ChunkMemory;
-  readonly #rows: Chunk[] = [];
-  /** Those of records that were put one after the other, once where they are the same. */
-  readonly #times: Times[] = [];
+  readonly #growing: GrowingAggregates;
   readonly #firstSequence: number;
   /** Whose hash key the Kinesis record is sent by. */
   readonly #firstKey: string;
   /** Whom to tell; most programs have one callback. */
-  readonly #settles = new Alike<Settle>();
+  readonly #settles: Alike<Settle>;
   /** As their puts named it. */
-  readonly #streams = new Alike<string | undefined>();
-  #growing: GrowingAggregate | undefined;
+  readonly #streams: Alike<string | undefined>;
+  /** Where they grow. */
+  #lane: number;
+  /** Once they grow no more. */
+  #rows: PackedRows | undefined = undefined;
   #aggregate: Buffer | undefined = undefined;
   #unpacked: readonly UserRecord[] | undefined = undefined;
   #view: PackedView | undefined = undefined;
   #keys: string[] | undefined = undefined;
+  #count = 0;
+  #dueAtMs = Number.POSITIVE_INFINITY;
   #toldCount = 0;
   #isOver = false;
   /** So many of those unpacked are over, from the front. */
   #overCount = 0;
 
-  /** User records in here. */
-  length = 0;
-  /** When the first of them expires, or expired that is not over. */
+  /** When the first of them expires, or expired that is not over; of those that are sealed. */
   expiresAtMs: number = Number.POSITIVE_INFINITY;
   /** Expiry has them. */
   isWatched = false;
   /** The Kinesis record that they make. */
   carrier: KinesisRecord | undefined = undefined;
 
-  constructor(first: UserRecord, memory: ChunkMemory) {
-    this.#memory = memory;
-    this.#growing = new GrowingAggregate(memory);
+  /** Takes over a first user record; others are added where it grows. */
+  constructor(first: UserRecord, growing: GrowingAggregates, lane: number) {
+    this.#growing = growing;
+    this.#lane = lane;
     this.#firstSequence = first.sequence;
     this.#firstKey = first.partitionKey;
-    this.add(first, NEW_KEY);
+    this.#settles = new Alike(first.settle);
+    this.#streams = new Alike(first.stream);
+    growing.begin(lane, first);
+    first.keyPlace = FIRST_PLACE;
+    first.packedAway();
   }
 
   /** Whether a user record can be kept like this. */
@@ -78,53 +67,44 @@ export class PackedRecords {
     return hasKey && explicitHashKey === undefined && attempts.length === 0 && !mayBeWritten;
   }
 
-  /** Its index among the keys, if `candidate` is it. */
-  keyIndexOf({ partitionKey, keyBytes }: UserRecord, candidate: number): number {
-    const growing = this.#open;
-    if (candidate < 0 || candidate >= growing.keyCount) return NEW_KEY;
-    if (this.#number(candidate, NTH_KEY_BYTES) !== keyBytes) return NEW_KEY;
-    return growing.hasKeyAt(this.#number(candidate, NTH_KEY_AT), partitionKey, keyBytes) ? candidate : NEW_KEY;
+  /** User records in here. */
+  get length(): number {
+    return this.#lane === NO_LANE ? this.#count : this.#growing.count(this.#lane);
   }
 
-  /** Exact: of the aggregated record. */
+  /** When the first of them should leave. */
+  get dueAtMs(): number {
+    return this.#lane === NO_LANE ? this.#dueAtMs : this.#growing.dueAtMs(this.#lane);
+  }
+
+  /** Of the aggregated record, exact. */
   get sizeBytes(): number {
-    return this.#open.sizeBytes;
+    return this.#aggregate?.length ?? this.#growing.sizeBytes(this.#lane);
   }
 
-  /** The same with one more. `keyIndex` as `keyIndexOf` gave it. */
-  sizeBytesWith({ keyBytes, dataBytes }: UserRecord, keyIndex: number): number {
-    const growing = this.#open;
-    return growing.sizeBytesWith(keyIndex === NEW_KEY ? growing.keyCount : keyIndex, keyBytes, dataBytes);
-  }
-
-  /** Takes over a user record, which nobody is to use afterwards; its `keyIndex` says where its key is. */
-  add(record: UserRecord, keyIndex: number): void {
-    const growing = this.#open;
-    const { keyBytes, dataBytes, times, stream, settle } = record;
-    const index = this.length++;
-    if (index >> ROWS_SHIFT === this.#rows.length) this.#rows.push(this.#memory.take());
-    record.keyIndex = keyIndex === NEW_KEY ? this.#addKey(growing, record) : keyIndex;
-    growing.add(record.keyIndex, record.content, dataBytes);
-    const words = this.#words(index);
-    const at = (index & ROW_MASK) << ROW_SHIFT;
-    words[at + ORDER_HASH] = record.orderHash;
-    words[at + ORDER_HASH_2] = record.orderHash2;
-    words[at + DATA_BYTES] = dataBytes;
-    words[at + KEY_BYTES] = keyBytes;
-    words[at + SEQUENCE] = record.sequence - this.#firstSequence;
-    if (times !== this.#times.at(-1)) this.#times.push(times);
-    words[at + TIMES] = this.#times.length - 1;
-    this.#settles.push(settle);
-    this.#streams.push(stream);
-    if (times.expiresAtMs < this.expiresAtMs) this.expiresAtMs = times.expiresAtMs;
-    record.packedAway();
+  /** Of the user record that is added next: it need not be told where all were told alike. */
+  tells(settle: Settle, stream: string | undefined): void {
+    const index = this.length;
+    this.#settles.set(index, settle);
+    this.#streams.set(index, stream);
   }
 
   /** No more are added. @returns the aggregated record. */
   seal(): Buffer {
-    this.#aggregate = this.#open.finish();
-    this.#growing = undefined;
-    return this.#aggregate;
+    invariant(this.#lane !== NO_LANE, 'it is not sealed');
+    const { bytes, rows, dueAtMs, expiresAtMs } = this.#growing.finish(this.#lane);
+    this.#lane = NO_LANE;
+    this.#count = rows.length;
+    this.#rows = rows;
+    this.#aggregate = bytes;
+    this.#dueAtMs = dueAtMs;
+    this.expiresAtMs = expiresAtMs;
+    return bytes;
+  }
+
+  /** No more are added, whatever becomes of them. */
+  close(): void {
+    if (this.#lane !== NO_LANE) this.seal();
   }
 
   /** The hash key of the first, as 32 hexadecimal digits. */
@@ -134,8 +114,10 @@ export class PackedRecords {
 
   /** Makes them user records again, in the Kinesis record. @returns a list of its own, which may grow. */
   unpack(carrier: KinesisRecord): UserRecord[] {
-    const bytes = this.#aggregate ?? this.seal();
-    const records = this.#decode(bytes, (partitionKey, data, _, index) => this.#restore(partitionKey, data, index));
+    this.close();
+    const records = this.#decode(this.#aggregate, (partitionKey, data, _, index) =>
+      this.#restore(partitionKey, data, index),
+    );
     for (const record of records) record.carrier = carrier;
     this.#unpacked = records;
     this.#forget();
@@ -182,19 +164,19 @@ export class PackedRecords {
   }
 
   orderHashOf(index: number): number {
-    return this.#number(index, ORDER_HASH);
+    return this.#sealed.orderHash(index);
   }
 
   orderHash2Of(index: number): number {
-    return this.#number(index, ORDER_HASH_2);
+    return this.#sealed.orderHash2(index);
   }
 
   sequenceOf(index: number): number {
-    return this.#firstSequence + this.#number(index, SEQUENCE);
+    return index === 0 ? this.#firstSequence : this.#sealed.sequence(index, this.#firstSequence);
   }
 
-  timesOf(index: number): Times {
-    return this.#times[this.#number(index, TIMES)] as Times;
+  putAtMsOf(index: number): number {
+    return this.#sealed.putAtMs(index);
   }
 
   settleOf(index: number): Settle {
@@ -202,11 +184,11 @@ export class PackedRecords {
   }
 
   dataBytesOf(index: number): number {
-    return this.#number(index, DATA_BYTES);
+    return this.#sealed.dataBytes(index);
   }
 
   keyBytesOf(index: number): number {
-    return this.#number(index, KEY_BYTES);
+    return this.#sealed.keyBytes(index);
   }
 
   /** For who listens; it takes all of them apart. */
@@ -221,18 +203,9 @@ export class PackedRecords {
     this.#forget();
   }
 
-  get #open(): GrowingAggregate {
-    invariant(this.#growing !== undefined, 'it is not sealed');
-    return this.#growing;
-  }
-
-  #addKey(growing: GrowingAggregate, { partitionKey, keyBytes }: UserRecord): number {
-    const nth = growing.keyCount;
-    const words = this.#words(nth);
-    const at = (nth & ROW_MASK) << ROW_SHIFT;
-    words[at + NTH_KEY_AT] = growing.addKey(partitionKey, keyBytes);
-    words[at + NTH_KEY_BYTES] = keyBytes;
-    return nth;
+  get #sealed(): PackedRows {
+    invariant(this.#rows !== undefined, 'it is sealed, and not all have been told');
+    return this.#rows;
   }
 
   #restore(partitionKey: string, data: Uint8Array, index: number): UserRecord {
@@ -240,7 +213,9 @@ export class PackedRecords {
     record.isCopied = true;
     record.stream = this.#streams.at(index);
     record.settle = this.settleOf(index);
-    record.admit(this.sequenceOf(index), this.timesOf(index));
+    const rows = this.#sealed;
+    const times = { putAtMs: rows.putAtMs(index), dueAtMs: rows.dueAtMs(index), expiresAtMs: rows.expiresAtMs(index) };
+    record.admit(this.sequenceOf(index), times);
     return record;
   }
 
@@ -250,21 +225,12 @@ export class PackedRecords {
     return decoded.records;
   }
 
-  #words(index: number): Int32Array {
-    return (this.#rows[index >> ROWS_SHIFT] as Chunk).words;
-  }
-
-  #number(index: number, column: number): number {
-    return this.#words(index)[((index & ROW_MASK) << ROW_SHIFT) + column] as number;
-  }
-
   /** It may lie in a queue for long, and keeps nothing of the application's. */
   #forget(): void {
-    this.#memory.giveBack(this.#rows);
-    this.#rows.length = 0;
+    this.#rows?.giveBack();
+    this.#rows = undefined;
     this.#aggregate = undefined;
     this.#keys = undefined;
-    this.#times.length = 0;
     this.#settles.clear();
     this.#streams.clear();
   }
@@ -272,22 +238,27 @@ export class PackedRecords {
 
 /** A list whose members are mostly the same: then it keeps that one. */
 class Alike<T> {
-  #length = 0;
-  #first: T | undefined = undefined;
+  #first: T | undefined;
   #all: T[] | undefined = undefined;
 
-  push(value: T): void {
-    if (this.#length++ === 0) this.#first = value;
-    if (this.#all === undefined && value !== this.#first) this.#all = new Array(this.#length - 1).fill(this.#first);
-    this.#all?.push(value);
+  constructor(first: T) {
+    this.#first = first;
   }
 
+  /** Those before it that were not set are as the first. */
+  set(index: number, value: T): void {
+    if (this.#all === undefined && value === this.#first) return;
+    this.#all ??= [];
+    while (this.#all.length < index) this.#all.push(this.#first as T);
+    this.#all[index] = value;
+  }
+
+  /** Those behind the last one that was set are as the first. */
   at(index: number): T {
-    return (this.#all === undefined ? this.#first : this.#all[index]) as T;
+    return (this.#all !== undefined && index < this.#all.length ? this.#all[index] : this.#first) as T;
   }
 
   clear(): void {
-    this.#length = 0;
     this.#first = undefined;
     this.#all = undefined;
   }
@@ -323,7 +294,7 @@ class PackedView implements DeliveredRecord {
   }
 
   get putAtMs(): number {
-    return this.#packed.timesOf(this.index).putAtMs;
+    return this.#packed.putAtMsOf(this.index);
   }
 
   get settle(): Settle {

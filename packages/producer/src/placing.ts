@@ -2,8 +2,9 @@
 // Kinesis record goes through aggregator, limiter and collector. Here, too, all that is taken apart is placed again, when the
 // shard map or the stream's strategy has changed. Pure.
 // Invariants: a key's records are placed in put order; a record is in exactly one place until it settles.
+import { NO_PLACE } from '@shardline/common';
 import type { Aggregator } from './aggregator.ts';
-import type { Carried, KinesisRecord } from './batch.ts';
+import { type Carried, type KinesisRecord, NO_SHARD } from './batch.ts';
 import type { Collector } from './collector.ts';
 import type { Expiry } from './expiry.ts';
 import type { Limiter } from './limiter.ts';
@@ -177,18 +178,32 @@ export class Placing {
   /** Puts the record into a Kinesis record, or says that its key's Kinesis record has to settle first. */
   #admit(record: UserRecord, nowMs: number): boolean {
     const order = this.#order;
-    const prediction = this.#predictor.predict(record, nowMs);
     // An AUTO stream keeps no order, for it spreads a key over its shards.
     const slot = this.#predictor.goesByKeys ? order.slotOf(record) : NOWHERE;
     const carrier = slot === NOWHERE ? undefined : order.carrierAt(slot);
+    if (carrier === undefined && this.#join(record, slot, nowMs)) return true;
+    const prediction = this.#predictor.predict(record, nowMs);
+    // Where it was in a Kinesis record that is gone there may be anything by now.
+    record.keyPlace = NO_PLACE;
     if (carrier !== undefined) {
-      record.keyIndex = order.keyIndexAt(slot);
+      if (carrier.lane !== NO_SHARD && carrier.lane === prediction.shard) record.keyPlace = order.keyPlaceAt(slot);
       if (this.#keepsOrder && !this.#takesMore(carrier, record, prediction.shard, nowMs)) return false;
     }
     if (record.sequence <= this.#flushedSequence) record.hasten(nowMs);
     const sealed = this.#aggregator.put(record, prediction, nowMs);
-    if (slot !== NOWHERE && record.carrier !== undefined) order.carry(slot, record, record.carrier, record.keyIndex);
+    if (slot !== NOWHERE && record.carrier !== undefined) order.carry(slot, record, record.carrier, record.keyPlace);
     for (const kinesisRecord of sealed) this.sealed(kinesisRecord, nowMs);
+    return true;
+  }
+
+  /** The short way, which most take where there are keys without end: of a key that is not on its way, to others that are packed. */
+  #join(record: UserRecord, slot: number, nowMs: number): boolean {
+    if (slot === NOWHERE || record.sequence <= this.#flushedSequence || this.#order.isBusy(slot)) return false;
+    const shard = this.#predictor.shardOf(record);
+    const joined = this.#aggregator.join(record, shard);
+    if (joined === 'no') return false;
+    this.#order.carryNew(slot, record, this.#aggregator.orderNumberOf(shard), record.keyPlace);
+    if (joined === 'full') this.sealed(this.#aggregator.sealIn(shard), nowMs);
     return true;
   }
 

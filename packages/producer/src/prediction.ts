@@ -35,6 +35,11 @@ export class Predictor {
     return this.#strategy.state !== 'AUTO';
   }
 
+  /** The number of the shard that a record goes to, or NO_SHARD. */
+  shardOf(record: UserRecord): number {
+    return this.#addressing === 'hash-key' ? (this.#shardMap.numberOf(record) ?? NO_SHARD) : NO_SHARD;
+  }
+
   predict(record: UserRecord, nowMs: number): Prediction {
     const mapVersion = this.version;
     const addressing = this.#addressing;

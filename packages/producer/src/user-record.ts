@@ -9,6 +9,7 @@ import {
   hashBytesOf,
   hashHexOf,
   isShardlineError,
+  NO_PLACE,
   type OperatingCode,
   OperatingError,
   parseHashKey,
@@ -149,8 +150,8 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
 
   /** The Kinesis record it is in; undefined while it is held back for order. */
   carrier: KinesisRecord | undefined = undefined;
-  /** In there, if it is packed: of its key. -1: not known to be there. */
-  keyIndex = -1;
+  /** In there, if it is packed: of its key. */
+  keyPlace: number = NO_PLACE;
   settled = false;
   /** Its Kinesis record has it in another form: this object is nobody's any more. */
   #isPacked = false;

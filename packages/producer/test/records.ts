@@ -1,5 +1,7 @@
 // User records for the stages' tests.
+import { FIRST_PLACE, type GrowingAggregates, invariant, NO_PLACE } from '@shardline/common';
 import { KinesisRecord } from '../src/batch.ts';
+import type { PackedRecords } from '../src/packed-records.ts';
 import { checkUserRecord, timesOf, type UserRecord } from '../src/user-record.ts';
 
 export interface RecordOptions {
@@ -37,4 +39,25 @@ export function loneRecord(shardId: string | undefined, options: RecordOptions =
   kinesisRecord.phase = 'limited';
   record.carrier = kinesisRecord;
   return kinesisRecord;
+}
+
+/** One in which the records are packed, as the aggregator does it: a place that may be the key's is handed in. */
+export function packedOf(
+  [first, ...others]: readonly UserRecord[],
+  growing: GrowingAggregates,
+): { readonly carrier: KinesisRecord; readonly packed: PackedRecords } {
+  const lane = 3;
+  const places = new Map([[first?.partitionKey, FIRST_PLACE]]);
+  const carrier = new KinesisRecord(first as UserRecord, '0', 1);
+  const packed = carrier.pack(growing, lane);
+  for (const record of others) {
+    const { partitionKey } = record;
+    const place = growing.placeOf(lane, record, places.get(partitionKey) ?? NO_PLACE);
+    const announced = growing.sizeBytesWith(lane, record, place);
+    packed.tells(record.settle, record.stream);
+    places.set(partitionKey, growing.add(lane, record, place));
+    record.packedAway();
+    invariant(announced === packed.sizeBytes, 'it is as long as was announced');
+  }
+  return { carrier, packed };
 }

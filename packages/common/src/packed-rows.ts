@@ -1,0 +1,215 @@
+// Rows of numbers about user records, one after the other in a strip of chunks, each with its key behind it where that is the first of its
+// kind: what is kept of a record beside its bytes on the wire, so that one that was put among a million others is found again in one place.
+// growing-aggregates.ts writes them; who has the sealed ones reads them here, in their order. Pure.
+// Invariants: a row lies in one chunk, key included; memory is given back once.
+
+import { writeVarint } from './aggregate-wire.ts';
+import { CHUNK_BYTES, type ChunkMemory, NO_CHUNK } from './chunk-memory.ts';
+
+// A row: six 32-bit numbers, then three of 64 bits.
+const ORDER_HASH = 0;
+const ORDER_HASH_2 = 1;
+const DATA_BYTES = 2;
+/** Below zero: the key lies behind. 0: no row lies here, but in the next chunk. */
+const KEY_BYTES = 3;
+/** Among the keys of the aggregated record. */
+const KEY_INDEX = 4;
+/** Its lower 32 bits: those of one aggregated record lie nearer to each other than 2^31. */
+const SEQUENCE = 5;
+const PUT_AT = 3;
+const DUE_AT = 4;
+const EXPIRES_AT = 5;
+export const ROW_BYTES = 48;
+
+/** In place of a key's place: it is not there. */
+export const NO_PLACE = -1;
+/** The place of the key of the first user record, also before it has one. */
+export const FIRST_PLACE = -2;
+
+// A place: the chunk, and which eight bytes in it.
+const PLACE_SHIFT = 9;
+const PLACE_MASK: number = (1 << PLACE_SHIFT) - 1;
+/** Up to here a loop is quicker than a call into Node. */
+const SHORT_LENGTH = 48;
+
+export interface RowContent {
+  readonly orderHash: number;
+  readonly orderHash2: number;
+  readonly dataBytes: number;
+  readonly keyBytes: number;
+  readonly partitionKey: string;
+  readonly sequence: number;
+  readonly putAtMs: number;
+  readonly dueAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** @param isNew the key is the first of its kind, and lies behind the row. */
+export function writeRow(
+  memory: ChunkMemory,
+  chunk: number,
+  rowAt: number,
+  record: RowContent,
+  keyIndex: number,
+  isNew: boolean,
+): void {
+  const { words, doubles, bytes } = memory.segmentOf(chunk);
+  const start = memory.startOf(chunk) + rowAt;
+  const { keyBytes, partitionKey } = record;
+  const word = start >> 2;
+  words[word + ORDER_HASH] = record.orderHash;
+  words[word + ORDER_HASH_2] = record.orderHash2;
+  words[word + DATA_BYTES] = record.dataBytes;
+  words[word + KEY_BYTES] = isNew ? -keyBytes : keyBytes;
+  words[word + KEY_INDEX] = keyIndex;
+  words[word + SEQUENCE] = record.sequence | 0;
+  const double = start >> 3;
+  doubles[double + PUT_AT] = record.putAtMs;
+  doubles[double + DUE_AT] = record.dueAtMs;
+  doubles[double + EXPIRES_AT] = record.expiresAtMs;
+  if (!isNew) return;
+  const at = start + ROW_BYTES;
+  if (partitionKey.length !== keyBytes) bytes.write(partitionKey, at, 'utf8');
+  else if (keyBytes > SHORT_LENGTH) bytes.write(partitionKey, at, 'latin1');
+  else for (let index = 0; index < keyBytes; index++) bytes[at + index] = partitionKey.charCodeAt(index);
+}
+
+/** Of one row, by its place. */
+export const Row = {
+  /** Of a row with such a key behind it; 0: none. */
+  bytes: (keyBytes: number): number => ROW_BYTES + ((keyBytes + 7) & ~7),
+
+  placeOf: (chunk: number, rowAt: number): number => (chunk << PLACE_SHIFT) | (rowAt >> 3),
+
+  /** No row is here, and those that follow are in the next chunk. */
+  end(memory: ChunkMemory, chunk: number, rowAt: number): void {
+    memory.segmentOf(chunk).words[((memory.startOf(chunk) + rowAt) >> 2) + KEY_BYTES] = 0;
+  },
+
+  keyIndex(memory: ChunkMemory, place: number): number {
+    const chunk = place >> PLACE_SHIFT;
+    const start = memory.startOf(chunk) + ((place & PLACE_MASK) << 3);
+    return memory.segmentOf(chunk).words[(start >> 2) + KEY_INDEX] as number;
+  },
+
+  /** Whether this key lies there. */
+  hasKey(memory: ChunkMemory, place: number, key: string, keyBytes: number): boolean {
+    const chunk = place >> PLACE_SHIFT;
+    const { bytes, words } = memory.segmentOf(chunk);
+    const start = memory.startOf(chunk) + ((place & PLACE_MASK) << 3);
+    if (words[(start >> 2) + KEY_BYTES] !== -keyBytes) return false;
+    const at = start + ROW_BYTES;
+    if (key.length !== keyBytes) return bytes.toString('utf8', at, at + keyBytes) === key;
+    for (let index = 0; index < keyBytes; index++) if (bytes[at + index] !== key.charCodeAt(index)) return false;
+    return true;
+  },
+};
+
+/** Those of an aggregated record that grows no more. One of them is looked at at a time, and quickest in their order. */
+export class PackedRows {
+  readonly #memory: ChunkMemory;
+  readonly #first: number;
+  readonly length: number;
+  /** The one that is looked at. */
+  #index = 0;
+  #chunk: number;
+  #at = 0;
+
+  constructor(memory: ChunkMemory, first: number, length: number) {
+    this.#memory = memory;
+    this.#first = first;
+    this.#chunk = first;
+    this.length = length;
+  }
+
+  orderHash(index: number): number {
+    return this.#word(index, ORDER_HASH);
+  }
+
+  orderHash2(index: number): number {
+    return this.#word(index, ORDER_HASH_2);
+  }
+
+  dataBytes(index: number): number {
+    return this.#word(index, DATA_BYTES);
+  }
+
+  keyBytes(index: number): number {
+    return Math.abs(this.#word(index, KEY_BYTES));
+  }
+
+  /** @param near a sequence that is less than 2^31 from it. */
+  sequence(index: number, near: number): number {
+    return near + ((this.#word(index, SEQUENCE) - (near | 0)) | 0);
+  }
+
+  putAtMs(index: number): number {
+    return this.#double(index, PUT_AT);
+  }
+
+  dueAtMs(index: number): number {
+    return this.#double(index, DUE_AT);
+  }
+
+  expiresAtMs(index: number): number {
+    return this.#double(index, EXPIRES_AT);
+  }
+
+  /** Writes the keys that lie here, each with a tag and its length. @returns where they end. */
+  copyKeys(target: Buffer, start: number, tag: number): number {
+    let end = start;
+    for (let index = 0; index < this.length; index++) {
+      const keyBytes = -this.#word(index, KEY_BYTES);
+      if (keyBytes < 0) continue;
+      target[end++] = tag;
+      end = writeVarint(target, end, keyBytes);
+      const { bytes } = this.#memory.segmentOf(this.#chunk);
+      const from = this.#memory.startOf(this.#chunk) + this.#at + ROW_BYTES;
+      if (keyBytes > SHORT_LENGTH) bytes.copy(target, end, from, from + keyBytes);
+      else for (let byte = 0; byte < keyBytes; byte++) target[end + byte] = bytes[from + byte] as number;
+      end += keyBytes;
+    }
+    return end;
+  }
+
+  giveBack(): void {
+    this.#memory.giveBack(this.#first);
+  }
+
+  #word(index: number, column: number): number {
+    this.#seek(index);
+    const start = this.#memory.startOf(this.#chunk) + this.#at;
+    return this.#memory.segmentOf(this.#chunk).words[(start >> 2) + column] as number;
+  }
+
+  #double(index: number, column: number): number {
+    this.#seek(index);
+    const start = this.#memory.startOf(this.#chunk) + this.#at;
+    return this.#memory.segmentOf(this.#chunk).doubles[(start >> 3) + column] as number;
+  }
+
+  #seek(index: number): void {
+    if (index === this.#index) return;
+    if (index < this.#index) {
+      this.#index = 0;
+      this.#chunk = this.#first;
+      this.#at = 0;
+    }
+    for (; this.#index < index; this.#index++) this.#step();
+  }
+
+  #step(): void {
+    const memory = this.#memory;
+    const start = memory.startOf(this.#chunk) + this.#at;
+    const { words } = memory.segmentOf(this.#chunk);
+    const keyBytes = words[(start >> 2) + KEY_BYTES] as number;
+    this.#at += Row.bytes(keyBytes < 0 ? -keyBytes : 0);
+    const isOver =
+      this.#at + ROW_BYTES > CHUNK_BYTES || words[((memory.startOf(this.#chunk) + this.#at) >> 2) + KEY_BYTES] === 0;
+    const next = isOver ? memory.next(this.#chunk) : NO_CHUNK;
+    // Of the last row the one behind it is not asked for.
+    if (next === NO_CHUNK) return;
+    this.#chunk = next;
+    this.#at = 0;
+  }
+}
