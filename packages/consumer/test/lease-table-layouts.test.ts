@@ -277,7 +277,7 @@ describe('the start', () => {
 
   it('takes leases that another worker makes meanwhile, on a new table, for those of a fleet of today', async () => {
     const { client } = dynamodb;
-    await fleet.makeTable(client, 'raced', 'leaseKey');
+    await fleet.makeLeaseTable(client, 'raced');
     let isRaced = false;
     client.middlewareStack.add(
       (next, { commandName }) =>
