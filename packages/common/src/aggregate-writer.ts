@@ -14,6 +14,7 @@ import {
   RECORDS,
   recordBytes,
   writeMagic,
+  writeText,
   writeVarint,
 } from './aggregate-wire.ts';
 import type { HashKey } from './hash-key.ts';
@@ -35,8 +36,6 @@ export interface WritableRecord {
 const FIRST_KEY_BYTES = 1_024;
 const FIRST_RECORD_COUNT = 128;
 const FIRST_SLOT_COUNT = 64;
-/** Up to here a loop is quicker than a call into Node. */
-const SHORT_TEXT_LENGTH = 32;
 
 export class AggregateWriter {
   readonly #partitionKeys = new KeyTable<string>(PARTITION_KEY_TABLE);
@@ -226,13 +225,9 @@ class KeyTable<Key extends string | HashKey> {
 
   /** Of a text that is as long as its bytes each unit is one. */
   #writeText(text: string): void {
-    const { length } = text;
-    const bytes = this.#bytes;
     const at = this.length;
     this.length += this.#askedLength;
-    if (length !== this.#askedLength) bytes.write(text, at, 'utf8');
-    else if (length > SHORT_TEXT_LENGTH) bytes.write(text, at, 'latin1');
-    else for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
+    writeText(this.#bytes, at, text, this.#askedLength);
   }
 
   #occupy(occupant: number, hash: number): void {

@@ -15,6 +15,7 @@ import {
   RECORDS,
   recordBytes,
   writeMagic,
+  writeText,
   writeVarint,
 } from './aggregate-wire.ts';
 import { CHUNK_BYTES, type ChunkMemory, NO_CHUNK } from './chunk-memory.ts';
@@ -125,12 +126,10 @@ export class GrowingAggregates {
 
   /** What `sizeBytes` would be with one user record more. */
   sizeBytesWith(lane: number, { keyBytes, dataBytes }: GrowingRecord, keyPlace: number): number {
-    const words = this.#words;
     const at = lane << LANE_SHIFT;
-    const isNew = keyPlace === NO_PLACE;
-    const keyIndex = isNew ? (words[at + KEY_COUNT] as number) : Row.keyIndex(this.memory, keyPlace);
-    const newKeyBytes = isNew ? fieldBytes(keyBytes) : 0;
-    return (words[at + SIZE] as number) + newKeyBytes + fieldBytes(recordBytes(keyIndex, -1, dataBytes));
+    const newKeyBytes = keyPlace === NO_PLACE ? fieldBytes(keyBytes) : 0;
+    const recordSize = recordBytes(this.#keyIndex(at, keyPlace), -1, dataBytes);
+    return (this.#words[at + SIZE] as number) + newKeyBytes + fieldBytes(recordSize);
   }
 
   /** Adds a user record. `keyPlace`: as `placeOf` gave it. @returns the place of its key. */
@@ -138,7 +137,7 @@ export class GrowingAggregates {
     const words = this.#words;
     const at = lane << LANE_SHIFT;
     const isNew = keyPlace === NO_PLACE;
-    const keyIndex = isNew ? (words[at + KEY_COUNT] as number) : Row.keyIndex(this.memory, keyPlace);
+    const keyIndex = this.#keyIndex(at, keyPlace);
     words[at + SIZE] = this.sizeBytesWith(lane, record, keyPlace);
     words[at + COUNT] = (words[at + COUNT] as number) + 1;
     if (isNew) words[at + KEY_COUNT] = keyIndex + 1;
@@ -173,6 +172,10 @@ export class GrowingAggregates {
     return { bytes, rows, dueAtMs, expiresAtMs: times[(at >> 1) + EXPIRES_AT] as number };
   }
 
+  #keyIndex(at: number, keyPlace: number): number {
+    return keyPlace === NO_PLACE ? (this.#words[at + KEY_COUNT] as number) : Row.keyIndex(this.memory, keyPlace);
+  }
+
   #addRow(at: number, record: GrowingRecord, keyIndex: number, isNew: boolean): number {
     const words = this.#words;
     const { memory } = this;
@@ -195,7 +198,6 @@ export class GrowingAggregates {
   #addData(at: number, keyIndex: number, content: Uint8Array | string, dataBytes: number): void {
     const words = this.#words;
     const { memory } = this;
-    const isAscii = typeof content === 'string' && content.length === dataBytes;
     if ((words[at + WIRE_AT] as number) + MOST_HEADER_BYTES > CHUNK_BYTES) this.#nextWire(at);
     const chunk = words[at + WIRE_CHUNK] as number;
     const { bytes } = memory.segmentOf(chunk);
@@ -211,8 +213,7 @@ export class GrowingAggregates {
     if (to - start + dataBytes > CHUNK_BYTES) {
       words[at + WIRE_AT] = to - start;
       this.#addLong(at, typeof content === 'string' ? Buffer.from(content, 'utf8') : content);
-    } else if (isAscii) writeAscii(bytes, to, content);
-    else if (typeof content === 'string') bytes.write(content, to, 'utf8');
+    } else if (typeof content === 'string') writeText(bytes, to, content, dataBytes);
     else if (dataBytes > SHORT_LENGTH) bytes.set(content, to);
     else for (let index = 0; index < dataBytes; index++) bytes[to + index] = content[index] as number;
   }
@@ -260,9 +261,4 @@ export class GrowingAggregates {
     this.#words = words;
     this.#times = new Float64Array(words.buffer);
   }
-}
-
-function writeAscii(target: Buffer, at: number, text: string): void {
-  if (text.length > SHORT_LENGTH) target.write(text, at, 'latin1');
-  else for (let index = 0; index < text.length; index++) target[at + index] = text.charCodeAt(index);
 }

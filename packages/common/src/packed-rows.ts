@@ -3,7 +3,7 @@
 // growing-aggregates.ts writes them; who has the sealed ones reads them here, in their order. Pure.
 // Invariants: a row lies in one chunk, key included; memory is given back once.
 
-import { writeVarint } from './aggregate-wire.ts';
+import { writeText, writeVarint } from './aggregate-wire.ts';
 import { CHUNK_BYTES, type ChunkMemory, NO_CHUNK } from './chunk-memory.ts';
 
 // A row: six 32-bit numbers, then three of 64 bits.
@@ -69,9 +69,7 @@ export function writeRow(
   doubles[double + EXPIRES_AT] = record.expiresAtMs;
   if (!isNew) return;
   const at = start + ROW_BYTES;
-  if (partitionKey.length !== keyBytes) bytes.write(partitionKey, at, 'utf8');
-  else if (keyBytes > SHORT_LENGTH) bytes.write(partitionKey, at, 'latin1');
-  else for (let index = 0; index < keyBytes; index++) bytes[at + index] = partitionKey.charCodeAt(index);
+  writeText(bytes, at, partitionKey, keyBytes);
 }
 
 /** Of one row, by its place. */

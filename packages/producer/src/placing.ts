@@ -181,25 +181,24 @@ export class Placing {
     // An AUTO stream keeps no order, for it spreads a key over its shards.
     const slot = this.#predictor.goesByKeys ? order.slotOf(record) : NOWHERE;
     const carrier = slot === NOWHERE ? undefined : order.carrierAt(slot);
-    if (carrier === undefined && this.#join(record, slot, nowMs)) return true;
-    const prediction = this.#predictor.predict(record, nowMs);
+    const shard = this.#predictor.shardOf(record);
+    if (carrier === undefined && this.#join(record, slot, shard, nowMs)) return true;
     // Where it was in a Kinesis record that is gone there may be anything by now.
     record.keyPlace = NO_PLACE;
     if (carrier !== undefined) {
-      if (carrier.lane !== NO_SHARD && carrier.lane === prediction.shard) record.keyPlace = order.keyPlaceAt(slot);
-      if (this.#keepsOrder && !this.#takesMore(carrier, record, prediction.shard, nowMs)) return false;
+      if (carrier.lane !== NO_SHARD && carrier.lane === shard) record.keyPlace = order.keyPlaceAt(slot);
+      if (this.#keepsOrder && !this.#takesMore(carrier, record, shard, nowMs)) return false;
     }
     if (record.sequence <= this.#flushedSequence) record.hasten(nowMs);
-    const sealed = this.#aggregator.put(record, prediction, nowMs);
+    const sealed = this.#aggregator.put(record, this.#predictor.predict(shard, nowMs), nowMs);
     if (slot !== NOWHERE && record.carrier !== undefined) order.carry(slot, record, record.carrier, record.keyPlace);
     for (const kinesisRecord of sealed) this.sealed(kinesisRecord, nowMs);
     return true;
   }
 
   /** The short way, which most take where there are keys without end: of a key that is not on its way, to others that are packed. */
-  #join(record: UserRecord, slot: number, nowMs: number): boolean {
+  #join(record: UserRecord, slot: number, shard: number, nowMs: number): boolean {
     if (slot === NOWHERE || record.sequence <= this.#flushedSequence || this.#order.isBusy(slot)) return false;
-    const shard = this.#predictor.shardOf(record);
     const joined = this.#aggregator.join(record, shard);
     if (joined === 'no') return false;
     this.#order.carryNew(slot, record, this.#aggregator.orderNumberOf(shard), record.keyPlace);

@@ -40,11 +40,11 @@ export class Predictor {
     return this.#addressing === 'hash-key' ? (this.#shardMap.numberOf(record) ?? NO_SHARD) : NO_SHARD;
   }
 
-  predict(record: UserRecord, nowMs: number): Prediction {
+  /** @param shard as `shardOf` gave it. */
+  predict(shard: number, nowMs: number): Prediction {
     const mapVersion = this.version;
     const addressing = this.#addressing;
-    const shard = addressing === 'hash-key' ? this.#shardMap.numberOf(record) : undefined;
-    if (shard !== undefined) return this.#ofShard(shard, mapVersion, addressing);
+    if (shard !== NO_SHARD) return this.#ofShard(shard, mapVersion, addressing);
     return { shardId: undefined, shard: NO_SHARD, mapVersion, addressing, waitUntilMs: this.#waitUntilMs(nowMs) };
   }
 
