@@ -41,6 +41,8 @@ const producerOptions = {
   recordMaxBufferedTimeMs: 20,
   maxRequestsInFlight: 6,
   requestTimeoutMs: TIMEOUT_MS,
+  // The throttling here has nothing to do with the rate, so the producer goes down to the least rate it knows, and needs half a minute.
+  recordTtlMs: 120_000,
 };
 
 const consumerOptions = {
