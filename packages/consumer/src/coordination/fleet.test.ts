@@ -124,9 +124,9 @@ describe('Fleet', () => {
       fleet.observe(leases, [ours], now, now);
       return [fleet.judge(leases)[0]?.movable, fleet.isSettling];
     };
-    // A new leader goes by whether there was a checkpoint since.
-    expect(look({ ownerSwitchesSinceCheckpoint: 1 }, 0)).toEqual([false, true]);
-    expect(look({ leaseCounter: 1, ownerSwitchesSinceCheckpoint: 1 }, 10)).toEqual([true, false]);
+    // A new leader knows nothing: what was handed over shows no switch of owners either.
+    expect(look({ ownerSwitchesSinceCheckpoint: 0 }, 0)).toEqual([false, true]);
+    expect(look({ leaseCounter: 1 }, 10)).toEqual([true, false]);
     expect(look({ leaseOwner: 'w1', leaseCounter: 2 }, 20)).toEqual([false, true]);
     expect(look({ leaseOwner: 'w1', leaseCounter: 2 }, 1_000)).toEqual([false, true]);
     expect(look({ leaseOwner: 'w1', leaseCounter: 3 }, 1_010)).toEqual([true, false]);
@@ -135,7 +135,7 @@ describe('Fleet', () => {
     expect(look({ leaseCounter: 4 }, 1_145)).toEqual([true, false]);
     // What it gave away itself the leader knows from then on.
     expect(look({ leaseOwner: undefined, leaseCounter: 5 }, 1_150)).toEqual([false, false]);
-    fleet.gave('a', 'w2', 1_160);
+    fleet.gave('a', 'w2', 6, 1_160);
     expect(look({ leaseCounter: 6 }, 1_284)).toEqual([false, true]);
     const other = new Fleet(options);
     const looked = (change: Partial<Lease>, now: number): unknown => {
@@ -144,8 +144,13 @@ describe('Fleet', () => {
       return other.judge(leases)[0]?.movable;
     };
     expect(looked({ leaseOwner: undefined }, 0)).toBe(false);
-    other.gave('a', 'w2', 10);
+    other.gave('a', 'w2', 1, 10);
     expect(looked({ leaseOwner: 'w2', leaseCounter: 1 }, 135)).toBe(true);
+    // Unless that one may have handed it on meanwhile, and got it back.
+    expect(looked({ leaseOwner: undefined, leaseCounter: 2 }, 140)).toBe(false);
+    other.gave('a', 'w2', 3, 150);
+    expect(looked({ leaseOwner: 'w2', leaseCounter: 5 }, 300)).toBe(false);
+    expect(looked({ leaseOwner: 'w2', leaseCounter: 5 }, 425)).toBe(true);
   });
 
   test('an unassigned lease is known by who gave it up, until it is somebody’s again', () => {

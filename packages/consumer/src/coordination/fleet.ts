@@ -54,6 +54,12 @@ interface LeaseSight {
   readonly endedSince: number | undefined;
 }
 
+interface Given {
+  readonly to: string;
+  readonly counter: number | undefined;
+  readonly at: number;
+}
+
 interface WorkerSight {
   readonly lastUpdateSeconds: number;
   /** When it was written, by its writer's clock at first sight. */
@@ -90,7 +96,7 @@ export class Fleet {
   /** By worker, kB a second: see AssignableWorker. */
   #outdatedKBps = new Map<string, number>();
   /** What this leader gave away since the last reading. */
-  #given = new Map<string, { readonly to: string; readonly at: number }>();
+  #given = new Map<string, Given>();
   #isSettling = false;
   #readAt = Number.NEGATIVE_INFINITY;
   /** There was a reading before the present one. */
@@ -207,9 +213,9 @@ export class Fleet {
     return this.#isSettling;
   }
 
-  /** An available lease was given to a worker. */
-  gave(leaseKey: string, to: string, now: number): void {
-    this.#given.set(leaseKey, { to, at: now });
+  /** An available lease was given to a worker. `counter`: the lease's since, where it is known. */
+  gave(leaseKey: string, to: string, counter: number | undefined, now: number): void {
+    this.#given.set(leaseKey, { to, counter, at: now });
   }
 
   /**
@@ -286,17 +292,20 @@ export class Fleet {
     this.#outdatedKBps.set(workerId, (this.#outdatedKBps.get(workerId) ?? 0) + outdated);
   }
 
-  #givenAt(leaseKey: string, owner: string | undefined): number | undefined {
+  /** When this leader gave a lease to its new owner; undefined after two writes: another one may have had it since, and given it back. */
+  #givenAt({ leaseKey, leaseCounter }: Lease, owner: string | undefined): number | undefined {
     const given = this.#given.get(leaseKey);
-    return given?.to === owner ? given?.at : undefined;
+    const isSameTenure = given?.counter !== undefined && leaseCounter - given.counter <= 1;
+    return isSameTenure && given.to === owner ? given.at : undefined;
   }
 
   /** Who has not found a lease that it was given would never hand it over: it would rest until it runs out. */
   #isHeld(lease: Lease): boolean {
-    const { found, ownedSince } = this.#leases.get(lease.leaseKey) as LeaseSight;
+    const { found, since, ownedSince } = this.#leases.get(lease.leaseKey) as LeaseSight;
+    // What the first reading shows is a guess.
+    if (found && since > ownedSince) return true;
     const owner = actualOwner(lease);
-    if (found || owner === undefined) return found;
-    return this.#isOurs(owner) && this.#readAt - ownedSince >= this.#options.leaseFindingMs;
+    return owner !== undefined && this.#isOurs(owner) && this.#readAt - ownedSince >= this.#options.leaseFindingMs;
   }
 
   #isOurs(workerId: string): boolean {
@@ -327,8 +336,7 @@ export class Fleet {
       ranOut: same && last.ranOut,
       leftBy: owner === undefined ? (last?.owner ?? last?.leftBy) : undefined,
       found: last === undefined ? this.#isFoundAtSight(lease) : same ? last.found : last.owner === owner,
-      ownedSince:
-        last !== undefined && last.owner === owner ? last.ownedSince : (this.#givenAt(lease.leaseKey, owner) ?? now),
+      ownedSince: last !== undefined && last.owner === owner ? last.ownedSince : (this.#givenAt(lease, owner) ?? now),
       came: last === undefined || last.owner === owner ? last?.came : { from: last.owner, at: now },
       handoff,
       handoffSince: last !== undefined && last.handoff === handoff ? last.handoffSince : now,
@@ -336,7 +344,10 @@ export class Fleet {
     };
   }
 
-  /** One that was not there at the last reading was given away since; of those of the first one a sign is that nobody else had it. */
+  /**
+   * One that was not there at the last reading was given away since. Those of the first one have likely been written by their owner where no
+   * switch is counted since the checkpoint; but one that was handed over counts none, as in the KCL.
+   */
   #isFoundAtSight({ ownerSwitchesSinceCheckpoint }: Lease): boolean {
     return !this.#hasRead && ownerSwitchesSinceCheckpoint === 0;
   }

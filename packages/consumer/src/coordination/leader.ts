@@ -150,8 +150,10 @@ export class Leader {
     } else if (answers(event, 'listShards')) this.#shardsListed(event.effect, event.result, now);
     else {
       if (answers(event, 'createLease') && event.result.created) this.#createdCount += 1;
-      if (answers(event, 'assignLease') && event.result.applied)
-        this.#fleet.gave(event.effect.leaseKey, event.effect.newOwner, now);
+      if (answers(event, 'assignLease') && event.result.applied) {
+        const { leaseKey, newOwner, seenCounter } = event.effect;
+        this.#fleet.gave(leaseKey, newOwner, seenCounter === undefined ? undefined : seenCounter + 1, now);
+      }
       // Whoever holds it has written it meanwhile.
       if (answers(event, 'resetLease') && !event.result.applied) this.#streams.listAgain(undefined, now);
       this.#writeAnswered(now);
