@@ -5,6 +5,7 @@
 import { AggregateWriter, ChunkMemory, FIRST_PLACE, GrowingAggregates, invariant, NO_PLACE } from '@shardline/common';
 import { type Addressing, KinesisRecord, NO_SHARD } from './batch.ts';
 import { Heard, UNLIKE } from './heard.ts';
+import { NONE } from './order.ts';
 import { PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
@@ -89,24 +90,25 @@ export class Aggregator {
   }
 
   /**
-   * The short way of `put`, for a record of a key that no Kinesis record carries: into the packed one that is open in a lane, without a look at
-   * it. @returns whether it is in there, and then whether that is full. Otherwise it is to be put.
+   * The short way of `put`, into the packed one that is open in a lane, without a look at it. `keyPlace`: of the key there, as `record.keyPlace`
+   * said of one before. @returns whether it is in there, and then whether that is full. Otherwise it is to be put.
    */
-  join(record: UserRecord, shard: number): 'no' | 'joined' | 'full' {
+  join(record: UserRecord, shard: number, keyPlace: number): 'no' | 'joined' | 'full' {
+    if (!PackedRecords.takes(record)) return 'no';
     const growing = this.#growing;
-    if (shard === NO_SHARD || !growing.has(shard) || !PackedRecords.takes(record)) return 'no';
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    const sizeBytes = growing.sizeBytesWith(shard, record, NO_PLACE);
-    if (sizeBytes > aggregationMaxSizeBytes || growing.orderNumber(shard) === 0) return 'no';
+    const place = growing.placeOf(shard, record, keyPlace);
+    const sizeBytes = growing.sizeBytesWith(shard, record, place);
+    if (sizeBytes > aggregationMaxSizeBytes) return 'no';
     record.carrier = this.#lanes[shard];
-    this.#pack(record, shard, NO_PLACE);
+    this.#pack(record, shard, place);
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
     return growing.count(shard) >= aggregationMaxCount || sizeBytes >= aggregationMaxSizeBytes ? 'full' : 'joined';
   }
 
-  /** By what the order stage knows what is open and packed in a lane. */
+  /** By what the order stage knows what is open and packed in a lane; NONE: nothing is. */
   orderNumberOf(shard: number): number {
-    return this.#growing.orderNumber(shard);
+    return shard !== NO_SHARD && this.#growing.has(shard) ? this.#growing.orderNumber(shard) : NONE;
   }
 
   /** Seals what is open in a lane. */

@@ -33,7 +33,8 @@ const HASH_2 = 1;
 const WHOSE = 2;
 /** In its carrier, if it is packed there. */
 const KEY_PLACE = 3;
-const NOBODY = 0;
+/** No Kinesis record's number. */
+export const NONE = 0;
 
 export class KeyOrder {
   /**
@@ -58,47 +59,43 @@ export class KeyOrder {
 
   /** The unsettled Kinesis record of the key there. */
   carrierAt(slot: number): KinesisRecord | undefined {
-    const whose = this.#slots[slot + WHOSE] as number;
-    return whose >= 0 ? this.#carriers.at(whose) : this.#busy.at(-whose)?.carrier;
+    return this.#carriers.at(this.carrierNumberAt(slot));
   }
 
-  /** Records are held for the key there. */
-  isBusy(slot: number): boolean {
-    return (this.#slots[slot + WHOSE] as number) < 0;
+  /** Its number; NONE where there is none. */
+  carrierNumberAt(slot: number): number {
+    const whose = this.#slots[slot + WHOSE] as number;
+    return whose >= 0 ? whose : (this.#busy.at(-whose)?.carrier?.orderNumber ?? NONE);
   }
 
   /** Its place in that, as `carry` was told. */
   keyPlaceAt(slot: number): number {
-    return this.#slots[slot + WHOSE] === NOBODY ? NO_PLACE : (this.#slots[slot + KEY_PLACE] as number);
+    return this.#slots[slot + WHOSE] === NONE ? NO_PLACE : (this.#slots[slot + KEY_PLACE] as number);
   }
 
   /** Notes the Kinesis record that a key's user record went into. */
-  carry(slot: number, { orderHash, orderHash2 }: OrderKey, carrier: KinesisRecord, keyPlace: number): void {
-    const slots = this.#slots;
-    const whose = slots[slot + WHOSE] as number;
-    const number = this.#numberOf(carrier);
-    slots[slot + KEY_PLACE] = keyPlace;
-    if (whose < 0) {
-      (this.#busy.at(-whose) as BusyKey).carrier = carrier;
-      return;
-    }
-    slots[slot + WHOSE] = number;
-    if (whose === NOBODY) this.#took(slot, orderHash, orderHash2);
+  carry(slot: number, key: OrderKey, carrier: KinesisRecord, keyPlace: number): void {
+    this.carryOn(slot, key, this.#numberOf(carrier), keyPlace);
   }
 
-  /** The same for a key that has no carrier, by what `carry` gave the carrier for a number: so that it need not be looked at. */
-  carryNew(slot: number, { orderHash, orderHash2 }: OrderKey, orderNumber: number, keyPlace: number): void {
+  /** The same by the number that it was given for its first key: so that it need not be looked at. */
+  carryOn(slot: number, { orderHash, orderHash2 }: OrderKey, orderNumber: number, keyPlace: number): void {
     const slots = this.#slots;
+    const whose = slots[slot + WHOSE] as number;
     slots[slot + KEY_PLACE] = keyPlace;
+    if (whose < 0) {
+      (this.#busy.at(-whose) as BusyKey).carrier = this.#carriers.at(orderNumber);
+      return;
+    }
     slots[slot + WHOSE] = orderNumber;
-    this.#took(slot, orderHash, orderHash2);
+    if (whose === NONE) this.#took(slot, orderHash, orderHash2);
   }
 
   /** Holds a user record back behind its key's carrier. */
   hold(record: UserRecord): void {
     const slot = this.slotOf(record);
     const whose = this.#slots[slot + WHOSE] as number;
-    invariant(whose !== NOBODY, 'who is held back waits for a Kinesis record');
+    invariant(whose !== NONE, 'who is held back waits for a Kinesis record');
     const busy = whose < 0 ? (this.#busy.at(-whose) as BusyKey) : this.#makeBusy(slot, record);
     busy.held.push(record);
   }
@@ -111,7 +108,7 @@ export class KeyOrder {
     const slot = this.#seek(orderHash, orderHash2);
     const whose = this.#slots[slot + WHOSE] as number;
     if (whose >= 0) {
-      if (whose !== NOBODY && whose === carrier.orderNumber) this.#remove(slot);
+      if (whose !== NONE && whose === carrier.orderNumber) this.#remove(slot);
       return undefined;
     }
     const busy = this.#busy.at(-whose) as BusyKey;
@@ -123,7 +120,7 @@ export class KeyOrder {
   /** The carrier holds no key any more. */
   forget(carrier: KinesisRecord): void {
     this.#carriers.remove(carrier.orderNumber);
-    carrier.orderNumber = NOBODY;
+    carrier.orderNumber = NONE;
   }
 
   /** The user record that is next of a key; expired ones are passed over. */
@@ -158,7 +155,7 @@ export class KeyOrder {
 
   #makeBusy(slot: number, { orderHash, orderHash2 }: OrderKey): BusyKey {
     const carrier = this.carrierAt(slot);
-    const busy: BusyKey = { orderHash, orderHash2, carrier, held: new Fifo<UserRecord>(), number: NOBODY };
+    const busy: BusyKey = { orderHash, orderHash2, carrier, held: new Fifo<UserRecord>(), number: NONE };
     busy.number = this.#busy.add(busy);
     this.#slots[slot + WHOSE] = -busy.number;
     return busy;
@@ -167,8 +164,8 @@ export class KeyOrder {
   /** Nothing is held for the key any more. */
   #idle(busy: BusyKey): void {
     const { carrier, number } = busy;
-    if (number === NOBODY) return;
-    busy.number = NOBODY;
+    if (number === NONE) return;
+    busy.number = NONE;
     const slot = this.slotOf(busy);
     this.#busy.remove(number);
     if (carrier === undefined) this.#remove(slot);
@@ -176,7 +173,7 @@ export class KeyOrder {
   }
 
   #numberOf(carrier: KinesisRecord): number {
-    if (carrier.orderNumber === NOBODY) carrier.orderNumber = this.#carriers.add(carrier);
+    if (carrier.orderNumber === NONE) carrier.orderNumber = this.#carriers.add(carrier);
     return carrier.orderNumber;
   }
 
@@ -184,7 +181,7 @@ export class KeyOrder {
     const slots = this.#slots;
     const mask = slots.length - 1;
     let slot = (orderHash << SLOT_SHIFT) & mask;
-    while (slots[slot + WHOSE] !== NOBODY) {
+    while (slots[slot + WHOSE] !== NONE) {
       if (slots[slot + HASH] === orderHash && slots[slot + HASH_2] === orderHash2) return slot;
       slot = (slot + (1 << SLOT_SHIFT)) & mask;
     }
@@ -198,13 +195,13 @@ export class KeyOrder {
     const step = 1 << SLOT_SHIFT;
     let free = from;
     this.#count--;
-    for (let slot = (free + step) & mask; slots[slot + WHOSE] !== NOBODY; slot = (slot + step) & mask) {
+    for (let slot = (free + step) & mask; slots[slot + WHOSE] !== NONE; slot = (slot + step) & mask) {
       const home = ((slots[slot] as number) << SLOT_SHIFT) & mask;
       if (((slot - home) & mask) < ((slot - free) & mask)) continue;
       copySlot(slots, slot, slots, free);
       free = slot;
     }
-    slots[free + WHOSE] = NOBODY;
+    slots[free + WHOSE] = NONE;
   }
 
   /** Never shrinks: the bound of what is outstanding bounds it. */
@@ -212,7 +209,7 @@ export class KeyOrder {
     const before = this.#slots;
     this.#slots = new Int32Array(2 * before.length);
     for (let slot = 0; slot < before.length; slot += 1 << SLOT_SHIFT) {
-      if (before[slot + WHOSE] === NOBODY) continue;
+      if (before[slot + WHOSE] === NONE) continue;
       const to = this.#seek(before[slot + HASH] as number, before[slot + HASH_2] as number);
       copySlot(before, slot, this.#slots, to);
     }
@@ -239,7 +236,7 @@ class Numbered<T> {
   }
 
   remove(number: number): void {
-    if (number === NOBODY) return;
+    if (number === NONE) return;
     this.#all[number] = undefined;
     this.#free.push(number);
   }

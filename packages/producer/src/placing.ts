@@ -8,7 +8,7 @@ import { type Carried, type KinesisRecord, NO_SHARD } from './batch.ts';
 import type { Collector } from './collector.ts';
 import type { Expiry } from './expiry.ts';
 import type { Limiter } from './limiter.ts';
-import type { BusyKey, KeyOrder } from './order.ts';
+import { type BusyKey, type KeyOrder, NONE } from './order.ts';
 import { PackedRecords } from './packed-records.ts';
 import type { Predictor } from './prediction.ts';
 import type { Requests } from './requests.ts';
@@ -136,7 +136,7 @@ export class Placing {
 
   /** All user records of a Kinesis record have settled: the records held behind its keys move up. */
   moveUp(kinesisRecord: KinesisRecord, carried: Carried, nowMs: number): void {
-    if (kinesisRecord.orderNumber === 0) return;
+    if (kinesisRecord.orderNumber === NONE) return;
     const order = this.#order;
     if (carried instanceof PackedRecords) {
       for (let index = 0; index < carried.length; index++) {
@@ -180,9 +180,9 @@ export class Placing {
     const order = this.#order;
     // An AUTO stream keeps no order, for it spreads a key over its shards.
     const slot = this.#predictor.goesByKeys ? order.slotOf(record) : NOWHERE;
-    const carrier = slot === NOWHERE ? undefined : order.carrierAt(slot);
     const shard = this.#predictor.shardOf(record);
-    if (carrier === undefined && this.#join(record, slot, shard, nowMs)) return true;
+    if (this.#join(record, slot, shard, nowMs)) return true;
+    const carrier = slot === NOWHERE ? undefined : order.carrierAt(slot);
     // Where it was in a Kinesis record that is gone there may be anything by now.
     record.keyPlace = NO_PLACE;
     if (carrier !== undefined) {
@@ -196,12 +196,16 @@ export class Placing {
     return true;
   }
 
-  /** The short way, which most take where there are keys without end: of a key that is not on its way, to others that are packed. */
+  /** The short way, which nearly all take: to others that are packed, if the key is not on its way yet, or is among them. */
   #join(record: UserRecord, slot: number, shard: number, nowMs: number): boolean {
-    if (slot === NOWHERE || record.sequence <= this.#flushedSequence || this.#order.isBusy(slot)) return false;
-    const joined = this.#aggregator.join(record, shard);
+    const packedThere = this.#aggregator.orderNumberOf(shard);
+    if (packedThere === NONE || slot === NOWHERE || record.sequence <= this.#flushedSequence) return false;
+    const carrierNumber = this.#order.carrierNumberAt(slot);
+    if (carrierNumber !== NONE && carrierNumber !== packedThere && this.#keepsOrder) return false;
+    const keyPlace = carrierNumber === packedThere ? this.#order.keyPlaceAt(slot) : NO_PLACE;
+    const joined = this.#aggregator.join(record, shard, keyPlace);
     if (joined === 'no') return false;
-    this.#order.carryNew(slot, record, this.#aggregator.orderNumberOf(shard), record.keyPlace);
+    this.#order.carryOn(slot, record, packedThere, record.keyPlace);
     if (joined === 'full') this.sealed(this.#aggregator.sealIn(shard), nowMs);
     return true;
   }
