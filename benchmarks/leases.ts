@@ -12,7 +12,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Floor, measureFloor } from './http-floor.ts';
-import { heapOfOneMore } from './leases-heap.ts';
 import { type DynamoDBKind, heapBytes, STREAM, withLeases } from './leases-scene.ts';
 
 /** How leases are renewed: up to 25 a call where the DynamoDB does that, or always one a call. */
@@ -42,6 +41,7 @@ interface Cost {
   readonly timesFloor: number | undefined;
 }
 
+const HEAP = fileURLToPath(new URL('leases-heap.js', import.meta.url));
 const CORE = fileURLToPath(new URL('../../packages/simulation/dist/scale/core-cost.js', import.meta.url));
 /** Reads so rare that what is left is the coordination. */
 const RARE_READS_MS = 120_000;
@@ -173,9 +173,18 @@ const costs: Cost[] = [
   ...(dynamodb === 'aws' ? [await measure(leases, RARE_READS_MS, seconds, 'one a call')] : []),
 ];
 const oneMore = {
-  heapBytes: await heapOfOneMore(leases, RARE_READS_MS, dynamodb),
-  heapBytesWithReads: await heapOfOneMore(leases, idleMs, dynamodb),
+  heapBytes: heapOfOneMore(RARE_READS_MS),
+  heapBytesWithReads: heapOfOneMore(idleMs),
 };
+/** Bytes. */
+function heapOfOneMore(idleTimeBetweenReadsMs: number): number {
+  const flags = ['--expose-gc', '--no-opt', '--no-flush-bytecode'];
+  const scene = ['--leases', String(leases), '--idle-ms', String(idleTimeBetweenReadsMs), '--dynamodb', dynamodb];
+  const { stdout, stderr } = spawnSync(process.execPath, [...flags, HEAP, ...scene], { encoding: 'utf8' });
+  if (stdout === '') throw new Error(`the measurement of the heap has ended without a figure: ${stderr}`);
+  return (JSON.parse(stdout) as { heapBytes: number }).heapBytes;
+}
+
 const core = spawnSync(process.execPath, ['--expose-gc', CORE, '--leases', String(leases)], { encoding: 'utf8' });
 const { heapBytesPerLease, corePercent } = JSON.parse(core.stdout) as {
   heapBytesPerLease: number;
