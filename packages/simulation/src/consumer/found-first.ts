@@ -1,9 +1,8 @@
 // Watches whom leaders take live leases from: not from a worker that has not found what it was given, since that one could not hand it over,
 // and the shard would rest until the lease runs out. What a leader may know is what its readings showed it: a lease that shows
 // another owner, and no write since, was not found, unless one of ours has had the time to. By what stands in the table, is read and is asked.
-import type { Effect, TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import type { Effect } from '../../../consumer/dist/coordination/effects.js';
 import { actualOwner, type Lease } from '../../../consumer/dist/coordination/lease.js';
-import type { LeaderWrite } from '../../../consumer/dist/coordination/results.js';
 import { MAX_CLOCK_DRIFT } from './swarm.ts';
 import { TIMES } from './worker-options.ts';
 
@@ -39,11 +38,9 @@ export class FoundFirst {
     else if (before.leaseCounter !== after.leaseCounter) this.#given.delete(leaseKey);
   }
 
-  /** A process has asked something of the table. */
-  ran(process: number, effect: TableEffect, result: unknown): void {
-    // Whoever leads anew has seen nothing.
-    if (effect.kind === 'readLeader' || (effect.kind === 'writeLeader' && !(result as LeaderWrite).applied))
-      this.#sights.delete(process);
+  /** A process leads from now on, and has seen nothing yet. */
+  leads(process: number): void {
+    this.#sights.delete(process);
   }
 
   /** A process is shown, as the leader, what it has read. */

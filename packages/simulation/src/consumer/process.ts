@@ -270,6 +270,7 @@ export class SimulatedProcess {
     this.#world.transcript?.does(this, describeNotice(notice));
     this.#world.ending?.told?.(this, notice);
     if (notice.kind === 'workerSilent') this.#world.checkers.report(this.#judgeSilence(notice));
+    if (notice.kind === 'leadershipGained') this.#world.watched.foundFirst.leads(this.id);
     if (notice.kind === 'leaseBegun') this.hasBegun = true;
     // As the runtime does: from now on it is this one that another is told from.
     if (notice.kind === 'streamSettled') this.#later(HEALED_CALL_MS, () => this.#recognize());

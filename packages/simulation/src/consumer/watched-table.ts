@@ -74,7 +74,6 @@ export class WatchedTable {
     if (effect.kind === 'writeLeader' && (result as LeaderWrite).applied)
       this.leaderPace.heartbeat(process.id, sentAt, table.leader?.leaseDurationMs ?? 0);
     checkers.report(this.#metricRows.judge(effect, result, queue.now, sentAt));
-    this.foundFirst.ran(process.id, effect, result);
     handOffs?.read(asked, table);
     twins?.ran(effect, result, queue.now, sentAt);
     ending?.ran?.(process, effect, result);
