@@ -2,7 +2,7 @@
 // the limiter. A record whose shard can't be told travels alone; while the shard map is being read it waits for it, within
 // a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
 // Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateWriter, ChunkMemory, FIRST_PLACE, GrowingAggregates, invariant, NO_PLACE } from '@shardline/common';
+import { AggregateWriter, ChunkMemory, FIRST_PLACE, GrowingAggregates, invariant } from '@shardline/common';
 import { type Addressing, KinesisRecord, NO_SHARD } from './batch.ts';
 import { Heard, UNLIKE } from './heard.ts';
 import { NONE } from './order.ts';
