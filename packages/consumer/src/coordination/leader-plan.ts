@@ -37,6 +37,8 @@ export interface RunView {
   readonly assigns: boolean;
   /** Whether a lease that nobody holds is to stay so for now. */
   readonly isHeldBack: (lease: Lease) => boolean;
+  /** Whether a finished lease may be of a stream that is there no more. */
+  readonly mayBeOfAnother: (lease: Lease) => boolean;
 }
 
 export interface RunPlan {
@@ -70,7 +72,8 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const workers = view.assigns ? fleet.activeWorkers() : [];
   const moves = planAssignment(judged, workers, rules);
   const finished = new Set([...planCleanup(table, view.unreadable), ...found.garbage]);
-  const deleted = table.filter(({ leaseKey }) => finished.has(leaseKey) && fleet.mayCleanUp(leaseKey));
+  const mayBeDeleted = (lease: Lease): boolean => fleet.mayCleanUp(lease.leaseKey) && !view.mayBeOfAnother(lease);
+  const deleted = table.filter((lease) => finished.has(lease.leaseKey) && mayBeDeleted(lease));
   const forgotten = table.filter(({ leaseKey }) => former.has(leaseKey));
 
   const writes: Effect[] = [];

@@ -291,6 +291,7 @@ export class Leader {
         found: this.#found,
         assigns: !this.#version.takes,
         isHeldBack: (lease) => this.#streams.isHeldBack(lease),
+        mayBeOfAnother: (lease) => this.#streams.mayBeOfAnother(lease),
       },
       rulesOf(this.#options, balances),
     );

@@ -185,13 +185,16 @@ describe('StreamSync', () => {
     const [first, second] = leasesOf(undefined) as [Lease, Lease];
     const listed = (isAnother: boolean, ...table: Lease[]) => sync.listed(listing, shards(2), table, 0, { isAnother });
     const ended = { ...first, checkpoint: SHARD_END };
+    expect(sync.mayBeOfAnother(ended)).toBe(false);
     expect(listed(true, ended).missing).toEqual([second]);
+    expect(sync.mayBeOfAnother(ended)).toBe(true);
     expect(sync.due([ended], 1)).toEqual([listing]);
     expect(listed(true, ended, second).resets).toEqual([{ lease: ended, shard: shards(2)[0] }]);
     expect(sync.due([ended, second], 1)).toEqual([listing]);
     expect(listed(true, first, second)).toEqual({ missing: [], isSettled: true });
     expect(sync.due([first, second], 1)).toEqual([]);
     expect(listed(false, first, second).isSettled).toBe(false);
+    expect(sync.mayBeOfAnother(ended)).toBe(false);
   });
 
   test('a stream that is known to be another one is never begun at LATEST, though no lease proves it', () => {

@@ -234,6 +234,14 @@ export class StreamSync {
     return this.#heldBack.get(streamId)?.has(leaseKey) === true;
   }
 
+  /**
+   * Whether a finished lease may be of the stream before: whoever came to the end of its shard's parent since has found it there and made none,
+   * so without it the shard would never be read.
+   */
+  mayBeOfAnother({ streamId }: Lease): boolean {
+    return this.#begun.has(streamId);
+  }
+
   /** A stream that can't be listed comes again later and later, up to the interval between listings. @returns in how many ms */
   listingFailed(streamId: StreamId, now: number): number {
     const count = (this.#failures.get(streamId)?.count ?? 0) + 1;
