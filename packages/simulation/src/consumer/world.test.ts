@@ -162,13 +162,9 @@ test.each([
   expect(simulateWorld(seed).violations).toEqual([]);
 });
 
-test.each([
-  [
-    900_056_532,
-    'small',
-    'a new leader does not take a missing switch of owners for a sign, since a handoff counts none',
-  ],
-  [900_019_210, 'large', 'nor does one that gave it away itself, when others may have handed it on and back since'],
-])('what was just given to a worker is not asked of it: seed %i of the %s world, %s', (seed, size) => {
-  expect(simulateWorld(seed, { size }).violations).toEqual([]);
+test('what was just given to a worker is not asked of it', () => {
+  // A new leader does not take a missing switch of owners for a sign, since a handoff counts none.
+  expect(simulateWorld(900_056_532).violations).toEqual([]);
+  // Nor does one that gave it away itself, when it may have gone on and come back.
+  expect(simulateWorld(900_019_210, { size: 'large' }).violations).toEqual([]);
 });
