@@ -356,11 +356,11 @@ describe.each([
         tenure: undefined,
       });
 
-    it('gives an unassigned lease its first owner, which is no switch', async () => {
+    it('gives an unassigned lease its first owner, which counts as a switch', async () => {
       await create(lease({ leaseCounter: 3 }));
       expect(await assign(undefined, 'w1')).toEqual({
         applied: true,
-        lease: lease({ leaseOwner: 'w1', leaseCounter: 4 }),
+        lease: lease({ leaseOwner: 'w1', leaseCounter: 4, ownerSwitchesSinceCheckpoint: 1 }),
       });
     });
 
@@ -370,11 +370,11 @@ describe.each([
       expect(await assign('w2', 'w2')).toMatchObject({ lease: { ownerSwitchesSinceCheckpoint: 1 } });
     });
 
-    it('completes a handoff', async () => {
+    it('completes a handoff, which counts as a switch', async () => {
       await create(lease({ leaseOwner: 'w2', checkpointOwner: 'w1', leaseCounter: 9 }));
       expect(await assign('w2', 'w2', 'w1')).toEqual({
         applied: true,
-        lease: lease({ leaseOwner: 'w2', leaseCounter: 10 }),
+        lease: lease({ leaseOwner: 'w2', leaseCounter: 10, ownerSwitchesSinceCheckpoint: 1 }),
       });
     });
 
@@ -492,11 +492,11 @@ describe.each([
       return table.run({ kind: 'takeLease', leaseKey, leaseCounter, seenOwner, seenCheckpointOwner, newOwner });
     };
 
-    it('takes a lease from nobody, which is no switch of owners, and from its owner, which is one', async () => {
+    it('takes a lease from nobody and from its owner, each of which is a switch of owners', async () => {
       await create(lease());
-      const taken = { ...lease(), leaseOwner: 'w9', leaseCounter: 1 };
+      const taken = { ...lease(), leaseOwner: 'w9', leaseCounter: 1, ownerSwitchesSinceCheckpoint: 1 };
       expect(await take(lease())).toEqual({ applied: true, lease: taken });
-      const again = { ...taken, leaseOwner: 'w1', leaseCounter: 2, ownerSwitchesSinceCheckpoint: 1 };
+      const again = { ...taken, leaseOwner: 'w1', leaseCounter: 2, ownerSwitchesSinceCheckpoint: 2 };
       expect(await take(taken, 'w1')).toEqual({ applied: true, lease: again });
     });
 

@@ -112,12 +112,11 @@ function doubled(
     for (let figure = 0; figure < 10; figure += 1) report(index, loadOf(index));
   for (const worker of workers) if (worker.isNew) worker.figures.push(0);
   let loads = workers.map((_, index) => loadOf(index));
-  // The leader has looked once before, and so knows who holds what.
-  for (let now = -LOOK_MS; now <= 15 * 60_000; now += 1_000) {
+  for (let now = 0; now <= 15 * 60_000; now += 1_000) {
     for (const [index, worker] of workers.entries()) {
       worker.carried += loads[index] as number;
       worker.seconds += 1;
-      if ((now + worker.phase) % REPORT_MS >= 1_000 || now <= 0) continue;
+      if ((now + worker.phase) % REPORT_MS >= 1_000 || now === 0) continue;
       report(index, worker.carried / worker.seconds);
       worker.carried = 0;
       worker.seconds = 0;

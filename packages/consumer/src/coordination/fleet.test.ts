@@ -124,9 +124,9 @@ describe('Fleet', () => {
       fleet.observe(leases, [ours], now, now);
       return [fleet.judge(leases)[0]?.movable, fleet.isSettling];
     };
-    // A new leader knows nothing: what was handed over shows no switch of owners either.
-    expect(look({ ownerSwitchesSinceCheckpoint: 0 }, 0)).toEqual([false, true]);
-    expect(look({ leaseCounter: 1 }, 10)).toEqual([true, false]);
+    // A new leader goes by whether there was a checkpoint since.
+    expect(look({ ownerSwitchesSinceCheckpoint: 1 }, 0)).toEqual([false, true]);
+    expect(look({ leaseCounter: 1, ownerSwitchesSinceCheckpoint: 1 }, 10)).toEqual([true, false]);
     expect(look({ leaseOwner: 'w1', leaseCounter: 2 }, 20)).toEqual([false, true]);
     expect(look({ leaseOwner: 'w1', leaseCounter: 2 }, 1_000)).toEqual([false, true]);
     expect(look({ leaseOwner: 'w1', leaseCounter: 3 }, 1_010)).toEqual([true, false]);

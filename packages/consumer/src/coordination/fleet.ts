@@ -301,11 +301,10 @@ export class Fleet {
 
   /** Who has not found a lease that it was given would never hand it over: it would rest until it runs out. */
   #isHeld(lease: Lease): boolean {
-    const { found, since, ownedSince } = this.#leases.get(lease.leaseKey) as LeaseSight;
-    // What the first reading shows is a guess.
-    if (found && since > ownedSince) return true;
+    const { found, ownedSince } = this.#leases.get(lease.leaseKey) as LeaseSight;
     const owner = actualOwner(lease);
-    return owner !== undefined && this.#isOurs(owner) && this.#readAt - ownedSince >= this.#options.leaseFindingMs;
+    if (found || owner === undefined) return found;
+    return this.#isOurs(owner) && this.#readAt - ownedSince >= this.#options.leaseFindingMs;
   }
 
   #isOurs(workerId: string): boolean {
@@ -344,10 +343,7 @@ export class Fleet {
     };
   }
 
-  /**
-   * One that was not there at the last reading was given away since. Those of the first one have likely been written by their owner where no
-   * switch is counted since the checkpoint; but one that was handed over counts none, as in the KCL.
-   */
+  /** One that was not there at the last reading was given away since; of those of the first one a sign is that there was no switch since the checkpoint. */
   #isFoundAtSight({ ownerSwitchesSinceCheckpoint }: Lease): boolean {
     return !this.#hasRead && ownerSwitchesSinceCheckpoint === 0;
   }

@@ -14,13 +14,13 @@ export interface LeaseTable {
 }
 
 /**
- * 1 when an assignment to `newOwner` counts as a switch of owners, else 0: another one held the lease, or a handoff is
- * taken back by the one that was giving it away (KCL DynamoDBLeaseSerializer, getDynamoTakeLeaseUpdate).
+ * 1 when an assignment to `newOwner` counts as a switch of owners, 0 when the lease is his already. The KCL counts none where nobody held the
+ * lease, nor where a handoff is completed (DynamoDBLeaseSerializer, getDynamoTakeLeaseUpdate), and no decision of its own asks for the
+ * count; ours is 0 only if the owner has made a checkpoint since he got the lease, by which a new leader knows that he has found it.
  */
 export function ownerSwitches(
   seen: { readonly leaseOwner: string | undefined; readonly checkpointOwner: string | undefined },
   newOwner: string,
 ): 0 | 1 {
-  const another = seen.leaseOwner !== undefined && seen.leaseOwner !== newOwner;
-  return another || seen.checkpointOwner === newOwner ? 1 : 0;
+  return seen.leaseOwner === newOwner && seen.checkpointOwner === undefined ? 0 : 1;
 }

@@ -155,7 +155,7 @@ describe('assign', () => {
     ]);
   });
 
-  test('of a lease that nobody has asks that nobody has it, and is no switch of owners', async () => {
+  test('of a lease that nobody has asks that nobody has it, and is a switch of owners; KCL: is none', async () => {
     const { leaseOwner: _, ...unowned } = row;
     await wire.put(unowned);
     await assign();
@@ -165,16 +165,16 @@ describe('assign', () => {
         'attribute_not_exists(leaseOwner)',
         'attribute_not_exists(checkpointOwner)',
       ]),
-      add: { leaseCounter: '1', ownerSwitchesSinceCheckpoint: '0' },
+      add: { leaseCounter: '1', ownerSwitchesSinceCheckpoint: '1' },
     });
   });
 
-  test('at the end of a handoff names the old owner as well, and is no switch of owners any more', async () => {
+  test('at the end of a handoff names the old owner as well, and is a switch of owners; KCL: is none any more', async () => {
     await wire.put({ ...row, leaseOwner: { S: 'w2' }, checkpointOwner: { S: 'w1' } });
     await assign('w2', 'w1', undefined, 'w2');
     expect(wire.writes()[0]).toMatchObject({
       conditions: new Set(['attribute_exists(leaseKey)', 'leaseOwner = "w2"', 'checkpointOwner = "w1"']),
-      add: { leaseCounter: '1', ownerSwitchesSinceCheckpoint: '0' },
+      add: { leaseCounter: '1', ownerSwitchesSinceCheckpoint: '1' },
     });
     expect(await wire.get(key)).not.toHaveProperty('checkpointOwner');
   });
@@ -250,9 +250,9 @@ describe('take, beside workers of the KCL 2.x', () => {
     expect(await wire.get(key)).not.toHaveProperty('checkpointOwner');
   });
 
-  test('from nobody, or back from itself, is no switch of owners; out of a handoff that it had begun to give away, one', async () => {
+  test('back from itself is no switch of owners; from nobody, KCL: none, or out of a handoff that it had begun to give away, one', async () => {
     for (const [seenOwner, seenCheckpointOwner, switches] of [
-      [undefined, undefined, '0'],
+      [undefined, undefined, '1'],
       ['w2', undefined, '0'],
       ['w1', 'w2', '1'],
     ] as const) {

@@ -54,9 +54,11 @@ export class FoundFirst {
       owners.set(leaseKey, owner);
       const given = this.#given.get(leaseKey);
       if (given === undefined || given.owner !== owner || given.counter !== lease.leaseCounter) continue;
-      // What was given to the same owner again since the last reading shows another counter, as what that one has written does.
-      const showsSwitch = last === undefined || last.owners.get(leaseKey) !== owner;
-      if (showsSwitch || last.unfound.get(leaseKey)?.at === given.at) unfound.set(leaseKey, given);
+      // What was given to the same owner again since the last reading shows another counter, as what that one has written does. A leader
+      // that has read nothing before goes by whether there was a checkpoint since.
+      const showsSwitch =
+        last === undefined ? lease.ownerSwitchesSinceCheckpoint > 0 : last.owners.get(leaseKey) !== owner;
+      if (showsSwitch || last?.unfound.get(leaseKey)?.at === given.at) unfound.set(leaseKey, given);
     }
     this.#sights.set(process, { owners, unfound });
   }
