@@ -5,7 +5,7 @@ import type { Results } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function handOffBugs(): readonly PlantedBug[] {
-  return [givesBack(), saysHandedOff(), answersForOne()];
+  return [givesBack(), wishesOn(), saysHandedOff(), answersForOne()];
 }
 
 function givesBack(): PlantedBug {
@@ -15,10 +15,26 @@ function givesBack(): PlantedBug {
     theme: 'handsOff',
     apply: (effect, _world, _workerId, run) => {
       if (effect.kind !== 'readTable' || effect.for !== 'leader') return run(effect);
-      const result = run(effect) as Results['readTable'];
-      return { ...result, workers: result.workers.map(({ declines: _, ...worker }) => worker) };
+      return deaf(run(effect) as Results['readTable']);
     },
   };
+}
+
+/** Was ours once. */
+function wishesOn(): PlantedBug {
+  return {
+    name: 'wishes-on',
+    mistake: 'a worker that hands its leases off, or leaves, does not heed what its heirs decline',
+    theme: 'handsOff',
+    apply: (effect, _world, _workerId, run) => {
+      if (effect.kind !== 'readTable' || effect.for === 'leader') return run(effect);
+      return deaf(run(effect) as Results['readTable']);
+    },
+  };
+}
+
+function deaf(result: Results['readTable']): Results['readTable'] {
+  return { ...result, workers: result.workers.map(({ declines: _, ...worker }) => worker) };
 }
 
 function saysHandedOff(): PlantedBug {

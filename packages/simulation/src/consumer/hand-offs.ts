@@ -1,6 +1,6 @@
 // An operator of some worlds who has workers hand leases off, and the checker of that. Every word is answered once for each lease that it is
 // about; of one that is said to be handed off the row went to another worker since the word; and no leader hands a live lease to a worker
-// that declines it, as far as the reading shows by which it plans. That it is given up only when its handler has returned is seen to by
+// that declines it, as far as the reading shows by which it plans; nor does a worker that gives one away (heirs.ts). That it is given up only when its handler has returned is seen to by
 // one-handler.ts, as for all handoffs. When the faults end all is accepted again, so that the fleet has to come to rest. How it is drawn does
 // not touch the sequence of the world, so that all others stay as they are.
 import type { Done, Effect } from '../../../consumer/dist/coordination/effects.js';
@@ -8,6 +8,7 @@ import type { HandOffOutcome } from '../../../consumer/dist/coordination/handing
 import { actualOwner, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { createPrng, type Prng } from '../prng.ts';
+import { Heirs } from './heirs.ts';
 import type { SimulatedProcess } from './process.ts';
 
 /** Between two words. */
@@ -33,6 +34,7 @@ export class HandOffs {
   readonly #readings = new WeakMap<object, Declines>();
   /** By process: what it was shown last, as the leader. */
   readonly #shown = new Map<number, Declines>();
+  readonly #heirs = new Heirs();
   #count = 0;
 
   private constructor(seed: number) {
@@ -80,9 +82,12 @@ export class HandOffs {
       if (asked.leaseKey === before?.leaseKey && asked.process.workerId === owner) asked.hasLeft = true;
   }
 
-  /** The table was read for a leader's run; what it is told of it may be something else. */
-  read(effect: Effect, { workers }: MemoryLeaseTable): void {
-    if (effect.kind !== 'readTable' || effect.for !== 'leader') return;
+  /** The table was read; what is told of it may be something else. */
+  read(effect: Effect, table: MemoryLeaseTable): void {
+    if (effect.kind !== 'readTable') return;
+    this.#heirs.read(effect, table);
+    if (effect.for !== 'leader') return;
+    const { workers } = table;
     const declines = [...workers].flatMap(([id, row]) =>
       row.declines === undefined ? [] : [[id, row.declines] as const],
     );
@@ -91,14 +96,15 @@ export class HandOffs {
 
   /** A process is shown what it asked for. */
   shown(process: number, { effect }: Done): void {
+    this.#heirs.shown(process, effect);
     const declines = this.#readings.get(effect);
     if (declines !== undefined) this.#shown.set(process, declines);
   }
 
   /** What is wrong with what a process asks for now. */
-  judge(process: number, effect: Effect): string | undefined {
-    if (effect.kind !== 'handOffLease' || effect.tenure !== undefined) return undefined;
-    const declines = this.#shown.get(process)?.get(effect.to);
+  judge({ id, workerId }: SimulatedProcess, effect: Effect): string | undefined {
+    if (effect.kind !== 'handOffLease' || effect.tenure !== undefined) return this.#heirs.judge(id, workerId, effect);
+    const declines = this.#shown.get(id)?.get(effect.to);
     if (declines !== 'all' && declines?.includes(effect.leaseKey) !== true) return undefined;
     return `${effect.leaseKey} was to go from ${effect.from} to ${effect.to}, which declines it`;
   }

@@ -361,7 +361,7 @@ export class SimulatedProcess {
   #execute(effect: Effect): void {
     const { prng, checkers, plan } = this.#world;
     checkers.report(this.#world.operator?.judge(this, effect));
-    checkers.report(this.#world.handOffs?.judge(this.id, effect));
+    checkers.report(this.#world.handOffs?.judge(this, effect));
     if (!this.is2x) checkers.report(this.#world.watched.foundFirst.judge(this.id, effect, this.#world.queue.now));
     switch (effect.kind) {
       case 'listShards':

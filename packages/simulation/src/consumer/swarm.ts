@@ -158,7 +158,8 @@ export function planWorld(prng: Prng, size: WorldSize, asked?: Theme): Plan {
     addEvery('stop', 1000);
     return { ...common, rates: { ...calm, late: 0.3, slowHandler: 0.6 }, stableIds: 1 };
   }
-  add('start', prng.between(...workers));
+  // Who hands off has several to choose from.
+  add('start', theme === 'handsOff' ? workers[1] + 1 : prng.between(...workers));
   add('put', prng.between(...puts));
   add('split', some(reshards), 200);
   add('merge', some(reshards), 200);
