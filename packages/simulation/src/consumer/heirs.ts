@@ -1,8 +1,9 @@
 // Watches to whom workers give their leases, when an operator has them handed off or they leave: not to one that declines the lease where another
 // is surely there and declines nothing, or the lease would come back to who was to be rid of it. What a worker may know is what its looks
-// showed: where it looked more than once, each of them has to say so. All have room in worlds where something is declined.
+// showed: where it looked more than once, each of them has to say so, and a lease that comes to one that leaves after its look goes to any heir.
+// All have room in worlds where something is declined.
 import type { Effect, ReadTable } from '../../../consumer/dist/coordination/effects.js';
-import { isEnded } from '../../../consumer/dist/coordination/lease.js';
+import { actualOwner, isEnded } from '../../../consumer/dist/coordination/lease.js';
 import { isSound } from '../../../consumer/dist/coordination/utilization.js';
 import type { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { TIMES } from './worker-options.ts';
@@ -14,11 +15,17 @@ interface Heir {
   readonly isSure: boolean;
 }
 
+interface Look {
+  readonly heirs: ReadonlyMap<string, Heir>;
+  /** By lease. */
+  readonly owners: ReadonlyMap<string, string | undefined>;
+}
+
 export class Heirs {
   /** What the looks that are under way have read. */
-  readonly #readings = new WeakMap<object, ReadonlyMap<string, Heir>>();
+  readonly #readings = new WeakMap<object, Look>();
   /** Of each process. */
-  readonly #looks = new Map<number, ReadonlyMap<string, Heir>[]>();
+  readonly #looks = new Map<number, Look[]>();
 
   /** The table was read; what is shown of it may be something else. */
   read(effect: ReadTable, { workers, leases, wallNow }: MemoryLeaseTable): void {
@@ -30,7 +37,8 @@ export class Heirs {
       const isSure = now - lastUpdateSeconds * 1_000 < saysSoForMs && isSound(utilization);
       return [workerId, { declines, isSure }];
     });
-    this.#readings.set(effect, new Map(heirs));
+    const owners = new Map([...leases.values()].map((lease) => [lease.leaseKey, actualOwner(lease)]));
+    this.#readings.set(effect, { heirs: new Map(heirs), owners });
   }
 
   /** A process is shown what it asked for. */
@@ -50,9 +58,9 @@ export class Heirs {
   }
 
   /** Who else should have it; undefined: nobody. */
-  #betterIn(look: ReadonlyMap<string, Heir>, giver: string, { leaseKey, to }: Given): string | undefined {
-    if (!declinesIt(look.get(to), leaseKey)) return undefined;
-    for (const [workerId, heir] of look) {
+  #betterIn({ heirs, owners }: Look, giver: string, { leaseKey, to }: Given): string | undefined {
+    if (owners.get(leaseKey) !== giver || !declinesIt(heirs.get(to), leaseKey)) return undefined;
+    for (const [workerId, heir] of heirs) {
       if (workerId !== giver && heir.isSure && !declinesIt(heir, leaseKey)) return workerId;
     }
     return undefined;
