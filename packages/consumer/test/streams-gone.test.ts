@@ -250,7 +250,7 @@ describe('of several that begin at LATEST, one that is made again', () => {
 
 describe('of several, one listed as account:name:epoch', () => {
   const missing = (name: string) =>
-    expect.stringMatching(new RegExp(`\\(findStream\\) fails .*: stream .*/${name} is not there. Was it deleted`));
+    expect.stringMatching(new RegExp(`\\(findStream\\) fails? .*: stream .*/${name} is not there. Was it deleted`));
 
   it('that is deleted is told of as missing, and its shard as gone and not resharded; the others go on', async () => {
     const kept = new Scene(cloud, 'kept-beside');
