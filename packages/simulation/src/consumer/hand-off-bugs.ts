@@ -1,5 +1,5 @@
 // Planted bugs of leases that are handed off because an operator said so.
-import type { Event } from '../../../consumer/dist/coordination/effects.js';
+import type { Event, ReadTable } from '../../../consumer/dist/coordination/effects.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { Results } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
@@ -13,10 +13,7 @@ function givesBack(): PlantedBug {
     name: 'gives-back',
     mistake: 'a leader does not heed what workers decline, and balances a lease back to the one that handed it off',
     theme: 'handsOff',
-    apply: (effect, _world, _workerId, run) => {
-      if (effect.kind !== 'readTable' || effect.for !== 'leader') return run(effect);
-      return deaf(run(effect) as Results['readTable']);
-    },
+    apply: deaf((reader) => reader === 'leader'),
   };
 }
 
@@ -26,15 +23,17 @@ function wishesOn(): PlantedBug {
     name: 'wishes-on',
     mistake: 'a worker that hands its leases off, or leaves, does not heed what its heirs decline',
     theme: 'handsOff',
-    apply: (effect, _world, _workerId, run) => {
-      if (effect.kind !== 'readTable' || effect.for === 'leader') return run(effect);
-      return deaf(run(effect) as Results['readTable']);
-    },
+    apply: deaf((reader) => reader !== 'leader'),
   };
 }
 
-function deaf(result: Results['readTable']): Results['readTable'] {
-  return { ...result, workers: result.workers.map(({ declines: _, ...worker }) => worker) };
+/** These readers are not shown what workers decline. */
+function deaf(are: (reader: ReadTable['for']) => boolean): NonNullable<PlantedBug['apply']> {
+  return (effect, _world, _workerId, run) => {
+    if (effect.kind !== 'readTable' || !are(effect.for)) return run(effect);
+    const result = run(effect) as Results['readTable'];
+    return { ...result, workers: result.workers.map(({ declines: _, ...worker }) => worker) };
+  };
 }
 
 function saysHandedOff(): PlantedBug {

@@ -1,14 +1,14 @@
 // An operator of some worlds who has workers hand leases off, and the checker of that. Every word is answered once for each lease that it is
 // about; of one that is said to be handed off the row went to another worker since the word; and no leader hands a live lease to a worker
-// that declines it, as far as the reading shows by which it plans; nor does a worker that gives one away (heirs.ts). That it is given up only when its handler has returned is seen to by
-// one-handler.ts, as for all handoffs. When the faults end all is accepted again, so that the fleet has to come to rest. How it is drawn does
+// that declines it, as far as the reading shows by which it plans; nor does a worker that gives one away (heirs.ts). That it is given up
+// only when its handler has returned is seen to by one-handler.ts, as for all handoffs. When the faults end all is accepted again, so that the fleet has to come to rest. How it is drawn does
 // not touch the sequence of the world, so that all others stay as they are.
 import type { Done, Effect } from '../../../consumer/dist/coordination/effects.js';
 import type { HandOffOutcome } from '../../../consumer/dist/coordination/handing-off.js';
 import { actualOwner, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { createPrng, type Prng } from '../prng.ts';
-import { Heirs } from './heirs.ts';
+import { declinesIt, Heirs } from './heirs.ts';
 import type { SimulatedProcess } from './process.ts';
 
 /** Between two words. */
@@ -105,7 +105,7 @@ export class HandOffs {
   judge({ id, workerId }: SimulatedProcess, effect: Effect): string | undefined {
     if (effect.kind !== 'handOffLease' || effect.tenure !== undefined) return this.#heirs.judge(id, workerId, effect);
     const declines = this.#shown.get(id)?.get(effect.to);
-    if (declines !== 'all' && declines?.includes(effect.leaseKey) !== true) return undefined;
+    if (!declinesIt(declines, effect.leaseKey)) return undefined;
     return `${effect.leaseKey} was to go from ${effect.from} to ${effect.to}, which declines it`;
   }
 

@@ -3,14 +3,14 @@
 // showed: where it looked more than once, each of them has to say so, and a lease that comes to one that leaves after its look goes to any heir.
 // All have room in worlds where something is declined.
 import type { Effect, ReadTable } from '../../../consumer/dist/coordination/effects.js';
-import { actualOwner, isEnded } from '../../../consumer/dist/coordination/lease.js';
+import { actualOwner, isEnded, type WorkerRow } from '../../../consumer/dist/coordination/lease.js';
 import { isSound } from '../../../consumer/dist/coordination/utilization.js';
 import type { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { TIMES } from './worker-options.ts';
 
 /** What one look shows of a worker. */
 interface Heir {
-  readonly declines: 'all' | readonly string[] | undefined;
+  readonly declines: WorkerRow['declines'];
   /** Alive for certain, and fit to be given something. */
   readonly isSure: boolean;
 }
@@ -59,9 +59,9 @@ export class Heirs {
 
   /** Who else should have it; undefined: nobody. */
   #betterIn({ heirs, owners }: Look, giver: string, { leaseKey, to }: Given): string | undefined {
-    if (owners.get(leaseKey) !== giver || !declinesIt(heirs.get(to), leaseKey)) return undefined;
+    if (owners.get(leaseKey) !== giver || !declinesIt(heirs.get(to)?.declines, leaseKey)) return undefined;
     for (const [workerId, heir] of heirs) {
-      if (workerId !== giver && heir.isSure && !declinesIt(heir, leaseKey)) return workerId;
+      if (workerId !== giver && heir.isSure && !declinesIt(heir.declines, leaseKey)) return workerId;
     }
     return undefined;
   }
@@ -80,6 +80,7 @@ function givenBy(effect: Effect): Given | undefined {
   return { leaseKey: effect.leaseKey, to: effect.newOwner };
 }
 
-function declinesIt(heir: Heir | undefined, leaseKey: string): boolean {
-  return heir?.declines === 'all' || heir?.declines?.includes(leaseKey) === true;
+/** By what stands in a worker's metric row. */
+export function declinesIt(declines: WorkerRow['declines'], leaseKey: string): boolean {
+  return declines === 'all' || declines?.includes(leaseKey) === true;
 }
