@@ -1,9 +1,10 @@
 // Watches to whom workers give their leases, when an operator has them handed off or they leave: not to one that declines the lease where another
 // is surely there and declines nothing, or the lease would come back to who was to be rid of it. What a worker may know is what its looks
 // showed: where it looked more than once, each of them has to say so, and a lease that comes to one that leaves after its look goes to any heir.
+// Of a lease that a leader has begun to hand off it may not know yet: its giving is refused by the table, and the lease goes where the leader said.
 // All have room in worlds where something is declined.
 import type { Effect, ReadTable } from '../../../consumer/dist/coordination/effects.js';
-import { actualOwner, isEnded, type WorkerRow } from '../../../consumer/dist/coordination/lease.js';
+import { isEnded, type WorkerRow } from '../../../consumer/dist/coordination/lease.js';
 import { isSound } from '../../../consumer/dist/coordination/utilization.js';
 import type { MemoryLeaseTable } from '../../../consumer/dist/lease-table/memory.js';
 import { TIMES } from './worker-options.ts';
@@ -17,7 +18,7 @@ interface Heir {
 
 interface Look {
   readonly heirs: ReadonlyMap<string, Heir>;
-  /** By lease. */
+  /** By lease; undefined also where it is on its way to another one. */
   readonly owners: ReadonlyMap<string, string | undefined>;
 }
 
@@ -37,7 +38,12 @@ export class Heirs {
       const isSure = now - lastUpdateSeconds * 1_000 < saysSoForMs && isSound(utilization);
       return [workerId, { declines, isSure }];
     });
-    const owners = new Map([...leases.values()].map((lease) => [lease.leaseKey, actualOwner(lease)]));
+    const owners = new Map(
+      [...leases.values()].map((lease) => [
+        lease.leaseKey,
+        lease.checkpointOwner === undefined ? lease.leaseOwner : undefined,
+      ]),
+    );
     this.#readings.set(effect, { heirs: new Map(heirs), owners });
   }
 

@@ -168,3 +168,7 @@ test('what was just given to a worker is not asked of it', () => {
   // Nor does one that gave it away itself, when it may have gone on and come back.
   expect(simulateWorld(900_019_210, { size: 'large' }).violations).toEqual([]);
 });
+
+test('what its leader has begun to hand off is refused to whomever its owner gives it, which has not noticed', () => {
+  expect(simulateWorld(920_004_090, { size: 'large' }).violations).toEqual([]);
+});
