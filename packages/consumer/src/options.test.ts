@@ -122,6 +122,11 @@ describe('resolveOptions', () => {
     expect(Object.values(worker)).not.toContain(undefined);
   });
 
+  it('takes a lease for found no sooner than a worker looks for it twice, however short the failover time', () => {
+    expect(workerOptions(resolve({})).leaseFindingMs).toBe(1_250);
+    expect(workerOptions(resolve({ failoverTimeMs: 3_000 })).leaseFindingMs).toBe(1_000);
+  });
+
   const wrong: [string, object, string, string][] = [
     ['an unknown option', { failover: 5 }, 'failover', 'did you mean failoverTimeMs?'],
     ["the KCL's name", { shardSyncIntervalMillis: 5 }, 'shardSyncIntervalMillis', 'did you mean shardSyncIntervalMs?'],

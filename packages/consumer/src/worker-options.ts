@@ -18,6 +18,17 @@ export function workerStaleMsOf({ workerMetricsReportIntervalMs }: ResolvedOptio
 
 /** A worker of ours finds what it was given within this part of `failoverTimeMs`: by default within a twentieth. */
 const FINDING = 1 / 8;
+/** So many looks for leases it may take, of a worker with our own options: one may have begun just before, or show an older state. */
+const LOOKS_TO_FIND = 2;
+
+/** When a worker of ours has found what it was given, whether or not its writes show it. */
+export function leaseFindingMsOf(options: {
+  readonly failoverTimeMs: number;
+  readonly leaseDiscoveryIntervalMs: number;
+}): number {
+  return Math.max(options.failoverTimeMs * FINDING, LOOKS_TO_FIND * options.leaseDiscoveryIntervalMs);
+}
+
 /** How often a process with a worker id that was given to it looks whether another one asks for it. */
 const WORKER_ID_LOOK_MS = 500;
 /** So many looks it may miss. */
@@ -39,7 +50,7 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     workerIdPatienceMs: LOOKS_OF_PATIENCE * workerIdLookMs(failoverTimeMs),
     leaseAssignmentIntervalMs: options.leaseAssignmentIntervalMs,
     leaseDiscoveryIntervalMs: options.leaseDiscoveryIntervalMs,
-    leaseFindingMs: failoverTimeMs * FINDING,
+    leaseFindingMs: leaseFindingMsOf(options),
     leaderLeaseDurationMs: options.leaderLeaseDurationMs,
     shardSyncIntervalMs: options.shardSyncIntervalMs,
     formerStreamsWaitMs: options.formerStreamsWaitMs,

@@ -4,10 +4,6 @@
 import type { Effect } from '../../../consumer/dist/coordination/effects.js';
 import { actualOwner, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import { MAX_CLOCK_DRIFT } from './swarm.ts';
-import { TIMES } from './worker-options.ts';
-
-/** By the world's clock, where the leader's runs fast. */
-const FINDING_MS = TIMES.leaseFindingMs * (1 - 2 * MAX_CLOCK_DRIFT);
 
 interface Given {
   readonly owner: string;
@@ -23,10 +19,17 @@ interface Sight {
 }
 
 export class FoundFirst {
+  readonly #findingMs: number;
   /** Leases that their owners have not written yet. */
   readonly #given = new Map<string, Given>();
   /** Of each process the last reading. */
   readonly #sights = new Map<number, Sight>();
+
+  /** @param findingMs in which a worker of ours finds what it was given, as leaders take it. */
+  constructor(findingMs: number) {
+    // By the world's clock, where the leader's runs fast.
+    this.#findingMs = findingMs * (1 - 2 * MAX_CLOCK_DRIFT);
+  }
 
   /** A lease was written, by whomever. */
   changed(before: Lease | undefined, after: Lease | undefined, now: number): void {
@@ -68,7 +71,7 @@ export class FoundFirst {
     if (effect.kind !== 'handOffLease' || effect.tenure !== undefined) return undefined;
     const { leaseKey, from, to } = effect;
     const given = this.#sights.get(process)?.unfound.get(leaseKey);
-    if (given?.owner !== from || now >= given.at + FINDING_MS) return undefined;
+    if (given?.owner !== from || now >= given.at + this.#findingMs) return undefined;
     return `${leaseKey} was to go from ${from} to ${to} at ${now}, which was given it at ${given.at} and has not found it`;
   }
 }

@@ -133,7 +133,7 @@ export function planWorld(prng: Prng, size: WorldSize, asked?: Theme): Plan {
     streamCount: prng.chance(twoStreams) ? 2 : 1,
     clockDrift: prng.chance(0.3) ? MAX_CLOCK_DRIFT : 0,
     strategy: prng.chance(0.2) ? 'utilization' : 'count',
-    leaseDiscoveryIntervalMs: prng.pick([300, 500, 700]),
+    leaseDiscoveryIntervalMs: prng.pick([50, 300, 700]),
     incidents,
   } as const;
 

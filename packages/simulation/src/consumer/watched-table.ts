@@ -12,13 +12,14 @@ import { asOlderFleet, RowChecker } from './older-rows.ts';
 import type { SimulatedProcess } from './process.ts';
 import { SilenceChecker } from './silence-told.ts';
 import { describeWrite } from './transcript.ts';
+import { findingMsOf } from './worker-options.ts';
 import type { World } from './world.ts';
 
 export class WatchedTable {
   readonly table: MemoryLeaseTable;
   readonly leaderPace: LeaderPaceChecker = new LeaderPaceChecker();
   readonly silence: SilenceChecker = new SilenceChecker();
-  readonly foundFirst: FoundFirst = new FoundFirst();
+  readonly foundFirst: FoundFirst;
   /** How often an unfinished lease changed hands. */
   moveCount = 0;
   readonly #world: World;
@@ -33,6 +34,7 @@ export class WatchedTable {
     const { queue } = world;
     this.#world = world;
     this.#isOlder = isOlder;
+    this.foundFirst = new FoundFirst(findingMsOf(world.plan));
     this.#rows = new RowChecker((streamId) => world.streamOf(streamId).listShards('all', queue.now));
     this.table = new MemoryLeaseTable({ wallNow: () => this.#sentAt ?? queue.now });
   }

@@ -1,12 +1,12 @@
 // What the workers of a simulated world are told: times a tenth or less of the usual ones, and limits that do not bind.
 import type { WorkerOptions } from '../../../consumer/dist/coordination/worker.js';
+import { leaseFindingMsOf } from '../../../consumer/dist/worker-options.js';
 import { WIDE } from './crowded-rooms.ts';
 import type { Plan } from './swarm.ts';
 
 export const TIMES = {
   failoverTimeMs: 1000,
   leaseAssignmentIntervalMs: 600,
-  leaseFindingMs: 125,
   leaderLeaseDurationMs: 2400,
   shardSyncIntervalMs: 2000,
   // Longer than the latest of late requests (process.ts).
@@ -30,6 +30,11 @@ export const TIMES = {
 export const VARIANCE_BALANCING_FREQUENCY = 3;
 export const REBALANCE_THRESHOLD_PERCENT = 10;
 
+/** As the worker's own options say: workers of ours look for their leases so often. */
+export function findingMsOf({ leaseDiscoveryIntervalMs }: Plan): number {
+  return leaseFindingMsOf({ failoverTimeMs: TIMES.failoverTimeMs, leaseDiscoveryIntervalMs });
+}
+
 /** Field by field: spreading the times into the rest took 20 µs and more for each process. */
 export function workerOptions(
   plan: Plan,
@@ -41,7 +46,7 @@ export function workerOptions(
   return {
     failoverTimeMs: TIMES.failoverTimeMs,
     leaseAssignmentIntervalMs: TIMES.leaseAssignmentIntervalMs,
-    leaseFindingMs: TIMES.leaseFindingMs,
+    leaseFindingMs: findingMsOf(plan),
     leaderLeaseDurationMs: TIMES.leaderLeaseDurationMs,
     shardSyncIntervalMs: TIMES.shardSyncIntervalMs,
     completedLeaseCleanupIntervalMs: TIMES.completedLeaseCleanupIntervalMs,

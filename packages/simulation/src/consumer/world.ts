@@ -108,7 +108,6 @@ export class World {
     this.#seed = seed;
     // As a fleet of the KCL 1.x left it.
     const isOlder = seed % 7 === 3;
-    this.watched = new WatchedTable(this, isOlder);
     this.bug = bug;
     this.beginsAnew = seed % 2 === 0;
     this.twoPhase = seed % 4 === 3;
@@ -125,6 +124,7 @@ export class World {
     this.twins = isMixed ? undefined : Twins.of(seed);
     this.prng = createPrng(seed);
     this.plan = planWorld(this.prng, size, bug?.theme);
+    this.watched = new WatchedTable(this, isOlder);
     this.checkers = new ConsumerCheckers({
       failoverTimeMs: TIMES.failoverTimeMs * (1 - 2 * MAX_CLOCK_DRIFT),
       handoffTimeoutMs: TIMES.gracefulLeaseHandoffTimeoutMs,
