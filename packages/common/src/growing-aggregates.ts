@@ -98,6 +98,11 @@ export class GrowingAggregates {
     return this.#times[(lane << (LANE_SHIFT - 1)) + DUE_AT] as number;
   }
 
+  /** The first of its user records expires then. */
+  expiresAtMs(lane: number): number {
+    return this.#times[(lane << (LANE_SHIFT - 1)) + EXPIRES_AT] as number;
+  }
+
   /** Notes two numbers of whoever adds: they are asked for with each user record, and lie here where they are at hand. */
   begun(lane: number, heard: number, orderNumber: number): void {
     this.#words[(lane << LANE_SHIFT) + HEARD] = heard;

@@ -128,6 +128,11 @@ export class PackedRows {
     return this.#word(index, ORDER_HASH_2);
   }
 
+  /** Whether the key lies here: it is none of those before. */
+  isFirstOfKey(index: number): boolean {
+    return this.#word(index, KEY_BYTES) < 0;
+  }
+
   dataBytes(index: number): number {
     return this.#word(index, DATA_BYTES);
   }

@@ -143,7 +143,7 @@ describe('time', () => {
     for (const shard of ['c', 'b', 'a']) aggregator.put(userRecord(), onShard(shard), 100);
     expect(aggregator.flush().map(({ shardId }) => shardId)).toEqual(['c', 'b', 'a']);
     for (const shard of ['c', 'a', 'b']) aggregator.put(userRecord(), onShard(shard), 100);
-    expect(aggregator.drain().map(({ shardId }) => shardId)).toEqual(['c', 'a', 'b']);
+    expect(aggregator.drain(1).map(({ shardId }) => shardId)).toEqual(['c', 'a', 'b']);
   });
 
   test('nothing leaves early because a sealed record had been due', () => {
@@ -169,7 +169,7 @@ describe('time', () => {
     const aggregator = new Aggregator(DEFAULTS);
     aggregator.put(userRecord({ key: 'x' }), onShard('a'), 0);
     aggregator.put(userRecord({ key: 'y' }), onShard(undefined, 1_000), 0);
-    expect(aggregator.drain().flatMap(({ records }) => records.map(({ partitionKey }) => partitionKey))).toEqual([
+    expect(aggregator.drain(1).flatMap(({ records }) => records.map(({ partitionKey }) => partitionKey))).toEqual([
       'x',
       'y',
     ]);
@@ -182,4 +182,51 @@ test('switched off, every record travels alone at once, with its predicted shard
   const aggregator = new Aggregator({ ...DEFAULTS, aggregationEnabled: false });
   const [sealed] = aggregator.put(userRecord(), onShard('a'), 0);
   expect(sealed).toMatchObject({ shardId: 'a', aggregated: false });
+});
+
+describe('user records whose keys are under way', () => {
+  function waitingCount(shardCount: number): number {
+    const aggregator = new Aggregator(DEFAULTS);
+    aggregator.drain(shardCount);
+    for (let index = 0; index < 100; index++) {
+      const record = userRecord({ key: `key-${index}` });
+      const there = aggregator.waitingWith(record, 0);
+      if (there === undefined || aggregator.fitsWaiting(record, there))
+        aggregator.putWaiting(record, onShard('0'), there);
+    }
+    return [...aggregator.growing()].length;
+  }
+
+  test('wait in up to eight Kinesis records a shard, by their keys, and in fewer where there are many shards', () => {
+    expect([1, 128, 129, 512, 513, 10_000].map(waitingCount)).toEqual([8, 8, 4, 2, 1, 1]);
+  });
+
+  test('that are alone in theirs join what is open when they may leave; of two that are full enough the fuller one leaves', () => {
+    const aggregator = new Aggregator(DEFAULTS);
+    const put = (data: string): void => void aggregator.put(userRecord({ data }), onShard('0'), 0);
+    const wait = (data: string, count: number): KinesisRecord => {
+      for (let index = 0; index < count; index++) {
+        const record = userRecord({ data });
+        const there = aggregator.waitingWith(record, 0);
+        expect(there === undefined || aggregator.fitsWaiting(record, there)).toBe(true);
+        aggregator.putWaiting(record, onShard('0'), there);
+      }
+      return aggregator.waitingWith(userRecord(), 0) as KinesisRecord;
+    };
+    const first = wait('x'.repeat(2_000), 5);
+    expect(aggregator.mayLeave(first, false)).toEqual({});
+    expect(first.phase).toBe('open');
+    const small = wait('x'.repeat(1_000), 2);
+    expect(aggregator.mayLeave(small, false)).toEqual({ apart: small });
+    aggregator.forget(small);
+    const fuller = wait('x'.repeat(2_000), 6);
+    expect(aggregator.mayLeave(fuller, false)).toEqual({ sealed: fuller });
+    const emptier = wait('x'.repeat(2_000), 4);
+    expect(aggregator.mayLeave(emptier, false)).toEqual({ sealed: first });
+    expect([...aggregator.growing()]).toEqual([emptier]);
+    const flushed = wait('x', 2);
+    expect(aggregator.mayLeave(flushed, true)).toEqual({ sealed: flushed });
+    put('y');
+    expect([...aggregator.growing()]).toEqual([emptier]);
+  });
 });

@@ -1,20 +1,18 @@
 // Packs user records of one predicted shard into Kinesis records (KPL aggregator.h, reducer.h): after the order stage, before
 // the limiter. A record whose shard can't be told travels alone; while the shard map is being read it waits for it, within
-// a bound. Unlike the KPL it seals before a record that does not fit, so a sealed record is in put order and never too large.
-// Invariants: at most one open Kinesis record per shard; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateWriter, ChunkMemory, FIRST_PLACE, GrowingAggregates, invariant } from '@shardline/common';
-import { type Addressing, KinesisRecord, NO_SHARD } from './batch.ts';
-import { Heard, UNLIKE } from './heard.ts';
+// a bound. Unlike the KPL it seals before a record that does not fit, so a sealed one is never too large, and of each key in put order.
+// Beside what is open of a shard others may grow whose keys are under way: they wait until they may leave (followers.ts says when). They are
+// several for a shard, by their keys, or a shard whose keys are all under way would move at one Kinesis record a round trip.
+// Invariants: at most one open Kinesis record per shard, and one that waits and grows per shard and group of keys.
+import { ChunkMemory, invariant } from '@shardline/common';
+import { type Addressing, KinesisRecord, NO_LANE, NO_SHARD } from './batch.ts';
+import { type LaneLimits, Lanes, LaneTable } from './lanes.ts';
 import { NONE } from './order.ts';
 import { PackedRecords } from './packed-records.ts';
 import type { UserRecord } from './user-record.ts';
 
-export interface AggregatorOptions {
+export interface AggregatorOptions extends LaneLimits {
   readonly aggregationEnabled: boolean;
-  /** User records in one Kinesis record. */
-  readonly aggregationMaxCount: number;
-  /** The whole aggregated record, the 20 bytes around the message included. */
-  readonly aggregationMaxSizeBytes: number;
   /** When one open Kinesis record leaves for its time, others that would within this time leave with it: one request, not many. */
   readonly togetherMs: number;
 }
@@ -22,7 +20,7 @@ export interface AggregatorOptions {
 /** What the shard map says about a user record. */
 export interface Prediction {
   readonly shardId: string | undefined;
-  /** Its number among the open shards of that version of the map: its lane. NO_SHARD without one. */
+  /** Its number among the open shards of that version of the map. NO_SHARD without one. */
   readonly shard: number;
   readonly mapVersion: number;
   readonly addressing: Addressing;
@@ -30,22 +28,27 @@ export interface Prediction {
   readonly waitUntilMs: number;
 }
 
-/** Of writers that nobody uses. */
-const MOST_SPARE_BYTES: number = 4 * 1024 * 1024;
-
 const NOTHING: readonly KinesisRecord[] = [];
+/** Groups of keys of a shard, at most. */
+const MOST_GROUPS = 8;
+/** What waits in all groups of all shards takes 8 kB each: with more shards there are fewer groups of each. */
+const MOST_GROUPS_OF_ALL = 1_024;
+/** Less than this share of the room is put to others that may leave; what is more leaves by itself. */
+const SMALL_SHARE = 1 / 16;
 
 export class Aggregator {
   readonly #options: AggregatorOptions;
-  /** The open Kinesis record of each shard, by the shard's number. */
-  readonly #lanes: (KinesisRecord | undefined)[] = [];
-  /** The same, the one opened first in front: so they leave. */
+  readonly #lanes: Lanes;
+  /** Of each shard the lane of what is open. */
+  readonly #open = new LaneTable();
+  /** Of each shard, and there of each group of keys, the lane of what waits and grows. */
+  readonly #waiting = new LaneTable();
+  /** The one opened first in front: so they leave. */
   readonly #openOnes = new Set<KinesisRecord>();
-  readonly #spareWriters: AggregateWriter[] = [];
-  #spareBytes = 0;
-  /** Of the lanes whose user records are packed. */
-  readonly #growing: GrowingAggregates;
-  readonly #heard = new Heard();
+  /** Those that wait and grow, and their places. */
+  /** Of each shard; a power of two. */
+  #groupCount = 1;
+  readonly #waitingOnes = new Map<KinesisRecord, number>();
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
@@ -54,7 +57,7 @@ export class Aggregator {
   /** `memory`: of packed user records, one for all streams of a producer. */
   constructor(options: AggregatorOptions, memory: ChunkMemory = new ChunkMemory()) {
     this.#options = options;
-    this.#growing = new GrowingAggregates(memory);
+    this.#lanes = new Lanes(options, memory);
   }
 
   /** Open Kinesis records that wait for company. */
@@ -74,56 +77,123 @@ export class Aggregator {
       this.#maplessUntilMs = Math.min(this.#maplessUntilMs, waitUntilMs);
       return NOTHING;
     }
-    const open = this.#lanes[shard];
-    if (open === undefined) return this.#open(record, prediction);
+    const open = this.#lanes.at(this.#open.at(shard));
+    if (open === undefined) return this.#begin(record, prediction);
     invariant(open.mapVersion === prediction.mapVersion, 'what is open was predicted as what comes in');
-    if (!this.#fits(record, open)) return [this.#seal(open), ...this.#open(record, prediction)];
-    record.carrier = open;
-    if (open.packed !== undefined) this.#pack(record, shard, this.#growing.placeOf(shard, record, record.keyPlace));
-    else {
-      this.#writerOf(open).add(record);
-      record.keepData();
-      open.add(record);
-    }
+    if (!this.#lanes.fits(record, open)) return [this.#seal(open), ...this.#begin(record, prediction)];
+    this.#lanes.add(record, open);
     if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
-    return this.#isFull(open) ? [this.#seal(open)] : NOTHING;
+    return this.#lanes.isFull(open) ? [this.#seal(open)] : NOTHING;
   }
 
   /**
-   * The short way of `put`, into the packed one that is open in a lane, without a look at it. `keyPlace`: of the key there, as `record.keyPlace`
+   * The short way of `put`, into the packed one that is open of a shard, without a look at it. `keyPlace`: of the key there, as `record.keyPlace`
    * said of one before. @returns whether it is in there, and then whether that is full. Otherwise it is to be put.
    */
   join(record: UserRecord, shard: number, keyPlace: number): 'no' | 'joined' | 'full' {
-    if (!PackedRecords.takes(record)) return 'no';
-    const growing = this.#growing;
-    const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    const place = growing.placeOf(shard, record, keyPlace);
-    const sizeBytes = growing.sizeBytesWith(shard, record, place);
-    if (sizeBytes > aggregationMaxSizeBytes) return 'no';
-    record.carrier = this.#lanes[shard];
-    this.#pack(record, shard, place);
-    if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
-    return growing.count(shard) >= aggregationMaxCount || sizeBytes >= aggregationMaxSizeBytes ? 'full' : 'joined';
+    const joined = this.#lanes.join(record, this.#open.at(shard), keyPlace);
+    if (joined !== 'no' && record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
+    return joined;
   }
 
-  /** By what the order stage knows what is open and packed in a lane; NONE: nothing is. */
+  /** By what the order stage knows what is open and packed of a shard; NONE: nothing is. */
   orderNumberOf(shard: number): number {
-    return shard !== NO_SHARD && this.#growing.has(shard) ? this.#growing.orderNumber(shard) : NONE;
+    return shard === NO_SHARD ? NONE : this.#lanes.orderNumberAt(this.#open.at(shard));
   }
 
-  /** Seals what is open in a lane. */
+  /** What waits and grows where this user record's key belongs. */
+  waitingWith(record: UserRecord, shard: number): KinesisRecord | undefined {
+    return shard === NO_SHARD ? undefined : this.#lanes.at(this.#waiting.at(this.#placeAmong(shard, record)));
+  }
+
+  /** As `orderNumberOf`, of what waits. */
+  waitingNumberOf(record: UserRecord, shard: number): number {
+    return shard === NO_SHARD ? NONE : this.#lanes.orderNumberAt(this.#waiting.at(this.#placeAmong(shard, record)));
+  }
+
+  /** The short way into what waits, as `join` is into what is open. */
+  joinWaiting(record: UserRecord, shard: number, keyPlace: number): boolean {
+    return this.#lanes.join(record, this.#waiting.at(this.#placeAmong(shard, record)), keyPlace) !== 'no';
+  }
+
+  /** Whether a user record may wait with others. */
+  mayWait(record: UserRecord, { shard }: Prediction): boolean {
+    const { aggregationEnabled } = this.#options;
+    return aggregationEnabled && shard !== NO_SHARD && PackedRecords.takes(record) && this.#mayHaveCompany(record);
+  }
+
+  /** Whether there is room in what waits; if not, it is sealed, and goes on waiting. */
+  fitsWaiting(record: UserRecord, waiting: KinesisRecord): boolean {
+    if (!this.#lanes.isFull(waiting) && this.#lanes.fits(record, waiting)) return true;
+    this.#leaveLane(waiting);
+    this.#lanes.seal(waiting);
+    waiting.phase = 'waiting';
+    return false;
+  }
+
+  /** Puts a user record that fits to what waits; undefined: a Kinesis record begins to wait with it. `record.carrier` says where it is. */
+  putWaiting(record: UserRecord, prediction: Prediction, there: KinesisRecord | undefined): void {
+    if (there !== undefined) {
+      this.#lanes.add(record, there);
+      return;
+    }
+    const { shard } = prediction;
+    const waiting = alone(record, prediction);
+    waiting.phase = 'waiting';
+    waiting.shard = shard;
+    const place = this.#placeAmong(shard, record);
+    this.#waiting.set(place, this.#lanes.begin(waiting, record));
+    this.#waitingOnes.set(waiting, place);
+  }
+
+  /**
+   * One that waited may leave, and waits for company as any other, unless it is to leave at once. Of two that may, the fuller one leaves,
+   * or takes up the other one where that is small. @returns what this sealed, and what is to be placed anew.
+   */
+  mayLeave(
+    waiting: KinesisRecord,
+    atOnce: boolean,
+  ): { readonly sealed?: KinesisRecord; readonly apart?: KinesisRecord } {
+    const lanes = this.#lanes;
+    if (waiting.lane === NO_LANE) {
+      waiting.phase = 'limited';
+      return { sealed: waiting };
+    }
+    const open = lanes.at(this.#open.at(waiting.shard));
+    if (atOnce || lanes.isFull(waiting)) return { sealed: this.#seal(waiting) };
+    if (open === undefined) {
+      this.#nowOpen(waiting);
+      return {};
+    }
+    const isFuller = lanes.sizeBytes(waiting) > lanes.sizeBytes(open);
+    const smaller = isFuller ? open : waiting;
+    const isSmall = lanes.sizeBytes(smaller) < this.#options.aggregationMaxSizeBytes * SMALL_SHARE;
+    if (!isSmall) {
+      const sealed = this.#seal(isFuller ? waiting : open);
+      if (!isFuller) this.#nowOpen(waiting);
+      return { sealed };
+    }
+    if (isFuller) {
+      this.forget(open);
+      this.#nowOpen(waiting);
+    }
+    return { apart: smaller };
+  }
+
+  /** Seals what is open of a shard. */
   sealIn(shard: number): KinesisRecord {
-    return this.#seal(this.#lanes[shard] as KinesisRecord);
+    return this.#seal(this.#lanes.at(this.#open.at(shard)) as KinesisRecord);
   }
 
   /** Seals an open Kinesis record when the user record does not fit in; undefined when it does. */
   sealUnlessFits(open: KinesisRecord, record: UserRecord): KinesisRecord | undefined {
-    return open.lane === NO_SHARD || this.#fits(record, open) ? undefined : this.#seal(open);
+    return open.lane === NO_LANE || this.#lanes.fits(record, open) ? undefined : this.#seal(open);
   }
 
-  /** What waits for company, the one opened first in front. */
-  open(): Iterable<KinesisRecord> {
-    return this.#openOnes;
+  /** What is not sealed and has a shard: what waits for company, the one opened first in front, then what waits for others to settle. */
+  *growing(): Iterable<KinesisRecord> {
+    yield* this.#openOnes;
+    yield* this.#waitingOnes.keys();
   }
 
   /** When `expire` wants to be called; Infinity when nothing waits. */
@@ -149,129 +219,75 @@ export class Aggregator {
     return sealed;
   }
 
-  /** Seals all that waits for company; what waits for the map goes on waiting. */
+  /** Seals all that waits for company; what waits for the map or for others goes on waiting. */
   flush(): KinesisRecord[] {
     this.#dueAtMs = Number.POSITIVE_INFINITY;
     return [...this.#openOnes].map((open) => this.#seal(open));
   }
 
-  /** Lets go of an open Kinesis record whose user records have all expired in here. One that waits for the map is passed over later. */
+  /** Lets go of one that grows, if it does. One that waits for the map is passed over later. */
   forget(kinesisRecord: KinesisRecord): void {
-    if (kinesisRecord.lane !== NO_SHARD) this.#close(kinesisRecord);
+    if (kinesisRecord.lane === NO_LANE) return;
+    this.#leaveLane(kinesisRecord);
+    this.#lanes.close(kinesisRecord);
   }
 
-  /** Gives everything back unsealed: the shard map has changed, so it must be placed anew. */
-  drain(): KinesisRecord[] {
-    const open = [...this.#openOnes];
-    for (const kinesisRecord of open) this.#close(kinesisRecord);
-    // There may be fewer shards now.
-    this.#lanes.length = 0;
-    const drained = [...open, ...this.#mapless.filter(({ phase }) => phase === 'mapless')];
+  /** Gives everything back that takes more: the shard map has changed, so it must be placed anew. */
+  drain(shardCount: number): KinesisRecord[] {
+    this.#groupCount = 1;
+    while (this.#groupCount < MOST_GROUPS && 2 * this.#groupCount * shardCount <= MOST_GROUPS_OF_ALL)
+      this.#groupCount *= 2;
+    const growing = [...this.growing()];
+    for (const kinesisRecord of growing) this.forget(kinesisRecord);
+    const drained = [...growing, ...this.#mapless.filter(({ phase }) => phase === 'mapless')];
     this.#mapless = [];
     this.#maplessUntilMs = Number.POSITIVE_INFINITY;
     this.#dueAtMs = Number.POSITIVE_INFINITY;
     return drained;
   }
 
-  #open(record: UserRecord, prediction: Prediction): readonly KinesisRecord[] {
+  #begin(record: UserRecord, prediction: Prediction): readonly KinesisRecord[] {
     const kinesisRecord = alone(record, prediction);
-    // Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc).
-    const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    if (record.dataBytes >= aggregationMaxSizeBytes || aggregationMaxCount === 1) return [kinesisRecord];
-    record.keyPlace = FIRST_PLACE;
-    kinesisRecord.lane = prediction.shard;
-    while (this.#lanes.length <= prediction.shard) this.#lanes.push(undefined);
-    this.#lanes[prediction.shard] = kinesisRecord;
-    this.#openOnes.add(kinesisRecord);
-    if (record.dueAtMs < this.#dueAtMs) this.#dueAtMs = record.dueAtMs;
+    if (!this.#mayHaveCompany(record)) return [kinesisRecord];
+    kinesisRecord.shard = prediction.shard;
+    this.#lanes.begin(kinesisRecord, record);
+    this.#nowOpen(kinesisRecord);
     return NOTHING;
   }
 
-  /** Whether there is room; from the second user record on they are packed, if they can be. */
-  #fits(record: UserRecord, open: KinesisRecord): boolean {
-    const { aggregationMaxSizeBytes } = this.#options;
-    // So much with the first alone: then that is not packed for nothing.
-    if (open.sizeBytes + record.dataBytes > aggregationMaxSizeBytes) return false;
-    const packed = this.#packedFor(record, open);
-    const sizeBytes =
-      packed === undefined
-        ? this.#writerOf(open).sizeBytesWith(record)
-        : this.#growing.sizeBytesWith(open.lane, record, this.#growing.placeOf(open.lane, record, record.keyPlace));
-    return sizeBytes <= aggregationMaxSizeBytes;
-  }
-
-  #packedFor(record: UserRecord, open: KinesisRecord): PackedRecords | undefined {
-    const canBe = PackedRecords.takes(record);
-    if (!canBe) open.unpack();
-    if (!canBe || open.packed !== undefined) return open.packed;
-    const [first] = open.records;
-    const isLone = open.writer === undefined && open.count === 1 && open.liveCount === 1;
-    return isLone && first !== undefined && PackedRecords.takes(first) ? this.#beginPacked(open, first) : undefined;
-  }
-
-  #beginPacked(open: KinesisRecord, first: UserRecord): PackedRecords {
-    const heard = this.#heard.of(first);
-    const packed = open.pack(this.#growing, open.lane);
-    this.#growing.begun(open.lane, heard, open.orderNumber);
-    return packed;
-  }
-
-  /** Whether there is room has been asked. */
-  #pack(record: UserRecord, lane: number, keyPlace: number): void {
-    const growing = this.#growing;
-    const heard = this.#heard.of(record);
-    if (heard === UNLIKE || heard !== growing.heard(lane)) {
-      growing.hear(lane, UNLIKE);
-      this.#lanes[lane]?.packed?.tells(record.settle, record.stream);
-    }
-    record.keyPlace = growing.add(lane, record, keyPlace);
-    record.packedAway();
-  }
-
-  #isFull({ count, packed, writer }: KinesisRecord): boolean {
+  /** Alone it is sent without the frame, so its data counts (KPL kinesis_record.cc). */
+  #mayHaveCompany({ dataBytes }: UserRecord): boolean {
     const { aggregationMaxSizeBytes, aggregationMaxCount } = this.#options;
-    const sizeBytes = packed?.sizeBytes ?? writer?.sizeBytes ?? 0;
-    return count >= aggregationMaxCount || sizeBytes >= aggregationMaxSizeBytes;
+    return dataBytes < aggregationMaxSizeBytes && aggregationMaxCount > 1;
   }
 
-  #writerOf(open: KinesisRecord): AggregateWriter {
-    if (open.writer !== undefined) return open.writer;
-    const writer = this.#takeWriter();
-    for (const record of open.records) writer.add(record);
-    open.writer = writer;
-    return writer;
+  /** It is what is open of its shard from now on. */
+  #nowOpen(kinesisRecord: KinesisRecord): void {
+    if (this.#waitingOnes.has(kinesisRecord)) this.#leaveLane(kinesisRecord);
+    kinesisRecord.phase = 'open';
+    this.#open.set(kinesisRecord.shard, kinesisRecord.lane);
+    this.#openOnes.add(kinesisRecord);
+    const { dueAtMs } = kinesisRecord;
+    if (dueAtMs < this.#dueAtMs) this.#dueAtMs = dueAtMs;
   }
 
-  #seal(open: KinesisRecord): KinesisRecord {
-    // What has been unpacked has none yet.
-    open.seal(open.packed === undefined && open.count > 1 ? this.#writerOf(open) : open.writer);
-    this.#close(open);
-    return open;
+  #seal(growing: KinesisRecord): KinesisRecord {
+    this.#leaveLane(growing);
+    return this.#lanes.seal(growing);
   }
 
-  #close(open: KinesisRecord): void {
-    const { lane, writer } = open;
-    this.#lanes[lane] = undefined;
-    this.#openOnes.delete(open);
-    open.lane = NO_SHARD;
-    open.writer = undefined;
-    open.packed?.close();
-    if (writer !== undefined) this.#spare(writer);
+  /** No user record finds it any more. */
+  #leaveLane(growing: KinesisRecord): void {
+    if (this.#openOnes.delete(growing)) this.#open.set(growing.shard, NO_LANE);
+    const place = this.#waitingOnes.get(growing);
+    if (place === undefined) return;
+    this.#waitingOnes.delete(growing);
+    this.#waiting.set(place, NO_LANE);
   }
 
-  #takeWriter(): AggregateWriter {
-    const writer = this.#spareWriters.pop();
-    if (writer === undefined) return new AggregateWriter();
-    this.#spareBytes -= writer.memoryBytes;
-    return writer;
-  }
-
-  #spare(writer: AggregateWriter): void {
-    writer.clear();
-    const { memoryBytes } = writer;
-    if (this.#spareBytes + memoryBytes > MOST_SPARE_BYTES) return;
-    this.#spareWriters.push(writer);
-    this.#spareBytes += memoryBytes;
+  /** The place of a user record's group of keys, by bits of its hash by which nothing else goes. */
+  #placeAmong(shard: number, { orderHash2 }: UserRecord): number {
+    return shard * this.#groupCount + (orderHash2 & (this.#groupCount - 1));
   }
 
   #earliest(): number {

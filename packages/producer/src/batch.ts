@@ -1,6 +1,6 @@
 // What the stages hand to each other: a Kinesis record is a batch of user records that travel and settle together, a request
 // is a batch of Kinesis records. The aggregator fills the one, the collector the other. Pure values: no time passes here.
-// Invariants: the user records of a Kinesis record are in put order; from when it is sealed on, its size is exactly what PutRecords will count; what
+// Invariants: of each key the user records of a Kinesis record are in put order; from when it is sealed on, its size is exactly what PutRecords will count; what
 // is sent for one user record is the record itself, for more the KPL's aggregated record under the partition key "a"
 // (KPL aggregation-format.md), both always with an explicit hash key, as the KPL does; an AUTO stream gets none.
 import {
@@ -16,6 +16,7 @@ import type { UserRecord } from './user-record.ts';
 export type Phase =
   | 'open' // in the aggregator, takes more user records
   | 'mapless' // in the aggregator, waits for the shard map
+  | 'waiting' // leaves when what its keys wait for has settled; takes more user records meanwhile, while there is room
   | 'limited' // in the limiter
   | 'collected' // in the collector
   | 'requested' // in a request that has not begun
@@ -42,8 +43,12 @@ export type Addressing = 'hash-key' | 'as-given' | 'service';
 /** The partition key of every aggregated record, as the KPL writes it. */
 const AGGREGATE_KEY = 'a';
 
-/** Of a Kinesis record that is not in a lane of the aggregator, and of a prediction without a shard. */
+/** Of a prediction without a shard, and of a Kinesis record that does not grow. */
 export const NO_SHARD = -1;
+/** Of a Kinesis record that does not grow. */
+export const NO_LANE = -1;
+
+const NOBODY: readonly KinesisRecord[] = [];
 
 /** What went into a Kinesis record. */
 export type Carried = readonly UserRecord[] | PackedRecords;
@@ -70,9 +75,12 @@ export class KinesisRecord {
   /** Attempts begun. */
   attemptCount = 0;
   beganAtMs = -1;
-  /** While it is open in a lane of the aggregator: the shard's number. */
-  lane: number = NO_SHARD;
-  /** While it is open in a lane, not packed, and has company in it: knows how long its aggregated record is. */
+  /** While it grows: where, and the number of its shard. */
+  lane: number = NO_LANE;
+  shard: number = NO_SHARD;
+  /** What waits for this one to settle. */
+  followers: readonly KinesisRecord[] = NOBODY;
+  /** While it grows, not packed, and has company: knows how long its aggregated record is. */
   writer: AggregateWriter | undefined = undefined;
   /** What was packed in here, also if it is so no longer. */
   together: PackedRecords | undefined = undefined;
@@ -110,6 +118,11 @@ export class KinesisRecord {
     return this.#packed;
   }
 
+  /** All that went in, packed or not. */
+  get contents(): Carried {
+    return this.#packed ?? this.#carried;
+  }
+
   /** User records that are sent. */
   get count(): number {
     return this.#packed === undefined ? this.#records.length : this.#packed.length;
@@ -118,6 +131,11 @@ export class KinesisRecord {
   /** When it should leave, at the latest. */
   get dueAtMs(): number {
     return this.#packed === undefined ? this.#dueAtMs : this.#packed.dueAtMs;
+  }
+
+  /** When the first of its user records expires that grow packed, where each of them is watched no more; Infinity: all are watched. */
+  get unwatchedUntilMs(): number {
+    return this.#packed === undefined || this.lane === NO_LANE ? Number.POSITIVE_INFINITY : this.#packed.growUntilMs;
   }
 
   get aggregated(): boolean {
@@ -209,7 +227,7 @@ export class KinesisRecord {
    * Forgets bytes and user records once nothing will be sent any more: it may lie in a queue for long. @returns what it carried.
    */
   release(): Carried {
-    const carried = this.#packed ?? this.#carried;
+    const carried = this.contents;
     this.phase = 'done';
     this.#packed = undefined;
     this.#records = [];
@@ -236,6 +254,15 @@ export class KinesisRecord {
     const bytes = this.#aggregate ?? encodeAggregatedRecord(this.#records);
     return { data: bytes, partitionKey: AGGREGATE_KEY, explicitHashKey };
   }
+}
+
+/** Calls for the order key of each user record; of what is packed, for each key once. */
+export function forEachKey(carried: Carried, call: (orderHash: number, orderHash2: number) => void): void {
+  if (carried instanceof PackedRecords) {
+    for (let index = 0; index < carried.length; index++) {
+      if (carried.isFirstOfKey(index)) call(carried.orderHashOf(index), carried.orderHash2Of(index));
+    }
+  } else for (const { orderHash, orderHash2 } of carried) call(orderHash, orderHash2);
 }
 
 /** How often Kinesis has refused a request, or a part of it. */

@@ -68,6 +68,11 @@ export class KeyOrder {
     return whose >= 0 ? whose : (this.#busy.at(-whose)?.carrier?.orderNumber ?? NONE);
   }
 
+  /** Whether records are held for the key there. */
+  isBusyAt(slot: number): boolean {
+    return (this.#slots[slot + WHOSE] as number) < 0;
+  }
+
   /** Its place in that, as `carry` was told. */
   keyPlaceAt(slot: number): number {
     return this.#slots[slot + WHOSE] === NONE ? NO_PLACE : (this.#slots[slot + KEY_PLACE] as number);
@@ -115,6 +120,12 @@ export class KeyOrder {
     if (busy.carrier !== carrier) return undefined;
     busy.carrier = undefined;
     return busy;
+  }
+
+  /** The carrier is unsettled, and has again a key that one behind it had taken over and has given up. */
+  carryAgain(orderHash: number, orderHash2: number, carrier: KinesisRecord): void {
+    const slot = this.#seek(orderHash, orderHash2);
+    if (this.#slots[slot + WHOSE] === NONE) this.carry(slot, { orderHash, orderHash2 }, carrier, NO_PLACE);
   }
 
   /** The carrier holds no key any more. */

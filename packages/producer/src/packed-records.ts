@@ -77,6 +77,11 @@ export class PackedRecords {
     return this.#lane === NO_LANE ? this.#dueAtMs : this.#growing.dueAtMs(this.#lane);
   }
 
+  /** While they grow: when the first of them expires. */
+  get growUntilMs(): number {
+    return this.#growing.expiresAtMs(this.#lane);
+  }
+
   /** Of the aggregated record, exact. */
   get sizeBytes(): number {
     return this.#aggregate?.length ?? this.#growing.sizeBytes(this.#lane);
@@ -169,6 +174,11 @@ export class PackedRecords {
 
   orderHash2Of(index: number): number {
     return this.#sealed.orderHash2(index);
+  }
+
+  /** Whether none before it has its key. */
+  isFirstOfKey(index: number): boolean {
+    return this.#sealed.isFirstOfKey(index);
   }
 
   sequenceOf(index: number): number {

@@ -1,111 +1,15 @@
 import { readFileSync } from 'node:fs';
-import { evenRanges } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
-import { type RecordOptions, userRecord } from '../test/records.ts';
+import { Bench, DEFAULTS, lost, shards, throttled } from '../test/pipeline-bench.ts';
+import { userRecord } from '../test/records.ts';
 import { Aggregator } from './aggregator.ts';
-import type { Answer, Entry, EntryAnswer, Request } from './batch.ts';
-import type { Effect } from './effects.ts';
+import type { Answer, Entry } from './batch.ts';
 import { Pipeline } from './pipeline.ts';
-import type { Shard } from './shard-map.ts';
-import type { PipelineOptions } from './stages.ts';
-import type { DeliveredRecords, UserRecord } from './user-record.ts';
-
-const DEFAULTS: PipelineOptions = {
-  ordering: 'per-key',
-  recordDistributionStrategyDefault: 'USER_PARTITION_KEY',
-  describeStreamSummaryIntervalMs: 300_000,
-  aggregationEnabled: true,
-  aggregationMaxCount: 4_294_967_295,
-  aggregationMaxSizeBytes: 51_200,
-  togetherMs: 20,
-  rateLimitPercent: 150,
-  collectionMaxCount: 500,
-  collectionMaxSizeBytes: 5_242_880,
-  failIfThrottled: false,
-  maxRequestsInFlight: 24,
-};
-
-function shards(count: number, firstId = 0): Shard[] {
-  return evenRanges(count).map((range, index) => ({ shardId: `shard-${firstId + index}`, range }));
-}
+import type { UserRecord } from './user-record.ts';
 
 function sequences(records: readonly UserRecord[]): number[] {
   return records.map(({ sequence }) => sequence);
 }
-
-/** Drives a pipeline by hand and keeps what it said. */
-class Bench {
-  readonly pipeline: Pipeline;
-  /** By their sequences. */
-  readonly delivered: number[] = [];
-  readonly failed: { readonly sequence: number; readonly code: string }[] = [];
-  listingCount = 0;
-  describingCount = 0;
-  readonly #queued: Request[] = [];
-  #sequenceNumber = 0;
-
-  constructor(options: Partial<PipelineOptions> = {}, shardCount = 1) {
-    this.pipeline = new Pipeline({ ...DEFAULTS, ...options });
-    this.do(this.pipeline.expire(0));
-    if (shardCount > 0) this.do(this.pipeline.shardsListed(shards(shardCount), 0));
-  }
-
-  do(effects: readonly Effect[]): void {
-    for (const effect of effects) {
-      if (effect.kind === 'send') this.#queued.push(effect.request);
-      else if (effect.kind === 'list-shards') this.listingCount++;
-      else if (effect.kind === 'describe-stream') this.describingCount++;
-      else if (effect.kind === 'delivered') this.#arrived(effect.records);
-      else if (effect.kind === 'failed') {
-        this.failed.push(...effect.records.map(({ sequence }) => ({ sequence, code: effect.failure.code })));
-      }
-    }
-  }
-
-  #arrived(records: DeliveredRecords): void {
-    for (let index = 0; index < records.length; index++) this.delivered.push(records.at(index)?.sequence ?? -1);
-  }
-
-  put(options: RecordOptions): UserRecord {
-    const record = userRecord(options);
-    this.do(this.pipeline.put(record, options.nowMs ?? 0));
-    return record;
-  }
-
-  /** Begins the request that waits longest. */
-  begin(nowMs: number): { readonly requestId: number; readonly entries: readonly Entry[] } {
-    const request = this.#queued.shift();
-    if (request === undefined) throw new Error('no request waits');
-    const { entries, effects } = this.pipeline.begin(request, nowMs);
-    this.do(effects);
-    return { requestId: request.requestId, entries };
-  }
-
-  get waitingCount(): number {
-    return this.#queued.length;
-  }
-
-  answer(requestId: number, answer: Answer, nowMs: number, random = 0.5): void {
-    this.do(this.pipeline.answered(requestId, answer, nowMs, random));
-  }
-
-  written(shardId: string): EntryAnswer {
-    return { kind: 'written', shardId, sequenceNumber: String(++this.#sequenceNumber) };
-  }
-}
-
-const throttled: EntryAnswer = {
-  kind: 'refused',
-  errorCode: 'ProvisionedThroughputExceededException',
-  errorMessage: 'slow down',
-};
-const lost: Answer = {
-  kind: 'failed',
-  errorCode: 'RequestTimeout',
-  errorMessage: 'late',
-  throttled: false,
-  written: 'unknown',
-};
 
 interface GoldenCase {
   readonly case: string;
@@ -153,7 +57,9 @@ describe('order of a key', () => {
     const joined = [1, 2].map(() => bench.put({ key: 'hot', data: 'x'.repeat(60) }));
     const late = bench.put({ key: 'hot', data: 'x'.repeat(60) });
     expect(new Set(joined.map((record) => record.carrier)).size).toBe(1);
-    expect(late.carrier).toBeUndefined();
+    expect(joined[0]?.carrier?.phase).not.toBe('open');
+    expect(late.carrier?.phase).toBe('waiting');
+    expect(joined[0]?.carrier?.followers).toEqual([late.carrier]);
   });
 
   test('whoever waits for a sealed record makes it leave at once instead of at its due time', () => {

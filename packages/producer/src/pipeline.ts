@@ -1,7 +1,7 @@
 // The producer's core for one stream, read it first: wires the stages in the order data flows, and is as pure as they are. Whoever
 // drives it (producer.ts, the simulation) hands in what happened with the time, `now`, carries out the effects it answers with, and
 // calls `expire` once `deadline` has come: that is the stream's one timer.
-//   put → placing (order → strategy, shard map → aggregator → limiter → collector) → [send] → begin → [PutRecords]
+//   put → placing (order → strategy, shard map → aggregator, followers → limiter → collector) → [send] → begin → [PutRecords]
 //   → answered → answering (retrier) → settling, or back to placing
 // Invariants: each put record gets exactly one `delivered` or `failed`; every `send` gets one `begin`, and one `answered` if that
 // gave entries; no attempt begins once a record's time to live is over, an attempt under way is awaited.
@@ -73,7 +73,7 @@ export class Pipeline {
    */
   deadline(): number {
     if (this.#settling.unsettledCount === 0) return Number.POSITIVE_INFINITY;
-    const { strategy, shardMap, aggregator, limiter, collector, retrier, expiry } = this.#stages;
+    const { strategy, shardMap, aggregator, followers, limiter, collector, retrier, expiry } = this.#stages;
     const mayCollect = this.#requests.count < this.#maxRequestsInFlight;
     if (this.pressed && mayCollect && collector.count > 0) return Number.NEGATIVE_INFINITY;
     if (this.pressed && this.#isStill() && aggregator.openCount > 0) return Number.NEGATIVE_INFINITY;
@@ -81,6 +81,7 @@ export class Pipeline {
       strategy.deadline(),
       this.#predictor.goesByKeys ? shardMap.deadline() : Number.POSITIVE_INFINITY,
       aggregator.deadline(),
+      followers.deadline(),
       limiter.deadline(),
       mayCollect ? collector.deadline() : Number.POSITIVE_INFINITY,
       retrier.deadline(),
@@ -93,6 +94,7 @@ export class Pipeline {
     const { strategy, shardMap, aggregator, limiter, collector, retrier } = this.#stages;
     if (strategy.expire(nowMs)) this.#outbox.push({ kind: 'describe-stream' });
     if (this.#predictor.goesByKeys && shardMap.expire(nowMs)) this.#outbox.push({ kind: 'list-shards' });
+    this.#placing.overdue(nowMs);
     this.#failExpired(nowMs);
     const hurried = this.pressed && this.#isStill();
     for (const sealed of aggregator.expire(nowMs)) this.#placing.sealed(sealed, nowMs);
@@ -172,7 +174,7 @@ export class Pipeline {
     const { aggregator, expiry } = this.#stages;
     const records = new Set(expiry.unsettled());
     const undecided = this.#answering.takeUndecided().map((one) => one.kinesisRecord);
-    for (const kinesisRecord of [...aggregator.open(), ...undecided, ...this.#requests.inFlight()]) {
+    for (const kinesisRecord of [...aggregator.growing(), ...undecided, ...this.#requests.inFlight()]) {
       for (const record of kinesisRecord.records) {
         if (record.settled) continue;
         records.add(record);

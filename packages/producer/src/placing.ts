@@ -1,12 +1,13 @@
-// The way of a user record from its put into a request: it joins a Kinesis record or is held back behind its key's (order), and the
-// Kinesis record goes through aggregator, limiter and collector. Here, too, all that is taken apart is placed again, when the
+// The way of a user record from its put into a request: it joins a Kinesis record, or one that waits behind its key's, or is held back there
+// (order); and the Kinesis record goes through aggregator, limiter and collector. Here, too, all that is taken apart is placed again, when the
 // shard map or the stream's strategy has changed. Pure.
 // Invariants: a key's records are placed in put order; a record is in exactly one place until it settles.
-import { NO_PLACE } from '@shardline/common';
-import type { Aggregator } from './aggregator.ts';
-import { type Carried, type KinesisRecord, NO_SHARD } from './batch.ts';
+import { invariant, NO_PLACE } from '@shardline/common';
+import type { Aggregator, Prediction } from './aggregator.ts';
+import { type Carried, forEachKey, type KinesisRecord, NO_LANE } from './batch.ts';
 import type { Collector } from './collector.ts';
 import type { Expiry } from './expiry.ts';
+import { type Followers, isFollowedBy } from './followers.ts';
 import type { Limiter } from './limiter.ts';
 import { type BusyKey, type KeyOrder, NONE } from './order.ts';
 import { PackedRecords } from './packed-records.ts';
@@ -34,6 +35,7 @@ export class Placing {
   readonly #strategy: StreamStrategy;
   readonly #predictor: Predictor;
   readonly #aggregator: Aggregator;
+  readonly #followers: Followers;
   readonly #expiry: Expiry;
   readonly #limiter: Limiter;
   readonly #collector: Collector;
@@ -50,6 +52,7 @@ export class Placing {
     this.#strategy = stages.strategy;
     this.#predictor = predictor;
     this.#aggregator = stages.aggregator;
+    this.#followers = stages.followers;
     this.#expiry = stages.expiry;
     this.#limiter = stages.limiter;
     this.#collector = stages.collector;
@@ -74,8 +77,14 @@ export class Placing {
   /** Everything put so far is to leave without waiting for company. */
   flush(nowMs: number): void {
     this.#flushedSequence = this.#lastSequence;
+    this.placeAnew(this.#followers.partlyFree(), nowMs);
     for (const sealed of this.#aggregator.flush()) this.sealed(sealed, nowMs);
     this.#collector.hasten(nowMs);
+  }
+
+  /** What has waited long enough for its company's keys waits by itself. */
+  overdue(nowMs: number): void {
+    this.placeAnew(this.#followers.overdue(nowMs), nowMs);
   }
 
   /** The aggregator gives it. */
@@ -102,20 +111,51 @@ export class Placing {
     else this.placeAnew([kinesisRecord], nowMs);
   }
 
-  /** Takes Kinesis records apart and places their user records again, with all that is held behind their keys, in put order. */
+  /**
+   * Takes Kinesis records apart, with those that wait for them, and places their user records again, with all that is held behind their keys,
+   * in put order.
+   */
   placeAnew(kinesisRecords: readonly KinesisRecord[], nowMs: number): void {
     if (kinesisRecords.length === 0) return;
     const records: UserRecord[] = [];
-    for (const kinesisRecord of kinesisRecords) {
+    const leaders = this.#takeApart(kinesisRecords, records);
+    this.#placeBehind(leaders, records, nowMs);
+  }
+
+  /** @returns what they waited for. */
+  #takeApart(kinesisRecords: readonly KinesisRecord[], into: UserRecord[]): KinesisRecord[] {
+    const apart = new Set(kinesisRecords);
+    const leaders: KinesisRecord[] = [];
+    for (const kinesisRecord of apart) {
+      for (const follower of kinesisRecord.followers) apart.add(follower);
+      leaders.push(...this.#followers.stop(kinesisRecord));
+      this.#aggregator.forget(kinesisRecord);
       this.#watch(kinesisRecord);
-      for (const record of kinesisRecord.carried) {
-        const busy = this.#order.free(record.orderHash, record.orderHash2, kinesisRecord);
-        for (const held of busy === undefined ? [] : this.#order.takeAll(busy)) records.push(held);
+      const { carried } = kinesisRecord;
+      for (const record of carried) {
         record.carrier = undefined;
-        records.push(record);
+        into.push(record);
       }
-      this.#order.forget(kinesisRecord);
+      this.#takeHeld(kinesisRecord, carried, into);
       kinesisRecord.release();
+    }
+    return leaders;
+  }
+
+  /** A Kinesis record carries no key any more: takes all that is held behind it. */
+  #takeHeld(kinesisRecord: KinesisRecord, carried: readonly UserRecord[], into: UserRecord[]): void {
+    const order = this.#order;
+    for (const { orderHash, orderHash2 } of carried) {
+      const busy = order.free(orderHash, orderHash2, kinesisRecord);
+      for (const held of busy === undefined ? [] : order.takeAll(busy)) into.push(held);
+    }
+    order.forget(kinesisRecord);
+  }
+
+  /** What these leaders' keys went over to has been taken apart: they carry them again, and what it had is placed anew. */
+  #placeBehind(leaders: readonly KinesisRecord[], records: UserRecord[], nowMs: number): void {
+    for (const leader of this.#followers.latestFirst(leaders)) {
+      forEachKey(leader.contents, (hash, hash2) => this.#order.carryAgain(hash, hash2, leader));
     }
     records.sort((a, b) => a.sequence - b.sequence);
     for (const record of records) if (!record.settled) this.#place(record, nowMs);
@@ -123,7 +163,7 @@ export class Placing {
 
   /** What the predictions rest on has changed: what is not sealed yet is placed again. */
   predictionsChanged(nowMs: number): void {
-    this.placeAnew(this.#aggregator.drain(), nowMs);
+    this.placeAnew(this.#aggregator.drain(this.#predictor.openShardCount), nowMs);
   }
 
   /** The strategy is known, or not to be known: what waited for that is placed. */
@@ -134,22 +174,35 @@ export class Placing {
     for (const record of keyless) if (!record.settled) this.#place(record, nowMs);
   }
 
-  /** All user records of a Kinesis record have settled: the records held behind its keys move up. */
+  /** All user records of a Kinesis record have settled: what waited for it may go, the records held behind its keys move up. */
   moveUp(kinesisRecord: KinesisRecord, carried: Carried, nowMs: number): void {
     if (kinesisRecord.orderNumber === NONE) return;
-    const order = this.#order;
-    if (carried instanceof PackedRecords) {
-      for (let index = 0; index < carried.length; index++) {
-        const busy = order.free(carried.orderHashOf(index), carried.orderHash2Of(index), kinesisRecord);
-        if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
-      }
-    } else {
-      for (const { orderHash, orderHash2 } of carried) {
-        const busy = order.free(orderHash, orderHash2, kinesisRecord);
-        if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
-      }
+    const waitedFor = this.#followers.stop(kinesisRecord);
+    if (waitedFor.length > 0) {
+      // It has expired as a whole where it waited: its keys are under way before it, and what follows it follows those.
+      const records: UserRecord[] = [];
+      invariant(!(carried instanceof PackedRecords), 'what expires one by one is not packed');
+      this.#takeHeld(kinesisRecord, carried, records);
+      const leaders = this.#takeApart(kinesisRecord.followers, records);
+      this.#placeBehind([...waitedFor, ...leaders], records, nowMs);
+      return;
     }
-    order.forget(kinesisRecord);
+    for (const free of this.#followers.settled(kinesisRecord, nowMs)) this.#goOn(free, nowMs);
+    forEachKey(carried, (hash, hash2) => {
+      const busy = this.#order.free(hash, hash2, kinesisRecord);
+      if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
+    });
+    this.#order.forget(kinesisRecord);
+  }
+
+  /** It waits for nothing any more. */
+  #goOn(free: KinesisRecord, nowMs: number): void {
+    // Another one that goes on may have been placed behind it meanwhile.
+    if (free.phase !== 'waiting' || this.#followers.waits(free)) return;
+    const atOnce = free.awaited || free.firstSequence <= this.#flushedSequence;
+    const { sealed, apart } = this.#aggregator.mayLeave(free, atOnce);
+    if (sealed !== undefined) this.sealed(sealed, nowMs);
+    if (apart !== undefined) this.placeAnew([apart], nowMs);
   }
 
   #moveUpHeld(busy: BusyKey, nowMs: number): void {
@@ -186,8 +239,10 @@ export class Placing {
     // Where it was in a Kinesis record that is gone there may be anything by now.
     record.keyPlace = NO_PLACE;
     if (carrier !== undefined) {
-      if (carrier.lane !== NO_SHARD && carrier.lane === shard) record.keyPlace = order.keyPlaceAt(slot);
-      if (this.#keepsOrder && !this.#takesMore(carrier, record, shard, nowMs)) return false;
+      if (carrier.lane !== NO_LANE && carrier.shard === shard) record.keyPlace = order.keyPlaceAt(slot);
+      if (this.#keepsOrder && !this.#takesMore(carrier, record, shard, nowMs)) {
+        return this.#follow(record, carrier, slot, this.#predictor.predict(shard, nowMs), nowMs);
+      }
     }
     if (record.sequence <= this.#flushedSequence) record.hasten(nowMs);
     const sealed = this.#aggregator.put(record, this.#predictor.predict(shard, nowMs), nowMs);
@@ -198,10 +253,13 @@ export class Placing {
 
   /** The short way, which nearly all take: to others that are packed, if the key is not on its way yet, or is among them. */
   #join(record: UserRecord, slot: number, shard: number, nowMs: number): boolean {
-    const packedThere = this.#aggregator.orderNumberOf(shard);
-    if (packedThere === NONE || slot === NOWHERE || record.sequence <= this.#flushedSequence) return false;
+    if (slot === NOWHERE || record.sequence <= this.#flushedSequence) return false;
     const carrierNumber = this.#order.carrierNumberAt(slot);
-    if (carrierNumber !== NONE && carrierNumber !== packedThere && this.#keepsOrder) return false;
+    const packedThere = this.#aggregator.orderNumberOf(shard);
+    if (carrierNumber !== NONE && carrierNumber !== packedThere && this.#keepsOrder) {
+      return this.#joinWaiting(record, slot, shard, carrierNumber);
+    }
+    if (packedThere === NONE) return false;
     const keyPlace = carrierNumber === packedThere ? this.#order.keyPlaceAt(slot) : NO_PLACE;
     const joined = this.#aggregator.join(record, shard, keyPlace);
     if (joined === 'no') return false;
@@ -210,18 +268,63 @@ export class Placing {
     return true;
   }
 
-  /** Whether the key's Kinesis record is open and has room; if it has none it is sealed. Whoever waits for one hastens it. */
+  /** The short way where the key is on its way: to those of its shard that wait, if the key is among them, or they wait for its Kinesis record. */
+  #joinWaiting(record: UserRecord, slot: number, shard: number, carrierNumber: number): boolean {
+    const order = this.#order;
+    const waitingThere = this.#aggregator.waitingNumberOf(record, shard);
+    if (waitingThere === NONE || order.isBusyAt(slot)) return false;
+    const isAmong = carrierNumber === waitingThere;
+    if (!isAmong && !isFollowedBy(order.carrierAt(slot), waitingThere)) return false;
+    if (!this.#aggregator.joinWaiting(record, shard, isAmong ? order.keyPlaceAt(slot) : NO_PLACE)) return false;
+    order.carryOn(slot, record, waitingThere, record.keyPlace);
+    this.#followers.add(record);
+    return true;
+  }
+
+  /** Whether the key's Kinesis record is open and has room; if it has none it is sealed. */
   #takesMore(carrier: KinesisRecord, record: UserRecord, shard: number, nowMs: number): boolean {
-    if (carrier.phase === 'open' && carrier.lane === shard) {
-      const sealed = this.#aggregator.sealUnlessFits(carrier, record);
-      if (sealed === undefined) return true;
-      sealed.awaited = true;
-      this.sealed(sealed, nowMs);
-      return false;
-    }
-    if (!carrier.awaited && carrier.phase === 'collected') this.#collector.hasten(nowMs);
-    carrier.awaited = true;
+    if (carrier.phase !== 'open' || carrier.shard !== shard) return false;
+    const sealed = this.#aggregator.sealUnlessFits(carrier, record);
+    if (sealed === undefined) return true;
+    this.sealed(sealed, nowMs);
     return false;
+  }
+
+  /** Puts the record among those that wait for its key's Kinesis record, if it can. That one is hastened in any case. */
+  #follow(record: UserRecord, carrier: KinesisRecord, slot: number, prediction: Prediction, nowMs: number): boolean {
+    if (!carrier.awaited && carrier.phase === 'collected') this.#collector.hasten(nowMs);
+    const there = this.#placeToWait(record, carrier, slot, prediction, nowMs);
+    // What is among those that wait is not waited for by its like.
+    if (there !== carrier) carrier.awaited = true;
+    if (there === undefined) return false;
+    if (there !== carrier) this.#followers.follow(there, carrier);
+    this.#followers.add(record);
+    this.#order.carry(slot, record, there, record.keyPlace);
+    return true;
+  }
+
+  /** @returns the Kinesis record that it waits in; undefined: it can't, and is held back. */
+  #placeToWait(
+    record: UserRecord,
+    carrier: KinesisRecord,
+    slot: number,
+    prediction: Prediction,
+    nowMs: number,
+  ): KinesisRecord | undefined {
+    const aggregator = this.#aggregator;
+    // What is not sealed yet can't be waited for like this.
+    if (carrier.phase === 'open' || carrier.phase === 'mapless') return undefined;
+    const isInTime = record.sequence > this.#flushedSequence && nowMs < record.expiresAtMs;
+    if (!isInTime || this.#order.isBusyAt(slot) || !aggregator.mayWait(record, prediction)) return undefined;
+    let waiting = aggregator.waitingWith(record, prediction.shard);
+    // Where it is sealed it had a place; among those that wait it has none yet.
+    if (carrier !== waiting) record.keyPlace = NO_PLACE;
+    if (waiting !== undefined && !aggregator.fitsWaiting(record, waiting)) {
+      this.#watch(waiting);
+      waiting = undefined;
+    }
+    aggregator.putWaiting(record, prediction, waiting);
+    return record.carrier;
   }
 }
 

@@ -40,6 +40,11 @@ export class Predictor {
     return this.#addressing === 'hash-key' ? (this.#shardMap.numberOf(record) ?? NO_SHARD) : NO_SHARD;
   }
 
+  /** Of the shard map as it is. */
+  get openShardCount(): number {
+    return this.#shardMap.openShardCount;
+  }
+
   /** @param shard as `shardOf` gave it. */
   predict(shard: number, nowMs: number): Prediction {
     const mapVersion = this.version;

@@ -252,6 +252,7 @@ export class Producer implements AsyncDisposable {
       options: {
         ...this.#options,
         memory: this.#memory,
+        bufferedTimeMs: this.#times.bufferedTimeMs,
         togetherMs: Math.min(TOGETHER_MS, this.#times.bufferedTimeMs * TOGETHER_SHARE),
       },
       clock,

@@ -3,6 +3,7 @@ import type { ChunkMemory } from '@shardline/common';
 import { Aggregator, type AggregatorOptions } from './aggregator.ts';
 import { Collector, type CollectorOptions } from './collector.ts';
 import { Expiry } from './expiry.ts';
+import { Followers, type FollowersOptions } from './followers.ts';
 import { Limiter, type LimiterOptions } from './limiter.ts';
 import { KeyOrder } from './order.ts';
 import { Retrier, type RetrierOptions } from './retrier.ts';
@@ -11,6 +12,7 @@ import { StreamStrategy, type StreamStrategyOptions } from './stream-strategy.ts
 
 export interface PipelineOptions
   extends AggregatorOptions,
+    FollowersOptions,
     LimiterOptions,
     CollectorOptions,
     RetrierOptions,
@@ -28,6 +30,7 @@ export interface Stages {
   readonly strategy: StreamStrategy;
   readonly shardMap: ShardMap;
   readonly aggregator: Aggregator;
+  readonly followers: Followers;
   readonly limiter: Limiter;
   readonly collector: Collector;
   readonly retrier: Retrier;
@@ -41,6 +44,7 @@ export function makeStages(options: PipelineOptions, replaced: Partial<Stages>):
     strategy: replaced.strategy ?? new StreamStrategy(options),
     shardMap: replaced.shardMap ?? new ShardMap(),
     aggregator: replaced.aggregator ?? new Aggregator(options, options.memory),
+    followers: replaced.followers ?? new Followers(options),
     limiter: replaced.limiter ?? new Limiter(options),
     collector: replaced.collector ?? new Collector(options),
     retrier: replaced.retrier ?? new Retrier(options),

@@ -4,6 +4,7 @@ import { Aggregator } from '../../../producer/dist/aggregator.js';
 import type { Answer, EntryAnswer, KinesisRecord } from '../../../producer/dist/batch.js';
 import { Collector } from '../../../producer/dist/collector.js';
 import { Expiry } from '../../../producer/dist/expiry.js';
+import { Followers } from '../../../producer/dist/followers.js';
 import { Limiter } from '../../../producer/dist/limiter.js';
 import { type BusyKey, KeyOrder } from '../../../producer/dist/order.js';
 import { Retrier, type Verdict } from '../../../producer/dist/retrier.js';
@@ -39,6 +40,21 @@ const plantedBugs: readonly PlantedBug[] = [
     name: 'held-forgotten',
     mistake: 'records held behind a Kinesis record are lost when it is taken apart',
     stages: () => ({ order: new ForgetfulOrder() }),
+  },
+  {
+    name: 'first-come-first-gone',
+    mistake: 'what waits for several Kinesis records leaves when the first of them has settled',
+    stages: (options) => ({ followers: new HastyFollowers(options) }),
+  },
+  {
+    name: 'keys-not-given-back',
+    mistake: 'what waits is taken apart, and what it waits for is not known to carry its keys any more',
+    stages: (options) => ({ followers: new ForgetfulFollowers(options) }),
+  },
+  {
+    name: 'waits-for-the-last',
+    mistake: 'a key that could go waits for the last of its company, however long that takes',
+    stages: (options) => ({ followers: new PatientFollowers(options) }),
   },
   {
     name: 'any-shard-will-do',
@@ -262,5 +278,27 @@ class LightLimiter extends Limiter {
     const passed = super.put(kinesisRecord, nowMs);
     kinesisRecord.sizeBytes = sizeBytes;
     return passed;
+  }
+}
+
+class HastyFollowers extends Followers {
+  override settled(leader: KinesisRecord, nowMs: number): readonly KinesisRecord[] {
+    const { followers } = leader;
+    super.settled(leader, nowMs);
+    for (const waiting of followers) this.stop(waiting);
+    return followers;
+  }
+}
+
+class ForgetfulFollowers extends Followers {
+  override stop(waiting: KinesisRecord): readonly KinesisRecord[] {
+    super.stop(waiting);
+    return [];
+  }
+}
+
+class PatientFollowers extends Followers {
+  override settled(leader: KinesisRecord, nowMs: number): readonly KinesisRecord[] {
+    return super.settled(leader, nowMs + 1_000_000);
   }
 }

@@ -5,6 +5,7 @@ import type { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
 import type { Effect } from '../../../producer/dist/effects.js';
 import { tellFailure, tellSuccess } from '../../../producer/dist/faces.js';
+import { Followers } from '../../../producer/dist/followers.js';
 import { Limiter } from '../../../producer/dist/limiter.js';
 import type { Outstanding } from '../../../producer/dist/outstanding.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
@@ -21,6 +22,7 @@ import {
 import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import type { ProducerCheckers } from './checkers.ts';
+import { WatchedFollowers } from './company.ts';
 import { brokenStages } from './planted-bugs.ts';
 import { WatchedLimiter } from './shard-rate.ts';
 import type { FaultRates, Incident, Plan } from './swarm.ts';
@@ -85,7 +87,10 @@ export class StreamWorld implements Drives {
     this.#limiter = new WatchedLimiter(options, stages.limiter ?? new Limiter(options), (text) =>
       checkers.violate(text),
     );
-    this.#pipeline = new Pipeline(options, { ...stages, limiter: this.#limiter });
+    const followers = new WatchedFollowers(options, stages.followers ?? new Followers(options), (text) =>
+      checkers.violate(text),
+    );
+    this.#pipeline = new Pipeline(options, { ...stages, limiter: this.#limiter, followers });
   }
 
   /** Asks about the stream at once. */

@@ -76,6 +76,7 @@ export function planWorld(prng: Prng): Plan {
       aggregationEnabled: prng.chance(0.85),
       aggregationMaxCount: prng.pick([4_294_967_295, 4_294_967_295, 1, 3]),
       aggregationMaxSizeBytes,
+      bufferedTimeMs,
       togetherMs: Math.min(50, bufferedTimeMs * 0.2),
       rateLimitPercent: prng.pick([150, 150, 1]),
       collectionMaxCount: prng.pick([1, 3, 10, 500]),

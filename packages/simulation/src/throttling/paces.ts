@@ -8,7 +8,7 @@ import type { PipelineOptions, Stages } from '../../../producer/dist/stages.js';
 export type Pace = 'constant' | 'adaptive';
 
 /** A producer's by default; AUTO or not is its stream's to say. */
-export const options: PipelineOptions = { ...resolveOptions({}), togetherMs: 20 };
+export const options: PipelineOptions = { ...resolveOptions({}), bufferedTimeMs: 100, togetherMs: 20 };
 
 export function stagesOf(pace: Pace): Partial<Stages> {
   if (pace === 'adaptive') return {};

@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import { loneRecord, userRecord } from '../test/records.ts';
+import type { KinesisRecord } from './batch.ts';
+import { Followers, isFollowedBy } from './followers.ts';
+
+function waiting(): KinesisRecord {
+  const kinesisRecord = loneRecord('0');
+  kinesisRecord.phase = 'waiting';
+  return kinesisRecord;
+}
+
+test('what waits is free when all that it waits for has settled, and not before', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const [one, other, behind] = [loneRecord('0'), loneRecord('0'), waiting()];
+  for (const leader of [one, other, one]) followers.follow(behind, leader);
+  expect(one.followers).toEqual([behind]);
+  expect(followers.settled(one, 5)).toEqual([]);
+  expect(followers.waits(behind)).toBe(true);
+  expect(followers.settled(other, 6)).toEqual([behind]);
+  expect(followers.waits(behind)).toBe(false);
+});
+
+test('it is overdue a buffered time after a part of it could go', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const [one, other, behind, patient] = [loneRecord('0'), loneRecord('0'), waiting(), waiting()];
+  for (const leader of [one, other]) followers.follow(behind, leader);
+  followers.follow(patient, other);
+  expect(followers.deadline()).toBe(Number.POSITIVE_INFINITY);
+  followers.settled(one, 5);
+  expect(followers.partlyFree()).toEqual([behind]);
+  expect(followers.deadline()).toBe(105);
+  expect(followers.overdue(104)).toEqual([]);
+  expect(followers.overdue(105)).toEqual([behind]);
+});
+
+test('whoever adds one says when it expires, and a look for what is overdue says when the next one does', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  followers.follow(waiting(), loneRecord('0'));
+  followers.add(userRecord({ recordTtlMs: 400 }));
+  followers.add(userRecord({ recordTtlMs: 700 }));
+  expect(followers.deadline()).toBe(400);
+  // A user record that is not packed is watched where all of them are.
+  expect(followers.overdue(400)).toEqual([]);
+  expect(followers.deadline()).toBe(Number.POSITIVE_INFINITY);
+});
+
+test('what stops to wait says what it waited for, which has no follower then', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const [leader, one, other] = [loneRecord('0'), waiting(), waiting()];
+  for (const behind of [one, other]) followers.follow(behind, leader);
+  expect(followers.stop(one)).toEqual([leader]);
+  expect(followers.stop(one)).toEqual([]);
+  expect(leader.followers).toEqual([other]);
+});
+
+test('of those that have a key the last one carries it: what waits comes before what it waits for', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const [second, sent, done, first] = [waiting(), loneRecord('0'), loneRecord('0'), waiting()];
+  followers.follow(first, sent);
+  followers.follow(second, first);
+  followers.follow(first, done);
+  done.phase = 'done';
+  expect(followers.latestFirst([sent, first, done, second])).toEqual([second, first, sent]);
+});
+
+test('a follower is known by its number', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const [leader, behind] = [loneRecord('0'), waiting()];
+  behind.orderNumber = 7;
+  followers.follow(behind, leader);
+  expect(isFollowedBy(leader, 7)).toBe(true);
+  expect(isFollowedBy(leader, 8)).toBe(false);
+  expect(isFollowedBy(undefined, 7)).toBe(false);
+});
