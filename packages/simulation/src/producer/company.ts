@@ -44,6 +44,10 @@ export class WatchedFollowers extends Followers {
     return this.#followers.stop(waiting);
   }
 
+  override latestFirst(leaders: readonly KinesisRecord[]): KinesisRecord[] {
+    return this.#followers.latestFirst(leaders);
+  }
+
   override deadline(): number {
     return this.#followers.deadline();
   }

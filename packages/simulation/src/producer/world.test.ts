@@ -21,6 +21,10 @@ test("in the world in which large records left a shard's bucket before there was
   expect(simulateProducer(1_038_023).violations).toEqual([]);
 });
 
+test('of two that wait and have a key, the later one carries it where what waits for both is taken apart', () => {
+  expect(simulateProducer(702_715).violations).toEqual([]);
+});
+
 test('a seed replays to the byte, broken or not', () => {
   for (const seed of [3, 30]) {
     const bug = { plantedBug: 'keys-overtake' };
