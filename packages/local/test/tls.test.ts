@@ -72,9 +72,9 @@ async function shakeHands(options: ConnectionOptions = {}, port = local.tlsPort)
 async function readAll(socket: Socket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-  // A reset is one of the ways of hanging up.
+  // A reset is one of the ways of hanging up, which `once` of node:events would throw.
   socket.on('error', () => socket.destroy());
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve));
   return Buffer.concat(chunks).toString('latin1');
 }
 
