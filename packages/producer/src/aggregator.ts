@@ -46,9 +46,9 @@ export class Aggregator {
   /** The one opened first in front: so they leave. */
   readonly #openOnes = new Set<KinesisRecord>();
   /** Those that wait and grow, and their places. */
-  /** Of each shard; a power of two. */
-  #groupCount = 1;
   readonly #waitingOnes = new Map<KinesisRecord, number>();
+  /** Groups of keys of each shard; a power of two. */
+  #groupCount = 1;
   #mapless: KinesisRecord[] = [];
   #maplessUntilMs = Number.POSITIVE_INFINITY;
   /** Never later than the earliest due time of an open lane. */
@@ -125,7 +125,7 @@ export class Aggregator {
   /** Whether there is room in what waits; if not, it is sealed, and goes on waiting. */
   fitsWaiting(record: UserRecord, waiting: KinesisRecord): boolean {
     if (!this.#lanes.isFull(waiting) && this.#lanes.fits(record, waiting)) return true;
-    this.#leaveLane(waiting);
+    this.#unlist(waiting);
     this.#lanes.seal(waiting);
     waiting.phase = 'waiting';
     return false;
@@ -228,7 +228,7 @@ export class Aggregator {
   /** Lets go of one that grows, if it does. One that waits for the map is passed over later. */
   forget(kinesisRecord: KinesisRecord): void {
     if (kinesisRecord.lane === NO_LANE) return;
-    this.#leaveLane(kinesisRecord);
+    this.#unlist(kinesisRecord);
     this.#lanes.close(kinesisRecord);
   }
 
@@ -263,7 +263,7 @@ export class Aggregator {
 
   /** It is what is open of its shard from now on. */
   #nowOpen(kinesisRecord: KinesisRecord): void {
-    if (this.#waitingOnes.has(kinesisRecord)) this.#leaveLane(kinesisRecord);
+    if (this.#waitingOnes.has(kinesisRecord)) this.#unlist(kinesisRecord);
     kinesisRecord.phase = 'open';
     this.#open.set(kinesisRecord.shard, kinesisRecord.lane);
     this.#openOnes.add(kinesisRecord);
@@ -272,12 +272,12 @@ export class Aggregator {
   }
 
   #seal(growing: KinesisRecord): KinesisRecord {
-    this.#leaveLane(growing);
+    this.#unlist(growing);
     return this.#lanes.seal(growing);
   }
 
   /** No user record finds it any more. */
-  #leaveLane(growing: KinesisRecord): void {
+  #unlist(growing: KinesisRecord): void {
     if (this.#openOnes.delete(growing)) this.#open.set(growing.shard, NO_LANE);
     const place = this.#waitingOnes.get(growing);
     if (place === undefined) return;

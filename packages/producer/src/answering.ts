@@ -47,6 +47,8 @@ export class Answering {
   readonly #requests: Requests;
   readonly #outbox: Outbox;
   #undecided: Undecided[] = [];
+  /** To be placed anew, all at once: what waits for several of them is taken apart once. */
+  #misplaced: KinesisRecord[] = [];
 
   constructor({ stages, predictor, placing, settling, requests, outbox }: AnsweringParts) {
     this.#strategy = stages.strategy;
@@ -83,6 +85,7 @@ export class Answering {
       this.#outbox.push({ kind: 'throttled', shardId, kinesisRecordCount: refused.length, ratePercent });
     }
     if (again.length > 0) this.#retrier.put(again, nowMs, random);
+    this.#placeAnew(nowMs);
   }
 
   /** The shard map was read, or could not be: judges what was written to shards it did not know. */
@@ -92,6 +95,7 @@ export class Answering {
       if (verdict.kind === 'delivered') this.#settling.deliver(kinesisRecord, place, nowMs);
       else this.#resendAll(kinesisRecord, place, nowMs);
     }
+    this.#placeAnew(nowMs);
   }
 
   /** The shard map has become another one, or none. */
@@ -184,7 +188,13 @@ export class Answering {
     noteAttempt(kinesisRecord.records, place.beganAtMs, place.endedAtMs, attempt);
     kinesisRecord.phase = 'backing-off';
     this.#settling.expireOverdue([kinesisRecord], nowMs);
-    if (kinesisRecord.liveCount > 0) this.#placing.placeAnew([kinesisRecord], nowMs);
+    if (kinesisRecord.liveCount > 0) this.#misplaced.push(kinesisRecord);
+  }
+
+  #placeAnew(nowMs: number): void {
+    const misplaced = this.#misplaced;
+    this.#misplaced = [];
+    this.#placing.placeAnew(misplaced, nowMs);
   }
 }
 

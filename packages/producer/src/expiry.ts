@@ -1,5 +1,6 @@
 // Watches the time to live. Every admitted user record is watched here: by itself from its put on, or, where it was packed with others, together
-// with them from when their Kinesis record is open no longer, which is long before. As all have the same time to live, the
+// with them from when their Kinesis record takes no more: what is open does so long before, and what waits for others is looked after
+// in followers.ts until then. As all have the same time to live, the
 // front one expires first. A record in flight (or written and undecided) is not expired but awaited: its answer decides,
 // and the retrier lets nothing begin after the time to live. Pure: `now` is an argument.
 // Invariant: every unsettled user record is in here, or waits for company, or was in flight when its time was over.

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { loneRecord, userRecord } from '../test/records.ts';
+import { loneRecord } from '../test/records.ts';
 import type { KinesisRecord } from './batch.ts';
 import { Followers, isFollowedBy } from './followers.ts';
 
@@ -36,8 +36,8 @@ test('it is overdue a buffered time after a part of it could go', () => {
 test('whoever adds one says when it expires, and a look for what is overdue says when the next one does', () => {
   const followers = new Followers({ bufferedTimeMs: 100 });
   followers.follow(waiting(), loneRecord('0'));
-  followers.add(userRecord({ recordTtlMs: 400 }));
-  followers.add(userRecord({ recordTtlMs: 700 }));
+  followers.watch(400);
+  followers.watch(700);
   expect(followers.deadline()).toBe(400);
   // A user record that is not packed is watched where all of them are.
   expect(followers.overdue(400)).toEqual([]);
@@ -71,4 +71,36 @@ test('a follower is known by its number', () => {
   expect(isFollowedBy(leader, 7)).toBe(true);
   expect(isFollowedBy(leader, 8)).toBe(false);
   expect(isFollowedBy(undefined, 7)).toBe(false);
+});
+
+test('after one that was overdue none of its shard waits for a second, and for longer where the next one is overdue soon afterwards', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const pausesMs: number[] = [];
+  for (let nowMs = 0, turn = 0; turn < 8; turn++) {
+    const [one, other, behind] = [loneRecord('0'), loneRecord('0'), waiting()];
+    behind.shard = 3;
+    for (const leader of [one, other]) followers.follow(behind, leader);
+    followers.settled(one, nowMs);
+    expect(followers.areWelcome(3, nowMs)).toBe(true);
+    expect(followers.overdue(nowMs + 100)).toEqual([behind]);
+    followers.stop(behind);
+    nowMs += 100;
+    const beganMs = nowMs;
+    expect(followers.areWelcome(4, nowMs)).toBe(true);
+    while (!followers.areWelcome(3, nowMs)) nowMs += 100;
+    pausesMs.push(nowMs - beganMs);
+    if (turn === 6) nowMs += 60_001;
+  }
+  expect(pausesMs).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 1_000]);
+});
+
+test('what expires while others are overdue is not forgotten', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const packed = Object.defineProperty(waiting(), 'unwatchedUntilMs', { value: 900 });
+  followers.follow(packed, loneRecord('0'));
+  followers.watch(400);
+  expect(followers.overdue(400)).toEqual([]);
+  expect(followers.deadline()).toBe(900);
+  expect(followers.overdue(900)).toEqual([packed]);
+  expect(followers.areWelcome(packed.shard, 900)).toBe(true);
 });

@@ -1,11 +1,11 @@
 // Kinesis records that wait for others: user records whose keys are under way are laid down with their company at once, and leave together when
 // all that they wait for has settled, so that nothing is kept for each of them meanwhile. What that costs: a key may have to wait for its
-// company's. So where a part could go, the rest is waited for as long as any record is for company, and no longer. Says who waits for whom
-// and until when; the aggregator has what grows of it. Pure: `now` is an argument.
+// company's. So where a part could go, the rest is waited for as long as any record is for company, and no longer; and as taking apart costs
+// more than holding back, nobody of that shard waits like this for a while then. Says who waits for whom and until when; the aggregator has
+// what grows of it. Pure: `now` is an argument.
 // Invariants: what waits has a leader that has not settled; where one key's records wait, the later ones wait for the earlier ones.
 import { invariant } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
-import type { UserRecord } from './user-record.ts';
 
 export interface FollowersOptions {
   /** How long a record waits for company. */
@@ -20,17 +20,34 @@ interface Following {
   leaveByMs: number;
 }
 
+/** How long none of a shard waits, after one was overdue; doubled where the next one is so soon afterwards. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+interface Pause {
+  readonly lengthMs: number;
+  readonly untilMs: number;
+}
+
 const NONE: readonly KinesisRecord[] = [];
 
 export class Followers {
   readonly #options: FollowersOptions;
   readonly #all = new Map<KinesisRecord, Following>();
   #count = 0;
+  /** By the shard's number. */
+  readonly #pauses = new Map<number, Pause>();
   /** Never later than the first time that one is overdue. */
   #deadlineMs = Number.POSITIVE_INFINITY;
 
   constructor(options: FollowersOptions) {
     this.#options = options;
+  }
+
+  /** Whether user records of this shard wait like this now. */
+  areWelcome(shard: number, nowMs: number): boolean {
+    const pause = this.#pauses.get(shard);
+    return pause === undefined || nowMs >= pause.untilMs;
   }
 
   /** `waiting` has user records that wait for `leader` to settle. */
@@ -45,8 +62,8 @@ export class Followers {
     leader.followers = [...leader.followers, waiting];
   }
 
-  /** A user record waits in one of them, whose time to live nobody watches there. */
-  add({ expiresAtMs }: UserRecord): void {
+  /** A user record of one of them expires then, and nobody else may watch it there. */
+  watch(expiresAtMs: number): void {
     if (expiresAtMs < this.#deadlineMs) this.#deadlineMs = expiresAtMs;
   }
 
@@ -63,10 +80,17 @@ export class Followers {
       const following = this.#all.get(waiting);
       invariant(following?.leaders.delete(leader) === true, 'who follows is known');
       if (following.leaders.size === 0) return this.#all.delete(waiting);
-      following.leaveByMs = Math.min(following.leaveByMs, nowMs + this.#options.bufferedTimeMs);
-      this.#deadlineMs = Math.min(this.#deadlineMs, following.leaveByMs);
+      this.couldGo(waiting, nowMs);
       return false;
     });
+  }
+
+  /** A part of what waits could go from now on, if not before. */
+  couldGo(waiting: KinesisRecord, nowMs: number): void {
+    const following = this.#all.get(waiting);
+    if (following === undefined) return;
+    following.leaveByMs = Math.min(following.leaveByMs, nowMs + this.#options.bufferedTimeMs);
+    this.#deadlineMs = Math.min(this.#deadlineMs, following.leaveByMs);
   }
 
   /** It waits no more, whatever becomes of it. @returns what it waited for. */
@@ -99,10 +123,19 @@ export class Followers {
     this.#deadlineMs = Number.POSITIVE_INFINITY;
     for (const [waiting, { leaveByMs }] of this.#all) {
       const untilMs = Math.min(leaveByMs, waiting.unwatchedUntilMs);
+      if (leaveByMs <= nowMs) this.#pause(waiting.shard, nowMs);
       if (untilMs <= nowMs) overdue.push(waiting);
       else this.#deadlineMs = Math.min(this.#deadlineMs, untilMs);
     }
     return overdue;
+  }
+
+  #pause(shard: number, nowMs: number): void {
+    const last = this.#pauses.get(shard);
+    if (last !== undefined && nowMs < last.untilMs) return;
+    const isSoon = last !== undefined && nowMs < last.untilMs + last.lengthMs;
+    const lengthMs = isSoon ? Math.min(2 * last.lengthMs, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
+    this.#pauses.set(shard, { lengthMs, untilMs: nowMs + lengthMs });
   }
 
   /** Those of which a part could go. */

@@ -1,6 +1,6 @@
 // Keeps the order of each key. PutRecords promises no order, and a request that timed out may still be applied, so at most
-// one Kinesis record per order key is unsettled at any time: a user record joins its key's open Kinesis record or is held
-// back until the key's sealed one settles. Keys without contention never wait, so any number of Kinesis records of one
+// one Kinesis record per order key is under way at any time: a user record joins its key's open Kinesis record, or one that waits until the
+// key's sealed one has settled (followers.ts), or is held back until then. A key's carrier is the last of these that has it. Keys without contention never wait, so any number of Kinesis records of one
 // shard may be in flight; one hot key moves at one Kinesis record a round trip, filled up meanwhile.
 // Keys are told apart by 64 bits of their hashes: two that share them, should there ever be such, wait for each other.
 // Invariants: a key has at most one carrier; one with held records has a carrier that takes no more; held records of a key are in put order.
@@ -17,7 +17,7 @@ export interface OrderKey {
 
 /** An order key with held records. */
 export interface BusyKey extends OrderKey {
-  /** Its unsettled Kinesis record. */
+  /** The last Kinesis record that has it, and has not settled. */
   carrier: KinesisRecord | undefined;
   readonly held: Fifo<UserRecord>;
   /** While records are held. */
@@ -57,7 +57,7 @@ export class KeyOrder {
     return this.#seek(orderHash, orderHash2);
   }
 
-  /** The unsettled Kinesis record of the key there. */
+  /** The last unsettled Kinesis record of the key there. */
   carrierAt(slot: number): KinesisRecord | undefined {
     return this.#carriers.at(this.carrierNumberAt(slot));
   }

@@ -100,7 +100,7 @@ export class Pipeline {
     for (const sealed of aggregator.expire(nowMs)) this.#placing.sealed(sealed, nowMs);
     for (const sealed of hurried ? aggregator.flush() : []) this.#placing.sealed(sealed, nowMs);
     for (const passed of limiter.expire(nowMs)) this.#placing.collect(passed, nowMs);
-    for (const kinesisRecord of retrier.expire(nowMs)) this.#placing.tryAgain(kinesisRecord, nowMs);
+    this.#placing.tryAgain(retrier.expire(nowMs), nowMs);
     if (this.#requests.count < this.#maxRequestsInFlight) {
       this.#requests.send(this.pressed ? collector.flush() : collector.expire(nowMs));
     }

@@ -104,11 +104,14 @@ export class Placing {
     if (kinesisRecord.awaited || flushed) this.#collector.hasten(nowMs);
   }
 
-  /** A back-off is over. */
-  tryAgain(kinesisRecord: KinesisRecord, nowMs: number): void {
-    if (kinesisRecord.phase === 'done') return;
-    if (kinesisRecord.mapVersion === this.#predictor.version) this.#limit(kinesisRecord, nowMs);
-    else this.placeAnew([kinesisRecord], nowMs);
+  /** Their back-offs are over. */
+  tryAgain(kinesisRecords: readonly KinesisRecord[], nowMs: number): void {
+    const { version } = this.#predictor;
+    const live = kinesisRecords.filter(({ phase }) => phase !== 'done');
+    // All at once: what waits for several of them is taken apart once.
+    const overtaken = live.filter(({ mapVersion }) => mapVersion !== version);
+    for (const kinesisRecord of live) if (kinesisRecord.mapVersion === version) this.#limit(kinesisRecord, nowMs);
+    this.placeAnew(overtaken, nowMs);
   }
 
   /**
@@ -187,7 +190,11 @@ export class Placing {
       this.#placeBehind([...waitedFor, ...leaders], records, nowMs);
       return;
     }
+    const { followers } = kinesisRecord;
     for (const free of this.#followers.settled(kinesisRecord, nowMs)) this.#goOn(free, nowMs);
+    // A part that could go has been flushed.
+    const flushed = followers.filter((one) => this.#followers.waits(one) && one.firstSequence <= this.#flushedSequence);
+    this.placeAnew(flushed, nowMs);
     forEachKey(carried, (hash, hash2) => {
       const busy = this.#order.free(hash, hash2, kinesisRecord);
       if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
@@ -197,7 +204,8 @@ export class Placing {
 
   /** It waits for nothing any more. */
   #goOn(free: KinesisRecord, nowMs: number): void {
-    // Another one that goes on may have been placed behind it meanwhile.
+    // What was placed anew for another one that goes on may be in it by now, and wait for that.
+    this.#followers.couldGo(free, nowMs);
     if (free.phase !== 'waiting' || this.#followers.waits(free)) return;
     const atOnce = free.awaited || free.firstSequence <= this.#flushedSequence;
     const { sealed, apart } = this.#aggregator.mayLeave(free, atOnce);
@@ -212,7 +220,7 @@ export class Placing {
     }
   }
 
-  /** What was packed is watched as one, from when it is open no longer. */
+  /** What was packed is watched as one, from when it takes no more. */
   #watch({ together }: KinesisRecord): void {
     if (together !== undefined) this.#expiry.putTogether(together);
   }
@@ -277,7 +285,7 @@ export class Placing {
     if (!isAmong && !isFollowedBy(order.carrierAt(slot), waitingThere)) return false;
     if (!this.#aggregator.joinWaiting(record, shard, isAmong ? order.keyPlaceAt(slot) : NO_PLACE)) return false;
     order.carryOn(slot, record, waitingThere, record.keyPlace);
-    this.#followers.add(record);
+    this.#followers.watch(record.expiresAtMs);
     return true;
   }
 
@@ -298,7 +306,8 @@ export class Placing {
     if (there !== carrier) carrier.awaited = true;
     if (there === undefined) return false;
     if (there !== carrier) this.#followers.follow(there, carrier);
-    this.#followers.add(record);
+    // The first of its user records may be packed only now.
+    this.#followers.watch(Math.min(record.expiresAtMs, there.unwatchedUntilMs));
     this.#order.carry(slot, record, there, record.keyPlace);
     return true;
   }
@@ -316,6 +325,7 @@ export class Placing {
     if (carrier.phase === 'open' || carrier.phase === 'mapless') return undefined;
     const isInTime = record.sequence > this.#flushedSequence && nowMs < record.expiresAtMs;
     if (!isInTime || this.#order.isBusyAt(slot) || !aggregator.mayWait(record, prediction)) return undefined;
+    if (!this.#followers.areWelcome(prediction.shard, nowMs)) return undefined;
     let waiting = aggregator.waitingWith(record, prediction.shard);
     // Where it is sealed it had a place; among those that wait it has none yet.
     if (carrier !== waiting) record.keyPlace = NO_PLACE;

@@ -2,7 +2,6 @@
 // becomes of the others. Looks at what settles and at what is taken apart, with a clock of its own.
 import type { KinesisRecord } from '../../../producer/dist/batch.js';
 import { Followers, type FollowersOptions } from '../../../producer/dist/followers.js';
-import type { UserRecord } from '../../../producer/dist/user-record.js';
 
 /** The followers of a pipeline, sound or broken, with somebody who watches them. */
 export class WatchedFollowers extends Followers {
@@ -11,6 +10,8 @@ export class WatchedFollowers extends Followers {
   readonly #violate: (text: string) => void;
   /** Since when a part of it could go. */
   readonly #partlyFree = new Map<KinesisRecord, number>();
+  /** Since when all of it could; it may wait again for one that goes on beside it. */
+  readonly #free = new WeakMap<KinesisRecord, number>();
 
   constructor(options: FollowersOptions, followers: Followers, violate: (text: string) => void) {
     super(options);
@@ -19,12 +20,22 @@ export class WatchedFollowers extends Followers {
     this.#violate = violate;
   }
 
+  override areWelcome(shard: number, nowMs: number): boolean {
+    return this.#followers.areWelcome(shard, nowMs);
+  }
+
   override follow(waiting: KinesisRecord, leader: KinesisRecord): void {
+    const freeSinceMs = this.#free.get(waiting);
+    if (freeSinceMs !== undefined) this.#partlyFree.set(waiting, freeSinceMs);
     this.#followers.follow(waiting, leader);
   }
 
-  override add(record: UserRecord): void {
-    this.#followers.add(record);
+  override watch(expiresAtMs: number): void {
+    this.#followers.watch(expiresAtMs);
+  }
+
+  override couldGo(waiting: KinesisRecord, nowMs: number): void {
+    this.#followers.couldGo(waiting, nowMs);
   }
 
   override waits(kinesisRecord: KinesisRecord): boolean {
@@ -35,7 +46,10 @@ export class WatchedFollowers extends Followers {
     const { followers } = leader;
     const free = this.#followers.settled(leader, nowMs);
     for (const waiting of followers) if (!this.#partlyFree.has(waiting)) this.#partlyFree.set(waiting, nowMs);
-    for (const waiting of free) this.#partlyFree.delete(waiting);
+    for (const waiting of free) {
+      this.#partlyFree.delete(waiting);
+      this.#free.set(waiting, nowMs);
+    }
     return free;
   }
 
