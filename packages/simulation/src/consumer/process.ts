@@ -493,7 +493,9 @@ export class SimulatedProcess {
       const { positions, fetched } = this.#bug?.read?.(plain, failedBefore) ?? plain;
       if (fetched.batch !== undefined) {
         this.#batches.set(fetched.batch.batchId, positions);
-        const overfull = this.#room.fetched(tenure, fetched.batch.batchId, positions.length);
+        // What is left of the record that it goes on after comes in any case.
+        const fresh = positions.filter(({ sequenceNumber }) => sequenceNumber !== after.sequenceNumber);
+        const overfull = this.#room.fetched(tenure, fetched.batch.batchId, fresh.length);
         if (!this.is2x) world.checkers.report(overfull);
       }
       const idleMs = fetched.batch === undefined ? prng.between(200, 700) : prng.between(1, 4);

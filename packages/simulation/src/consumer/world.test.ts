@@ -176,3 +176,7 @@ test('a lease is asked of nobody who may look for what it was given no sooner th
   // It looked every 500 ms, and its leader took it to have found the lease after 125.
   expect(simulateWorld(920_109_640, { size: 'large' }).violations).toEqual([]);
 });
+
+test('what is left of the record that a shard goes on after is read whatever room there is', () => {
+  expect(simulateWorld(920_385_524).violations).toEqual([]);
+});
