@@ -22,7 +22,7 @@ import {
 import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import type { ProducerCheckers } from './checkers.ts';
-import { WatchedFollowers } from './company.ts';
+import { watched } from './company.ts';
 import { brokenStages } from './planted-bugs.ts';
 import { WatchedLimiter } from './shard-rate.ts';
 import type { FaultRates, Incident, Plan } from './swarm.ts';
@@ -87,9 +87,7 @@ export class StreamWorld implements Drives {
     this.#limiter = new WatchedLimiter(options, stages.limiter ?? new Limiter(options), (text) =>
       checkers.violate(text),
     );
-    const followers = new WatchedFollowers(options, stages.followers ?? new Followers(options), (text) =>
-      checkers.violate(text),
-    );
+    const followers = watched(stages.followers ?? new Followers(options), options, (text) => checkers.violate(text));
     this.#pipeline = new Pipeline(options, { ...stages, limiter: this.#limiter, followers });
   }
 
