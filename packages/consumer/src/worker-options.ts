@@ -22,11 +22,11 @@ const FINDING = 1 / 8;
 const LOOKS_TO_FIND = 2;
 
 /** When a worker of ours has found what it was given, whether or not its writes show it. */
-export function leaseFindingMsOf(options: {
-  readonly failoverTimeMs: number;
-  readonly leaseDiscoveryIntervalMs: number;
-}): number {
-  return Math.max(options.failoverTimeMs * FINDING, LOOKS_TO_FIND * options.leaseDiscoveryIntervalMs);
+export function leaseFindingMsOf({
+  failoverTimeMs,
+  leaseDiscoveryIntervalMs,
+}: Pick<ResolvedOptions, 'failoverTimeMs' | 'leaseDiscoveryIntervalMs'>): number {
+  return Math.max(failoverTimeMs * FINDING, LOOKS_TO_FIND * leaseDiscoveryIntervalMs);
 }
 
 /** How often a process with a worker id that was given to it looks whether another one asks for it. */

@@ -103,17 +103,17 @@ export class Aggregator {
 
   /** What waits and grows where this user record's key belongs. */
   waitingWith(record: UserRecord, shard: number): KinesisRecord | undefined {
-    return shard === NO_SHARD ? undefined : this.#lanes.at(this.#waiting.at(this.#placeAmong(shard, record)));
+    return this.#lanes.at(this.#waitingLane(record, shard));
   }
 
   /** As `orderNumberOf`, of what waits. */
   waitingNumberOf(record: UserRecord, shard: number): number {
-    return shard === NO_SHARD ? NONE : this.#lanes.orderNumberAt(this.#waiting.at(this.#placeAmong(shard, record)));
+    return this.#lanes.orderNumberAt(this.#waitingLane(record, shard));
   }
 
   /** The short way into what waits, as `join` is into what is open. */
   joinWaiting(record: UserRecord, shard: number, keyPlace: number): boolean {
-    return this.#lanes.join(record, this.#waiting.at(this.#placeAmong(shard, record)), keyPlace) !== 'no';
+    return this.#lanes.join(record, this.#waitingLane(record, shard), keyPlace) !== 'no';
   }
 
   /** Whether a user record may wait with others. */
@@ -283,6 +283,10 @@ export class Aggregator {
     if (place === undefined) return;
     this.#waitingOnes.delete(growing);
     this.#waiting.set(place, NO_LANE);
+  }
+
+  #waitingLane(record: UserRecord, shard: number): number {
+    return shard === NO_SHARD ? NO_LANE : this.#waiting.at(this.#placeAmong(shard, record));
   }
 
   /** The place of a user record's group of keys, by bits of its hash by which nothing else goes. */

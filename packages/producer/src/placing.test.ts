@@ -6,13 +6,6 @@ import type { UserRecord } from './user-record.ts';
 const FULL = { aggregationMaxSizeBytes: 200, collectionMaxCount: 1 } as const;
 const full = 'x'.repeat(150);
 
-/** Those of one key that are put after each other, each over the limit with the one before. */
-function fill(bench: Bench, key: string): UserRecord {
-  const record = bench.put({ key, data: full });
-  bench.put({ key, data: full });
-  return record;
-}
-
 function answerAll(bench: Bench, nowMs: number, shardId = 'shard-0'): void {
   for (let due = bench.pipeline.deadline(); due <= nowMs; due = bench.pipeline.deadline())
     bench.do(bench.pipeline.expire(nowMs));
@@ -77,7 +70,7 @@ describe('records whose keys are under way', () => {
 
   test('go behind what they wait for also when that is placed anew', () => {
     const bench = new Bench(FULL);
-    const first = fill(bench, 'hot');
+    const [first] = [1, 2].map(() => bench.put({ key: 'hot', data: full })) as [UserRecord, UserRecord];
     const { requestId } = bench.begin(0);
     bench.answer(requestId, { kind: 'answered', entries: [throttled] }, 0);
     bench.put({ key: 'hot', nowMs: 1 });
