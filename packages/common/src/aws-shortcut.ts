@@ -24,10 +24,10 @@ import {
 import { NodeHttpHandler, type NodeHttpHandlerOptions } from '@smithy/node-http-handler';
 import type { Answer, Exchanges, Peer } from './aws-exchange.ts';
 import { type Credentials, type Signed, Signer, toBeSigned } from './aws-signer.ts';
-import { BodyMemory } from './body-memory.ts';
 import { CBOR_CONTENT_TYPE, CborTrust, errorAsJson, isCbor, writeCborInput } from './cbor-exchange.ts';
 import { CborError } from './cbor-reader.ts';
 import { readPutRecords, writePutRecords } from './put-records-body.ts';
+import { type MemoryLender, RecycledMemory } from './recycled-memory.ts';
 
 /**
  * On a command: reads the answers of 200 that come by the short way, in place of the general parser. The command's middleware is then
@@ -75,7 +75,7 @@ interface Template {
 interface Operation {
   readonly target: string;
   /** Default: as JSON, bytes as base64. */
-  readonly write?: (input: object, memory: BodyMemory) => string | Buffer;
+  readonly write?: (input: object, memory: MemoryLender) => string | Buffer;
   /** @param text what the answer was parsed from. */
   readonly read: (answer: Json, text: string) => Json;
 }
@@ -98,6 +98,9 @@ const operations: ReadonlyMap<unknown, Operation> = new Map<unknown, Operation>(
   ],
   [GetRecordsCommand, { target: 'Kinesis_20131202.GetRecords', read: readRecords }],
 ]);
+
+/** Of a megabyte or more for the most part. */
+const BODY_MEMORY = { fewestBytes: 64 * 1024, grainBytes: 256 * 1024, mostIdleBytes: 16 * 1024 * 1024 };
 
 const targets: ReadonlySet<string> = new Set([...operations.values()].map(({ target }) => target));
 
@@ -181,6 +184,17 @@ function keyOf(target: string, input: object): string {
   return `${target} ${TableName} ${StreamARN} ${StreamId}`;
 }
 
+/** The way of sending that each shortened client has. */
+const shortSends = new WeakMap<object, unknown>();
+
+/**
+ * Whether nobody has the input of a command any more once `send` of this client has settled, so that its bytes may be written over: neither
+ * middleware nor somebody in place of `send`.
+ */
+export function forgetsInputs(client: { readonly send: unknown }): boolean {
+  return shortSends.get(client) === client.send;
+}
+
 /** Has the client, whose handler is the given one, send what it can by the short way. @param cbor whether CBOR may be tried. */
 export function shorten<C extends DynamoDBClient | KinesisClient>(
   client: C,
@@ -190,7 +204,7 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(
   const shortened = client as unknown as Shortened;
   const sendBySdk = shortened.send.bind(client);
   const signer = new Signer();
-  const memory = new BodyMemory();
+  const memory = new RecycledMemory(BODY_MEMORY);
   const trust = new CborTrust(cbor);
   shortened.send = (command, options, callback) => {
     const operation = operations.get(command.constructor);
@@ -204,6 +218,7 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(
       return sendBySdk(command, options, callback);
     return sendShortly(command, options ?? {}, operation as Operation, template);
   };
+  shortSends.set(client, shortened.send);
 
   async function sendShortly(
     command: Command,

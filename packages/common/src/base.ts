@@ -16,5 +16,6 @@ export * from './metrics.ts';
 export * from './option-checks.ts';
 export { FIRST_PLACE, NO_PLACE, type PackedRows } from './packed-rows.ts';
 export * from './random.ts';
+export * from './recycled-memory.ts';
 export * from './sequence-number.ts';
 export * from './stream.ts';

@@ -20,6 +20,7 @@ import {
 } from './aggregate-wire.ts';
 import { CHUNK_BYTES, type ChunkMemory, NO_CHUNK } from './chunk-memory.ts';
 import { FIRST_PLACE, NO_PLACE, PackedRows, ROW_BYTES, Row, type RowContent, writeRow } from './packed-rows.ts';
+import { type MemoryLender, NODES_MEMORY } from './recycled-memory.ts';
 
 // What a lane is at, in 32-bit numbers: sixteen, so that it lies in one line of the cache. The last four are two of 64 bits.
 const LANE_SHIFT = 4;
@@ -52,11 +53,14 @@ export interface GrowingRecord extends RowContent {
 
 export class GrowingAggregates {
   readonly memory: ChunkMemory;
+  /** Of what `finish` gives. */
+  readonly lender: MemoryLender;
   #words: Int32Array = new Int32Array(FEWEST_LANES << LANE_SHIFT);
   #times: Float64Array = new Float64Array(this.#words.buffer);
 
-  constructor(memory: ChunkMemory) {
+  constructor(memory: ChunkMemory, lender: MemoryLender = NODES_MEMORY) {
     this.memory = memory;
+    this.lender = lender;
   }
 
   /** Something grows there. */
@@ -155,7 +159,10 @@ export class GrowingAggregates {
     return isNew ? place : keyPlace;
   }
 
-  /** The aggregated record, in bytes of its own, and the rows, whose memory the caller gives back. Nothing grows there any more. */
+  /**
+   * The aggregated record, in bytes of its own, and the rows: the caller gives back the memory of both, that of the bytes to `lender` and only if nobody has kept a part.
+   * Nothing grows there any more.
+   */
   finish(lane: number): {
     readonly bytes: Buffer;
     readonly rows: PackedRows;
@@ -166,7 +173,7 @@ export class GrowingAggregates {
     const at = lane << LANE_SHIFT;
     const count = words[at + COUNT] as number;
     const rows = new PackedRows(this.memory, words[at + FIRST_ROW_CHUNK] as number, count);
-    const bytes = Buffer.allocUnsafe(words[at + SIZE] as number);
+    const bytes = this.lender.take(words[at + SIZE] as number);
     let end = rows.copyKeys(bytes, writeMagic(bytes), PARTITION_KEY_TABLE);
     end = this.#copyData(at, bytes, end);
     bytes.write(digestOf(bytes.subarray(MAGIC_BYTES, end)), end, 'hex');

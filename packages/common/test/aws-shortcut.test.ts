@@ -15,7 +15,7 @@ import {
   UpdateItemCommand,
   type UpdateItemCommandInput,
 } from '@aws-sdk/client-dynamodb';
-import { GetRecordsCommand, GetShardIteratorCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis';
+import { GetRecordsCommand, GetShardIteratorCommand, KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis';
 import { Sha256 } from '@smithy/core/checksum';
 import { SignatureV4 } from '@smithy/signature-v4';
 import { afterEach, expect, test } from 'vitest';
@@ -25,6 +25,7 @@ import {
   createKinesisClient,
   type HttpClientOptions,
 } from '../src/aws-client.ts';
+import { forgetsInputs } from '../src/aws-shortcut.ts';
 
 interface Asked {
   readonly headers: IncomingHttpHeaders;
@@ -255,6 +256,38 @@ test('middleware that is added to a client sees every call from then on', async 
   for (let call = 0; call < 3; call += 1) await client.send(update());
   expect(seen).toBe(3);
   expect(asked.map(isShort)).toEqual([false, true, false, false, false]);
+});
+
+test('inputs are forgotten as long as nobody stands between a client and its short way', () => {
+  const client = createKinesisClient({ endpoint: 'http://127.0.0.1:1', ...account });
+  cleanUps.push(() => client.destroy());
+  expect(forgetsInputs(client)).toBe(true);
+  const { send } = client;
+  client.send = () => Promise.resolve({});
+  expect(forgetsInputs(client)).toBe(false);
+  client.send = send;
+  expect(forgetsInputs(client)).toBe(true);
+  client.middlewareStack.add((next) => next, { step: 'initialize' });
+  expect(forgetsInputs(client)).toBe(false);
+  expect(forgetsInputs(new KinesisClient(account))).toBe(false);
+});
+
+test('a body arrives whole whatever its length, at the bounds of its parts as well', async () => {
+  const { endpoint, asked } = await serve(json(200, { FailedRecordCount: 0, Records: [] }));
+  const client = createKinesisClient({ endpoint, ...account });
+  cleanUps.push(() => client.destroy());
+  const put = async (PartitionKey: string): Promise<string> => {
+    const Records = [{ Data: Buffer.alloc(0), PartitionKey }];
+    await client.send(new PutRecordsCommand({ StreamName: 's', Records }));
+    return asked.at(-1)?.body ?? '';
+  };
+  const emptyBytes = (await put('')).length;
+  for (const partCount of [1, 2, 3]) {
+    for (const more of [-1, 0, 1]) {
+      const key = 'k'.repeat(partCount * 256 * 1024 + more - emptyBytes);
+      expect((await put(key)).length).toBe(partCount * 256 * 1024 + more);
+    }
+  }
 });
 
 test("a command with middleware of its own goes the SDK's way", async () => {

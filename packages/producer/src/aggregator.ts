@@ -4,7 +4,7 @@
 // Beside what is open of a shard others may grow whose keys are under way: they wait until they may leave (followers.ts says when). They are
 // several for a shard, by their keys, or a shard whose keys are all under way would move at one Kinesis record a round trip.
 // Invariants: at most one open Kinesis record per shard, and one that waits and grows per shard and group of keys.
-import { ChunkMemory, invariant } from '@shardline/common';
+import { ChunkMemory, invariant, type MemoryLender } from '@shardline/common';
 import { type Addressing, KinesisRecord, NO_LANE, NO_SHARD } from './batch.ts';
 import { type LaneLimits, Lanes, LaneTable } from './lanes.ts';
 import { NONE } from './order.ts';
@@ -55,9 +55,9 @@ export class Aggregator {
   #dueAtMs = Number.POSITIVE_INFINITY;
 
   /** `memory`: of packed user records, one for all streams of a producer. */
-  constructor(options: AggregatorOptions, memory: ChunkMemory = new ChunkMemory()) {
+  constructor(options: AggregatorOptions, memory: ChunkMemory = new ChunkMemory(), lender?: MemoryLender) {
     this.#options = options;
-    this.#lanes = new Lanes(options, memory);
+    this.#lanes = new Lanes(options, memory, lender);
   }
 
   /** Open Kinesis records that wait for company. */

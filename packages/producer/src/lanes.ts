@@ -1,7 +1,13 @@
 // The Kinesis records that grow in the aggregator, and the user records that are packed there: each has a lane while it does, whose number is
 // given to another one afterwards. What lanes share lies here: memory, writers, and who is told of the user records. Pure.
 // Invariants: one Kinesis record in a lane; none of two or more user records is over aggregationMaxSizeBytes.
-import { AggregateWriter, type ChunkMemory, FIRST_PLACE, GrowingAggregates } from '@shardline/common';
+import {
+  AggregateWriter,
+  type ChunkMemory,
+  FIRST_PLACE,
+  GrowingAggregates,
+  type MemoryLender,
+} from '@shardline/common';
 import { type KinesisRecord, NO_LANE } from './batch.ts';
 import { Heard, UNLIKE } from './heard.ts';
 import { NONE } from './order.ts';
@@ -28,9 +34,9 @@ export class Lanes {
   readonly #spareWriters: AggregateWriter[] = [];
   #spareBytes = 0;
 
-  constructor(limits: LaneLimits, memory: ChunkMemory) {
+  constructor(limits: LaneLimits, memory: ChunkMemory, lender: MemoryLender | undefined) {
     this.#limits = limits;
-    this.#growing = new GrowingAggregates(memory);
+    this.#growing = new GrowingAggregates(memory, lender);
   }
 
   at(lane: number): KinesisRecord | undefined {
@@ -145,7 +151,7 @@ export class Lanes {
       this.#lanes[lane]?.packed?.tells(record.settle, record.stream);
     }
     record.keyPlace = growing.add(lane, record, keyPlace);
-    record.packedAway();
+    record.packedAway(growing.lender);
   }
 
   #writerOf(growing: KinesisRecord): AggregateWriter {

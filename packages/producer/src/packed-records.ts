@@ -59,7 +59,7 @@ export class PackedRecords {
     this.#streams = new Alike(first.stream);
     growing.begin(lane, first);
     first.keyPlace = FIRST_PLACE;
-    first.packedAway();
+    first.packedAway(growing.lender);
   }
 
   /** Whether a user record can be kept like this. */
@@ -210,6 +210,8 @@ export class PackedRecords {
   /** One has been told of. */
   told(): void {
     if (++this.#toldCount < this.length) return;
+    // What is unpacked has its data in there; of what is told of in here nobody has kept anything but its key, as a text.
+    if (this.#aggregate !== undefined) this.#growing.lender.giveBack(this.#aggregate);
     this.#forget();
   }
 

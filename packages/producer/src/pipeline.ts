@@ -5,6 +5,7 @@
 //   → answered → answering (retrier) → settling, or back to placing
 // Invariants: each put record gets exactly one `delivered` or `failed`; every `send` gets one `begin`, and one `answered` if that
 // gave entries; no attempt begins once a record's time to live is over, an attempt under way is awaited.
+import { NODES_MEMORY } from '@shardline/common';
 import { Answering } from './answering.ts';
 import type { Answer, Entry, KinesisRecord, Request } from './batch.ts';
 import { type Effect, Outbox } from './effects.ts';
@@ -34,11 +35,12 @@ export class Pipeline {
   constructor(options: PipelineOptions, replaced: Partial<Stages> = {}) {
     const stages = makeStages(options, replaced);
     const outbox = this.#outbox;
+    const { lender = NODES_MEMORY } = options;
     const predictor = new Predictor(stages);
     const requests = new Requests(outbox);
-    const settling = new Settling(stages.aggregator, outbox, (...finished) => placing.moveUp(...finished));
+    const settling = new Settling(stages.aggregator, outbox, lender, (...finished) => placing.moveUp(...finished));
     const keepsOrder = options.ordering === 'per-key';
-    const placing = new Placing({ stages, predictor, settling, requests, keepsOrder });
+    const placing = new Placing({ stages, predictor, settling, requests, keepsOrder, lender });
     this.#stages = stages;
     this.#predictor = predictor;
     this.#requests = requests;

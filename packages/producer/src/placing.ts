@@ -2,7 +2,7 @@
 // (order); and the Kinesis record goes through aggregator, limiter and collector. Here, too, all that is taken apart is placed again, when the
 // shard map or the stream's strategy has changed. Pure.
 // Invariants: a key's records are placed in put order; a record is in exactly one place until it settles.
-import { invariant, NO_PLACE } from '@shardline/common';
+import { invariant, type MemoryLender, NO_PLACE } from '@shardline/common';
 import type { Aggregator, Prediction } from './aggregator.ts';
 import { type Carried, forEachKey, type KinesisRecord, NO_LANE } from './batch.ts';
 import type { Collector } from './collector.ts';
@@ -28,6 +28,7 @@ export interface PlacingParts {
   readonly requests: Requests;
   /** Whether the records of one key keep their order. */
   readonly keepsOrder: boolean;
+  readonly lender: MemoryLender;
 }
 
 export class Placing {
@@ -42,12 +43,13 @@ export class Placing {
   readonly #requests: Requests;
   readonly #settling: Settling;
   readonly #keepsOrder: boolean;
+  readonly #lender: MemoryLender;
   /** User records without a key, until it is known whether the stream takes them. */
   #keyless: UserRecord[] = [];
   #lastSequence = 0;
   #flushedSequence = 0;
 
-  constructor({ stages, predictor, settling, requests, keepsOrder }: PlacingParts) {
+  constructor({ stages, predictor, settling, requests, keepsOrder, lender }: PlacingParts) {
     this.#order = stages.order;
     this.#strategy = stages.strategy;
     this.#predictor = predictor;
@@ -59,6 +61,7 @@ export class Placing {
     this.#requests = requests;
     this.#settling = settling;
     this.#keepsOrder = keepsOrder;
+    this.#lender = lender;
   }
 
   put(record: UserRecord, nowMs: number): void {
@@ -68,7 +71,7 @@ export class Placing {
     } finally {
       // Whatever has happened: somebody waits for it to settle.
       if (!record.isOver) {
-        record.keepData();
+        record.keepData(this.#lender);
         this.#expiry.put(record);
       }
     }

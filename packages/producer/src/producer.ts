@@ -10,6 +10,7 @@ import {
   describe,
   invariant,
   type Logger,
+  type MemoryLender,
   type MetricsSink,
   type StreamIdentifier,
   UsageError,
@@ -29,6 +30,7 @@ import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { Outstanding } from './outstanding.ts';
 import { Sender } from './sender.ts';
+import { sentMemory } from './sent-memory.ts';
 import { StreamDriver } from './stream-driver.ts';
 import { regionOf, StreamReader } from './stream-reader.ts';
 import { Streams } from './streams.ts';
@@ -88,6 +90,7 @@ export class Producer implements AsyncDisposable {
   readonly #metrics: MetricsReport;
   readonly #upload: MetricsUpload | undefined;
   readonly #memory = new ChunkMemory();
+  readonly #lender: MemoryLender;
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
   #lastSequence = 0;
   #lastTimes: Times;
@@ -112,6 +115,7 @@ export class Producer implements AsyncDisposable {
     this.#id = `producer-${++madeCount}`;
     this.#log = resolved.logger.child({ producer: this.#id });
     this.#client = resolved.client ?? makeClient(resolved);
+    this.#lender = sentMemory(this.#client);
     this.#outstanding = new Outstanding(resolved);
     this.#sender = new Sender({ client: this.#client, clock, maxRequestsInFlight, requestTimeoutMs, log: this.#log });
     this.#times = { bufferedTimeMs: Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2), recordTtlMs };
@@ -252,6 +256,7 @@ export class Producer implements AsyncDisposable {
       options: {
         ...this.#options,
         memory: this.#memory,
+        lender: this.#lender,
         bufferedTimeMs: this.#times.bufferedTimeMs,
         togetherMs: Math.min(TOGETHER_MS, this.#times.bufferedTimeMs * TOGETHER_SHARE),
       },

@@ -1,6 +1,6 @@
 // The end of a user record's way through the pipeline: it was delivered, or it failed. The driver then settles its promise.
 // Invariants: a user record settles once; when the last of a Kinesis record has, the keys that it held are free.
-import { invariant } from '@shardline/common';
+import { invariant, type MemoryLender } from '@shardline/common';
 import type { Aggregator } from './aggregator.ts';
 import type { Carried, KinesisRecord } from './batch.ts';
 import type { Outbox, Place } from './effects.ts';
@@ -9,6 +9,7 @@ import type { Failure, UserRecord } from './user-record.ts';
 export class Settling {
   readonly #aggregator: Aggregator;
   readonly #outbox: Outbox;
+  readonly #lender: MemoryLender;
   readonly #onFinished: (kinesisRecord: KinesisRecord, carried: Carried, nowMs: number) => void;
   #unsettledCount = 0;
 
@@ -16,10 +17,12 @@ export class Settling {
   constructor(
     aggregator: Aggregator,
     outbox: Outbox,
+    lender: MemoryLender,
     onFinished: (kinesisRecord: KinesisRecord, carried: Carried, nowMs: number) => void,
   ) {
     this.#aggregator = aggregator;
     this.#outbox = outbox;
+    this.#lender = lender;
     this.#onFinished = onFinished;
   }
 
@@ -44,7 +47,7 @@ export class Settling {
       const { records } = kinesisRecord;
       for (const record of records) {
         this.#markSettled(record);
-        record.dropData();
+        record.giveBackData(this.#lender);
       }
       this.#outbox.push({ kind: 'delivered', records, place });
     }

@@ -1,5 +1,5 @@
 // The stages of one pipeline, made from the options in the order in which data flows. Beside the records' way: nothing happens here.
-import type { ChunkMemory } from '@shardline/common';
+import type { ChunkMemory, MemoryLender } from '@shardline/common';
 import { Aggregator, type AggregatorOptions } from './aggregator.ts';
 import { Collector, type CollectorOptions } from './collector.ts';
 import { Expiry } from './expiry.ts';
@@ -23,6 +23,8 @@ export interface PipelineOptions
   readonly maxRequestsInFlight: number;
   /** Shared with other pipelines. Default: its own. */
   readonly memory?: ChunkMemory;
+  /** Gives the memory of what is sent, and gets it back when that has arrived. Default: Node's. */
+  readonly lender?: MemoryLender;
 }
 
 export interface Stages {
@@ -43,7 +45,7 @@ export function makeStages(options: PipelineOptions, replaced: Partial<Stages>):
     order: replaced.order ?? new KeyOrder(),
     strategy: replaced.strategy ?? new StreamStrategy(options),
     shardMap: replaced.shardMap ?? new ShardMap(),
-    aggregator: replaced.aggregator ?? new Aggregator(options, options.memory),
+    aggregator: replaced.aggregator ?? new Aggregator(options, options.memory, options.lender),
     followers: replaced.followers ?? new Followers(options),
     limiter: replaced.limiter ?? new Limiter(options),
     collector: replaced.collector ?? new Collector(options),

@@ -9,7 +9,9 @@ import {
   hashBytesOf,
   hashHexOf,
   isShardlineError,
+  type MemoryLender,
   NO_PLACE,
+  NODES_MEMORY,
   type OperatingCode,
   OperatingError,
   parseHashKey,
@@ -162,6 +164,8 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
   #source: Uint8Array | string | undefined;
   /** Where in there it begins. */
   #at = 0;
+  /** The copy, in memory that may be given back. */
+  #lent: Buffer | undefined = undefined;
   /** The application may do with its bytes what it likes. */
   isCopied = false;
   /** The attempts that failed; other records may have the same list. */
@@ -224,17 +228,28 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
     return this.content as Uint8Array;
   }
 
-  /** The application may use its bytes again: unless there is a copy, here is one. */
-  keepData(): void {
+  /** The application may use its bytes again: unless there is a copy, here is one, in memory of `lender`'s, which is to get it back, or Node's. */
+  keepData(lender?: MemoryLender): void {
     const given = this.#source;
     if (this.isCopied || given === undefined) return;
-    this.#source = typeof given === 'string' ? Buffer.from(given, 'utf8') : Buffer.from(given);
+    const copy = (lender ?? NODES_MEMORY).take(this.dataBytes);
+    if (typeof given === 'string') copy.write(given, 'utf8');
+    else copy.set(given);
+    this.#source = copy;
+    if (lender !== undefined) this.#lent = copy;
     this.isCopied = true;
+  }
+
+  /** Nobody has kept its data: `lender` gets back what `keepData` took of it. */
+  giveBackData(lender: MemoryLender): void {
+    if (this.#lent !== undefined) lender.giveBack(this.#lent);
+    this.dropData();
   }
 
   /** Nobody will ask for its data again. */
   dropData(): void {
     this.#source = undefined;
+    this.#lent = undefined;
     this.#at = 0;
     this.isCopied = true;
   }
@@ -245,9 +260,10 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
     this.settle = unheard;
   }
 
-  /** Its Kinesis record has taken over all that it was. */
-  packedAway(): void {
+  /** Its Kinesis record has taken over all that it was; `lender` gets back what `keepData` took of it. */
+  packedAway(lender: MemoryLender): void {
     this.#isPacked = true;
+    this.giveBackData(lender);
     this.letGo();
   }
 
@@ -258,6 +274,7 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
     // Of a text that is as long as its bytes each unit is one.
     else target.write(content, at, content.length === this.dataBytes ? 'latin1' : 'utf8');
     this.#source = target;
+    this.#lent = undefined;
     this.#at = at;
     this.isCopied = true;
   }

@@ -56,7 +56,7 @@ export function packedOf(
     const announced = growing.sizeBytesWith(lane, record, place);
     packed.tells(record.settle, record.stream);
     places.set(partitionKey, growing.add(lane, record, place));
-    record.packedAway();
+    record.packedAway(growing.lender);
     invariant(announced === packed.sizeBytes, 'it is as long as was announced');
   }
   return { carrier, packed };

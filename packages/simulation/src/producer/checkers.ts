@@ -202,7 +202,9 @@ export class ProducerCheckers {
         continue;
       }
       if ('sequenceNumber' in outcome.end) continue;
-      const { code, mayBeWritten } = outcome.end;
+      const { code, mayBeWritten, userRecord } = outcome.end;
+      if (!put.data.equals(Buffer.from(userRecord.data)))
+        this.violate(`record ${number} failed, and its data in the hand of the application was changed`);
       if (!mayBeWritten && this.#copies.has(number)) {
         this.violate(`record ${number} failed as certainly not written and is in the stream`);
       }

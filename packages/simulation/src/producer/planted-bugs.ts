@@ -131,6 +131,11 @@ const plantedBugs: readonly PlantedBug[] = [
     stages: (options) => ({ limiter: new LightLimiter(options) }),
   },
   {
+    name: 'sent-is-over',
+    mistake: 'the memory of a Kinesis record is used again as soon as it may have been sent',
+    stages: () => ({}),
+  },
+  {
     name: 'wrong-stream',
     mistake: 'a record goes to another stream of the producer than its put names',
     stages: () => ({}),

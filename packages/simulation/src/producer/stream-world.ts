@@ -23,6 +23,7 @@ import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import type { ProducerCheckers } from './checkers.ts';
 import { watched } from './company.ts';
+import { lenderOf } from './lent-memory.ts';
 import { brokenStages } from './planted-bugs.ts';
 import { WatchedLimiter } from './shard-rate.ts';
 import type { FaultRates, Incident, Plan } from './swarm.ts';
@@ -88,7 +89,8 @@ export class StreamWorld implements Drives {
       checkers.violate(text),
     );
     const followers = watched(stages.followers ?? new Followers(options), options, (text) => checkers.violate(text));
-    this.#pipeline = new Pipeline(options, { ...stages, limiter: this.#limiter, followers });
+    const lender = lenderOf(plantedBug, (text) => checkers.violate(text));
+    this.#pipeline = new Pipeline({ ...options, lender }, { ...stages, limiter: this.#limiter, followers });
   }
 
   /** Asks about the stream at once. */
@@ -253,7 +255,8 @@ export class StreamWorld implements Drives {
     let entries: readonly Entry[] = [];
     this.#drive(() => {
       const begun = this.#pipeline.begin(request, now);
-      entries = begun.entries;
+      // On the wire there are copies.
+      entries = begun.entries.map((entry) => ({ ...entry, data: Uint8Array.from(entry.data) }));
       return begun.effects;
     });
     if (entries.length === 0) return false;

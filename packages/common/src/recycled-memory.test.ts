@@ -1,12 +1,13 @@
-// That memory is one body's at a time, and that not much is kept.
+// That memory is one owner's at a time, and that not much is kept.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { BodyMemory } from './body-memory.ts';
+import { RecycledMemory } from './recycled-memory.ts';
 
 const MIB = 1024 * 1024;
+const options = { fewestBytes: MIB / 16, grainBytes: MIB / 4, mostIdleBytes: 16 * MIB };
 
 test('what was given back is given out again, to a body that fits', () => {
-  const memory = new BodyMemory();
+  const memory = new RecycledMemory(options);
   const first = memory.take(MIB - 5);
   expect(first.length).toBe(MIB - 5);
   memory.giveBack(first);
@@ -24,7 +25,7 @@ test('no two bodies share memory at a time, and what lies idle stays within 16 M
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const memory = new BodyMemory();
+      const memory = new RecycledMemory(options);
       const taken: Buffer[] = [];
       for (const each of steps) {
         if ('take' in each) {
