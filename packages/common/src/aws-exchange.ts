@@ -41,6 +41,8 @@ interface Running {
 
 /** Within the shorter bound. */
 const LOOK_COUNT = 8;
+/** Smaller ones wake the process too often. */
+const PART_BYTES: number = 256 * 1024;
 /** What Node says of a connection that broke; the SDK tries again what bears this name. */
 const BROKEN: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
 
@@ -90,6 +92,7 @@ export class Exchanges {
       const onError = (error: Error & { code?: unknown }): void => {
         fail(BROKEN.has(error.code) ? Object.assign(error, { name: 'TimeoutError' }) : error);
       };
+      let sendRest = nothing;
       const running: Running = { request, lookCount: 0, silentLookCount: 0, fail };
       signal?.addEventListener('abort', onAbort, { once: true });
       request.on('error', onError);
@@ -103,6 +106,7 @@ export class Exchanges {
         });
         response.on('end', () => {
           settle();
+          sendRest();
           const [only] = parts;
           const body = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
           resolve({ statusCode, reason, headers, body, isAskedAway: request.writableFinished });
@@ -110,7 +114,7 @@ export class Exchanges {
         response.on('error', onError);
       });
       this.#watch(running);
-      request.end(asked);
+      sendRest = sendBody(request, asked);
     });
   }
 
@@ -144,6 +148,35 @@ export class Exchanges {
   }
 }
 
+/**
+ * A large body goes in parts, the next one when there is room: whole, it would be encrypted whole, into memory that is as large again for each request
+ * under way, and is in no cache when the socket takes it.
+ * @returns hands all over that is left: of one that has been answered before, Node does not say any more when there is room.
+ */
+function sendBody(request: ClientRequest, body: string | Buffer): () => void {
+  if (typeof body === 'string' || body.length <= PART_BYTES) {
+    request.end(body);
+    return nothing;
+  }
+  let from = 0;
+  const sendRest = (): void => {
+    if (request.writableEnded) return;
+    request.off('drain', sendParts);
+    request.end(body.subarray(from));
+  };
+  const sendParts = (): void => {
+    let hasRoom = true;
+    while (hasRoom && body.length - from > PART_BYTES) {
+      hasRoom = request.write(body.subarray(from, from + PART_BYTES));
+      from += PART_BYTES;
+    }
+    if (hasRoom) sendRest();
+  };
+  request.on('drain', sendParts);
+  sendParts();
+  return sendRest;
+}
+
 function end({ request, fail }: Running, message: string): void {
   fail(Object.assign(new Error(message), { name: 'TimeoutError', code: 'ETIMEDOUT' }));
   request.destroy();
@@ -152,6 +185,8 @@ function end({ request, fail }: Running, message: string): void {
 function isConnected({ socket }: ClientRequest): boolean {
   return socket !== null && socket !== undefined && !socket.connecting;
 }
+
+function nothing(): void {}
 
 function abortError(signal: AbortSignal): Error {
   return Object.assign(new Error('Request aborted', { cause: signal.reason }), { name: 'AbortError' });
