@@ -24,8 +24,9 @@ const { values } = parseArgs({
 });
 const BUFFERED_MS = 100;
 const LONE_RECORDS = 20;
-/** Of data, in a leg of the matrix; at the most `--records`. */
-const MATRIX_BYTES = 500_000_000;
+/** Of data, in a leg of the matrix, and of it outstanding; at the most `--records` and `--outstanding`. */
+const MATRIX_BYTES = 1_000_000_000;
+const MATRIX_OUTSTANDING_BYTES = 50_000_000;
 /** With a longer wait every record finds company, so that what grows with the shards is all that differs. */
 const GROWTH = { shards: [1, 10, 1_000, 10_000], recordsPerShard: 100, bufferedMs: 60_000, fewestFillings: 2 } as const;
 
@@ -60,7 +61,8 @@ async function matrix(): Promise<void> {
     for (const keys of [0, 1_000]) {
       for (const shards of [4, 1_000]) {
         const records = Math.min(given.records, Math.ceil(MATRIX_BYTES / size));
-        const each = { ...given, records, size, keys, shards };
+        const outstanding = Math.min(given.outstanding, MATRIX_OUTSTANDING_BYTES / size);
+        const each = { ...given, records, outstanding, size, keys, shards };
         const outcomes = await leg(each, 1);
         printTable(titleOf(each), outcomes);
         legs.push({ size, keys, shards, records, ...summaryOf(outcomes) });
