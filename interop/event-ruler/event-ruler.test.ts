@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import fc, { type Arbitrary } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { alternativesOf } from './alternatives.ts';
 import { addressQuestions, questions } from './arbitraries.ts';
 import { askOurs, EventRuler, type Question } from './event-ruler.ts';
 
@@ -47,20 +48,57 @@ it("answers each case of the unit tests' table as it stands there", async () => 
   expect(answered).toEqual(cases);
 });
 
+/** What the engine says where none of its rules and values is in another one's way. */
+async function answerOfParts({ pattern, event }: Question): Promise<string> {
+  for (const part of alternativesOf(pattern)) {
+    if ((await ruler.ask({ pattern: part, event })).answer === 'match') return 'match';
+  }
+  return 'no match';
+}
+
+it.each([
+  ['{"d":[{"exactly":""},{"numeric":[">=",-1]},"a"]}', '{"d":""}'],
+  ['{"d":[{"wildcard":"*a"},{"anything-but":{"equals-ignore-case":"a"}}]}', '{"d":"b"}'],
+  ['{"$or":[{"b":[{"exists":false},"x"]},{"b":[{"exists":false},"y"]}]}', '{"b":"y"}'],
+])('where it contradicts itself ours says what it says of the parts: %s of %s', async (pattern, event) => {
+  const question = { pattern, event };
+  expect((await ruler.ask(question)).answer).toBe('no match');
+  expect(await answerOfParts(question)).toBe('match');
+  expect(askOurs(question).answer).toBe('match');
+});
+
+it('takes a pattern apart into such as leave no choice', () => {
+  const pattern = '{"a":[1.50,"x"],"$or":[{"b":{"c":[{"exists":false}]}},{"a":["1"],"b":{"d":[null]}}]}';
+  expect(alternativesOf(pattern)).toEqual([
+    '{"a":[1.50],"b":{"c":[{"exists":false}]}}',
+    '{"a":["x"],"b":{"c":[{"exists":false}]}}',
+    '{"a":["1"],"b":{"d":[null]}}',
+  ]);
+});
+
 describe('patterns and events made by chance', () => {
   it.each<[string, Arbitrary<Question>]>([
     ['of all operators', questions],
     ['of addresses', addressQuestions],
   ])('%s are answered alike', async (_, arbitrary) => {
     const seed = Number(process.env['EVENT_RULER_SEED'] ?? DEFAULT_SEED);
+    const contradictions: Question[] = [];
     const counts: Record<string, number> = { match: 0, 'no match': 0, 'bad pattern': 0 };
     const check = fc.asyncProperty(arbitrary, async (question) => {
       const [ours, theirs] = [askOurs(question), await ruler.ask(question)];
       counts[theirs.answer] = (counts[theirs.answer] ?? 0) + 1;
-      expect(ours.answer, JSON.stringify({ ...question, ours, theirs })).toBe(theirs.answer);
+      if (ours.answer === theirs.answer) return;
+      const isBad = [ours.answer, theirs.answer].includes('bad pattern');
+      const ofParts = isBad ? theirs.answer : await answerOfParts(question);
+      expect(ours.answer, JSON.stringify({ ...question, ours, theirs, ofParts })).toBe(ofParts);
+      contradictions.push(question);
     });
     await fc.assert(check, { seed, numRuns: CASES });
-    console.info(`seed ${seed}: ${JSON.stringify(counts)}`);
+    console.info(
+      `seed ${seed}: ${JSON.stringify(counts)}, ${contradictions.length} in which the engine contradicts itself`,
+    );
+    // Were there more, it might be that the parts are taken for what they are not.
+    expect(contradictions.length, JSON.stringify(contradictions)).toBeLessThan(CASES / 1_000);
     // Neither side may have said the same to nearly all.
     expect(Math.min(counts['match'] ?? 0, counts['no match'] ?? 0)).toBeGreaterThan(CASES / 20);
   });
