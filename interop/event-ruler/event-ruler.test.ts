@@ -57,15 +57,17 @@ async function answerOfParts({ pattern, event }: Question): Promise<string> {
 }
 
 it.each([
-  ['{"d":[{"exactly":""},{"numeric":[">=",-1]},"a"]}', '{"d":""}'],
+  ['{"d":[{"exactly":""},{"numeric":[">=",-1]},"a"]}', '{"d":[""]}'],
   ['{"d":[{"wildcard":"*a"},{"anything-but":{"equals-ignore-case":"a"}}]}', '{"d":"b"}'],
   ['{"$or":[{"b":[{"exists":false},"x"]},{"b":[{"exists":false},"y"]}]}', '{"b":"y"}'],
-])('where it contradicts itself ours says what it says of the parts: %s of %s', async (pattern, event) => {
-  const question = { pattern, event };
-  expect((await ruler.ask(question)).answer).toBe('no match');
-  expect(await answerOfParts(question)).toBe('match');
-  expect(askOurs(question).answer).toBe('match');
-});
+])(
+  'where it contradicts itself in some of its runs ours says what it says of the parts: %s of %s',
+  async (pattern, event) => {
+    const question = { pattern, event };
+    expect(await answerOfParts(question)).toBe('match');
+    expect(askOurs(question).answer).toBe('match');
+  },
+);
 
 it('takes a pattern apart into such as leave no choice', () => {
   const pattern = '{"a":[1.50,"x"],"$or":[{"b":{"c":[{"exists":false}]}},{"a":["1"],"b":{"d":[null]}}]}';
