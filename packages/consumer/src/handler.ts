@@ -102,7 +102,7 @@ export interface ShardContext {
   readonly pendingCheckpoint: PendingCheckpoint | undefined;
   /**
    * Resolves once everything up to a position (this included) is written as handled; without one, everything given to the
-   * handler in this call or finished before it. At the end of a shard that is the end itself. A user record is a position, and
+   * handler in this call or finished before it, or what was asked for before, if that is more. At the end of a shard that is the end itself. A user record is a position, and
    * its sub-sequence number counts (the KCL's checkpoint(record) takes 0 for it). Calls need not be awaited one by one: what
    * waits is written at once, the newest of all.
    * @throws OperatingError LEASE_LOST when another worker has the shard; UsageError for a position before the checkpoint, past

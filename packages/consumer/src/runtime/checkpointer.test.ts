@@ -92,6 +92,32 @@ test('what is out of range is a UsageError that names the position and its bound
   expect([await open, await outcomeOf(first.checkpoint())]).toEqual([end, end]);
 });
 
+test('without a position what the handler has now may be behind what it vouched for before it threw: that is waited for', async () => {
+  const { checkpointer, asked, written, first } = stage();
+  const vouched = parseCheckpoint('9', 3);
+  const promises = [first.checkpoint(), first.prepareCheckpoint()];
+  await Promise.resolve();
+  const range = { from: vouched, to: vouched };
+  checkpointer.settle(1, range);
+  checkpointer.settle(2, range);
+  expect(asked.slice(2)).toMatchObject([
+    { position: vouched, prepare: undefined },
+    { position: vouched, prepare: {} },
+  ]);
+  expect(written).toEqual([]);
+  checkpointer.settle(3, 'done');
+  checkpointer.settle(4, 'done');
+  expect(await Promise.all(promises)).toMatchObject([
+    undefined,
+    { pendingCheckpoint: { sequenceNumber: '9', subSequenceNumber: 3 } },
+  ]);
+  expect(written).toEqual([vouched]);
+  // Who names a place is told that it is behind.
+  const named = outcomeOf(first.checkpoint('9', 1));
+  checkpointer.settle(5, range);
+  expect(await named).toBeInstanceOf(UsageError);
+});
+
 test('the words that stand in place of a number are refused at the call', async () => {
   const { asked, first } = stage();
   expect(await outcomeOf(first.checkpoint(String(AT_TIMESTAMP.sequenceNumber)))).toBeInstanceOf(UsageError);

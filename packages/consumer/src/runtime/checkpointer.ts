@@ -31,7 +31,10 @@ export interface CheckpointedShard {
 
 interface Pending {
   readonly request: CheckpointRequested;
-  readonly resolve: () => void;
+  /** No position was given. */
+  readonly isNewest: boolean;
+  /** With the position that is written, or prepared. */
+  readonly resolve: (position: ExtendedSequenceNumber) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -49,37 +52,41 @@ export class Checkpointer {
   /** What the handler of a shard calls. */
   callsFor(shard: CheckpointedShard): Pick<ShardContext, 'checkpoint' | 'prepareCheckpoint'> {
     return {
-      checkpoint: async (...given: readonly unknown[]) =>
-        this.#checkpoint(shard, readCheckpoint(given) ?? shard.newest()),
+      checkpoint: async (...given: readonly unknown[]) => this.#checkpoint(shard, readCheckpoint(given)),
       prepareCheckpoint: async (...given: readonly unknown[]): Promise<PreparedCheckpointer> => {
-        const { position = shard.newest(), state } = readPrepare(given);
-        await this.#request(shard, position, { state });
+        const { position: asked, state } = readPrepare(given);
+        const position = await this.#request(shard, asked, { state });
         return { pendingCheckpoint: asPosition(position), checkpoint: () => this.#checkpoint(shard, position) };
       },
     };
   }
 
-  async #checkpoint(shard: CheckpointedShard, position: ExtendedSequenceNumber): Promise<void> {
-    await this.#request(shard, position, undefined);
-    shard.written(position);
+  async #checkpoint(shard: CheckpointedShard, position: ExtendedSequenceNumber | undefined): Promise<void> {
+    shard.written(await this.#request(shard, position, undefined));
   }
 
   #request(
-    { leaseKey, tenure, endedBy, ceiling }: CheckpointedShard,
-    position: ExtendedSequenceNumber,
+    shard: CheckpointedShard,
+    asked: ExtendedSequenceNumber | undefined,
     prepare: CheckpointRequested['prepare'],
-  ): Promise<void> {
+  ): Promise<ExtendedSequenceNumber> {
+    const { leaseKey, tenure, endedBy, ceiling } = shard;
+    const position = asked ?? shard.newest();
     if (endedBy !== undefined) return Promise.reject(endedBy);
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
     if (ceiling !== undefined && compareExtended(position, ceiling) > 0)
       return Promise.reject(outOfRange(position, { to: ceiling }));
-    this.#requestCount += 1;
-    const requestId = this.#requestCount;
-    const request = { kind: 'checkpointRequested', leaseKey, tenure, position, prepare, requestId } as const;
     return new Promise((resolve, reject) => {
-      this.#pending.set(request.requestId, { request, resolve, reject });
-      this.#post(request);
+      const request = { kind: 'checkpointRequested', leaseKey, tenure, position, prepare } as const;
+      this.#ask(request, { isNewest: asked === undefined, resolve, reject });
     });
+  }
+
+  #ask(asked: Omit<CheckpointRequested, 'requestId'>, pending: Omit<Pending, 'request'>): void {
+    this.#requestCount += 1;
+    const request = { ...asked, requestId: this.#requestCount };
+    this.#pending.set(request.requestId, { ...pending, request });
+    this.#post(request);
   }
 
   settle(requestId: number, outcome: Outcome): void {
@@ -89,13 +96,16 @@ export class Checkpointer {
     const { leaseKey, position } = pending.request;
     switch (outcome) {
       case 'done':
-        pending.resolve();
+        pending.resolve(position);
         return;
       case 'leaseLost':
         pending.reject(leaseLost(leaseKey));
         return;
       default:
-        pending.reject(outOfRange(position, outcome));
+        // The handler said more before it threw, and is given a part of that again: what it has now is covered by what it said.
+        if (pending.isNewest && compareExtended(position, outcome.from) < 0)
+          this.#ask({ ...pending.request, position: outcome.from }, pending);
+        else pending.reject(outOfRange(position, outcome));
     }
   }
 
