@@ -28,7 +28,7 @@ export class MemoryLeaseTable implements LeaseTable {
   readonly leases: Map<string, Lease> = new Map();
   /** By worker id. */
   readonly workers: Map<string, StoredWorker> = new Map();
-  /** When each process first reported. */
+  /** When each process first tried to report. */
   readonly processes: Map<string, number> = new Map();
   leader: LeaderRow | undefined = undefined;
   /** A new table is one of the KCL 3.x. */
@@ -234,10 +234,10 @@ const operations: Operations = {
       row?.process?.id === over?.process?.id &&
       row?.lastUpdateSeconds === over?.lastUpdateSeconds &&
       row?.askedBy === over?.askedBy;
-    if (!isFree && !(over !== undefined && isAsSeen)) return { applied: false, sign: signOf(row) };
     const lastUpdateSeconds = Math.floor(table.wallNow() / 1000);
     const sinceSeconds = table.processes.get(processId) ?? lastUpdateSeconds;
     table.processes.set(processId, sinceSeconds);
+    if (!isFree && !(over !== undefined && isAsSeen)) return { applied: false, sign: signOf(row) };
     const process = { id: processId, sinceSeconds };
     table.workers.set(workerId, { lastUpdateSeconds, utilization, process, supportCode: 1, answers, leaves, declines });
     return { applied: true, process };
