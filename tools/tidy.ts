@@ -42,7 +42,7 @@ export const PRODUCER_STAGES: readonly string[] = [
   'retrier.ts',
 ].map((name) => `packages/producer/src/${name}`);
 
-/** The only sources that import AWS's SDK: those that call AWS, and the one that signs a request again as the SDK does. */
+/** The only sources that import AWS's SDK: those that call AWS, the one that signs a request again as the SDK does, and those that answer its commands. */
 export const AWS_FILES: readonly string[] = [
   'packages/common/src/aws-client.ts',
   'packages/common/src/aws-shortcut.ts',
@@ -55,6 +55,9 @@ export const AWS_FILES: readonly string[] = [
   'packages/consumer/src/retrieval/shards.ts',
   'packages/consumer/src/retrieval/stream-consumer.ts',
   'packages/local/src/server/signature.ts',
+  'packages/simulation/src/shell/dynamodb.ts',
+  'packages/simulation/src/shell/kinesis.ts',
+  'packages/simulation/src/shell/planted-bugs.ts',
 ];
 
 /** Sources that may name AWS's types (`import type`, gone at run time), because users hand them in or rows have them. */
@@ -71,6 +74,8 @@ export const AWS_TYPE_FILES: readonly string[] = [
   'packages/consumer/src/retrieval/sources.ts',
   'packages/consumer/src/lease-table/dynamodb.ts',
   'packages/consumer/src/lease-table/item.ts',
+  'packages/simulation/src/shell/expressions.ts',
+  'packages/simulation/src/shell/worker.ts',
 ];
 
 /** Which packages a folder's sources may import. Tests may import every public one. */

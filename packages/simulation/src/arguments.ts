@@ -82,7 +82,7 @@ export function readArguments(): Arguments {
   };
 }
 
-function wholeNumber(option: string, text: string): number {
+export function wholeNumber(option: string, text: string): number {
   const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
   if (number <= HIGHEST_SEED) return number;
   throw new Error(`${option}: expected a whole number up to ${HIGHEST_SEED}, got ${JSON.stringify(text)}`);

@@ -29,16 +29,18 @@ export class EventQueue {
 
   /** Runs everything up to and including `time`; leaves the clock at `time`, or where it was stopped. */
   runUntil(time: number): void {
-    while (!this.#stopped) {
-      const next = this.#heap[0];
-      if (next === undefined || next.at > time) {
-        if (time > this.#now) this.#now = time;
-        return;
-      }
-      this.#pop();
-      this.#now = next.at;
-      next.run();
-    }
+    while (this.runNext(time));
+    if (!this.#stopped && time > this.#now) this.#now = time;
+  }
+
+  /** Runs the earliest that is due by `time`, for a world in which something has to come to rest between two. False: there is none. */
+  runNext(time: number): boolean {
+    const next = this.#heap[0];
+    if (this.#stopped || next === undefined || next.at > time) return false;
+    this.#pop();
+    this.#now = next.at;
+    next.run();
+    return true;
   }
 
   /** What runs now is the last. */

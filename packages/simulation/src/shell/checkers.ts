@@ -1,0 +1,182 @@
+// The rules that a shell's world is held to, judged from outside of the consumers: by what handlers were given, by the rows that were written,
+// and by what a worker that has ended still asks for. They keep their own history and read nothing of the consumers'.
+import { compareExtended, formatExtended } from '@shardline/common';
+import type { ShardContext, UserRecord } from '@shardline/consumer';
+import type { Lease } from '../../../consumer/dist/coordination/lease.js';
+import { History, type PutRecord, type ShardHistory } from './history.ts';
+import { numberIn } from './stream.ts';
+
+/** One uninterrupted ownership of a shard, as its handler sees it. */
+interface Tenure {
+  readonly name: string;
+  readonly shard: ShardHistory;
+  /** Numbers of records that its handler has finished. */
+  readonly handled: Set<number>;
+  /** Calls under way. */
+  readonly inHand: Set<readonly PutRecord[]>;
+}
+
+export class ShellCheckers {
+  readonly history: History = new History();
+  readonly violations: string[] = [];
+  readonly #concurrency: number;
+  readonly #tenures = new Map<string, Tenure>();
+  /** Whose each fencing token of a lease is. */
+  readonly #tokens = new Map<string, string>();
+  handlerCallCount = 0;
+
+  /** @param concurrency calls side by side; of more than one, order is by partition key alone. */
+  constructor(concurrency: number) {
+    this.#concurrency = concurrency;
+  }
+
+  // --- what the handler is told ---
+
+  /** Any of its words but `leaseLost`. */
+  called(worker: string, word: string, context: ShardContext): void {
+    this.handlerCallCount += 1;
+    const { name, shard } = this.#tenureOf(worker, context);
+    if (context.signal.aborted) this.violate(`${name}: ${word} was called after its signal was aborted`);
+    if (word === 'shutdownRequested') return;
+    for (const parent of shard.parents)
+      if (!parent.isHandled)
+        this.violate(`${name}: ${word} was called before all of its parent ${parent.shardId} was handled`);
+    if (word === 'shardEnded' && !(shard.isClosed && shard.isHandled))
+      this.violate(`${name} was ended, ${shard.isClosed ? 'not all of it handled' : 'and it is open'}`);
+  }
+
+  /** @returns what was put, in the batch's order. */
+  deliveryBegan(worker: string, context: ShardContext, batch: readonly UserRecord[]): readonly PutRecord[] {
+    this.called(worker, 'processRecords', context);
+    const tenure = this.#tenureOf(worker, context);
+    const records = batch.map((record) => this.#recordOf(tenure, record));
+    const isByKey = this.#concurrency > 1;
+    if (tenure.inHand.size >= this.#concurrency) this.violate(`${tenure.name}: two calls overlap`);
+    const inBatch = new Set<number>();
+    for (const record of records) {
+      const { number, partitionKey, index } = record;
+      if (tenure.handled.has(number)) this.violate(`${tenure.name}: record ${number} again, which it has handled`);
+      if (record.isCalm && record.handledCount > 0)
+        this.violate(`${tenure.name}: record ${number} again, and there was no fault since it was put`);
+      const skipped = this.#before(tenure.shard, index).find(
+        (before) =>
+          before.handledCount === 0 &&
+          !inBatch.has(before.number) &&
+          (!isByKey || before.partitionKey === partitionKey),
+      );
+      if (skipped !== undefined)
+        this.violate(
+          `${tenure.name}: record ${number} was delivered, and record ${skipped.number} before it is not handled`,
+        );
+      for (const others of tenure.inHand)
+        if (others.some((other) => other.partitionKey === partitionKey))
+          this.violate(`${tenure.name}: partition key ${partitionKey} is in two calls`);
+      inBatch.add(number);
+    }
+    tenure.inHand.add(records);
+    return records;
+  }
+
+  deliveryEnded(worker: string, context: ShardContext, records: readonly PutRecord[], handled: boolean): void {
+    const tenure = this.#tenureOf(worker, context);
+    tenure.inHand.delete(records);
+    if (handled) this.handled(worker, context, records);
+  }
+
+  /** A call has finished these, and may say so before it returns; should it throw, it is given them again. */
+  handledPart(records: readonly PutRecord[]): void {
+    for (const record of records) record.handledCount += 1;
+  }
+
+  /** By the handler, or taken over by `onFailure`. */
+  handled(worker: string, context: ShardContext, records: readonly PutRecord[]): void {
+    const tenure = this.#tenureOf(worker, context);
+    this.handledPart(records);
+    for (const { number } of records) tenure.handled.add(number);
+  }
+
+  recordsOf(batch: readonly UserRecord[]): readonly PutRecord[] {
+    return batch.map(({ data }) => this.history.records[numberIn(data) - 1] as PutRecord);
+  }
+
+  // --- the rows ---
+
+  leaseWritten(before: Lease | undefined, after: Lease | undefined): void {
+    const lease = after ?? before;
+    if (lease === undefined) return;
+    const shard = this.history.of(lease.shardId);
+    if (after === undefined) {
+      if (before?.checkpoint.sequenceNumber !== 'SHARD_END')
+        this.violate(`the lease of ${shard.shardId} was deleted before its end`);
+      return;
+    }
+    const { checkpoint } = after;
+    if (before === undefined && shard.hasEnded)
+      this.violate(`the lease of ${shard.shardId} was made again after its end`);
+    if (before !== undefined && compareExtended(checkpoint, before.checkpoint) < 0)
+      this.violate(
+        `the checkpoint of ${shard.shardId} went back from ${formatExtended(before.checkpoint)} to ${formatExtended(checkpoint)}`,
+      );
+    if (checkpoint.sequenceNumber === 'SHARD_END') {
+      if (!shard.isClosed || !shard.isHandled)
+        this.violate(`${shard.shardId} is at SHARD_END, ${shard.isClosed ? 'not all of it handled' : 'and open'}`);
+      shard.hasEnded = true;
+    } else if (typeof checkpoint.sequenceNumber === 'bigint' && shard.covered(checkpoint) > shard.handledTo) {
+      const record = shard.records[shard.handledTo];
+      this.violate(`the checkpoint of ${shard.shardId} covers record ${record?.number}, which is not handled`);
+    }
+  }
+
+  // --- the end ---
+
+  checkDrained(when: string): void {
+    const left = this.history.unfinished();
+    if (left.length === 0) return;
+    const texts = left.map(
+      ({ shardId, handledTo, records, isClosed }) =>
+        `${shardId} (${handledTo} of ${records.length} handled, ${isClosed ? 'closed' : 'open'})`,
+    );
+    this.violate(`not drained ${when}: ${texts.join(', ')}`);
+  }
+
+  violate(violation: string): void {
+    this.violations.push(violation);
+  }
+
+  #tenureOf(worker: string, { leaseKey, shardId, fencingToken }: ShardContext): Tenure {
+    const name = `${worker}, ${leaseKey}, token ${fencingToken}`;
+    const known = this.#tenures.get(name);
+    if (known !== undefined) return known;
+    const token = `${leaseKey}/${fencingToken}`;
+    const other = this.#tokens.get(token);
+    if (other !== undefined && other !== worker) this.violate(`${name}: ${other} has the same token`);
+    this.#tokens.set(token, worker);
+    const tenure = {
+      name,
+      shard: this.history.of(shardId),
+      handled: new Set<number>(),
+      inHand: new Set<readonly PutRecord[]>(),
+    };
+    this.#tenures.set(name, tenure);
+    return tenure;
+  }
+
+  #recordOf({ name, shard }: Tenure, given: UserRecord): PutRecord {
+    const number = numberIn(given.data);
+    const record = this.history.records[number - 1];
+    if (record === undefined) throw new Error(`${name}: expected a record that was put, got ${number}`);
+    const { sequenceNumber, subSequenceNumber } = record.position;
+    const isSame =
+      record.shard === shard &&
+      given.sequenceNumber === String(sequenceNumber) &&
+      given.subSequenceNumber === subSequenceNumber &&
+      given.partitionKey === record.partitionKey;
+    if (!isSame) this.violate(`${name}: record ${number} was not delivered as it was put`);
+    return record;
+  }
+
+  /** Of a shard those before a place that are not known to be handled. */
+  #before(shard: ShardHistory, index: number): readonly PutRecord[] {
+    return shard.records.slice(shard.handledTo, index);
+  }
+}

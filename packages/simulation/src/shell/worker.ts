@@ -1,0 +1,215 @@
+// One worker of a shell's world: the real consumer on its host, with a handler that takes its time, throws, hangs, and checkpoints by hand
+// where the plan says so. What it is told the checkers hear first.
+// Invariant: once `run` has ended, the consumer has no timer and no call left, and uses no port again.
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
+import { isShardlineError, silentLogger } from '@shardline/common';
+import {
+  type Batch,
+  Consumer,
+  type Failure,
+  type HandlingOptions,
+  type Position,
+  type ShardContext,
+  type ShardHandler,
+} from '@shardline/consumer';
+import type { Prng } from '../prng.ts';
+import type { ShellCheckers } from './checkers.ts';
+import type { PutRecord } from './history.ts';
+import type { Host } from './host.ts';
+import { STREAM } from './kinesis.ts';
+import type { Log } from './network.ts';
+import type { PlantedBug } from './planted-bugs.ts';
+import type { Plan } from './swarm.ts';
+
+export interface WorkerParts {
+  readonly host: Host;
+  readonly plan: Plan;
+  readonly prng: Prng;
+  readonly kinesisClient: KinesisClient;
+  readonly dynamoDBClient: DynamoDBClient;
+  readonly checkers: ShellCheckers;
+  readonly bug: PlantedBug | undefined;
+  readonly log: Log;
+  /** Whether there are faults. */
+  readonly isTroubled: () => boolean;
+  /** At this virtual time, once all is at rest. */
+  readonly soon: (run: () => void) => void;
+  /** Before anything is judged: what is known of the stream. */
+  readonly learn: () => void;
+}
+
+const HANG_MS = 3_000;
+
+export class SimulatedWorker {
+  readonly host: Host;
+  state: 'running' | 'stopping' | 'ended' = 'running';
+  readonly #parts: WorkerParts;
+  readonly #consumer: Consumer;
+  /** The place of the last record of each tenure that was checkpointed by hand in the midst of a batch. */
+  readonly #saidTo = new Map<string, number>();
+
+  constructor(parts: WorkerParts) {
+    const { host, plan, kinesisClient, dynamoDBClient, bug } = parts;
+    this.host = host;
+    this.#parts = parts;
+    this.#consumer = new Consumer({
+      ...plan.options,
+      application: 'simulated',
+      stream: STREAM,
+      workerId: host.name,
+      kinesisClient,
+      dynamoDBClient,
+      clock: bug?.clock?.(host.clock) ?? host.clock,
+      random: host.random,
+      logger: silentLogger,
+    });
+  }
+
+  get name(): string {
+    return this.host.name;
+  }
+
+  /** It may still do something. */
+  get isThere(): boolean {
+    return this.host.alive && this.state !== 'ended';
+  }
+
+  start(): void {
+    this.#say('starts');
+    this.host.reach(() => {
+      this.#consumer.run(this.#handler(), this.#handling()).then(
+        () => this.#ended(undefined),
+        (error: unknown) => this.#ended(error),
+      );
+    });
+  }
+
+  stop(): void {
+    this.#say('is stopped');
+    this.state = 'stopping';
+    this.host.reach(() => void this.#consumer.stop());
+  }
+
+  kill(): void {
+    this.#say('is killed', '!');
+    this.host.kill();
+  }
+
+  #ended(error: unknown): void {
+    const { checkers, host } = this.#parts;
+    this.#say('has ended');
+    if (error !== undefined || this.state !== 'stopping')
+      checkers.violate(`${this.name}: run ended by itself: ${error instanceof Error ? error.message : String(error)}`);
+    this.state = 'ended';
+    host.onPortUsed = (what) => checkers.violate(`${this.name}: ${what} was asked for after run had ended`);
+    // What the end itself set off has come to rest by then.
+    this.#parts.soon(() => {
+      const { timerCount, calls } = host;
+      if (timerCount > 0) checkers.violate(`${this.name}: ${timerCount} timers are left after run`);
+      if (calls.size > 0) checkers.violate(`${this.name}: calls are left after run: ${[...calls].join(', ')}`);
+    });
+  }
+
+  #handling(): HandlingOptions {
+    const { handling } = this.#parts.plan;
+    if (handling.maxRetryAttempts === undefined) return handling;
+    return { ...handling, onFailure: (failure, context) => this.#handOver(failure, context) };
+  }
+
+  #handler(): ShardHandler {
+    const told =
+      (word: string) =>
+      async (context: ShardContext): Promise<void> => {
+        this.#called(word, context);
+        await this.#takeTime(context);
+        if (this.#mishap()) throw new Error(`simulated: ${word}`);
+      };
+    return {
+      initialize: (_, context) => told('initialize')(context),
+      processRecords: (batch, context) => this.#process(batch, context),
+      shardEnded: told('shardEnded'),
+      shutdownRequested: told('shutdownRequested'),
+      leaseLost: ({ leaseKey, fencingToken }) => this.#say(`leaseLost of ${leaseKey}, token ${fencingToken}`),
+    };
+  }
+
+  async #process(batch: Batch, context: ShardContext): Promise<void> {
+    const { checkers, plan, learn } = this.#parts;
+    learn();
+    const records = checkers.deliveryBegan(this.name, context, batch.records);
+    const numbers = records.map(({ number }) => number).join(' ');
+    const where = `${context.leaseKey}, token ${context.fencingToken}`;
+    this.#say(`is given ${numbers} of ${where}`);
+    await this.#takeTime(context);
+    const byHand = plan.options.checkpointing === 'manual';
+    if (byHand && records.length > 1) await this.#handlePart(records, context);
+    const { poisonEvery } = plan.handler;
+    const isPoisoned =
+      poisonEvery !== undefined && records.some(({ number, isCalm }) => !isCalm && number % poisonEvery === 0);
+    const throws = isPoisoned || this.#mishap();
+    this.#say(`${throws ? 'throws for' : 'has handled'} ${numbers} of ${where}`, throws ? '!' : ' ');
+    checkers.deliveryEnded(this.name, context, records, !throws);
+    if (throws) throw new Error('simulated: processRecords');
+    if (byHand) await this.#checkpoint(context);
+  }
+
+  /** Says in the midst of a batch, or of an aggregate, how far it is. */
+  async #handlePart(records: readonly PutRecord[], context: ShardContext): Promise<void> {
+    const { checkers, prng } = this.#parts;
+    const count = prng.between(1, records.length - 1);
+    const last = records[count - 1] as PutRecord;
+    const tenure = `${context.leaseKey}/${context.fencingToken}`;
+    // Of a batch that comes again a part may be checkpointed, and no checkpoint goes back.
+    if (last.index <= (this.#saidTo.get(tenure) ?? -1)) return;
+    this.#saidTo.set(tenure, last.index);
+    checkers.handledPart(records.slice(0, count));
+    this.#say(`checkpoints ${context.leaseKey} by hand at ${last.number}`);
+    const { sequenceNumber, subSequenceNumber } = last.position;
+    await this.#checkpoint(context, { sequenceNumber: String(sequenceNumber), subSequenceNumber });
+    await this.#takeTime(context);
+  }
+
+  async #checkpoint(context: ShardContext, position?: Position): Promise<void> {
+    try {
+      await (position === undefined ? context.checkpoint() : context.checkpoint(position));
+    } catch (error) {
+      // Another worker has the shard, or this one has stopped.
+      if (!isShardlineError(error) || !['LEASE_LOST', 'CLOSED'].includes(error.code)) throw error;
+    }
+  }
+
+  async #handOver({ records: failed }: Failure, context: ShardContext): Promise<void> {
+    const { checkers } = this.#parts;
+    const records = checkers.recordsOf(failed);
+    this.#called('onFailure', context);
+    await this.#takeTime(context);
+    if (this.#mishap()) throw new Error('simulated: onFailure');
+    this.#say(`has handed over ${records.map(({ number }) => number).join(' ')}`);
+    checkers.handled(this.name, context, records);
+  }
+
+  #called(word: string, context: ShardContext): void {
+    const { checkers, learn } = this.#parts;
+    learn();
+    this.#say(`${word} of ${context.leaseKey}, token ${context.fencingToken}`);
+    checkers.called(this.name, word, context);
+  }
+
+  async #takeTime(context: ShardContext): Promise<void> {
+    const { plan, prng, isTroubled } = this.#parts;
+    const { maxCallMs, hangs, heedsSignal } = plan.handler;
+    const ms = prng.int(maxCallMs + 1) + (isTroubled() && prng.chance(hangs) ? prng.int(HANG_MS) : 0);
+    if (ms > 0) await this.host.pass(ms, heedsSignal ? context.signal : undefined);
+    if (heedsSignal && context.signal.aborted) throw context.signal.reason;
+  }
+
+  #mishap(): boolean {
+    const { plan, prng, isTroubled } = this.#parts;
+    return isTroubled() && prng.chance(plan.handler.throws);
+  }
+
+  #say(what: string, mark: ' ' | '!' = ' '): void {
+    this.#parts.log(mark, this.name, what);
+  }
+}
