@@ -61,6 +61,21 @@ test('a call after the signal was aborted', () => {
   expect(violations).toEqual([expect.stringContaining('initialize was called after its signal was aborted')]);
 });
 
+test('leaseLost beside a call, with a signal that is not aborted, or not at all', () => {
+  const { checkers, context, begin, violations } = stage();
+  begin('w1', 1, 1);
+  checkers.leaseLost('w1', context(1));
+  expect(violations).toEqual([
+    `w1, ${SHARD}, token 1: leaseLost was called while a batch was handled`,
+    `w1, ${SHARD}, token 1: leaseLost was called, and its signal is not aborted`,
+  ]);
+  checkers.returned('w2', 'initialize', context(3));
+  checkers.returned('w2', 'initialize', context(4, AbortSignal.abort()));
+  checkers.leaseLost('w2', context(4));
+  checkers.ended('w2');
+  expect(violations.slice(2)).toEqual([`w2, ${SHARD}, token 3: the worker has ended, and its handler was not told`]);
+});
+
 test('two calls at once in a tenure, and two of one key where calls go side by side', () => {
   const alone = stage();
   alone.begin('w1', 1, 1);

@@ -14,6 +14,11 @@ interface Tenure {
   readonly handled: Set<number>;
   /** Calls under way. */
   readonly inHand: Set<readonly PutRecord[]>;
+  readonly worker: string;
+  /** As its handler had it first. */
+  readonly signal: AbortSignal;
+  /** `initialize` has returned, and neither `leaseLost` nor the end of `shardEnded` has come. */
+  isOpen: boolean;
 }
 
 export class ShellCheckers {
@@ -43,6 +48,28 @@ export class ShellCheckers {
         this.violate(`${name}: ${word} was called before all of its parent ${parent.shardId} was handled`);
     if (word === 'shardEnded' && !(shard.isClosed && shard.isHandled))
       this.violate(`${name} was ended, ${shard.isClosed ? 'not all of it handled' : 'and it is open'}`);
+  }
+
+  /** `initialize` or `shardEnded` has returned. */
+  returned(worker: string, word: string, context: ShardContext): void {
+    const tenure = this.#tenureOf(worker, context);
+    if (word === 'initialize') tenure.isOpen = true;
+    else if (word === 'shardEnded') tenure.isOpen = false;
+  }
+
+  /** After whatever was called has returned, and nothing can be written any more. */
+  leaseLost(worker: string, context: ShardContext): void {
+    const tenure = this.#tenureOf(worker, context);
+    tenure.isOpen = false;
+    if (tenure.inHand.size > 0) this.violate(`${tenure.name}: leaseLost was called while a batch was handled`);
+    if (!tenure.signal.aborted) this.violate(`${tenure.name}: leaseLost was called, and its signal is not aborted`);
+  }
+
+  /** The worker has stopped in good order: each of its handlers was told. */
+  ended(worker: string): void {
+    for (const tenure of this.#tenures.values())
+      if (tenure.worker === worker && tenure.isOpen)
+        this.violate(`${tenure.name}: the worker has ended, and its handler was not told`);
   }
 
   /** @returns what was put, in the batch's order. */
@@ -143,7 +170,8 @@ export class ShellCheckers {
     this.violations.push(violation);
   }
 
-  #tenureOf(worker: string, { leaseKey, shardId, fencingToken }: ShardContext): Tenure {
+  #tenureOf(worker: string, context: ShardContext): Tenure {
+    const { leaseKey, shardId, fencingToken } = context;
     const name = `${worker}, ${leaseKey}, token ${fencingToken}`;
     const known = this.#tenures.get(name);
     if (known !== undefined) return known;
@@ -151,11 +179,15 @@ export class ShellCheckers {
     const other = this.#tokens.get(token);
     if (other !== undefined && other !== worker) this.violate(`${name}: ${other} has the same token`);
     this.#tokens.set(token, worker);
+    const { signal } = context;
     const tenure = {
       name,
       shard: this.history.of(shardId),
       handled: new Set<number>(),
       inHand: new Set<readonly PutRecord[]>(),
+      worker,
+      signal,
+      isOpen: false,
     };
     this.#tenures.set(name, tenure);
     return tenure;

@@ -42,6 +42,8 @@ type Answer = object;
 
 export class SimulatedKinesis {
   readonly #options: KinesisOptions;
+  /** Iterators that were found expired, and stay so. */
+  readonly #expired = new Set<string>();
 
   constructor(options: KinesisOptions) {
     this.#options = options;
@@ -88,8 +90,9 @@ export class SimulatedKinesis {
 
   #getRecords({ input }: GetRecordsCommand): Pick<GetRecordsCommandOutput, 'Records' | 'NextShardIterator'> {
     const { model, expires } = this.#options;
-    if (expires()) throw serviceError('ExpiredIteratorException', 'Iterator expired.');
     const shardIterator = input.ShardIterator ?? '';
+    if (expires()) this.#expired.add(shardIterator);
+    if (this.#expired.has(shardIterator)) throw serviceError('ExpiredIteratorException', 'Iterator expired.');
     const { records, nextShardIterator, millisBehindLatest, childShards } = model.getRecords(
       { shardIterator, limit: input.Limit },
       this.#now,

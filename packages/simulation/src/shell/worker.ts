@@ -102,6 +102,7 @@ export class SimulatedWorker {
     if (error !== undefined || this.state !== 'stopping')
       checkers.violate(`${this.name}: run ended by itself: ${error instanceof Error ? error.message : String(error)}`);
     this.state = 'ended';
+    checkers.ended(this.name);
     host.onPortUsed = (what) => checkers.violate(`${this.name}: ${what} was asked for after run had ended`);
     // What the end itself set off has come to rest by then.
     this.#parts.soon(() => {
@@ -124,13 +125,17 @@ export class SimulatedWorker {
         this.#called(word, context);
         await this.#takeTime(context);
         if (this.#mishap()) throw new Error(`simulated: ${word}`);
+        this.#parts.checkers.returned(this.name, word, context);
       };
     return {
       initialize: (_, context) => told('initialize')(context),
       processRecords: (batch, context) => this.#process(batch, context),
       shardEnded: told('shardEnded'),
       shutdownRequested: told('shutdownRequested'),
-      leaseLost: ({ leaseKey, fencingToken }) => this.#say(`leaseLost of ${leaseKey}, token ${fencingToken}`),
+      leaseLost: (context) => {
+        this.#say(`leaseLost of ${context.leaseKey}, token ${context.fencingToken}`);
+        this.#parts.checkers.leaseLost(this.name, context);
+      },
     };
   }
 
