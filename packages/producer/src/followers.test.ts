@@ -94,6 +94,37 @@ test('after one that was overdue none of its shard waits for a second, and for l
   expect(pausesMs).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 1_000]);
 });
 
+test('where enough has left with its company one that is overdue keeps none of its shard from waiting', () => {
+  const followers = new Followers({ bufferedTimeMs: 100 });
+  const shard = 3;
+  const waitingOf = (count: number): KinesisRecord => {
+    const kinesisRecord = Object.defineProperty(waiting(), 'count', { value: count });
+    kinesisRecord.shard = shard;
+    return kinesisRecord;
+  };
+  const leave = (count: number): void => {
+    const [leader, behind] = [loneRecord('0'), waitingOf(count)];
+    followers.follow(behind, leader);
+    expect(followers.settled(leader, 0)).toEqual([behind]);
+  };
+  const isWelcomeAfter = (overdueCount: number, nowMs: number): boolean => {
+    const [one, other, behind] = [loneRecord('0'), loneRecord('0'), waitingOf(overdueCount)];
+    for (const leader of [one, other]) followers.follow(behind, leader);
+    followers.settled(one, nowMs - 100);
+    expect(followers.overdue(nowMs)).toEqual([behind]);
+    followers.stop(behind);
+    return followers.areWelcome(shard, nowMs);
+  };
+  leave(300);
+  leave(100);
+  expect(isWelcomeAfter(100, 200)).toBe(true);
+  expect(isWelcomeAfter(1, 200)).toBe(false);
+  // Of what has gone well not more is remembered than ten times this.
+  for (let turn = 0; turn < 20; turn++) leave(400);
+  for (let turn = 0; turn < 10; turn++) expect(isWelcomeAfter(100, 90_000)).toBe(true);
+  expect(isWelcomeAfter(100, 90_000)).toBe(false);
+});
+
 test('what expires while others are overdue is not forgotten', () => {
   const followers = new Followers({ bufferedTimeMs: 100 });
   const packed = Object.defineProperty(waiting(), 'unwatchedUntilMs', { value: 900 });

@@ -1,8 +1,8 @@
 // Kinesis records that wait for others: user records whose keys are under way are laid down with their company at once, and leave together when
 // all that they wait for has settled, so that nothing is kept for each of them meanwhile. What that costs: a key may have to wait for its
 // company's. So where a part could go, the rest is waited for as long as any record is for company, and no longer; and as taking apart costs
-// more than holding back, nobody of that shard waits like this for a while then. Says who waits for whom and until when; the aggregator has
-// what grows of it. Pure: `now` is an argument.
+// more than holding back, nobody of a shard waits like this for a while once more of it is taken apart than leaves together would pay for. Says
+// who waits for whom and until when; the aggregator has what grows of it. Pure: `now` is an argument.
 // Invariants: what waits has a leader that has not settled; where one key's records wait, the later ones wait for the earlier ones.
 import { invariant } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
@@ -20,13 +20,20 @@ interface Following {
   leaveByMs: number;
 }
 
-/** How long none of a shard waits, after one was overdue; doubled where the next one is so soon afterwards. */
+/** A user record that is taken apart costs what so many spare that leave with their company. */
+const APART_COST = 4;
+/** So many are remembered at most: a shard that comes to its rate is to be seen soon. */
+const MOST_SPARED = 4_096;
+/** How long none of a shard waits when more was lost than spared; doubled where it comes to that again so soon afterwards. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
-interface Pause {
-  readonly lengthMs: number;
-  readonly untilMs: number;
+/** Of a shard. */
+interface Balance {
+  /** User records that have left with their company, less what taking apart has cost. */
+  spared: number;
+  pauseMs: number;
+  pausedUntilMs: number;
 }
 
 const NONE: readonly KinesisRecord[] = [];
@@ -36,7 +43,7 @@ export class Followers {
   readonly #all = new Map<KinesisRecord, Following>();
   #count = 0;
   /** By the shard's number. */
-  readonly #pauses = new Map<number, Pause>();
+  readonly #balances = new Map<number, Balance>();
   /** Never later than the first time that one is overdue. */
   #deadlineMs = Number.POSITIVE_INFINITY;
 
@@ -46,8 +53,8 @@ export class Followers {
 
   /** Whether user records of this shard wait like this now. */
   areWelcome(shard: number, nowMs: number): boolean {
-    const pause = this.#pauses.get(shard);
-    return pause === undefined || nowMs >= pause.untilMs;
+    const balance = this.#balances.get(shard);
+    return balance === undefined || nowMs >= balance.pausedUntilMs;
   }
 
   /** `waiting` has user records that wait for `leader` to settle. */
@@ -79,7 +86,10 @@ export class Followers {
     return followers.filter((waiting) => {
       const following = this.#all.get(waiting);
       invariant(following?.leaders.delete(leader) === true, 'who follows is known');
-      if (following.leaders.size === 0) return this.#all.delete(waiting);
+      if (following.leaders.size === 0) {
+        this.#spare(waiting);
+        return this.#all.delete(waiting);
+      }
       this.couldGo(waiting, nowMs);
       return false;
     });
@@ -123,19 +133,39 @@ export class Followers {
     this.#deadlineMs = Number.POSITIVE_INFINITY;
     for (const [waiting, { leaveByMs }] of this.#all) {
       const untilMs = Math.min(leaveByMs, waiting.unwatchedUntilMs);
-      if (leaveByMs <= nowMs) this.#pause(waiting.shard, nowMs);
+      if (leaveByMs <= nowMs) this.#lose(waiting, nowMs);
       if (untilMs <= nowMs) overdue.push(waiting);
       else this.#deadlineMs = Math.min(this.#deadlineMs, untilMs);
     }
     return overdue;
   }
 
-  #pause(shard: number, nowMs: number): void {
-    const last = this.#pauses.get(shard);
-    if (last !== undefined && nowMs < last.untilMs) return;
-    const isSoon = last !== undefined && nowMs < last.untilMs + last.lengthMs;
-    const lengthMs = isSoon ? Math.min(2 * last.lengthMs, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
-    this.#pauses.set(shard, { lengthMs, untilMs: nowMs + lengthMs });
+  /** It leaves with all its company. */
+  #spare({ shard, count }: KinesisRecord): void {
+    const balance = this.#balanceOf(shard);
+    balance.spared = Math.min(balance.spared + count, MOST_SPARED);
+  }
+
+  /** It is taken apart. */
+  #lose({ shard, count }: KinesisRecord, nowMs: number): void {
+    const balance = this.#balanceOf(shard);
+    balance.spared -= APART_COST * count;
+    if (balance.spared >= 0) return;
+    balance.spared = 0;
+    const { pauseMs, pausedUntilMs } = balance;
+    if (nowMs < pausedUntilMs) return;
+    const isSoon = nowMs < pausedUntilMs + pauseMs;
+    balance.pauseMs = isSoon ? Math.min(2 * pauseMs, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
+    balance.pausedUntilMs = nowMs + balance.pauseMs;
+  }
+
+  #balanceOf(shard: number): Balance {
+    let balance = this.#balances.get(shard);
+    if (balance === undefined) {
+      balance = { spared: 0, pauseMs: 0, pausedUntilMs: Number.NEGATIVE_INFINITY };
+      this.#balances.set(shard, balance);
+    }
+    return balance;
   }
 
   /** Those of which a part could go. */
