@@ -92,7 +92,6 @@ export class Exchanges {
       const onError = (error: Error & { code?: unknown }): void => {
         fail(BROKEN.has(error.code) ? Object.assign(error, { name: 'TimeoutError' }) : error);
       };
-      let sendRest = nothing;
       const running: Running = { request, lookCount: 0, silentLookCount: 0, fail };
       signal?.addEventListener('abort', onAbort, { once: true });
       request.on('error', onError);
@@ -106,15 +105,17 @@ export class Exchanges {
         });
         response.on('end', () => {
           settle();
-          sendRest();
           const [only] = parts;
           const body = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
-          resolve({ statusCode, reason, headers, body, isAskedAway: request.writableFinished });
+          const isAskedAway = request.writableFinished;
+          // Nobody may ever read the rest, and nothing else goes by that connection before.
+          if (!isAskedAway) request.destroy();
+          resolve({ statusCode, reason, headers, body, isAskedAway });
         });
         response.on('error', onError);
       });
       this.#watch(running);
-      sendRest = sendBody(request, asked);
+      sendBody(request, asked);
     });
   }
 
@@ -151,30 +152,25 @@ export class Exchanges {
 /**
  * A large body goes in parts, the next one when there is room: whole, it would be encrypted whole, into memory that is as large again for each request
  * under way, and is in no cache when the socket takes it.
- * @returns hands all over that is left: of one that has been answered before, Node does not say any more when there is room.
  */
-function sendBody(request: ClientRequest, body: string | Buffer): () => void {
+function sendBody(request: ClientRequest, body: string | Buffer): void {
   if (typeof body === 'string' || body.length <= PART_BYTES) {
     request.end(body);
-    return nothing;
+    return;
   }
   let from = 0;
-  const sendRest = (): void => {
-    if (request.writableEnded) return;
-    request.off('drain', sendParts);
-    request.end(body.subarray(from));
-  };
   const sendParts = (): void => {
     let hasRoom = true;
     while (hasRoom && body.length - from > PART_BYTES) {
       hasRoom = request.write(body.subarray(from, from + PART_BYTES));
       from += PART_BYTES;
     }
-    if (hasRoom) sendRest();
+    if (!hasRoom) return;
+    request.off('drain', sendParts);
+    request.end(body.subarray(from));
   };
   request.on('drain', sendParts);
   sendParts();
-  return sendRest;
 }
 
 function end({ request, fail }: Running, message: string): void {
@@ -185,8 +181,6 @@ function end({ request, fail }: Running, message: string): void {
 function isConnected({ socket }: ClientRequest): boolean {
   return socket !== null && socket !== undefined && !socket.connecting;
 }
-
-function nothing(): void {}
 
 function abortError(signal: AbortSignal): Error {
   return Object.assign(new Error('Request aborted', { cause: signal.reason }), { name: 'AbortError' });

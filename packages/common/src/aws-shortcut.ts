@@ -186,13 +186,19 @@ function keyOf(target: string, input: object): string {
 
 /** The way of sending that each shortened client has. */
 const shortSends = new WeakMap<object, unknown>();
+const sentShortly = new WeakSet<object>();
+
+/** Whether it is our way of sending that a client has, and neither middleware nor somebody in its place sees what is sent from now on. */
+export function sendsShortly(client: { readonly send: unknown }): boolean {
+  return shortSends.get(client) === client.send;
+}
 
 /**
- * Whether nobody has the input of a command any more once `send` of this client has settled, so that its bytes may be written over: neither
- * middleware nor somebody in place of `send`.
+ * Whether a command has succeeded by the short way alone: then nobody has its input any more of those that the SDK would have shown it, a wrapper of its
+ * prototypes, a mock or a logger. The input's bytes may be written over, if its client sent shortly when it was given the command.
  */
-export function forgetsInputs(client: { readonly send: unknown }): boolean {
-  return shortSends.get(client) === client.send;
+export function wasSentShortly(command: object): boolean {
+  return sentShortly.has(command);
 }
 
 /** Has the client, whose handler is the given one, send what it can by the short way. @param cbor whether CBOR may be tried. */
@@ -247,6 +253,7 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(
       if (answer.statusCode === 200) {
         // Only then: whatever else happened, the SDK may do it again, or the socket may still have to send it.
         if (typeof body !== 'string' && asked === undefined && answer.isAskedAway) memory.giveBack(body);
+        sentShortly.add(command);
         return { ...(command[READ_ANSWER]?.(answer.body) ?? readBy(read, answer.body)), $metadata: metadataOf(answer) };
       }
     } catch (error) {

@@ -1,5 +1,12 @@
 export * from './aws-client.ts';
-export { forgetsInputs, READ_ANSWER, READ_CBOR, type ReadAnswer, type ReadCbor } from './aws-shortcut.ts';
+export {
+  READ_ANSWER,
+  READ_CBOR,
+  type ReadAnswer,
+  type ReadCbor,
+  sendsShortly,
+  wasSentShortly,
+} from './aws-shortcut.ts';
 export * from './base.ts';
 export { CborError, CborReader } from './cbor-reader.ts';
 export * from './credentials.ts';

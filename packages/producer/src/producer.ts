@@ -10,7 +10,6 @@ import {
   describe,
   invariant,
   type Logger,
-  type MemoryLender,
   type MetricsSink,
   type StreamIdentifier,
   UsageError,
@@ -30,7 +29,7 @@ import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { Outstanding } from './outstanding.ts';
 import { Sender } from './sender.ts';
-import { sentMemory } from './sent-memory.ts';
+import { SentMemory } from './sent-memory.ts';
 import { StreamDriver } from './stream-driver.ts';
 import { regionOf, StreamReader } from './stream-reader.ts';
 import { Streams } from './streams.ts';
@@ -90,7 +89,7 @@ export class Producer implements AsyncDisposable {
   readonly #metrics: MetricsReport;
   readonly #upload: MetricsUpload | undefined;
   readonly #memory = new ChunkMemory();
-  readonly #lender: MemoryLender;
+  readonly #lender: SentMemory;
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
   #lastSequence = 0;
   #lastTimes: Times;
@@ -115,9 +114,16 @@ export class Producer implements AsyncDisposable {
     this.#id = `producer-${++madeCount}`;
     this.#log = resolved.logger.child({ producer: this.#id });
     this.#client = resolved.client ?? makeClient(resolved);
-    this.#lender = sentMemory(this.#client);
+    this.#lender = new SentMemory(this.#client);
     this.#outstanding = new Outstanding(resolved);
-    this.#sender = new Sender({ client: this.#client, clock, maxRequestsInFlight, requestTimeoutMs, log: this.#log });
+    this.#sender = new Sender({
+      client: this.#client,
+      memory: this.#lender,
+      clock,
+      maxRequestsInFlight,
+      requestTimeoutMs,
+      log: this.#log,
+    });
     this.#times = { bufferedTimeMs: Math.min(recordMaxBufferedTimeMs, recordTtlMs / 2), recordTtlMs };
     this.#lastTimes = timesOf(clock.now(), this.#times);
     this.#metrics = new MetricsReport(resolved, clock.now());

@@ -17,10 +17,13 @@ import {
 import PQueue, { type QueueAddOptions } from 'p-queue';
 import type { Answer, Entry, EntryAnswer } from './batch.ts';
 import { meaningOf } from './error-meaning.ts';
+import type { SentMemory } from './sent-memory.ts';
 import { type TurnOptions, Turns } from './turns.ts';
 
 export interface SenderOptions {
   readonly client: KinesisClient;
+  /** Told who has seen what was sent. */
+  readonly memory: Pick<SentMemory, 'sending'>;
   readonly clock: Clock;
   readonly maxRequestsInFlight: number;
   readonly requestTimeoutMs: number;
@@ -61,7 +64,7 @@ export class Sender {
   }
 
   async #putRecords(stream: StreamIdentifier, entries: readonly Entry[]): Promise<Answer> {
-    const { client, clock, requestTimeoutMs } = this.#options;
+    const { client, memory, clock, requestTimeoutMs } = this.#options;
     const command = new PutRecordsCommand({
       ...streamAddress(stream),
       // The SDK leaves out what is undefined.
@@ -80,14 +83,20 @@ export class Sender {
     };
     const stopTimer = setPatientTimer(clock, giveUp, requestTimeoutMs);
     this.#inFlight.add(controller);
+    const sent = memory.sending(
+      command,
+      entries.map(({ data }) => data),
+    );
     try {
-      const { Records: results = [] } = await client.send(command, { abortSignal: controller.signal });
+      const answer = client.send(command, { abortSignal: controller.signal });
+      const { Records: results = [] } = await Promise.race([answer, whenAborted(controller.signal)]);
       this.#hasWarned = false;
       return readResults(results, entries.length);
     } catch (error) {
       if (late) return timedOut(requestTimeoutMs, error);
       return readError(error, await this.#areCredentialsAtFault(error));
     } finally {
+      sent();
       this.#inFlight.delete(controller);
       stopTimer();
     }
@@ -103,6 +112,17 @@ export class Sender {
     this.#hasWarned = true;
     return true;
   }
+}
+
+/** Rejects then. A client may not look at the signal for long: while it waits for credentials, the SDK looks at nothing else. */
+function whenAborted(signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_, reject) => {
+    const fail = (): void => reject(Object.assign(new Error('Request aborted'), { name: 'AbortError' }));
+    signal.addEventListener('abort', fail, { once: true });
+  });
+  // Nobody waits for it where the answer comes.
+  aborted.catch(() => undefined);
+  return aborted;
 }
 
 function readResults(results: readonly PutRecordsResultEntry[], entryCount: number): Answer {

@@ -172,3 +172,19 @@ describe('the time to live', () => {
     },
   );
 });
+
+test('credentials that never come hold no record longer than its time, and no close', async () => {
+  let isHanging = false;
+  const credentials = (): Promise<{ accessKeyId: string; secretAccessKey: string; expiration: Date }> =>
+    isHanging
+      ? new Promise(() => undefined)
+      : Promise.resolve({ accessKeyId: 'local', secretAccessKey: 'local', expiration: new Date(Date.now() + 1) });
+  const producer = producerOf({ recordTtlMs: 400, requestTimeoutMs: 150 }, local.endpoint, { credentials });
+  await producer.put({ partitionKey: 'k', data: 'x' });
+  isHanging = true;
+  const error = await errorOf(producer);
+  expect(error).toMatchObject({ code: 'EXPIRED', userRecord: { partitionKey: 'k' } });
+  expect(error.attempts.map(({ errorCode }) => errorCode)).toContain('RequestTimeout');
+  await producer.close();
+  expect(producer.outstandingRecordCount).toBe(0);
+});
