@@ -3,7 +3,7 @@
 // Invariants: what waits is bounded, the oldest goes first and is counted; one request is under way at most; its timers never keep the
 // process alive, and none is left after `close`.
 import { backoffMs } from './backoff.ts';
-import { type Clock, delay, systemClock } from './clock.ts';
+import { type Clock, delay, systemClock, whenAborted } from './clock.ts';
 import { type CloudWatchDatum, MAX_DATA_PER_REQUEST, MetricSeries, requestOf } from './cloudwatch-data.ts';
 import { describe, OperatingError, UsageError } from './errors.ts';
 import { type Logger, resolveLogger } from './logger.ts';
@@ -253,12 +253,9 @@ export class CloudWatchMetrics implements MetricsSink, AsyncDisposable {
       this.#requestTimeoutMs,
       false,
     );
-    const aborted = new Promise<never>((_, reject) => {
-      controller.signal.addEventListener('abort', () => reject(controller.signal.reason), { once: true });
-    });
     try {
       const input = { Namespace: this.#namespace, MetricData: data };
-      await Promise.race([this.#send(input, { abortSignal: controller.signal }), aborted]);
+      await Promise.race([this.#send(input, { abortSignal: controller.signal }), whenAborted(controller.signal)]);
       return undefined;
     } catch (error) {
       return { error };

@@ -13,6 +13,7 @@ import {
   type StreamIdentifier,
   setPatientTimer,
   streamAddress,
+  whenAborted,
 } from '@shardline/common';
 import PQueue, { type QueueAddOptions } from 'p-queue';
 import type { Answer, Entry, EntryAnswer } from './batch.ts';
@@ -89,6 +90,7 @@ export class Sender {
     );
     try {
       const answer = client.send(command, { abortSignal: controller.signal });
+      // While the SDK waits for credentials it does not look at the signal.
       const { Records: results = [] } = await Promise.race([answer, whenAborted(controller.signal)]);
       this.#hasWarned = false;
       return readResults(results, entries.length);
@@ -112,17 +114,6 @@ export class Sender {
     this.#hasWarned = true;
     return true;
   }
-}
-
-/** Rejects then. A client may not look at the signal for long: while it waits for credentials, the SDK looks at nothing else. */
-function whenAborted(signal: AbortSignal): Promise<never> {
-  const aborted = new Promise<never>((_, reject) => {
-    const fail = (): void => reject(Object.assign(new Error('Request aborted'), { name: 'AbortError' }));
-    signal.addEventListener('abort', fail, { once: true });
-  });
-  // Nobody waits for it where the answer comes.
-  aborted.catch(() => undefined);
-  return aborted;
 }
 
 function readResults(results: readonly PutRecordsResultEntry[], entryCount: number): Answer {

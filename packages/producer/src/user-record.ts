@@ -264,7 +264,7 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
   packedAway(lender: MemoryLender): void {
     this.#isPacked = true;
     this.giveBackData(lender);
-    this.letGo();
+    this.settle = unheard;
   }
 
   /** Writes its data, which is there from now on. */

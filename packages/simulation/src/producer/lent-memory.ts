@@ -3,6 +3,8 @@
 import { type MemoryLender, RecycledMemory } from '@shardline/common';
 
 const SPOILT = 0xee;
+/** Given out again whatever its length. */
+const RECYCLED = { fewestBytes: 1, grainBytes: 64, mostIdleBytes: 64 * 1024 };
 
 /** Sound, or with the planted bug that is about memory. The bugs' list is in planted-bugs.ts. */
 export function lenderOf(plantedBug: string | undefined, violate: (text: string) => void): MemoryLender {
@@ -10,7 +12,7 @@ export function lenderOf(plantedBug: string | undefined, violate: (text: string)
 }
 
 class WatchedMemory implements MemoryLender {
-  readonly #recycled = new RecycledMemory({ fewestBytes: 1, grainBytes: 64, mostIdleBytes: 64 * 1024 });
+  readonly #recycled = new RecycledMemory(RECYCLED);
   readonly #lent = new Set<Buffer>();
   readonly #violate: (text: string) => void;
 
@@ -36,7 +38,7 @@ class WatchedMemory implements MemoryLender {
 const LEFT_ALONE = 2;
 
 class HastyMemory implements MemoryLender {
-  readonly #recycled = new RecycledMemory({ fewestBytes: 1, grainBytes: 64, mostIdleBytes: 64 * 1024 });
+  readonly #recycled = new RecycledMemory(RECYCLED);
   readonly #taken: Buffer[] = [];
 
   take(size: number): Buffer {

@@ -58,7 +58,7 @@ export class History {
     this.shards.set(shardId, new ShardHistory(shardId, parents));
   }
 
-  /** @returns its number. */
+  /** It is the last one of its shard. */
   put(shardId: string, partitionKey: string, position: ExtendedSequenceNumber): void {
     const shard = this.of(shardId);
     const { isCalm } = this;

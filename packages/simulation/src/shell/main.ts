@@ -58,11 +58,11 @@ async function main({ schedules, seed: first, bugSeeds, transcript, bug }: Argum
   const seconds = (performance.now() - startedAt) / 1000;
   let found = 0;
   const wanted = bugSeeds === 0 ? [] : shellPlantedBugs;
-  for (const { name, mistake, ...planted } of wanted) {
-    const seeds = await seedsUntilFound({ name, mistake, ...planted }, first, bugSeeds);
+  for (const planted of wanted) {
+    const seeds = await seedsUntilFound(planted, first, bugSeeds);
     if (seeds !== undefined) found += 1;
     const outcome = seeds === undefined ? `NOT FOUND in ${bugSeeds} seeds` : `found after ${seeds} seeds`;
-    console.log(`${outcome}: ${name} (${mistake})`);
+    console.log(`${outcome}: ${planted.name} (${planted.mistake})`);
   }
   const schedulesPerSecond = Math.round((10 * schedules) / seconds) / 10;
   const plantedBugs = { found, total: wanted.length };

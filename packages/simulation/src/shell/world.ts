@@ -44,6 +44,8 @@ const CALM_MS = 3_000;
 const STOP_MS = 15_000;
 const LOOK_MS = 250;
 const MOST_SLEEP_MS = 5_000;
+/** As many begin in the place of others. */
+const MOST_WORKERS = 6;
 
 /** Runs the world of a seed. The same seed gives the same result, to the byte. One at a time: worlds share the event loop. */
 export function simulateShell(seed: number, options: ShellWorldOptions = {}): Promise<ShellWorldResult> {
@@ -126,12 +128,9 @@ class ShellWorld {
         this.#log(' ', 'stream', this.#writer[kind]());
         return;
       case 'kill':
-        victim?.kill();
-        if (length < 6) this.#time.queue.after(this.#prng.int(3_000), () => this.#start());
-        return;
       case 'stop':
-        victim?.stop();
-        if (length < 6) this.#time.queue.after(this.#prng.int(3_000), () => this.#start());
+        victim?.[kind]();
+        if (length < MOST_WORKERS) this.#time.queue.after(this.#prng.int(3_000), () => this.#start());
         return;
       case 'sleep':
         if (victim === undefined || victim.host.asleep) return;
@@ -142,12 +141,11 @@ class ShellWorld {
   }
 
   #start(): void {
-    const { prng, plan } = { prng: this.#prng, plan: this.#plan };
-    const host = new Host(`worker-${this.#workers.length + 1}`, prng.int(2 ** 31), this.#time);
+    const host = new Host(`worker-${this.#workers.length + 1}`, this.#prng.int(2 ** 31), this.#time);
     const worker = new SimulatedWorker({
       host,
-      plan,
-      prng,
+      plan: this.#plan,
+      prng: this.#prng,
       kinesisClient: this.#kinesis.clientOf(host),
       dynamoDBClient: this.#dynamoDB.clientOf(host),
       checkers: this.#checkers,
