@@ -5,7 +5,9 @@ import {
   createDynamoDBClient,
   createFanOutClient,
   createKinesisClient,
+  hasNeverLeft,
   httpStatusOf,
+  messageOfAwsError,
 } from './aws-client.ts';
 import { UsageError } from './errors.ts';
 
@@ -20,7 +22,7 @@ describe('options', () => {
     ['requestTimeoutMs', '30', 'requestTimeoutMs: expected a whole number from 1 to 2147483647, got "30"'],
     ['requestTimeoutMs', Number.POSITIVE_INFINITY, 'requestTimeoutMs: expected'],
     ['requestTimeoutMs', 2 ** 31, 'requestTimeoutMs: expected'],
-    ['endPoint', 'http://x', 'endPoint: expected one of the options endpoint, region'],
+    ['endPoint', 'http://x', 'endPoint: expected a known option, got an unknown one; did you mean endpoint?'],
   ];
   const makers = [createKinesisClient, createDynamoDBClient, createFanOutClient];
 
@@ -37,7 +39,7 @@ describe('options', () => {
     );
     expect(() => createDynamoDBClient({ connectionTimeoutMs: -1 })).toThrow('connectionTimeoutMs: expected');
     for (const name of ['maxSockets', 'connectionTimeoutMs']) {
-      expect(() => createFanOutClient({ [name]: 5 })).toThrow(`${name}: expected one of the options`);
+      expect(() => createFanOutClient({ [name]: 5 })).toThrow(`${name}: expected a known option`);
     }
   });
 
@@ -56,6 +58,57 @@ describe('options', () => {
     expect(await client.config.maxAttempts()).toBe(5);
     expect(client.config.endpoint).toBeUndefined();
     client.destroy();
+  });
+});
+
+describe("an answer that is not the service's", () => {
+  const answered = (name: string, statusCode: number, headers: object, message: string): Error =>
+    Object.assign(new Error(message), {
+      name,
+      $metadata: { httpStatusCode: statusCode },
+      $response: { statusCode, headers },
+    });
+
+  test('has its status for a code, and its message tells what it is', () => {
+    const why = 'Unexpected token \'<\', "<html>" is not valid JSON';
+    const page = answered('SyntaxError', 502, { 'content-type': 'text/html' }, `${why}\n  Deserialization error: …`);
+    expect(classifyAwsError(page)).toEqual({ kind: 'transient', code: 'HTTP 502' });
+    expect(messageOfAwsError(page)).toBe(`an answer that is not the service's: text/html, ${why}`);
+    const empty = answered('Unknown', 403, {}, 'UnknownError');
+    expect(classifyAwsError(empty)).toEqual({ kind: 'access-denied', code: 'HTTP 403' });
+    expect(messageOfAwsError(empty)).toBe("an answer that is not the service's: no content type");
+  });
+
+  test("leaves the service's own words alone, and what is no answer", () => {
+    const refused = answered('ValidationException', 400, {}, 'too long');
+    expect(classifyAwsError(refused)).toEqual({ kind: 'invalid', code: 'ValidationException' });
+    expect(messageOfAwsError(refused)).toBe('too long');
+    expect(messageOfAwsError(new SyntaxError('ours'))).toBe('ours');
+    expect(messageOfAwsError('text')).toBe('text');
+  });
+});
+
+describe('hasNeverLeft', () => {
+  const failed = (code: string, syscall: string): Error => Object.assign(new Error(code), { code, syscall });
+
+  test.each([
+    ['refused', failed('ECONNREFUSED', 'connect')],
+    ['no way there', failed('EHOSTUNREACH', 'connect')],
+    ['no such name', failed('ENOTFOUND', 'getaddrinfo')],
+    ['under a wrapping error', new Error('outer', { cause: failed('ENETUNREACH', 'connect') })],
+    ['of each address', new AggregateError([failed('ECONNREFUSED', 'connect'), failed('ENETUNREACH', 'connect')])],
+  ])('%s', (_, error) => {
+    expect(hasNeverLeft(error)).toBe(true);
+  });
+
+  test.each([
+    ['while it was read', failed('EHOSTUNREACH', 'read')],
+    ['while it was written', failed('EPIPE', 'write')],
+    ['of one address only', new AggregateError([failed('ECONNREFUSED', 'connect'), failed('ECONNRESET', 'read')])],
+    ['of none', new AggregateError([])],
+    ['something else', 'ECONNREFUSED'],
+  ])('not %s', (_, error) => {
+    expect(hasNeverLeft(error)).toBe(false);
   });
 });
 

@@ -10,7 +10,7 @@ import { Exchanges } from './aws-exchange.ts';
 import { ShortcutHandler, shorten } from './aws-shortcut.ts';
 import { describe, UsageError } from './errors.ts';
 import { silentLogger } from './logger.ts';
-import { checkFlag, checkPort, checkWholeNumber } from './option-checks.ts';
+import { checkFlag, checkNames, checkPort, checkWholeNumber } from './option-checks.ts';
 
 /** What every client takes. */
 export interface AwsClientOptions {
@@ -202,14 +202,48 @@ const networkCodes: ReadonlySet<string> = new Set([
   'ETIMEDOUT',
 ]);
 
-/** Says what an error thrown by an SDK client means. Never throws; something that is no SDK error is `unknown`. */
+/** How the SDK calls an answer that it could not read, or that named no error: a proxy's page, an empty body. */
+const namesOfNoAnswer: ReadonlySet<string> = new Set(['Error', 'SyntaxError', 'TypeError', 'Unknown', 'UnknownError']);
+
+/**
+ * Says what an error thrown by an SDK client means. Never throws; something that is no SDK error is `unknown`. The code of an answer that is
+ * not the service's is its status: `HTTP 502`.
+ */
 export function classifyAwsError(error: unknown): AwsErrorClass {
   // First the network: the SDK calls a connection that was reset a TimeoutError, the code says more.
   const networkCode = networkCodeOf(error);
   if (networkCode !== undefined) return { kind: 'transient', code: networkCode };
   const name = textField(error, 'name') ?? 'Unknown';
   if (name === 'TransactionCanceledException') return { kind: transactionKind(error), code: name };
-  return { kind: kindByCode.get(name) ?? kindOfStatus(httpStatusOf(error)), code: name };
+  const status = httpStatusOf(error);
+  const code = status !== undefined && namesOfNoAnswer.has(name) ? `HTTP ${status}` : name;
+  return { kind: kindByCode.get(name) ?? kindOfStatus(status), code };
+}
+
+/** What such an error says. Of an answer that is not the service's: that, of what kind it is, and what could not be read of it. */
+export function messageOfAwsError(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  if (httpStatusOf(error) === undefined || !namesOfNoAnswer.has(textField(error, 'name') ?? 'Unknown')) return message;
+  const type = textField(field(field(error, '$response'), 'headers'), 'content-type') ?? 'no content type';
+  // The SDK's advice follows in the next line.
+  const [why = ''] = message.split('\n');
+  return `an answer that is not the service's: ${type}${why === '' || namesOfNoAnswer.has(why) ? '' : `, ${why}`}`;
+}
+
+/** No connection came about, so nothing of the request has left the process. */
+export function hasNeverLeft(error: unknown): boolean {
+  for (const each of withCauses(error)) {
+    const failures = field(each, 'errors');
+    // Several addresses were tried.
+    if (Array.isArray(failures) && failures.length > 0) return failures.every(failedBeforehand);
+    if (failedBeforehand(each)) return true;
+  }
+  return false;
+}
+
+function failedBeforehand(error: unknown): boolean {
+  const syscall = textField(error, 'syscall');
+  return syscall === 'connect' || syscall === 'getaddrinfo';
 }
 
 /** The same of a code alone, such as that of a single record of PutRecords; `unknown` for one that is not known. */
@@ -256,15 +290,21 @@ function kindOfStatus(status: number | undefined): AwsErrorClass['kind'] {
   return status >= 400 ? 'invalid' : 'unknown';
 }
 
-/** Looks at the error and, for a wrapped one, at its causes (a few levels, as a cause may be a circle). */
 function networkCodeOf(error: unknown): string | undefined {
-  let current = error;
-  for (let depth = 0; depth < 5 && current !== undefined; depth++) {
-    const code = textField(current, 'code');
+  for (const each of withCauses(error)) {
+    const code = textField(each, 'code');
     if (code !== undefined && (networkCodes.has(code) || code.startsWith('ERR_HTTP2_'))) return code;
-    current = field(current, 'cause');
   }
   return undefined;
+}
+
+/** The error and, of a wrapped one, its causes (a few levels, as a cause may be a circle). */
+function* withCauses(error: unknown): Generator<unknown, void, undefined> {
+  let current = error;
+  for (let depth = 0; depth < 5 && current !== undefined; depth++) {
+    yield current;
+    current = field(current, 'cause');
+  }
 }
 
 function field(value: unknown, name: string): unknown {
@@ -318,11 +358,7 @@ function httpHandler(options: HttpClientOptions): ShortcutHandler {
 }
 
 function checkOptions(options: HttpClientOptions, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name))
-      throw new UsageError(name, `one of the options ${known.join(', ')}`, 'an unknown option');
-  }
+  checkNames(options, known);
   const { endpoint, region } = options;
   if (endpoint !== undefined && !isHttpUrl(endpoint)) {
     throw new UsageError('endpoint', 'an http:// or https:// URL', describe(endpoint));

@@ -141,7 +141,7 @@ export class Exchanges {
       if (silentForMs >= requestTimeoutMs)
         end(running, `heard nothing within the ${requestTimeoutMs} ms of requestTimeoutMs`);
       else if (lookedForMs >= connectionTimeoutMs && !isConnected(running.request))
-        end(running, `got no connection within the ${connectionTimeoutMs} ms of connectionTimeoutMs`);
+        end(running, `got no connection within the ${connectionTimeoutMs} ms of connectionTimeoutMs`, 'connect');
     }
     if (this.#running.size > 0) return;
     clearInterval(this.#lookTimer);
@@ -173,8 +173,9 @@ function sendBody(request: ClientRequest, body: string | Buffer): void {
   sendParts();
 }
 
-function end({ request, fail }: Running, message: string): void {
-  fail(Object.assign(new Error(message), { name: 'TimeoutError', code: 'ETIMEDOUT' }));
+/** @param syscall what did not end, as Node's own errors say it. */
+function end({ request, fail }: Running, message: string, syscall?: string): void {
+  fail(Object.assign(new Error(message), { name: 'TimeoutError', code: 'ETIMEDOUT', ...(syscall && { syscall }) }));
   request.destroy();
 }
 

@@ -38,19 +38,32 @@ export function checkWholeNumber(
   throw new UsageError(name, `a whole number from ${min} ${upTo}`, describe(value));
 }
 
+export interface NamesCheck {
+  /** What a member is. Default `a known option`. */
+  readonly expected?: string;
+  /** What names a member in an error, as in `streams[0].name`. */
+  readonly owner?: string;
+  /** What names the object itself. Default `options`. */
+  readonly self?: string;
+  /** What to do instead, for names that `nearestName` has no answer to. */
+  readonly hints?: Readonly<Record<string, string>>;
+}
+
 /**
- * An object that has no members but the known ones. @param owner what names a member in an error, as in `streams[0].name`.
- * @throws UsageError naming the first that is unknown, with what was probably meant.
+ * An object that has no members but the known ones.
+ * @throws UsageError naming the object, or its first member that is unknown, with what was probably meant.
  */
 export function checkNames(
-  given: object,
+  given: unknown,
   knownNames: readonly string[],
-  { expected = 'a known option', owner }: { readonly expected?: string; readonly owner?: string } = {},
+  { expected = 'a known option', owner, self = 'options', hints = {} }: NamesCheck = {},
 ): void {
+  if (typeof given !== 'object' || given === null) throw new UsageError(self, 'an object', describe(given));
   for (const name of Object.keys(given)) {
     if (knownNames.includes(name)) continue;
     const field = owner === undefined ? name : `${owner}.${name}`;
-    throw new UsageError(field, expected, `an unknown one${nearestName(name, knownNames)}`);
+    const hint = Object.hasOwn(hints, name) ? `; ${hints[name]}` : nearestName(name, knownNames);
+    throw new UsageError(field, expected, `an unknown one${hint}`);
   }
 }
 

@@ -24,6 +24,7 @@ import {
   createDynamoDBClient,
   createKinesisClient,
   type HttpClientOptions,
+  hasNeverLeft,
 } from '../src/aws-client.ts';
 import { sendsShortly, wasSentShortly } from '../src/aws-shortcut.ts';
 
@@ -403,6 +404,7 @@ test('the short wait for a free socket ends, and leaves the one that is in use a
   const error = await client.send(update()).catch((thrown: unknown) => thrown);
   expect(classifyAwsError(error)).toEqual({ kind: 'transient', code: 'ETIMEDOUT' });
   expect(String(error)).toContain('got no connection');
+  expect(hasNeverLeft(error)).toBe(true);
   expect(asked).toHaveLength(2);
   answerLate();
   expect((await first).Attributes).toEqual({ a: { S: 'late' } });

@@ -8,6 +8,7 @@ import {
   isShardlineError,
   isUnknownKey,
   mayBeRenewed,
+  messageOfAwsError,
   type OperatingCode,
   OperatingError,
   renewCredentials,
@@ -104,7 +105,7 @@ export class AwsCalls {
     const { kind, code } = classifyAwsError(error);
     const { client, resource, codes } = this.#options;
     const failure = (operating: OperatingCode, text: string, retryable: boolean): OperatingError =>
-      new OperatingError(operating, `${action} on ${resource} ${text} (${code}: ${messageOf(error)})`, {
+      new OperatingError(operating, `${action} on ${resource} ${text} (${code}: ${messageOfAwsError(error)})`, {
         retryable,
         cause: error,
         ...(deniedIn(messageOf(error)) ?? { action, resource }),

@@ -103,7 +103,6 @@ export const optionNames: readonly string[] = [
  * @throws UsageError naming the option, what it must be and what it is.
  */
 export function resolveOptions(options: ConsumerOptions, hostName: string): ResolvedOptions {
-  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
   checkNames(options, optionNames);
   const application = text('application', options.application);
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;

@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls';
 import {
   type Clock,
   checkFlag,
+  checkNames,
   DEFAULT_MAX_ON_DEMAND_STREAMS,
   describe,
   type Logger,
@@ -215,13 +216,6 @@ export function resolveDynamoDBOptions(options: LocalDynamoDBOptions): ResolvedD
     updateTableMs: durationMs('updateTableMs', options.updateTableMs),
     dataFolder: options.dataFolder === undefined ? undefined : text('dataFolder', options.dataFolder, ''),
   };
-}
-
-function checkNames(options: object, names: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
-  for (const name of Object.keys(options)) {
-    if (!names.includes(name)) throw new UsageError('options', `one of ${names.join(', ')}`, JSON.stringify(name));
-  }
 }
 
 function port(given: number | undefined): number {

@@ -1,9 +1,9 @@
 // The other faces of `put`: by callback, and for whole sources of user records, `putAll` for an iterable, the write stream for what
-// is written to it. The latter two stand in front of `put` and pass its backpressure on: they take no more while `ready` waits. They decide nothing else.
+// is written to it. The latter two put in turn with all who wait for room, and take no more until they have. They decide nothing else.
 // Invariants: no failure is lost: it goes to `onFailure`, or it is what the whole ends with, the first one first; neither ends
 // before everything it has put has settled.
 import { Writable } from 'node:stream';
-import { describe, UsageError } from '@shardline/common';
+import { checkNames, describe, UsageError } from '@shardline/common';
 import type { Listener, OnSettled, PutError, PutResult, Settle, UserRecordInput } from './user-record.ts';
 
 export interface PutAllOptions {
@@ -20,13 +20,13 @@ export interface PutAllResult {
 
 /** What is needed of a producer. */
 export interface Puts {
-  readonly ready: Promise<void>;
-  put(input: UserRecordInput, onSettled: OnSettled): void;
+  /** Puts a record once there is room for it, which the promise waits for; undefined: at once. Throws or rejects for one that can't be put. */
+  putInTurn(input: UserRecordInput, onSettled: OnSettled): Promise<void> | undefined;
   flush(): Promise<void>;
 }
 
 export async function putAll(
-  producer: Puts,
+  puts: Puts,
   source: AsyncIterable<UserRecordInput> | Iterable<UserRecordInput>,
   options: PutAllOptions = {},
 ): Promise<PutAllResult> {
@@ -34,37 +34,34 @@ export async function putAll(
   const tally = new Tally(options);
   try {
     for await (const input of source) {
-      await producer.ready;
       if (tally.failure !== undefined) break;
-      tally.put(producer, input);
+      await tally.put(puts, input);
     }
   } catch (error) {
     tally.fail(error);
   }
-  await tally.settled(producer);
+  await tally.settled(puts);
   if (tally.failure !== undefined) throw tally.failure.reason;
   const { succeededCount, failedCount } = tally;
   return { succeededCount, failedCount };
 }
 
-export function createPutStream(producer: Puts, options: PutAllOptions = {}): Writable {
+export function createPutStream(puts: Puts, options: PutAllOptions = {}): Writable {
   const tally = new Tally(options);
   const stream = new Writable({
     objectMode: true,
     write: (input: UserRecordInput, _, callback) => {
-      void producer.ready.then(() => {
-        if (tally.failure === undefined) {
-          try {
-            tally.put(producer, input);
-          } catch (error) {
-            tally.fail(error);
-          }
-        }
-        callback(tally.error);
-      });
+      void tally.put(puts, input).then(
+        () => callback(),
+        (error) => callback(toError(error)),
+      );
     },
     final: (callback) => {
-      void tally.settled(producer).then(() => callback(tally.error));
+      void tally.settled(puts).then(() => callback(tally.error));
+    },
+    // Whoever hears of the failure is to know that nothing is under way any more.
+    destroy: (error, callback) => {
+      void tally.settled(puts).then(() => callback(error));
     },
   });
   // A failure ends the stream when it comes, not with the next write.
@@ -119,9 +116,12 @@ class Tally {
   failure: { readonly reason: unknown } | undefined;
   onFirstFailure: () => void = () => undefined;
   #unsettledCount = 0;
+  #settled: Promise<void> | undefined;
   #onSettled: () => void = () => undefined;
 
-  constructor({ onFailure }: PutAllOptions) {
+  constructor(options: PutAllOptions) {
+    checkNames(options, ['onFailure']);
+    const { onFailure } = options;
     if (onFailure !== undefined && typeof onFailure !== 'function') {
       throw new UsageError('onFailure', 'a function', describe(onFailure));
     }
@@ -130,14 +130,18 @@ class Tally {
 
   /** As streams want it. */
   get error(): Error | null {
-    if (this.failure === undefined) return null;
-    const { reason } = this.failure;
-    return reason instanceof Error ? reason : new Error(String(reason));
+    return this.failure === undefined ? null : toError(this.failure.reason);
   }
 
-  put(producer: Puts, input: UserRecordInput): void {
-    producer.put(input, this.#settle);
+  /** Resolves when it has been put. A put that had to wait counts from its beginning, so that the whole does not end before. */
+  async put(puts: Puts, input: UserRecordInput): Promise<void> {
     this.#unsettledCount++;
+    try {
+      await puts.putInTurn(input, this.#settle);
+    } catch (error) {
+      this.#uncount();
+      throw error;
+    }
   }
 
   fail(reason: unknown): void {
@@ -147,20 +151,27 @@ class Tally {
   }
 
   /** Sends what waits; resolves when everything that was put has settled, whatever others put meanwhile. */
-  settled(producer: Puts): Promise<void> {
+  settled(puts: Puts): Promise<void> {
     if (this.#unsettledCount === 0) return Promise.resolve();
-    void producer.flush();
-    return new Promise((resolve) => {
+    void puts.flush();
+    this.#settled ??= new Promise((resolve) => {
       this.#onSettled = resolve;
     });
+    return this.#settled;
   }
 
   readonly #settle: OnSettled = (error) => {
-    this.#unsettledCount--;
     if (error === undefined) this.succeededCount++;
     else this.#failed(error);
-    if (this.#unsettledCount === 0) this.#onSettled();
+    this.#uncount();
   };
+
+  #uncount(): void {
+    this.#unsettledCount--;
+    if (this.#unsettledCount > 0) return;
+    this.#onSettled();
+    this.#settled = undefined;
+  }
 
   #failed(error: PutError): void {
     this.failedCount++;
@@ -174,6 +185,11 @@ class Tally {
       this.fail(thrown);
     }
   }
+}
+
+/** As streams want it. */
+function toError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 function isIterable(source: unknown): boolean {

@@ -2,7 +2,14 @@
 // dimensions. Beside the records' way, when somebody asks or a sink is due. Pure: `now` is an argument.
 // Invariants: a sample counts at every level of the report (KPL: none, StreamName, ShardId, with the ErrorCode in front), and
 // once in what the sink is given.
-import { describe, type MetricDimensions, type MetricsSink, type MetricUnit, UsageError } from '@shardline/common';
+import {
+  checkNames,
+  describe,
+  type MetricDimensions,
+  type MetricsSink,
+  type MetricUnit,
+  UsageError,
+} from '@shardline/common';
 import {
   type MetricsGranularity,
   type MetricsLevel,
@@ -121,12 +128,7 @@ function dimensionsOf({ errorCode, shardId }: StreamMetric, streamName: string |
 }
 
 function checkQuery(query: MetricsQuery): MetricsQuery {
-  if (typeof query !== 'object' || query === null) throw new UsageError('query', 'an object', describe(query));
-  for (const member of Object.keys(query)) {
-    if (member !== 'name' && member !== 'windowSeconds') {
-      throw new UsageError(`query.${member}`, 'name or windowSeconds', 'an unknown member');
-    }
-  }
+  checkNames(query, ['name', 'windowSeconds'], { expected: 'a known member', owner: 'query', self: 'query' });
   const { name, windowSeconds } = query;
   if (name !== undefined && !metricNames.includes(name)) {
     throw new UsageError('query.name', `one of ${metricNames.join(', ')}`, describe(name));

@@ -65,6 +65,9 @@ describe('a wrong option is named', () => {
   test('with the name it was probably meant to be', () => {
     expect(usageError({ stream: 's', recordTtl: 1 }).message).toContain('did you mean recordTtlMs?');
     expect(usageError({ stream: 's', linger: 1 }).message).toContain('known are stream');
+    expect(usageError({ streamName: 's' }).message).toContain('did you mean stream?');
+    expect(usageError({ stream: 's', maxConnections: 8 }).message).toContain('did you mean maxRequestsInFlight?');
+    expect(usageError({ stream: 's', region: 'eu-west-1' }).message).toContain('client: createKinesisClient(');
   });
 });
 

@@ -144,11 +144,25 @@ const otherNames = [
   ...['ordering', 'recordDistributionStrategyDefault', 'metricsLevel', 'metricsGranularity', 'metrics'],
 ];
 const knownNames: readonly string[] = [...otherNames, ...Object.keys(numbers)];
+const ofTheClient = "it is the client's: client: createKinesisClient({ … }) of @shardline/common";
+/** What the SDK, the KPL or other producers have by these names. */
+const hints: Readonly<Record<string, string>> = {
+  streamName: 'did you mean stream?',
+  streamArn: 'did you mean stream?',
+  streamARN: 'did you mean stream?',
+  maxConnections: 'did you mean maxRequestsInFlight?',
+  maxSockets: 'did you mean maxRequestsInFlight?',
+  region: ofTheClient,
+  credentials: ofTheClient,
+  credentialsProvider: ofTheClient,
+  endpoint: ofTheClient,
+  kinesisEndpoint: ofTheClient,
+  connectTimeout: ofTheClient,
+};
 
 /** Checks the options and fills in the defaults. @throws UsageError naming the option. */
 export function resolveOptions(options: ProducerOptions): ResolvedOptions {
-  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
-  checkNames(options, knownNames);
+  checkNames(options, knownNames, { hints });
   const { client } = options;
   if (client !== undefined && typeof Reflect.get(Object(client), 'send') !== 'function') {
     throw new UsageError('client', 'a KinesisClient of @aws-sdk/client-kinesis', describe(client));

@@ -6,6 +6,7 @@ import type { Writable } from 'node:stream';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   ChunkMemory,
+  checkNames,
   createKinesisClient,
   describe,
   invariant,
@@ -20,6 +21,7 @@ import {
   createPutStream,
   type PutAllOptions,
   type PutAllResult,
+  type Puts,
   putAll,
   type ResolvePut,
   tellFailure,
@@ -28,6 +30,7 @@ import { type MetricsQuery, MetricsReport, type ProducerMetric } from './metrics
 import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { Outstanding } from './outstanding.ts';
+import { RoomQueue } from './room-queue.ts';
 import { Sender } from './sender.ts';
 import { SentMemory } from './sent-memory.ts';
 import { StreamDriver } from './stream-driver.ts';
@@ -84,6 +87,11 @@ export class Producer implements AsyncDisposable {
   readonly #client: KinesisClient;
   readonly #sender: Sender;
   readonly #outstanding: Outstanding;
+  readonly #room: RoomQueue;
+  readonly #puts: Puts = {
+    putInTurn: (input, onSettled) => this.#putInTurn(input, onSettled),
+    flush: () => this.flush(),
+  };
   readonly #streams: Streams<StreamDriver>;
   readonly #defaultStream: string | undefined;
   readonly #metrics: MetricsReport;
@@ -101,7 +109,6 @@ export class Producer implements AsyncDisposable {
   readonly #keepResolve = (resolve: ResolvePut): void => {
     this.#resolveOfPromise = resolve;
   };
-  #ready: Deferred | undefined;
   #closed: Promise<void> | undefined;
   #broken: unknown;
 
@@ -116,6 +123,7 @@ export class Producer implements AsyncDisposable {
     this.#client = resolved.client ?? makeClient(resolved);
     this.#lender = new SentMemory(this.#client);
     this.#outstanding = new Outstanding(resolved);
+    this.#room = new RoomQueue(this.#outstanding, clock);
     this.#sender = new Sender({
       client: this.#client,
       memory: this.#lender,
@@ -151,11 +159,12 @@ export class Producer implements AsyncDisposable {
     return this.#outstanding.bytes;
   }
 
-  /** Resolves when there is room for more: less than half of the outstanding bounds is used. Never rejects. */
+  /**
+   * Resolves when there is room for one more record as large as those before it: less than half of the outstanding bounds is used. Those
+   * who wait at once go on one by one, in the order in which they came. Never rejects.
+   */
   get ready(): Promise<void> {
-    if (!this.#outstanding.isPressed) return Promise.resolve();
-    this.#ready ??= deferred();
-    return this.#ready.promise;
+    return this.#room.take() ? Promise.resolve() : new Promise((resolve) => this.#room.wait(resolve));
   }
 
   /**
@@ -174,12 +183,8 @@ export class Producer implements AsyncDisposable {
     if (onSettled !== undefined && typeof onSettled !== 'function') {
       throw new UsageError('onSettled', 'a function', describe(onSettled));
     }
-    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
-    record.stream = input.stream;
-    const driver = this.#refusal(record.sizeBytes) ?? this.#streams.driverOf(record.stream);
-    if (!record.hasKey && driver instanceof StreamDriver && driver.strategy === 'USER_PARTITION_KEY') {
-      throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
-    }
+    const record = this.#check(input);
+    const driver = this.#driverFor(record);
     if (onSettled === undefined) {
       const promise = new Promise<PutResult>(this.#keepResolve);
       this.#admit(record, driver, this.#resolveOfPromise);
@@ -198,12 +203,12 @@ export class Producer implements AsyncDisposable {
     source: AsyncIterable<UserRecordInput> | Iterable<UserRecordInput>,
     options?: PutAllOptions,
   ): Promise<PutAllResult> {
-    return putAll(this, source, options);
+    return putAll(this.#puts, source, options);
   }
 
   /** A Writable of user records, in object mode: it takes no more while there is no room, and its end waits until all has settled. */
   createWriteStream(options?: PutAllOptions): Writable {
-    return createPutStream(this, options);
+    return createPutStream(this.#puts, options);
   }
 
   /**
@@ -233,6 +238,7 @@ export class Producer implements AsyncDisposable {
    * `timeoutMs` what is left is rejected with `CLOSED`, each record in its error's hand. Later calls join the first.
    */
   close(options: CloseOptions = {}): Promise<void> {
+    checkNames(options, ['timeoutMs']);
     const { timeoutMs } = options;
     if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
       throw new UsageError('timeoutMs', 'a number from 0', describe(timeoutMs));
@@ -273,7 +279,7 @@ export class Producer implements AsyncDisposable {
       reader: new StreamReader({ client: this.#client, stream, clock, requestTimeoutMs }),
       outstanding: this.#outstanding,
       metrics: this.#metrics.stream(streamName),
-      onSettled: () => this.#roomAgain(),
+      onSettled: () => this.#room.settled(),
       onArn: (arn) => this.#streams.arnIs(stream, arn),
       onBroken: (error) => this.#break(error),
     });
@@ -286,11 +292,40 @@ export class Producer implements AsyncDisposable {
     this.#metrics.forget(streamName);
   }
 
-  /** A record has settled: whoever waits for room may have it. */
-  #roomAgain(): void {
-    if (this.#ready === undefined || this.#outstanding.isPressed) return;
-    this.#ready.resolve();
-    this.#ready = undefined;
+  /** Undefined: the record was put at once. Otherwise it is put in turn, as soon as there is room. */
+  #putInTurn(input: UserRecordInput, onSettled: OnSettled): Promise<void> | undefined {
+    const record = this.#check(input);
+    const put = (): void => this.#admit(record, this.#driverFor(record), this.#settleBy(onSettled));
+    if (this.#room.take(record.sizeBytes)) {
+      put();
+      return undefined;
+    }
+    return new Promise((resolve, reject) => {
+      const putAndGoOn = (): void => {
+        try {
+          put();
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#room.wait(putAndGoOn, record.sizeBytes);
+    });
+  }
+
+  #check(input: UserRecordInput): UserRecord {
+    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
+    record.stream = input.stream;
+    return record;
+  }
+
+  /** Or why there is none. @throws UsageError for a record that its stream can't take. */
+  #driverFor(record: UserRecord): StreamDriver | Failure {
+    const driver = this.#refusal(record.sizeBytes) ?? this.#streams.driverOf(record.stream);
+    if (!record.hasKey && driver instanceof StreamDriver && driver.strategy === 'USER_PARTITION_KEY') {
+      throw new UsageError('partitionKey', 'one, since the stream is not AUTO', 'none');
+    }
+    return driver;
   }
 
   #admit(record: UserRecord, driver: StreamDriver | Failure, settle: Settle): void {
@@ -303,6 +338,7 @@ export class Producer implements AsyncDisposable {
     const nowMs = this.#options.clock.now();
     record.admit(++this.#lastSequence, this.#timesAt(nowMs));
     this.#outstanding.add(record.sizeBytes);
+    this.#room.put();
     publishPut(driver.name, record);
     driver.put(record, nowMs);
   }
@@ -346,6 +382,7 @@ export class Producer implements AsyncDisposable {
     for (const driver of this.#streams.all()) driver.stop();
     this.#sender.abort();
     this.#upload?.stop();
+    this.#room.stop();
   }
 
   /** A bug of ours: stop, and let nobody wait for ever. */

@@ -6,9 +6,11 @@ import { type KinesisClient, PutRecordsCommand, type PutRecordsResultEntry } fro
 import {
   type Clock,
   classifyAwsError,
+  hasNeverLeft,
   httpStatusOf,
   type Logger,
   mayBeRenewed,
+  messageOfAwsError,
   renewCredentials,
   type StreamIdentifier,
   setPatientTimer,
@@ -150,13 +152,12 @@ function readError(cause: unknown, areCredentialsAtFault: boolean): Answer {
   // An answer of the 4xx kind says that nothing was applied; without an answer, or with 5xx, nobody knows.
   const status = httpStatusOf(cause);
   const refused = status !== undefined && status >= 400 && status < 500;
-  const neverSent = code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN';
   return {
     kind: 'failed',
     errorCode: code,
-    errorMessage: cause instanceof Error ? cause.message : String(cause),
+    errorMessage: messageOfAwsError(cause),
     throttled,
-    written: refused || neverSent || areCredentialsAtFault ? 'no' : 'unknown',
+    written: refused || hasNeverLeft(cause) || areCredentialsAtFault ? 'no' : 'unknown',
     cause,
     ...(permanent === undefined ? {} : { permanent }),
   };

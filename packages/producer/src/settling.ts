@@ -124,6 +124,6 @@ function expiredFailure(record: UserRecord): Failure {
     last === undefined
       ? 'without an attempt'
       : `after ${record.attempts.length} attempts, the last of which ended with ${last.errorCode}`;
-  const message = `not delivered within recordTtlMs, ${attempted}`;
+  const message = `not delivered within recordTtlMs, ${record.expiresAtMs - record.putAtMs} ms, ${attempted}`;
   return { code: 'EXPIRED', message, retryable: true, cause: record.lastCause };
 }

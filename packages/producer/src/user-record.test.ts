@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { hashKeyOf, UsageError } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -63,6 +64,25 @@ describe('checking', () => {
       bytes.fill(9);
       expect([...checked.data]).toEqual([1, 2, 3, 4]);
     }
+  });
+});
+
+describe('what is said of a record that can not be put', () => {
+  test.each([
+    [{ explicitHashKey: 5 }, 'explicitHashKey: expected a bigint or decimal text, from 0 to 2^128 - 1, got 5'],
+    [{ streamName: 'a' }, 'streamName: expected no such member of a record, got it; did you mean stream?'],
+    [{ ExplicitHashKey: '1' }, 'did you mean explicitHashKey?'],
+    [{ data: new Uint16Array(1) }, 'data: expected a Uint8Array or a string, got an object (Uint16Array)'],
+  ])('%o', (input, message) => {
+    expect(usageError({ partitionKey: 'k', data: 'x', ...input }).message).toContain(message);
+  });
+
+  test("nothing of members of the application's own, nor of bytes of another realm", () => {
+    const data = runInNewContext('new Uint8Array([1, 2, 3])');
+    expect(data instanceof Uint8Array).toBe(false);
+    const others = { sequenceNumber: '1', approximateArrivalTimestamp: new Date(0) };
+    const record = checkUserRecord({ partitionKey: 'k', data, ...others }, MIB);
+    expect([...record.data]).toEqual([1, 2, 3]);
   });
 });
 

@@ -351,6 +351,7 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
   if (typeof input !== 'object' || input === null) {
     throw new UsageError('record', 'an object with partitionKey and data', describe(input));
   }
+  for (const name in input) if (misspelt.has(name)) refuseName(name);
   const { partitionKey = '' } = input;
   const keyBytes = input.partitionKey === undefined ? 0 : checkPartitionKey(partitionKey);
   const explicitHashKey = readHashKey(input.explicitHashKey);
@@ -390,6 +391,21 @@ export function noteAttempt(
     record.lastEndMs = endedAtMs;
     if (outcome.written !== 'no') record.mayBeWritten = true;
   }
+}
+
+/** Members that are none of ours, by which one is meant that may be left out: as the SDK or the KPL calls it. Others are the application's own affair. */
+const misspelt: ReadonlyMap<string, keyof UserRecordInput> = new Map([
+  ...nameless('stream', ['Stream', 'streamName', 'StreamName', 'streamARN', 'StreamARN', 'streamArn', 'StreamArn']),
+  ...nameless('partitionKey', ['PartitionKey', 'partitionkey', 'partition_key']),
+  ...nameless('explicitHashKey', ['ExplicitHashKey', 'explicitHashkey', 'explicithashkey', 'explicit_hash_key']),
+]);
+
+function nameless(name: keyof UserRecordInput, others: readonly string[]): [string, keyof UserRecordInput][] {
+  return others.map((other) => [other, name]);
+}
+
+function refuseName(name: string): never {
+  throw new UsageError(name, 'no such member of a record', `it; did you mean ${misspelt.get(name)}?`);
 }
 
 /** What the attempts of a record are told from. */
@@ -485,7 +501,9 @@ function startOfDelay({ lastEndMs, putAtMs }: Waited): number {
 
 function readHashKey(given: bigint | string | undefined): HashKey | undefined {
   if (given === undefined) return undefined;
-  return typeof given === 'bigint' ? toHashKey(given, 'explicitHashKey') : parseHashKey(given);
+  if (typeof given === 'bigint') return toHashKey(given, 'explicitHashKey');
+  if (typeof given === 'string') return parseHashKey(given);
+  throw new UsageError('explicitHashKey', 'a bigint or decimal text, from 0 to 2^128 - 1', describe(given));
 }
 
 /** Text with a lone surrogate has no UTF-8 form: it would arrive as other text, so it is refused. */
@@ -497,8 +515,13 @@ function bytesOf(data: Uint8Array | string): number {
     }
     return bytes;
   }
-  if (!(data instanceof Uint8Array)) throw new UsageError('data', 'a Uint8Array or a string', describe(data));
-  return data.length;
+  if (data instanceof Uint8Array || isOfAnotherRealm(data)) return data.length;
+  throw new UsageError('data', 'a Uint8Array or a string', describe(data));
+}
+
+/** A vm's, as a test runner's: no instance of this realm's class. */
+function isOfAnotherRealm(data: unknown): data is Uint8Array {
+  return ArrayBuffer.isView(data) && Reflect.get(data, Symbol.toStringTag) === 'Uint8Array';
 }
 
 function checkSize(sizeBytes: number, maxBytes: number): void {

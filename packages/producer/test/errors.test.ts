@@ -97,6 +97,28 @@ describe('passing: tried again', () => {
   });
 });
 
+describe("an answer that is not Kinesis'", () => {
+  const page = "an answer that is not the service's: text/html, Unexpected token '<'";
+
+  test.each(['page:502', 'page:200', 'empty:503'] as const)('is tried again: %s', async (fault) => {
+    const proxy = await startFaultyProxy(local.port, (count) => (count < 1 ? fault : 'none'));
+    open.push(proxy);
+    const { attempts, duplicate } = await producerOf({}, proxy.endpoint).put({ partitionKey: 'k', data: 'x' });
+    const [kind, status] = fault.split(':');
+    expect(attempts).toMatchObject([{ errorCode: `HTTP ${status}`, written: 'unknown' }, { written: 'yes' }]);
+    if (kind === 'page') expect(attempts[0]?.errorMessage).toContain(page);
+    expect(duplicate).toBe(true);
+  });
+
+  test('says what it was where it is for good', async () => {
+    const proxy = await startFaultyProxy(local.port, () => 'page:403');
+    open.push(proxy);
+    const error = await errorOf(producerOf({}, proxy.endpoint));
+    expect(error).toMatchObject({ code: 'ACCESS_DENIED', mayBeWritten: false, attempts: [{ errorCode: 'HTTP 403' }] });
+    expect(error.message).toContain(page);
+  });
+});
+
 describe('credentials', () => {
   test('that have expired are tried again, with one warning that says what to do', async () => {
     local.faults.add({ kind: 'error', type: 'ExpiredTokenException', operation: 'PutRecords', count: 3 });

@@ -96,6 +96,14 @@ describe('putAll', () => {
   test.each([[undefined], ['text'], [{ length: 0 }]])('refuses %j', async (source) => {
     await expect(producer.putAll(source as never)).rejects.toThrow(UsageError);
   });
+
+  test('and the others name an option that is none', async () => {
+    const options = { onFail: () => undefined } as never;
+    await expect(producer.putAll([], options)).rejects.toThrow('onFail: expected a known option');
+    expect(() => producer.createWriteStream(options)).toThrow('onFail: expected a known option');
+    expect(() => producer.close({ timeout: 5 } as never)).toThrow('did you mean timeoutMs?');
+    expect(() => producer.close(null as never)).toThrow('options: expected an object, got null');
+  });
 });
 
 describe('the write stream', () => {
@@ -110,11 +118,68 @@ describe('the write stream', () => {
     expect(stored()).toEqual(['before']);
   });
 
+  test.each([
+    ['a record that fails', TOO_LARGE],
+    ['a record that cannot be put', { partitionKey: '', data: 'x' }],
+  ])('does not end for %s before what was put with it has settled', async (_, wrong) => {
+    const stream = producer.createWriteStream();
+    const before = Array.from({ length: 20 }, (_, number) => inputOf(`${number}`, number));
+    await expect(pipeline(Readable.from([...before, wrong]), stream)).rejects.toThrow();
+    expect([producer.outstandingRecordCount, stored().length]).toEqual([0, 20]);
+  });
+
   test('goes on where failures are taken', async () => {
     let failedCount = 0;
     const stream = producer.createWriteStream({ onFailure: () => void failedCount++ });
     await pipeline(Readable.from([TOO_LARGE, inputOf('after', 0)]), stream);
     expect([failedCount, stored()]).toEqual([1, ['after']]);
+  });
+});
+
+describe('with records larger than half of the bound', () => {
+  /** What `ready` says of half a bound is of no use to them. */
+  const LARGE = Array.from({ length: 8 }, (_, number) => ({
+    partitionKey: `${number}`,
+    data: new Uint8Array(70_000).fill(number),
+  }));
+  let narrow: Producer;
+
+  beforeEach(() => {
+    const client = createKinesisClient({ ...local.clientConfig, maxAttempts: 1 });
+    narrow = new Producer({ stream: STREAM, client, maxUserRecordSizeBytes: 100_000, maxOutstandingBytes: 100_000 });
+    const closeOther = close;
+    close = async () => {
+      await narrow.close();
+      client.destroy();
+      await closeOther();
+    };
+  });
+
+  test('putAll puts them one after the other', async () => {
+    expect(await narrow.putAll(LARGE)).toEqual({ succeededCount: 8, failedCount: 0 });
+  });
+
+  test('so does the write stream', async () => {
+    await pipeline(Readable.from(LARGE), narrow.createWriteStream());
+    expect(stored()).toHaveLength(8);
+  });
+
+  test('and so do all who wait at ready, all at once', async () => {
+    const [first, ...others] = LARGE as [UserRecordInput, ...UserRecordInput[]];
+    await narrow.put(first);
+    await Promise.all(others.map((input) => narrow.ready.then(() => narrow.put(input))));
+    expect(stored()).toHaveLength(8);
+  });
+
+  test('what waits for room when the producer is closed is told', async () => {
+    const failures: string[] = [];
+    const putting = narrow.putAll(LARGE, { onFailure: ({ code }) => failures.push(code) });
+    await narrow.close();
+    const { succeededCount, failedCount } = await putting;
+    expect(succeededCount + failedCount).toBe(8);
+    expect(failures).toEqual(Array.from({ length: failedCount }, () => 'CLOSED'));
+    expect(failedCount).toBeGreaterThan(0);
+    await narrow.ready;
   });
 });
 

@@ -11,6 +11,9 @@ export type Fault =
   | 'lose-request'
   | 'never-answer'
   | 'forget-one-result'
+  /** What is not Kinesis' answer: a proxy's page with that status, or nothing with it. */
+  | `page:${number}`
+  | `empty:${number}`
   /** The first record alone, with that code. */
   | `refuse-one:${string}`
   | 'InternalFailure'
@@ -73,6 +76,12 @@ async function pass(
   if (fault === 'never-answer') return;
   if (fault === 'lose-request') {
     outgoing.destroy();
+    return;
+  }
+  if (fault.startsWith('page:') || fault.startsWith('empty:')) {
+    const [kind, status] = fault.split(':');
+    outgoing.writeHead(Number(status), kind === 'page' ? { 'content-type': 'text/html' } : {});
+    outgoing.end(kind === 'page' ? '<html><body>a page</body></html>' : '');
     return;
   }
   if (!fault.includes(':') && (fault.endsWith('Exception') || fault === 'InternalFailure')) {

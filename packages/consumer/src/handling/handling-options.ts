@@ -109,8 +109,7 @@ export function readHandling(
   options: HandlingOptions,
   given: { readonly checkpointing: 'auto' | 'manual'; readonly eachRecord: boolean; readonly stallWarningMs?: number },
 ): ResolvedHandling {
-  if (typeof options !== 'object' || options === null) throw new UsageError('handling', 'an object', describe(options));
-  checkNames(options, optionNames, { expected: 'an option of handling' });
+  checkNames(options, optionNames, { expected: 'an option of handling', self: 'handling' });
   const { onFailure } = options;
   if (onFailure !== undefined && typeof onFailure !== 'function')
     throw new UsageError('onFailure', 'a function of a failure', describe(onFailure));

@@ -149,7 +149,6 @@ interface ReadLambdaOptions {
 }
 
 function readOptions(call: LambdaFunction, options: LambdaOptions): ReadLambdaOptions {
-  if (typeof options !== 'object' || options === null) throw new UsageError('options', 'an object', describe(options));
   checkNames(options, optionNames, { expected: 'an option of lambdaHandler' });
   const maxRetryAttempts = limit('maximumRetryAttempts', options.maximumRetryAttempts, 0);
   const maxRecordAge = limit('maximumRecordAgeInSeconds', options.maximumRecordAgeInSeconds, 1);

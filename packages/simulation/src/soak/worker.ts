@@ -3,7 +3,7 @@
 // Invariant: a checkpoint never covers what was not told: only what a handler returned from is checkpointed, and it returns when the
 // system has taken the message, which outlives a SIGKILL.
 import { setImmediate as turn } from 'node:timers/promises';
-import { createDynamoDBClient, createKinesisClient, delay, systemClock } from '@shardline/common';
+import { createDynamoDBClient, createKinesisClient, delay, onDiagnostic, systemClock } from '@shardline/common';
 import { type BatchWindow, Consumer, type ShardContext, type ShardHandler } from '@shardline/consumer';
 import { createPrng } from '../prng.ts';
 import { numberOf } from '../producer/checkers.ts';
@@ -86,16 +86,16 @@ const handler: ShardHandler = {
   async shardEnded(context) {
     await tell({ kind: 'ended', ...nameOf(context), atMs: nowMs() });
   },
-  async shutdownRequested({ fencingToken, shardId }) {
-    handedOver.add(`${shardId} ${fencingToken}`);
-  },
-  async leaseLost(context) {
-    const { shardId, fencingToken } = context;
-    // Also called after shutdownRequested, as in the KCL.
-    if (!handedOver.delete(`${shardId} ${fencingToken}`)) await tell({ kind: 'lost', ...nameOf(context) });
-  },
 };
-const handedOver = new Set<string>();
+
+// Not by the handler's leaseLost: that comes after shutdownRequested too, whether the lease was then handed over or ran out meanwhile.
+const tokens = new Map<string, number>();
+onDiagnostic('shardline:consumer:lease-begun', ({ leaseKey, fencingToken }) => void tokens.set(leaseKey, fencingToken));
+onDiagnostic('shardline:consumer:lease-lost', ({ leaseKey }) => {
+  const fencingToken = tokens.get(leaseKey);
+  if (fencingToken === undefined) return;
+  tell({ kind: 'lost', shardId: leaseKey, fencingToken }).catch(() => undefined);
+});
 
 /** What a window's state holds: of its records so far. */
 interface Counted {
