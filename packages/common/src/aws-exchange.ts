@@ -103,7 +103,7 @@ export class Exchanges {
           running.silentLookCount = 0;
           parts.push(part);
         });
-        response.on('end', () => {
+        const onAnswered = (): void => {
           settle();
           const [only] = parts;
           const body = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
@@ -111,6 +111,11 @@ export class Exchanges {
           // Nobody may ever read the rest, and nothing else goes by that connection before.
           if (!isAskedAway) request.destroy();
           resolve({ statusCode, reason, headers, body, isAskedAway });
+        };
+        response.on('end', () => {
+          // Of one socket Node tells what has come before it tells what has left.
+          if (request.writableFinished) onAnswered();
+          else setImmediate(onAnswered);
         });
         response.on('error', onError);
       });
