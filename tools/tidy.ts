@@ -20,12 +20,15 @@ export const PRODUCER_SHELL: readonly string[] = [
   'stream-driver.ts',
   'options.ts',
   'faces.ts',
+  'room-queue.ts',
   'sender.ts',
   'stream-reader.ts',
 ].map((name) => `packages/producer/src/${name}`);
 
 /** The stages of docs/walk.md, which no rename may take out of these rules unseen. */
 export const PRODUCER_STAGES: readonly string[] = [
+  'put.ts',
+  'user-record-input.ts',
   'user-record.ts',
   'streams.ts',
   'outstanding.ts',

@@ -8,13 +8,13 @@ import type { Outbox, Place } from './effects.ts';
 import type { Limiter } from './limiter.ts';
 import type { Placing } from './placing.ts';
 import type { Predictor } from './prediction.ts';
+import { noteAttempt } from './put.ts';
 import type { OnItsWay, Requests } from './requests.ts';
 import type { Retrier, Verdict } from './retrier.ts';
 import type { Settling } from './settling.ts';
 import type { ShardMap } from './shard-map.ts';
 import type { Stages } from './stages.ts';
 import type { StreamStrategy } from './stream-strategy.ts';
-import { noteAttempt } from './user-record.ts';
 
 export interface AnsweringParts {
   readonly stages: Stages;

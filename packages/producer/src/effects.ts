@@ -2,9 +2,10 @@
 // carries them out in this order. Pure values.
 // Invariant: each effect is taken once, in the order in which the stages gave it.
 import type { Request } from './batch.ts';
+import type { DeliveredRecords, Failure } from './put.ts';
 import type { ShardMapState } from './shard-map.ts';
 import type { StrategyState } from './stream-strategy.ts';
-import type { DeliveredRecords, Failure, UserRecord } from './user-record.ts';
+import type { UserRecord } from './user-record.ts';
 
 /** Where and when a Kinesis record was written. */
 export interface Place {

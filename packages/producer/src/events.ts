@@ -3,8 +3,9 @@
 import { producerDiagnostics } from '@shardline/common';
 import type { Answer, KinesisRecord } from './batch.ts';
 import type { Effect } from './effects.ts';
+import type { PutError, PutResult } from './put.ts';
 import type { StrategyState } from './stream-strategy.ts';
-import type { PutError, PutResult, UserRecord } from './user-record.ts';
+import type { UserRecord } from './user-record.ts';
 
 /** The fields that every message has. */
 export interface ProducerName {

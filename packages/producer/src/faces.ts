@@ -4,7 +4,7 @@
 // before everything it has put has settled.
 import { Writable } from 'node:stream';
 import { checkNames, describe, UsageError } from '@shardline/common';
-import type { Listener, OnSettled, PutError, PutResult, Settle, UserRecordInput } from './user-record.ts';
+import type { Listener, OnSettled, PutError, PutResult, Settle, UserRecordInput } from './put.ts';
 
 export interface PutAllOptions {
   /** Takes a record that failed, instead of ending with its error. What it throws ends with that. */

@@ -1,7 +1,8 @@
 // A number for who is to be told of a user record, and under which name of its stream it was put: nearly all that are put one after the other are
 // alike in that, so that a Kinesis record needs to note it for each only once two of its own differ. Pure.
 // Invariant: two with one number, which is not UNLIKE, are alike.
-import type { Settle, UserRecord } from './user-record.ts';
+import type { Settle } from './put.ts';
+import type { UserRecord } from './user-record.ts';
 
 /** Of one that is taken for unlike all others. */
 export const UNLIKE = 0;

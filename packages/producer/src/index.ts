@@ -3,7 +3,6 @@ export type { MetricsGranularity, MetricsLevel, ProducerMetricName } from './met
 export type { MetricsQuery, ProducerMetric } from './metrics-report.ts';
 export type { ProducerOptions } from './options.ts';
 export { type CloseOptions, Producer } from './producer.ts';
-export type { RecordDistributionStrategy } from './stream-strategy.ts';
 export {
   type Attempt,
   isPutError,
@@ -11,4 +10,5 @@ export {
   type PutError,
   type PutResult,
   type UserRecordInput,
-} from './user-record.ts';
+} from './put.ts';
+export type { RecordDistributionStrategy } from './stream-strategy.ts';

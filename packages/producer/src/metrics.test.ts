@@ -4,7 +4,7 @@ import { userRecord } from '../test/records.ts';
 import { type Answer, KinesisRecord } from './batch.ts';
 import { type MetricsLevel, metricKinds, metricNames } from './metrics.ts';
 import { MetricsReport, type ProducerMetric } from './metrics-report.ts';
-import { noteAttempt } from './user-record.ts';
+import { noteAttempt } from './put.ts';
 
 const SHARD = 'shardId-000000000000';
 const throttled = {

@@ -5,8 +5,9 @@
 // many shards come and go.
 import type { MetricUnit, Statistics } from '@shardline/common';
 import type { Answer, KinesisRecord } from './batch.ts';
+import type { Attempt, DeliveredRecord, DeliveredRecords } from './put.ts';
 import { mergeStatistics, StatisticsGroup } from './statistics.ts';
-import type { Attempt, DeliveredRecord, DeliveredRecords, UserRecord } from './user-record.ts';
+import type { UserRecord } from './user-record.ts';
 
 /** `none`: nothing is counted. `summary`: the metrics of the KPL's level of that name. `detailed`: all. */
 export type MetricsLevel = 'none' | 'summary' | 'detailed';

@@ -1,7 +1,7 @@
 // The producer's bound: what is put and not settled, counted over all its streams. `put` asks here whether there is room, and who
 // waits for it asks beforehand (room-queue.ts). Beside the records' way; it holds no record. Pure.
 // Invariant: not more is outstanding than the bounds allow.
-import type { Failure } from './user-record.ts';
+import type { Failure } from './put.ts';
 
 export interface OutstandingOptions {
   readonly maxOutstandingRecordCount: number;

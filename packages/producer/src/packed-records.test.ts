@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { packedOf, type RecordOptions, userRecord } from '../test/records.ts';
 import { KinesisRecord } from './batch.ts';
 import { PackedRecords } from './packed-records.ts';
-import type { Settle, UserRecord } from './user-record.ts';
+import type { Settle } from './put.ts';
+import type { UserRecord } from './user-record.ts';
 
 const told: Settle[] = [1, 2, 3].map(() => ({ onSuccess: () => undefined, onFailure: () => undefined }));
 

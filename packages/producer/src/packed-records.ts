@@ -13,7 +13,8 @@ import {
   type PackedRows,
 } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
-import { type Attempt, type DeliveredRecord, noAttempts, type Settle, UserRecord } from './user-record.ts';
+import { type Attempt, type DeliveredRecord, noAttempts, type Settle } from './put.ts';
+import { UserRecord } from './user-record.ts';
 
 /** They are not in a lane. */
 const NO_LANE = -1;

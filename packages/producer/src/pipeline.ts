@@ -11,12 +11,13 @@ import type { Answer, Entry, KinesisRecord, Request } from './batch.ts';
 import { type Effect, Outbox } from './effects.ts';
 import { Placing } from './placing.ts';
 import { Predictor } from './prediction.ts';
+import type { Failure } from './put.ts';
 import { Requests } from './requests.ts';
 import { Settling } from './settling.ts';
 import type { Shard } from './shard-map.ts';
 import { makeStages, type PipelineOptions, type Stages } from './stages.ts';
 import type { StrategyState, StreamSummary } from './stream-strategy.ts';
-import type { Failure, UserRecord } from './user-record.ts';
+import type { UserRecord } from './user-record.ts';
 
 export class Pipeline {
   readonly #stages: Stages;

@@ -12,11 +12,12 @@ import type { Limiter } from './limiter.ts';
 import { type BusyKey, type KeyOrder, NONE } from './order.ts';
 import { PackedRecords } from './packed-records.ts';
 import type { Predictor } from './prediction.ts';
+import type { Failure } from './put.ts';
 import type { Requests } from './requests.ts';
 import type { Settling } from './settling.ts';
 import type { Stages } from './stages.ts';
 import type { StrategyState, StreamStrategy } from './stream-strategy.ts';
-import type { Failure, UserRecord } from './user-record.ts';
+import type { UserRecord } from './user-record.ts';
 
 /** Of a record without order. */
 const NOWHERE = -1;

@@ -30,26 +30,23 @@ import { type MetricsQuery, MetricsReport, type ProducerMetric } from './metrics
 import { MetricsUpload } from './metrics-upload.ts';
 import { type ProducerOptions, type ResolvedOptions, resolveOptions } from './options.ts';
 import { Outstanding } from './outstanding.ts';
+import {
+  type Failure,
+  type OnSettled,
+  type PutResult,
+  putError,
+  type Settle,
+  type UserRecordInput,
+  unheard,
+} from './put.ts';
 import { RoomQueue } from './room-queue.ts';
 import { Sender } from './sender.ts';
 import { SentMemory } from './sent-memory.ts';
 import { StreamDriver } from './stream-driver.ts';
 import { regionOf, StreamReader } from './stream-reader.ts';
 import { Streams } from './streams.ts';
-import {
-  checkUserRecord,
-  type Failure,
-  inputOf,
-  type OnSettled,
-  type PutResult,
-  putError,
-  type Settle,
-  type Times,
-  timesOf,
-  type UserRecord,
-  type UserRecordInput,
-  unheard,
-} from './user-record.ts';
+import { type Times, timesOf, type UserRecord } from './user-record.ts';
+import { checkUserRecord, inputOf } from './user-record-input.ts';
 
 /** How `close` ends. */
 export interface CloseOptions {

@@ -6,8 +6,8 @@
 import { backoffMs, type OperatingCode } from '@shardline/common';
 import type { Answer, EntryAnswer, KinesisRecord } from './batch.ts';
 import { meaningOf } from './error-meaning.ts';
+import type { Attempt, Failure } from './put.ts';
 import type { ShardMap } from './shard-map.ts';
-import type { Attempt, Failure } from './user-record.ts';
 
 export interface RetrierOptions {
   /** A throttled record fails at once instead of being tried again. */

@@ -4,7 +4,8 @@ import { invariant, type MemoryLender } from '@shardline/common';
 import type { Aggregator } from './aggregator.ts';
 import type { Carried, KinesisRecord } from './batch.ts';
 import type { Outbox, Place } from './effects.ts';
-import type { Failure, UserRecord } from './user-record.ts';
+import type { Failure } from './put.ts';
+import type { UserRecord } from './user-record.ts';
 
 export class Settling {
   readonly #aggregator: Aggregator;

@@ -24,12 +24,14 @@ import { tellFailure, tellSuccess } from './faces.ts';
 import type { StreamMetrics } from './metrics.ts';
 import type { Outstanding } from './outstanding.ts';
 import { Pipeline } from './pipeline.ts';
+import { type DeliveredRecord, type Failure, PutResults, putError } from './put.ts';
 import type { Sender } from './sender.ts';
 import type { PipelineOptions } from './stages.ts';
 import type { StreamReader } from './stream-reader.ts';
 import type { StrategyState } from './stream-strategy.ts';
 import { Telling } from './telling.ts';
-import { type DeliveredRecord, type Failure, inputOf, PutResults, putError, type UserRecord } from './user-record.ts';
+import type { UserRecord } from './user-record.ts';
+import { inputOf } from './user-record-input.ts';
 
 export interface StreamDriverParts {
   readonly stream: StreamIdentifier;

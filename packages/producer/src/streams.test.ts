@@ -1,7 +1,7 @@
 import { type StreamIdentifier, UsageError } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
+import type { Failure } from './put.ts';
 import { type Drives, Streams } from './streams.ts';
-import type { Failure } from './user-record.ts';
 
 const OWN_ARN = 'arn:aws:kinesis:eu-west-1:111111111111:stream/orders';
 const FOREIGN_ARN = 'arn:aws:kinesis:eu-west-1:222222222222:stream/orders';

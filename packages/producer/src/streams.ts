@@ -5,7 +5,7 @@
 // Invariants: at most maxStreamCount drivers; a driver is forgotten only while it has no record; both forms of a stream whose identity
 // is known lead to one driver, unless records from before still are on their way in the other.
 import { parseStream, type StreamIdentifier, UsageError } from '@shardline/common';
-import type { Failure } from './user-record.ts';
+import type { Failure } from './put.ts';
 
 /** What is needed of a stream's driver. */
 export interface Drives {

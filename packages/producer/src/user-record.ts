@@ -1,105 +1,22 @@
-// A user record, from the application's put to the settling of its promise. Here it is checked, copied and given its hash
-// key; after that only the stages of the pipeline touch it. What is wrong with it is said at the call, as a UsageError.
+// A user record, from the application's put to the settling of its promise: the producer's copy of it and its hash key. It is checked before
+// (user-record-input.ts); after that only the stages of the pipeline touch it.
 // Invariants: the bytes are the producer's own copy; `sequence` rises with every put, and is what "put order" means; a record
 // settles exactly once (`settled`).
 import {
-  checkPartitionKey,
-  describe,
   type HashKey,
   hashBytesOf,
   hashHexOf,
-  isShardlineError,
   type MemoryLender,
   NO_PLACE,
   NODES_MEMORY,
-  type OperatingCode,
-  OperatingError,
-  parseHashKey,
-  toHashKey,
   topOfHashBytes,
   topOfHashKey,
-  UsageError,
   type UserRecordParts,
   type WritableRecord,
 } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
 import type { OrderKey } from './order.ts';
-
-/** What the application puts. */
-export interface UserRecordInput {
-  /** Name or ARN. Default: the producer's `stream`. */
-  readonly stream?: string;
-  /**
-   * 1 to 256 UTF-16 units, well-formed (API_PutRecord; the KPL counts so too). May be left out on a stream whose record
-   * distribution strategy is AUTO.
-   */
-  readonly partitionKey?: string;
-  /** Bytes, or text that is sent as UTF-8. May be empty. Copied by put. */
-  readonly data: Uint8Array | string;
-  /** Overrides the hash of the partition key, which it needs: 0 to 2^128 − 1, as a bigint or as decimal text. */
-  readonly explicitHashKey?: bigint | string;
-}
-
-/** One try to deliver a user record (KPL Attempt). */
-export interface Attempt {
-  /** From the put, or from the end of the attempt before, to the start of this one. */
-  readonly delayMs: number;
-  /** From the start of the request to its answer. */
-  readonly durationMs: number;
-  /** Absent when it succeeded: Kinesis's own code, the network's, or one of the KPL's words `Wrong Shard`, `Expired`. */
-  readonly errorCode?: string;
-  readonly errorMessage?: string;
-  /** Whether this attempt put the record into the stream. `unknown`: the request left and no answer came. */
-  readonly written: 'yes' | 'no' | 'unknown';
-}
-
-/** Where a user record is in the stream. */
-export interface PutResult {
-  readonly shardId: string;
-  /** Of the Kinesis record; all user records of one aggregated record share it. */
-  readonly sequenceNumber: string;
-  /** The place inside the aggregated record, from 0; absent when the user record travelled alone. */
-  readonly subSequenceNumber?: number;
-  /** Every attempt, the last one being the one that succeeded. */
-  readonly attempts: readonly Attempt[];
-  /** An earlier attempt put it, or may have put it, into the stream too. */
-  readonly duplicate: boolean;
-}
-
-/** Why a put failed. `code` and `retryable` as in OperatingError. */
-export interface PutError extends OperatingError {
-  /** Name or ARN of the stream, as the put or the producer named it. */
-  readonly stream: string;
-  /** The record, ready to be put again. Not enumerable, so that no logger writes it out. */
-  readonly userRecord: UserRecordInput;
-  /** Every attempt that was made. */
-  readonly attempts: readonly Attempt[];
-  /** True when the record is in the stream or may be, although the put failed. */
-  readonly mayBeWritten: boolean;
-}
-
-/** What the pipeline says about records that failed; `putError` makes the error of each. */
-export interface Failure {
-  readonly code: OperatingCode;
-  readonly message: string;
-  readonly retryable: boolean;
-  readonly cause?: unknown;
-}
-
-export const noAttempts: readonly Attempt[] = [];
-/** Nobody is told. */
-export const unheard: Settle = { onSuccess: () => undefined, onFailure: () => undefined };
-
-/** Where an outcome is told: to a listener, or by a function that faces.ts knows how to call. */
-export type Settle = Listener | ((end: never) => void);
-
-export interface Listener {
-  readonly onSuccess: (result: PutResult) => void;
-  readonly onFailure: (error: PutError) => void;
-}
-
-/** Called once, with one of the two. */
-export type OnSettled = (error: PutError | undefined, result: PutResult | undefined) => void;
+import { type Attempt, type DeliveredRecord, noAttempts, type Settle, unheard } from './put.ts';
 
 /** When a user record was put, and what follows from it; one for all that are put at the same time. */
 export interface Times {
@@ -111,29 +28,6 @@ export interface Times {
 }
 
 const UNKNOWN_TIMES: Times = { putAtMs: 0, dueAtMs: 0, expiresAtMs: 0 };
-
-/** What there is to know of a user record when it has arrived. */
-export interface DeliveredRecord {
-  readonly hasKey: boolean;
-  readonly partitionKey: string;
-  readonly sequence: number;
-  readonly dataBytes: number;
-  readonly sizeBytes: number;
-  readonly putAtMs: number;
-  readonly settle: Settle;
-  /** Those that failed. */
-  readonly attempts: readonly Attempt[];
-  readonly lastEndMs: number;
-  readonly mayBeWritten: boolean;
-  /** The application has been told of it. */
-  letGo(): void;
-}
-
-/** Those of a Kinesis record, in its order. What `at` gives holds until the next is asked for. */
-export interface DeliveredRecords {
-  readonly length: number;
-  at(index: number): DeliveredRecord | undefined;
-}
 
 export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, DeliveredRecord {
   /** Empty when the application gave none: such a record is never aggregated, and only an AUTO stream takes it. */
@@ -342,149 +236,6 @@ export function timesOf(
   return { putAtMs: nowMs, dueAtMs: nowMs + bufferedTimeMs, expiresAtMs: nowMs + recordTtlMs };
 }
 
-/**
- * Checks what the application put; it is copied on its way, at the latest when the put returns. The size is that of data and partition key together, as Kinesis counts it
- * (the KPL counts the data alone, and Kinesis then refuses the whole request).
- * @throws UsageError naming `partitionKey`, `explicitHashKey` or `data`.
- */
-export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: number): UserRecord {
-  if (typeof input !== 'object' || input === null) {
-    throw new UsageError('record', 'an object with partitionKey and data', describe(input));
-  }
-  for (const name in input) if (misspelt.has(name)) refuseName(name);
-  const { partitionKey = '' } = input;
-  const keyBytes = input.partitionKey === undefined ? 0 : checkPartitionKey(partitionKey);
-  const explicitHashKey = readHashKey(input.explicitHashKey);
-  if (partitionKey === '' && explicitHashKey !== undefined) {
-    throw new UsageError('partitionKey', 'one beside explicitHashKey', 'none');
-  }
-  const dataBytes = bytesOf(input.data);
-  checkSize(dataBytes + keyBytes, maxUserRecordSizeBytes);
-  return new UserRecord(partitionKey, explicitHashKey, input.data, dataBytes, keyBytes);
-}
-
-/** The record's content, as the application may put it again. */
-export function inputOf(record: UserRecord): UserRecordInput {
-  const { stream, hasKey, partitionKey, data, explicitHashKey } = record;
-  return {
-    data,
-    ...(hasKey ? { partitionKey } : {}),
-    ...(explicitHashKey === undefined ? {} : { explicitHashKey }),
-    ...(stream === undefined ? {} : { stream }),
-  };
-}
-
-/**
- * Notes an attempt that did not settle the records, which went together. Those that have gone together from the beginning share what is
- * noted: with something for each, a hundred thousand records that are refused for half a minute would need more memory for it than for
- * their data.
- */
-export function noteAttempt(
-  records: readonly UserRecord[],
-  beganAtMs: number,
-  endedAtMs: number,
-  outcome: { readonly errorCode: string; readonly errorMessage: string; readonly written: Attempt['written'] },
-): void {
-  const lists = new AttemptLists(beganAtMs, { durationMs: endedAtMs - beganAtMs, ...outcome });
-  for (const record of records) {
-    record.attempts = lists.of(record);
-    record.lastEndMs = endedAtMs;
-    if (outcome.written !== 'no') record.mayBeWritten = true;
-  }
-}
-
-/** Members that are none of ours, by which one is meant that may be left out: as the SDK or the KPL calls it. Others are the application's own affair. */
-const misspelt: ReadonlyMap<string, keyof UserRecordInput> = new Map([
-  ...nameless('stream', ['Stream', 'streamName', 'StreamName', 'streamARN', 'StreamARN', 'streamArn', 'StreamArn']),
-  ...nameless('partitionKey', ['PartitionKey', 'partitionkey', 'partition_key']),
-  ...nameless('explicitHashKey', ['ExplicitHashKey', 'explicitHashkey', 'explicithashkey', 'explicit_hash_key']),
-]);
-
-function nameless(name: keyof UserRecordInput, others: readonly string[]): [string, keyof UserRecordInput][] {
-  return others.map((other) => [other, name]);
-}
-
-function refuseName(name: string): never {
-  throw new UsageError(name, 'no such member of a record', `it; did you mean ${misspelt.get(name)}?`);
-}
-
-/** What the attempts of a record are told from. */
-type Waited = Pick<DeliveredRecord, 'attempts' | 'lastEndMs' | 'putAtMs' | 'mayBeWritten'>;
-
-/** The attempts of records that were in one request, that one included: those with the same past share a list. */
-class AttemptLists {
-  readonly #beganAtMs: number;
-  readonly #attempt: Omit<Attempt, 'delayMs'>;
-  /** The last record's: its attempts before, how long it waited, and its attempts now. */
-  #before: readonly Attempt[] | undefined = undefined;
-  #delayMs = 0;
-  #attempts = noAttempts;
-
-  constructor(beganAtMs: number, attempt: Omit<Attempt, 'delayMs'>) {
-    this.#beganAtMs = beganAtMs;
-    this.#attempt = attempt;
-  }
-
-  of(record: Waited): readonly Attempt[] {
-    const delayMs = this.#beganAtMs - startOfDelay(record);
-    if (record.attempts !== this.#before || delayMs !== this.#delayMs) {
-      this.#before = record.attempts;
-      this.#delayMs = delayMs;
-      this.#attempts = [...record.attempts, { delayMs, ...this.#attempt }];
-    }
-    return this.#attempts;
-  }
-}
-
-/** When and where the request was answered that put a record into the stream. */
-interface Arrival {
-  readonly shardId: string;
-  readonly sequenceNumber: string;
-  readonly beganAtMs: number;
-  readonly endedAtMs: number;
-}
-
-/** Makes the results of records that were written together: what befell them alike is said once. */
-export class PutResults {
-  readonly #arrival: Arrival;
-  readonly #lists: AttemptLists;
-
-  constructor(arrival: Arrival) {
-    this.#arrival = arrival;
-    const { beganAtMs, endedAtMs } = arrival;
-    this.#lists = new AttemptLists(beganAtMs, { durationMs: endedAtMs - beganAtMs, written: 'yes' });
-  }
-
-  of(record: Waited, subSequenceNumber: number | undefined): PutResult {
-    const { shardId, sequenceNumber } = this.#arrival;
-    const attempts = this.#lists.of(record);
-    const duplicate = record.mayBeWritten;
-    return subSequenceNumber === undefined
-      ? { shardId, sequenceNumber, attempts, duplicate }
-      : { shardId, sequenceNumber, subSequenceNumber, attempts, duplicate };
-  }
-}
-
-/** The error of a put that failed, with the record in hand. */
-export function putError(
-  failure: Failure,
-  stream: string,
-  userRecord: UserRecordInput,
-  attempts: readonly Attempt[] = noAttempts,
-  mayBeWritten = false,
-): PutError {
-  const { code, message, retryable, cause } = failure;
-  const error = new OperatingError(code, message, { retryable, cause });
-  // Not enumerable: a logger that serializes errors must not write out the application's data.
-  Object.defineProperty(error, 'userRecord', { value: userRecord, enumerable: false });
-  return Object.assign(error as OperatingError & Pick<PutError, 'userRecord'>, { stream, attempts, mayBeWritten });
-}
-
-/** Whether an error came from a put, and so holds its record. */
-export function isPutError(error: unknown): error is PutError {
-  return isShardlineError(error) && 'userRecord' in error && 'mayBeWritten' in error;
-}
-
 /** The 32 bits together with the hash key's, such that whole numbers, which applications choose, spread. `factor`: odd. */
 function mixed(bits: number, hashKey: HashKey, factor: number): number {
   let result = bits;
@@ -493,39 +244,4 @@ function mixed(bits: number, hashKey: HashKey, factor: number): number {
     result ^= result >>> 15;
   }
   return result;
-}
-
-function startOfDelay({ lastEndMs, putAtMs }: Waited): number {
-  return lastEndMs === -1 ? putAtMs : lastEndMs;
-}
-
-function readHashKey(given: bigint | string | undefined): HashKey | undefined {
-  if (given === undefined) return undefined;
-  if (typeof given === 'bigint') return toHashKey(given, 'explicitHashKey');
-  if (typeof given === 'string') return parseHashKey(given);
-  throw new UsageError('explicitHashKey', 'a bigint or decimal text, from 0 to 2^128 - 1', describe(given));
-}
-
-/** Text with a lone surrogate has no UTF-8 form: it would arrive as other text, so it is refused. */
-function bytesOf(data: Uint8Array | string): number {
-  if (typeof data === 'string') {
-    const bytes = Buffer.byteLength(data);
-    if (bytes !== data.length && !data.isWellFormed()) {
-      throw new UsageError('data', 'bytes or well-formed text', 'text with a lone surrogate');
-    }
-    return bytes;
-  }
-  if (data instanceof Uint8Array || isOfAnotherRealm(data)) return data.length;
-  throw new UsageError('data', 'a Uint8Array or a string', describe(data));
-}
-
-/** A vm's, as a test runner's: no instance of this realm's class. */
-function isOfAnotherRealm(data: unknown): data is Uint8Array {
-  return ArrayBuffer.isView(data) && Reflect.get(data, Symbol.toStringTag) === 'Uint8Array';
-}
-
-function checkSize(sizeBytes: number, maxBytes: number): void {
-  if (sizeBytes <= maxBytes) return;
-  const expected = `data and partition key of at most maxUserRecordSizeBytes, ${maxBytes} bytes`;
-  throw new UsageError('data', expected, `${sizeBytes} bytes`);
 }

@@ -3,9 +3,10 @@ import { evenRanges } from '@shardline/common';
 import type { Answer, Entry, EntryAnswer, Request } from '../src/batch.ts';
 import type { Effect } from '../src/effects.ts';
 import { Pipeline } from '../src/pipeline.ts';
+import type { DeliveredRecords } from '../src/put.ts';
 import type { Shard } from '../src/shard-map.ts';
 import type { PipelineOptions } from '../src/stages.ts';
-import type { DeliveredRecords, UserRecord } from '../src/user-record.ts';
+import type { UserRecord } from '../src/user-record.ts';
 import { type RecordOptions, userRecord } from './records.ts';
 
 export const DEFAULTS: PipelineOptions = {

@@ -2,7 +2,8 @@
 import { FIRST_PLACE, type GrowingAggregates, invariant, NO_PLACE } from '@shardline/common';
 import { KinesisRecord } from '../src/batch.ts';
 import type { PackedRecords } from '../src/packed-records.ts';
-import { checkUserRecord, timesOf, type UserRecord } from '../src/user-record.ts';
+import { timesOf, type UserRecord } from '../src/user-record.ts';
+import { checkUserRecord } from '../src/user-record-input.ts';
 
 export interface RecordOptions {
   /** Null: none. */

@@ -2,9 +2,9 @@
 // in which order, what each put was told. Knows nothing of the pipeline's insides. A violation is a sentence.
 import { decodeAggregatedRecord, type HashKey, type HashKeyRange, hashKeyOf, rangeContains } from '@shardline/common';
 import type { Entry } from '../../../producer/dist/batch.js';
+import type { PutError, PutResult } from '../../../producer/dist/put.js';
 import type { PipelineOptions } from '../../../producer/dist/stages.js';
 import type { RecordDistributionStrategy } from '../../../producer/dist/stream-strategy.js';
-import type { PutError, PutResult } from '../../../producer/dist/user-record.js';
 
 /** A user record as it was put. Its data begins with its number. */
 export interface PutRecord {

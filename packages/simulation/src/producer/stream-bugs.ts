@@ -1,8 +1,8 @@
 // What a world's streams share, sound or with one of the planted bugs that are about several streams. The bugs' list is in
 // planted-bugs.ts.
 import { Outstanding, type OutstandingOptions } from '../../../producer/dist/outstanding.js';
+import type { Failure } from '../../../producer/dist/put.js';
 import { type Drives, Streams, type StreamsOptions } from '../../../producer/dist/streams.js';
-import type { Failure } from '../../../producer/dist/user-record.js';
 
 /** The streams of a world's producer. */
 export function streamsOf<Driver extends Drives>(

@@ -9,16 +9,11 @@ import { Followers } from '../../../producer/dist/followers.js';
 import { Limiter } from '../../../producer/dist/limiter.js';
 import type { Outstanding } from '../../../producer/dist/outstanding.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
+import { type DeliveredRecord, type Failure, PutResults, putError } from '../../../producer/dist/put.js';
 import type { Shard } from '../../../producer/dist/shard-map.js';
 import type { Drives } from '../../../producer/dist/streams.js';
-import {
-  type DeliveredRecord,
-  type Failure,
-  inputOf,
-  PutResults,
-  putError,
-  type UserRecord,
-} from '../../../producer/dist/user-record.js';
+import type { UserRecord } from '../../../producer/dist/user-record.js';
+import { inputOf } from '../../../producer/dist/user-record-input.js';
 import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import type { ProducerCheckers } from './checkers.ts';

@@ -5,12 +5,9 @@ import type { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
 import type { Effect } from '../../../producer/dist/effects.js';
 import { Pipeline } from '../../../producer/dist/pipeline.js';
-import {
-  checkUserRecord,
-  type DeliveredRecord,
-  type DeliveredRecords,
-  timesOf,
-} from '../../../producer/dist/user-record.js';
+import type { DeliveredRecord, DeliveredRecords } from '../../../producer/dist/put.js';
+import { timesOf } from '../../../producer/dist/user-record.js';
+import { checkUserRecord } from '../../../producer/dist/user-record-input.js';
 import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import { options, type Pace, stagesOf } from './paces.ts';
