@@ -372,6 +372,26 @@ describe('the registered consumer (KCL FanOutConsumerRegistration)', () => {
     own.destroy();
   });
 
+  it('counts as gone while it is DELETING: whose subscription ended with it must not take that for the end of the shard', async () => {
+    await using slow = await startLocalKinesis({
+      clock,
+      streams: [{ name: 'orders', shardCount: 1 }],
+      registerConsumerMs: 3_000,
+    });
+    const own = createKinesisClient({ ...slow.clientConfig, maxAttempts: 1 });
+    const first = consumerOf({ client: own });
+    const arn = await inTime(first.arn());
+    expect(await first.check(arn)).toBe(true);
+    await own.send(new DeregisterStreamConsumerCommand({ ConsumerARN: arn }));
+    expect(await first.check(arn)).toBe(false);
+    const another = await inTime(first.arn());
+    expect(another).not.toBe(arn);
+    // Who subscribed by the first one hears of it only now.
+    expect(await first.check(arn)).toBe(false);
+    expect(first.activeArn).toBe(another);
+    own.destroy();
+  });
+
   it('of two workers that register it at once, one is enough', async () => {
     const [one, other] = await Promise.all([consumerOf().arn(), consumerOf().arn()]);
     expect(one).toBe(other);

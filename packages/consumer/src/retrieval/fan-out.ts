@@ -140,8 +140,9 @@ export class FanOutSource implements ShardSource {
       }
       return 'nothing';
     } catch (error) {
+      const was = this.#subscription === undefined ? 'refused' : 'ended';
       this.#unsubscribe();
-      return await this.#failed(error, after);
+      return await this.#failed(error, after, consumerArn, was);
     }
   }
 
@@ -213,7 +214,12 @@ export class FanOutSource implements ShardSource {
     subscription?.events.return?.().catch(() => undefined);
   }
 
-  async #failed(error: unknown, after: ExtendedSequenceNumber): Promise<'gone'> {
+  async #failed(
+    error: unknown,
+    after: ExtendedSequenceNumber,
+    consumerArn: string,
+    was: 'refused' | 'ended',
+  ): Promise<'gone'> {
     const { shardId, consumer } = this.#options;
     const code = awsCodeOf(error);
     if (code === 'InvalidArgumentException') {
@@ -227,8 +233,8 @@ export class FanOutSource implements ShardSource {
       throw new OperatingError('THROTTLED', message, { retryable: true, cause: error });
     }
     if (!isShardlineError(error) || error.code !== 'STREAM_NOT_FOUND') throw error;
-    // The shard, or the consumer that somebody deregistered? The KCL takes both for the shard's end.
-    if (await consumer.check()) return 'gone';
+    // The shard, or the consumer that somebody deregistered? The KCL takes both for the shard's end. A shard that is being read does not go.
+    if ((await consumer.check(consumerArn)) && was === 'refused') return 'gone';
     const message = `the registered consumer of shard ${shardId} is gone: it will be registered again`;
     throw new OperatingError('REQUEST_FAILED', message, { retryable: true, cause: error });
   }

@@ -78,11 +78,13 @@ export class StreamConsumer {
     return this.#finding;
   }
 
-  /** Whether it is there still; if not, the next `arn` registers it anew. */
-  async check(): Promise<boolean> {
-    const ConsumerARN = this.#active;
-    if (ConsumerARN !== undefined && (await this.#describe({ ConsumerARN })) !== undefined) return true;
-    this.#active = undefined;
+  /**
+   * Whether the one that was subscribed by is there still, and not DELETING. If not, the next `arn` registers it anew, unless that has been done
+   * for another shard.
+   */
+  async check(arn: string): Promise<boolean> {
+    if ((await this.#describe({ ConsumerARN: arn }))?.status === 'ACTIVE') return true;
+    if (this.#active === arn) this.#active = undefined;
     return false;
   }
 
