@@ -1,6 +1,8 @@
 // The Kinesis of a shell's world, as a worker's client: the SDK's commands, answered by the local server's model of Kinesis at the
 // time at which they arrive. What it is not taught it refuses, so that nothing passes unseen.
 import {
+  DescribeStreamConsumerCommand,
+  type DescribeStreamConsumerCommandInput,
   DescribeStreamSummaryCommand,
   type DescribeStreamSummaryCommandOutput,
   GetRecordsCommand,
@@ -11,6 +13,8 @@ import {
   type Shard as ListedShard,
   ListShardsCommand,
   type ListShardsCommandOutput,
+  RegisterStreamConsumerCommand,
+  SubscribeToShardCommand,
 } from '@aws-sdk/client-kinesis';
 import {
   KinesisError,
@@ -18,7 +22,11 @@ import {
   type ListShardsRequest,
   type Shard,
   type StartingPosition,
+  type StreamConsumer,
 } from '@shardline/local';
+import { EVENT_STREAM_CONTENT_TYPE } from '../../../local/dist/server/event-stream.js';
+import type { Connection } from './connection.ts';
+import type { SimulatedFanOut } from './fan-out.ts';
 import { type Host, WALL_START_MS } from './host.ts';
 import { type Network, serviceError } from './network.ts';
 import type { PlantedBug } from './planted-bugs.ts';
@@ -35,6 +43,9 @@ export interface KinesisOptions {
   readonly pageSize: number;
   /** Whether this call finds its iterator expired. */
   readonly expires: () => boolean;
+  readonly fanOut: SimulatedFanOut;
+  /** Whether Kinesis no longer knows the number that this subscription is to go on from. */
+  readonly forgets: () => boolean;
   readonly bug: PlantedBug | undefined;
 }
 
@@ -52,24 +63,30 @@ export class SimulatedKinesis {
   /** For one worker. */
   clientOf(host: Host): KinesisClient {
     const { network } = this.#options;
-    const send = (command: object, options?: { readonly abortSignal?: AbortSignal }): Promise<Answer> =>
+    const call = (command: object, signal: AbortSignal | undefined): Promise<Answer> =>
       network.send({
         host,
         what: describe(command),
-        signal: options?.abortSignal,
-        throttledAs: 'ProvisionedThroughputExceededException',
+        signal,
+        throttledAs: ofFanOut(command) ? 'LimitExceededException' : 'ProvisionedThroughputExceededException',
         // The workers' clients for Kinesis leave every retry to the core.
         mayBeSentAgain: false,
-        carryOut: () => this.#answer(command),
+        carryOut: () => this.#answer(command, host, signal),
       });
+    const send = async (command: object, options?: { readonly abortSignal?: AbortSignal }): Promise<Answer> => {
+      const answer = await call(command, options?.abortSignal);
+      return command instanceof SubscribeToShardCommand ? takenApart(command, answer as Connection) : answer;
+    };
     const client = { send, destroy: () => undefined, config: { region: async () => 'us-east-1' } };
     return client as unknown as KinesisClient;
   }
 
-  #answer(command: object): Answer {
-    const { bug } = this.#options;
+  #answer(command: object, host: Host, signal: AbortSignal | undefined): Answer {
+    const { bug, fanOut } = this.#options;
+    const carryOut = (asked: object): Answer =>
+      asked instanceof SubscribeToShardCommand ? this.#subscribe(asked, host, signal) : this.#carryOut(asked);
     try {
-      return bug?.kinesis?.(command, (asked) => this.#carryOut(asked)) ?? this.#carryOut(command);
+      return bug?.kinesis?.(command, carryOut, (shardId) => fanOut.arrived(host, shardId)) ?? carryOut(command);
     } catch (error) {
       if (error instanceof KinesisError) throw serviceError(error.type, error.message);
       throw error;
@@ -81,7 +98,35 @@ export class SimulatedKinesis {
     if (command instanceof GetShardIteratorCommand) return this.#getShardIterator(command);
     if (command instanceof ListShardsCommand) return this.#listShards(command);
     if (command instanceof DescribeStreamSummaryCommand) return this.#describe();
-    throw new Error(`expected a command that a polling consumer sends, got ${command.constructor.name}`);
+    if (command instanceof RegisterStreamConsumerCommand)
+      return { Consumer: this.#membersOf(this.#options.fanOut.register(command.input.ConsumerName ?? '')) };
+    if (command instanceof DescribeStreamConsumerCommand)
+      return { ConsumerDescription: this.#membersOf(this.#options.fanOut.find(addressOf(command.input))) };
+    throw new Error(`expected a command that a consumer sends, got ${command.constructor.name}`);
+  }
+
+  #subscribe({ input }: SubscribeToShardCommand, host: Host, signal: AbortSignal | undefined): Connection {
+    const {
+      ConsumerARN: consumerArn = '',
+      ShardId: shardId = '',
+      StartingPosition: { Type, SequenceNumber } = {},
+    } = input;
+    const isContinued = Type === 'AFTER_SEQUENCE_NUMBER';
+    if (isContinued && this.#options.forgets())
+      throw serviceError('InvalidArgumentException', 'simulated: the sequence number is not known');
+    const position = isContinued
+      ? { kind: Type, sequenceNumber: BigInt(SequenceNumber ?? '') }
+      : positionOf({ ShardIteratorType: Type, StartingSequenceNumber: SequenceNumber } as GetShardIteratorCommandInput);
+    return this.#options.fanOut.subscribe({ consumerArn, shardId, position }, host, signal);
+  }
+
+  #membersOf(consumer: StreamConsumer): object {
+    return {
+      ConsumerName: consumer.name,
+      ConsumerARN: this.#options.fanOut.arnOf(consumer),
+      ConsumerStatus: consumer.status,
+      ConsumerCreationTimestamp: new Date(consumer.createdMs),
+    };
   }
 
   get #now(): number {
@@ -149,6 +194,30 @@ export class SimulatedKinesis {
     };
     return { StreamDescriptionSummary: summary };
   }
+}
+
+function ofFanOut(command: object): boolean {
+  return [SubscribeToShardCommand, RegisterStreamConsumerCommand, DescribeStreamConsumerCommand].some(
+    (kind) => command instanceof kind,
+  );
+}
+
+/** An answer in bytes goes the way of the SDK's: what the command's own middleware takes of it, the client's output no longer has. */
+async function takenApart(command: SubscribeToShardCommand, connection: Connection): Promise<object> {
+  const headers = { 'content-type': EVENT_STREAM_CONTENT_TYPE };
+  const response = { statusCode: 200, headers, body: connection.open() };
+  const receive = command.middlewareStack.resolve(
+    async () => ({ response, output: { $metadata: {}, EventStream: undefined } }),
+    {},
+  );
+  return (await receive({ input: command.input })).output;
+}
+
+function addressOf(
+  input: DescribeStreamConsumerCommandInput,
+): { readonly consumerName: string } | { readonly consumerArn: string } {
+  const { ConsumerARN: consumerArn, ConsumerName: consumerName = '' } = input;
+  return consumerArn === undefined ? { consumerName } : { consumerArn };
 }
 
 function positionOf(input: GetShardIteratorCommandInput): StartingPosition {

@@ -1,16 +1,30 @@
 // Mistakes that prove that the checkers of the shell's world see something. Each is made outside of the product, in a port: what Kinesis or
 // DynamoDB answers, or what a clock does.
 import { UpdateItemCommand } from '@aws-sdk/client-dynamodb';
-import { GetRecordsCommand, ListShardsCommand } from '@aws-sdk/client-kinesis';
+import {
+  GetRecordsCommand,
+  ListShardsCommand,
+  type StartingPosition,
+  SubscribeToShardCommand,
+} from '@aws-sdk/client-kinesis';
 import type { Clock } from '@shardline/common';
 import type { Row } from './expressions.ts';
+import { serviceError } from './network.ts';
+import { SUBSCRIPTION_TIMEOUT_MS } from './swarm.ts';
 
 export interface PlantedBug {
   readonly name: string;
   /** What would have to be wrong. */
   readonly mistake: string;
-  /** Answers in Kinesis's place. Undefined: not this one. */
-  readonly kinesis?: (command: object, carryOut: (command: object) => object) => object | undefined;
+  /**
+   * Answers in Kinesis's place. Undefined: not this one. `arrived`: how far what was pushed of a shard has come to the worker's sockets, read or
+   * not.
+   */
+  readonly kinesis?: (
+    command: object,
+    carryOut: (command: object) => object,
+    arrived: (shardId: string) => string | undefined,
+  ) => object | undefined;
   /** Answers in DynamoDB's place. Undefined: not this one. `rowOf`: of the command's table. */
   readonly dynamoDB?: (command: object, rowOf: (key: string) => Row | undefined) => object | undefined;
   readonly clock?: (clock: Clock) => Clock;
@@ -84,7 +98,49 @@ export const shellPlantedBugs: readonly PlantedBug[] = [
       },
     }),
   },
+  {
+    name: 'goes-on-behind-the-socket',
+    mistake: 'a subscription goes on behind what came to the socket, not behind what was read out of it',
+    kinesis: (command, carryOut, arrived) => {
+      const SequenceNumber = continued(command) && arrived(continued(command)?.ShardId ?? '');
+      return SequenceNumber === undefined
+        ? undefined
+        : carryOut(from(command, { Type: 'AFTER_SEQUENCE_NUMBER', SequenceNumber }));
+    },
+  },
+  {
+    name: 'loses-its-place',
+    mistake: 'a subscription goes on with what comes from then on',
+    kinesis: (command, carryOut) => (continued(command) ? carryOut(from(command, { Type: 'LATEST' })) : undefined),
+  },
+  {
+    name: 'ends-with-its-subscription',
+    mistake: 'where a subscription ends the shard is taken to be at its end',
+    kinesis: (command) => {
+      if (!continued(command)) return undefined;
+      throw serviceError('ResourceNotFoundException', 'simulated: there is no such shard');
+    },
+  },
+  {
+    name: 'waits-in-silence',
+    mistake: 'a subscription that says nothing any more is never given up',
+    clock: (clock) => ({
+      ...clock,
+      setTimer: (callback, delayMs, keepAlive) =>
+        delayMs === SUBSCRIPTION_TIMEOUT_MS / 8 ? () => undefined : clock.setTimer(callback, delayMs, keepAlive),
+    }),
+  },
 ];
+
+/** Of a subscription that goes on where one before it ended. */
+function continued(command: object): SubscribeToShardCommand['input'] | undefined {
+  if (!(command instanceof SubscribeToShardCommand)) return undefined;
+  return command.input.StartingPosition?.Type === 'AFTER_SEQUENCE_NUMBER' ? command.input : undefined;
+}
+
+function from(command: object, StartingPosition: StartingPosition): SubscribeToShardCommand {
+  return new SubscribeToShardCommand({ ...(command as SubscribeToShardCommand).input, StartingPosition });
+}
 
 function writesCheckpoint({ input }: UpdateItemCommand): boolean {
   return input.UpdateExpression?.includes(' checkpoint = :checkpoint') === true;

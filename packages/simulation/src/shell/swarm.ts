@@ -1,10 +1,13 @@
 // What a shell's world of one seed is like: its options, its records, its faults and incidents. Swarm testing: each seed draws which
 // faults exist at all and how strong they are, so that rare ones are not drowned by common ones.
+
+import { SUBSCRIBE_INTERVAL_MS, SUBSCRIPTION_DURATION_MS } from '@shardline/common';
 import type { ConsumerOptions, HandlingOptions } from '@shardline/consumer';
 import type { Prng } from '../prng.ts';
+import { CONNECTION_FAULTS, type ConnectionFault } from './connection.ts';
 import type { NetworkFaults } from './network.ts';
 
-export type Incident = 'put' | 'split' | 'merge' | 'start' | 'kill' | 'stop' | 'sleep';
+export type Incident = 'put' | 'split' | 'merge' | 'start' | 'kill' | 'stop' | 'sleep' | 'strike' | 'deregister';
 
 export interface HandlerPlan {
   /** Most that a call takes. */
@@ -38,6 +41,25 @@ export interface Plan {
   readonly faultsUntilMs: number;
 }
 
+/** How shards are read, and what befalls who subscribes to them. */
+export interface FanOutPlan {
+  /** Of the workers: 0, all poll; 1, all subscribe. */
+  readonly share: number;
+  /** How long a registered consumer is CREATING, and DELETING. */
+  readonly registerConsumerMs: number;
+  /** The longest that a subscription lasts. */
+  readonly durationMs: number;
+  /** So much of a subscription may wait to be read. */
+  readonly windowBytes: number;
+  /** What there is of faults that strike subscriptions. */
+  readonly faults: readonly ConnectionFault[];
+  /** Chance that Kinesis no longer knows the number to go on from. */
+  readonly unknownContinuation: number;
+  readonly options: Pick<ConsumerOptions, 'subscriptionTimeoutMs' | 'fallbackToPolling'>;
+  readonly incidents: Plan['incidents'];
+  readonly faultsUntilMs: number;
+}
+
 export const NO_FAULTS: NetworkFaults = {
   throttled: 0,
   failed: 0,
@@ -46,6 +68,9 @@ export const NO_FAULTS: NetworkFaults = {
   slow: 0,
   sentAgain: 0,
 };
+
+/** Longer than the pause between two events. */
+export const SUBSCRIPTION_TIMEOUT_MS = 6_000;
 
 /** Times a tenth or so of the usual ones. */
 const TIMES: Omit<ConsumerOptions, 'application' | 'stream'> = {
@@ -100,6 +125,39 @@ export function planWorld(prng: Prng): Plan {
     incidents: planIncidents(prng, faultsUntilMs),
     faultsUntilMs,
   };
+}
+
+/**
+ * @param untilMs how long there are faults, but for the time that who subscribes takes to begin anew. All of it is less than a worker
+ * tries to start.
+ */
+export function planFanOut(prng: Prng, untilMs: number): FanOutPlan {
+  const share = prng.pick([0, 0, 0.5, 1, 1]);
+  const faultsUntilMs = share === 0 ? untilMs : untilMs + prng.between(1, 2) * SUBSCRIBE_INTERVAL_MS;
+  return {
+    share,
+    registerConsumerMs: prng.pick([0, 500, 3_000]),
+    durationMs: prng.pick([3_000, 8_000, 20_000, SUBSCRIPTION_DURATION_MS]),
+    windowBytes: prng.pick([200, 2_000, 65_536]),
+    faults: CONNECTION_FAULTS.filter(() => prng.chance(0.6)),
+    unknownContinuation: rate(prng, 0.3),
+    options: { subscriptionTimeoutMs: SUBSCRIPTION_TIMEOUT_MS, fallbackToPolling: prng.chance(0.3) },
+    incidents: share === 0 ? [] : planPushed(prng, faultsUntilMs),
+    faultsUntilMs,
+  };
+}
+
+/** So much at once that a part of it waits in sockets; faults, often just then; and, maybe, the end of the registered consumer. */
+function planPushed(prng: Prng, untilMs: number): Plan['incidents'] {
+  const some = (count: number, at: () => number, kind: Incident): Plan['incidents'] =>
+    Array.from({ length: count }, () => ({ atMs: at(), kind }));
+  const bursts = Array.from({ length: prng.between(2, 6) }, () => prng.int(untilMs));
+  return [
+    ...bursts.flatMap((atMs) => some(prng.between(3, 8), () => atMs, 'put')),
+    ...some(prng.int(6), () => prng.int(untilMs), 'strike'),
+    ...some(prng.int(6), () => prng.pick(bursts) + prng.int(100), 'strike'),
+    ...(prng.chance(0.3) ? some(1, () => prng.int(untilMs), 'deregister') : []),
+  ];
 }
 
 function planFaults(prng: Prng): NetworkFaults {

@@ -20,11 +20,13 @@ import type { Host } from './host.ts';
 import { STREAM } from './kinesis.ts';
 import type { Log } from './network.ts';
 import type { PlantedBug } from './planted-bugs.ts';
-import type { Plan } from './swarm.ts';
+import type { FanOutPlan, Plan } from './swarm.ts';
 
 export interface WorkerParts {
   readonly host: Host;
   readonly plan: Plan;
+  /** Undefined: it polls. */
+  readonly fanOut: FanOutPlan | undefined;
   readonly prng: Prng;
   readonly kinesisClient: KinesisClient;
   readonly dynamoDBClient: DynamoDBClient;
@@ -39,6 +41,8 @@ export interface WorkerParts {
   readonly learn: () => void;
 }
 
+/** Its registered consumer is named after it. */
+export const APPLICATION = 'simulated';
 const HANG_MS = 3_000;
 
 export class SimulatedWorker {
@@ -50,12 +54,13 @@ export class SimulatedWorker {
   readonly #saidTo = new Map<string, number>();
 
   constructor(parts: WorkerParts) {
-    const { host, plan, kinesisClient, dynamoDBClient, bug } = parts;
+    const { host, plan, fanOut, kinesisClient, dynamoDBClient, bug } = parts;
     this.host = host;
     this.#parts = parts;
     this.#consumer = new Consumer({
       ...plan.options,
-      application: 'simulated',
+      ...(fanOut && { ...fanOut.options, retrievalMode: 'fanout', fanOutClient: kinesisClient }),
+      application: APPLICATION,
       stream: STREAM,
       workerId: host.name,
       kinesisClient,
@@ -76,7 +81,7 @@ export class SimulatedWorker {
   }
 
   start(): void {
-    this.#say('starts');
+    this.#say(this.#parts.fanOut === undefined ? 'starts' : 'starts, and subscribes');
     this.host.reach(() => {
       this.#consumer.run(this.#handler(), this.#handling()).then(
         () => this.#ended(undefined),
@@ -140,23 +145,33 @@ export class SimulatedWorker {
   }
 
   async #process(batch: Batch, context: ShardContext): Promise<void> {
-    const { checkers, plan, learn } = this.#parts;
+    const { checkers, learn } = this.#parts;
     learn();
     const records = checkers.deliveryBegan(this.name, context, batch.records);
     const numbers = records.map(({ number }) => number).join(' ');
     const where = `${context.leaseKey}, token ${context.fencingToken}`;
     this.#say(`is given ${numbers} of ${where}`);
-    await this.#takeTime(context);
-    const byHand = plan.options.checkpointing === 'manual';
-    if (byHand && records.length > 1) await this.#handlePart(records, context);
-    const { poisonEvery } = plan.handler;
-    const isPoisoned =
-      poisonEvery !== undefined && records.some(({ number, isCalm }) => !isCalm && number % poisonEvery === 0);
-    const throws = isPoisoned || this.#mishap();
-    this.#say(`${throws ? 'throws for' : 'has handled'} ${numbers} of ${where}`, throws ? '!' : ' ');
-    checkers.deliveryEnded(this.name, context, records, !throws);
-    if (throws) throw new Error('simulated: processRecords');
+    const byHand = this.#parts.plan.options.checkpointing === 'manual';
+    let isHandled = false;
+    try {
+      await this.#takeTime(context);
+      if (byHand && records.length > 1) await this.#handlePart(records, context);
+      isHandled = !(this.#isPoisoned(records) || this.#mishap());
+    } finally {
+      this.#say(`${isHandled ? 'has handled' : 'throws for'} ${numbers} of ${where}`, isHandled ? ' ' : '!');
+      checkers.deliveryEnded(this.name, context, records, isHandled);
+    }
+    if (!isHandled) throw new Error('simulated: processRecords');
     if (byHand) await this.#checkpoint(context);
+  }
+
+  /** All are handled, or handed over, once there is calm: one that comes again then, for want of a checkpoint, must not keep the others. */
+  #isPoisoned(records: readonly PutRecord[]): boolean {
+    const { checkers, plan } = this.#parts;
+    const { poisonEvery } = plan.handler;
+    return (
+      poisonEvery !== undefined && !checkers.history.isCalm && records.some(({ number }) => number % poisonEvery === 0)
+    );
   }
 
   /** Says in the midst of a batch, or of an aggregate, how far it is. */

@@ -20,6 +20,10 @@ test('where handlers threw after they had checkpointed by hand, a part of the ba
   for (const seed of [3, 16]) expect((await simulateShell(seed)).violations).toEqual([]);
 });
 
+test('where the registered consumer is deregistered, and maybe there again for another shard, that is no shard taken to be at its end', async () => {
+  for (const seed of [108, 615]) expect((await simulateShell(seed)).violations).toEqual([]);
+});
+
 test('a seed replays to the byte, broken or not', async () => {
   for (const [seed, bug] of [
     [4, undefined],

@@ -1,4 +1,4 @@
-// One simulated world of the consumer's shell: the real `Consumer`, all of it but polling's sockets, in several workers that read a stream of the
+// One simulated world of the consumer's shell: the real `Consumer`, all of it but its sockets, in several workers that read a stream of the
 // local server's model and share a lease table, on one virtual clock. Calls take their time, are refused and get lost; handlers are
 // slow and throw; workers sleep, are killed and stopped; shards are split and merged. First a while with faults; then one without, in which
 // all of that is handled and what is put is handled exactly once; then every worker stops and leaves nothing behind. All of it follows from
@@ -10,14 +10,15 @@ import { createPrng, type Prng } from '../prng.ts';
 import { ShellCheckers } from './checkers.ts';
 import { SimulatedDynamoDB } from './dynamodb.ts';
 import type { Row } from './expressions.ts';
+import { SimulatedFanOut } from './fan-out.ts';
 import { Host, WALL_START_MS } from './host.ts';
-import { SimulatedKinesis } from './kinesis.ts';
+import { SimulatedKinesis, STREAM } from './kinesis.ts';
 import { Network, type Weather } from './network.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { StreamWriter } from './stream.ts';
-import { type Incident, NO_FAULTS, type Plan, planWorld } from './swarm.ts';
+import { type FanOutPlan, type Incident, NO_FAULTS, type Plan, planFanOut, planWorld } from './swarm.ts';
 import { VirtualTime } from './virtual-time.ts';
-import { SimulatedWorker } from './worker.ts';
+import { APPLICATION, SimulatedWorker } from './worker.ts';
 
 export interface ShellWorldOptions {
   readonly bug?: PlantedBug | undefined;
@@ -44,6 +45,8 @@ const CALM_MS = 3_000;
 const STOP_MS = 15_000;
 const LOOK_MS = 250;
 const MOST_SLEEP_MS = 5_000;
+/** Fan-out has a chance of its own, so that worlds that poll are what they would be without it; this one shows all kinds of worlds in the first seeds. */
+const FAN_OUT_SEED = 0x5f_0000;
 /** As many begin in the place of others. */
 const MOST_WORKERS = 6;
 
@@ -55,11 +58,14 @@ export function simulateShell(seed: number, options: ShellWorldOptions = {}): Pr
 class ShellWorld {
   readonly #prng: Prng;
   readonly #plan: Plan;
+  readonly #fanOutPrng: Prng;
+  readonly #fanOutPlan: FanOutPlan;
   readonly #time = new VirtualTime();
   readonly #model: KinesisModel;
   readonly #checkers: ShellCheckers;
   readonly #writer: StreamWriter;
   readonly #kinesis: SimulatedKinesis;
+  readonly #fanOut: SimulatedFanOut;
   readonly #dynamoDB: SimulatedDynamoDB;
   readonly #networks: readonly Network[];
   readonly #weathers: readonly Weather[];
@@ -75,8 +81,16 @@ class ShellWorld {
     this.#prng = prng;
     const plan = planWorld(prng);
     this.#plan = plan;
+    const fanOutPrng = createPrng(seed ^ FAN_OUT_SEED);
+    this.#fanOutPrng = fanOutPrng;
+    const fanOutPlan = planFanOut(fanOutPrng, plan.faultsUntilMs);
+    this.#fanOutPlan = fanOutPlan;
     const time = this.#time;
-    this.#model = new KinesisModel({ limits: plan.limits, reshardMs: plan.reshardMs });
+    const { registerConsumerMs } = fanOutPlan;
+    // A subscriber hears of a shard's end when it comes, not when someone next asks.
+    const onDue = (dueMs: number): void => time.queue.at(dueMs - WALL_START_MS, () => this.#settle());
+    const { limits, reshardMs } = plan;
+    this.#model = new KinesisModel({ limits, reshardMs, registerConsumerMs, onDue });
     this.#checkers = new ShellCheckers(plan.handling.concurrency ?? 1);
     this.#writer = new StreamWriter(this.#model, plan.shardCount, this.#checkers.history, prng, time);
     const { maxLatencyMs, pageSize, createTableMs } = plan;
@@ -85,14 +99,34 @@ class ShellWorld {
     this.#networks = weathers.map((weather) => new Network(time, prng, weather, this.#log));
     const [toKinesis, toDynamoDB] = this.#networks as [Network, Network];
     const expires = (): boolean => this.#isTroubled && prng.chance(plan.expiredIterator);
-    this.#kinesis = new SimulatedKinesis({ model: this.#model, time, network: toKinesis, pageSize, expires, bug });
+    this.#fanOut = new SimulatedFanOut({
+      model: this.#model,
+      streamName: STREAM,
+      time,
+      prng: fanOutPrng,
+      plan: fanOutPlan,
+      maxLatencyMs,
+      log: this.#log,
+    });
+    const forgets = (): boolean => this.#isTroubled && fanOutPrng.chance(fanOutPlan.unknownContinuation);
+    this.#kinesis = new SimulatedKinesis({
+      model: this.#model,
+      time,
+      network: toKinesis,
+      pageSize,
+      expires,
+      fanOut: this.#fanOut,
+      forgets,
+      bug,
+    });
     const onWrite = this.#written.bind(this);
     this.#dynamoDB = new SimulatedDynamoDB({ time, network: toDynamoDB, createTableMs, pageSize, onWrite, bug });
   }
 
   async run(): Promise<ShellWorldResult> {
-    for (const { atMs, kind } of this.#plan.incidents) this.#time.queue.at(atMs, () => this.#incident(kind));
-    await this.#pass(this.#plan.faultsUntilMs);
+    const incidents = [...this.#plan.incidents, ...this.#fanOutPlan.incidents];
+    for (const { atMs, kind } of incidents) this.#time.queue.at(atMs, () => this.#incident(kind));
+    await this.#pass(this.#fanOutPlan.faultsUntilMs);
     this.#heal();
     await this.#drained('after the faults');
     await this.#pass(STILL_MS);
@@ -127,6 +161,12 @@ class ShellWorld {
       case 'merge':
         this.#log(' ', 'stream', this.#writer[kind]());
         return;
+      case 'strike':
+        this.#fanOut.strike();
+        return;
+      case 'deregister':
+        this.#log(' ', 'stream', this.#fanOut.deregister(APPLICATION));
+        return;
       case 'kill':
       case 'stop':
         victim?.[kind]();
@@ -145,6 +185,7 @@ class ShellWorld {
     const worker = new SimulatedWorker({
       host,
       plan: this.#plan,
+      fanOut: this.#fanOutPrng.chance(this.#fanOutPlan.share) ? this.#fanOutPlan : undefined,
       prng: this.#prng,
       kinesisClient: this.#kinesis.clientOf(host),
       dynamoDBClient: this.#dynamoDB.clientOf(host),
@@ -223,6 +264,11 @@ class ShellWorld {
   #written(_: string, before: Row | undefined, after: Row | undefined): void {
     this.#writer.learn();
     this.#checkers.leaseWritten(before && leaseIn(before), after && leaseIn(after));
+  }
+
+  #settle(): void {
+    this.#model.settle(WALL_START_MS + this.#time.now);
+    this.#writer.learn();
   }
 
   #goesOn(): boolean {
