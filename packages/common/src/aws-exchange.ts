@@ -1,10 +1,11 @@
 // One POST and the whole of its answer over HTTP/1.1, for the short way (aws-shortcut.ts): Node's own request on connections that
-// are kept, without the timers and promises that the SDK's handler makes for each. It says no more than what came or what failed, in the
-// SDK handler's words; it retries nothing and reads nothing.
+// are kept, without the timers and promises that the SDK's handler makes for each; large bodies come by a shorter way still (large-bodies.ts).
+// It says no more than what came or what failed, in the SDK handler's words; it retries nothing and reads nothing.
 // Invariant: every exchange ends. One timer looks at all that are under way and bounds are counted in its looks, so that one is
 // passed by a look at most, and a process that was stopped or blocked does not take what lies in its sockets for silence.
-import { Agent, type ClientRequest, type IncomingHttpHeaders, request as requestHttp } from 'node:http';
-import { request as requestHttps, Agent as SecureAgent } from 'node:https';
+import { type Agent, type ClientRequest, type IncomingHttpHeaders, request as requestHttp } from 'node:http';
+import { request as requestHttps, type Agent as SecureAgent } from 'node:https';
+import { awaitLargeBody, LargeBodyAgent, SecureLargeBodyAgent, takeLargeBody } from './large-bodies.ts';
 
 export interface ExchangesOptions {
   /** Open at once; further exchanges wait for a free one. */
@@ -58,8 +59,8 @@ export class Exchanges {
     const { maxSockets, connectionTimeoutMs, requestTimeoutMs } = options;
     this.#options = options;
     this.#lookMs = Math.ceil(Math.min(connectionTimeoutMs, requestTimeoutMs) / LOOK_COUNT);
-    this.agent = new Agent({ keepAlive: true, maxSockets });
-    this.secureAgent = new SecureAgent({ keepAlive: true, maxSockets });
+    this.agent = new LargeBodyAgent({ keepAlive: true, maxSockets });
+    this.secureAgent = new SecureLargeBodyAgent({ keepAlive: true, maxSockets });
   }
 
   /** @param headers names and values in turn, `content-length` among them. @param asked the body. */
@@ -94,19 +95,26 @@ export class Exchanges {
       };
       const running: Running = { request, lookCount: 0, silentLookCount: 0, fail };
       signal?.addEventListener('abort', onAbort, { once: true });
-      request.on('error', onError);
-      request.on('response', (response) => {
-        const { statusCode = -1, statusMessage: reason, headers } = response;
-        const parts: Buffer[] = [];
+      const onPart = (): void => {
         running.silentLookCount = 0;
+      };
+      request.on('error', onError);
+      request.on('socket', (socket) => awaitLargeBody(socket, { onPart }));
+      request.on('response', (response) => {
+        const { statusCode = -1, statusMessage: reason } = response;
+        const large = takeLargeBody(response.socket);
+        const headers =
+          large === undefined ? response.headers : { ...response.headers, 'content-length': String(large.length) };
+        const parts: Buffer[] = [];
+        onPart();
         response.on('data', (part: Buffer) => {
-          running.silentLookCount = 0;
+          onPart();
           parts.push(part);
         });
         const onAnswered = (): void => {
           settle();
           const [only] = parts;
-          const body = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
+          const body = large ?? (parts.length === 1 && only !== undefined ? only : Buffer.concat(parts));
           const isAskedAway = request.writableFinished;
           // Nobody may ever read the rest, and nothing else goes by that connection before.
           if (!isAskedAway) request.destroy();
