@@ -3,6 +3,7 @@
 // off. So bulk calls go over HTTP/1.1 keep-alive with a bounded number of sockets, which does not stall on 64 KiB HTTP/2
 // windows either; only SubscribeToShard, an event stream, needs HTTP/2. Region and credentials are the SDK's default chain
 // unless given: nothing is invented here. Every wait has a timeout.
+import type { ClientHttp2Stream } from 'node:http2';
 import { DynamoDBClient, type DynamoDBClientConfig } from '@aws-sdk/client-dynamodb';
 import { KinesisClient, type KinesisClientConfig } from '@aws-sdk/client-kinesis';
 import { NodeHttp2Handler } from '@smithy/node-http-handler';
@@ -54,7 +55,7 @@ const DEFAULT_CONNECTION_TIMEOUT_MS = 6_000;
 const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
 /** Node turns a longer timer into one of 1 ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-/** As the KCL's HTTP/2 client; with the protocol's 64 KiB a subscription moves at most 64 KiB a round trip. */
+/** Of a stream and of its connection. As the KCL's HTTP/2 client; with the protocol's 64 KiB a subscription moves at most 64 KiB a round trip. */
 const FAN_OUT_WINDOW_BYTES = 512 * 1024;
 
 const sharedOptionNames = ['endpoint', 'region', 'credentials', 'maxAttempts', 'requestTimeoutMs'];
@@ -97,13 +98,26 @@ export function createFanOutClient(options: FanOutClientOptions = {}): KinesisCl
   return new KinesisClient({
     ...configOf(checkPort('like', options.like, ['send'])),
     ...clientConfig(options),
-    requestHandler: new NodeHttp2Handler({
+    requestHandler: new FanOutHandler({
       requestTimeout,
       sessionTimeout: requestTimeout,
       disableConcurrentStreams: true,
       nodeHttp2ConnectOptions: { settings: { initialWindowSize: FAN_OUT_WINDOW_BYTES, enablePush: false } },
     }),
   });
+}
+
+/**
+ * The settings' window is that of each stream; the connection has another one, which HTTP/2 begins with 64 KiB whatever they say (RFC 9113 6.9.2), and
+ * no connection carries more than one stream here.
+ */
+class FanOutHandler extends NodeHttp2Handler {
+  override async handle(...args: Parameters<NodeHttp2Handler['handle']>): ReturnType<NodeHttp2Handler['handle']> {
+    const answer = await super.handle(...args);
+    const { session } = answer.response.body as ClientHttp2Stream;
+    if (session?.destroyed === false) session.setLocalWindowSize(FAN_OUT_WINDOW_BYTES);
+    return answer;
+  }
 }
 
 /** What an SDK error means to us. `code` is the service's own name for it, else the network's (`ECONNRESET`), else its name. */

@@ -132,6 +132,12 @@ test('each subscription has a connection of its own, with a window of 512 KiB, a
   expect(await second.next()).toMatchObject({ done: true });
 });
 
+test('the window of a subscription is that of its connection as well', async () => {
+  const server = await serve(begin);
+  await subscribe(fanOut(server.endpoint));
+  await expect.poll(() => server.sessions[0]?.state.remoteWindowSize).toBeGreaterThan(500 * 1024);
+});
+
 test('the end of a subscription closes its connection', async () => {
   const server = await serve((stream) => {
     begin(stream);
