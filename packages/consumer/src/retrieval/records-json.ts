@@ -25,11 +25,12 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 const LAST_ASCII = 0x7f;
 
-const DATA = Buffer.from('Data');
-const SEQUENCE_NUMBER = Buffer.from('SequenceNumber');
-const PARTITION_KEY = Buffer.from('PartitionKey');
-const ARRIVED_AT = Buffer.from('ApproximateArrivalTimestamp');
-const ENCRYPTION_TYPE = Buffer.from('EncryptionType');
+/** The names of a record's members, as far as their values. */
+const DATA = Buffer.from('Data":');
+const SEQUENCE_NUMBER = Buffer.from('SequenceNumber":');
+const PARTITION_KEY = Buffer.from('PartitionKey":');
+const ARRIVED_AT = Buffer.from('ApproximateArrivalTimestamp":');
+const ENCRYPTION_TYPE = Buffer.from('EncryptionType":');
 
 /** Characters of a time whose milliseconds are exact. */
 const LONGEST_EXACT = 14;
@@ -94,6 +95,8 @@ function readRecords(
   if (json[from] === CLOSE_LIST) return { records, end: from + 1 };
   // Three bytes for four characters: whatever the records hold, their data fit in.
   const arena = Buffer.allocUnsafeSlow(Math.ceil(((json.length - from) * 3) / 4));
+  // Not asked for at each view: a Buffer's `buffer` is no plain member.
+  const { buffer: memory } = arena;
   let arenaAt = 0;
   let at = from;
   for (;;) {
@@ -103,37 +106,37 @@ function readRecords(
     let sequenceNumber: string | undefined;
     let arrivedAtMs = 0;
     do {
-      at += 1;
-      if (json[at] !== QUOTE) return undefined;
-      const name = at + 1;
-      at = endOfName(json, name);
-      const length = at - name;
-      if (json[at + 1] !== COLON) return undefined;
+      if (json[at + 1] !== QUOTE) return undefined;
       at += 2;
-      if (isNamed(json, name, length, DATA)) {
+      if (isAt(json, at, DATA)) {
+        at += DATA.length;
         if (json[at] !== QUOTE) return undefined;
         const end = json.indexOf(QUOTE, at + 1);
         const size = decodeBase64(json, at + 1, end, arena, arenaAt);
         if (size === undefined) return undefined;
-        data = new Uint8Array(arena.buffer, arenaAt, size);
+        data = new Uint8Array(memory, arenaAt, size);
         arenaAt += size;
         at = end + 1;
-      } else if (isNamed(json, name, length, SEQUENCE_NUMBER)) {
+      } else if (isAt(json, at, SEQUENCE_NUMBER)) {
+        at += SEQUENCE_NUMBER.length;
         const end = endOfDigits(json, at);
         if (end === undefined) return undefined;
         sequenceNumber = json.toString('latin1', at + 1, end);
         at = end + 1;
-      } else if (isNamed(json, name, length, PARTITION_KEY)) {
+      } else if (isAt(json, at, PARTITION_KEY)) {
+        at += PARTITION_KEY.length;
         const end = endOfPlainString(json, at);
         if (end === undefined) return undefined;
         partitionKey = json.toString('latin1', at + 1, end);
         at = end + 1;
-      } else if (isNamed(json, name, length, ARRIVED_AT)) {
+      } else if (isAt(json, at, ARRIVED_AT)) {
+        at += ARRIVED_AT.length;
         const end = endOfNumber(json, at);
         arrivedAtMs = millisecondsOf(json, at, end);
         at = end;
         if (Number.isNaN(arrivedAtMs)) return undefined;
-      } else if (isNamed(json, name, length, ENCRYPTION_TYPE)) {
+      } else if (isAt(json, at, ENCRYPTION_TYPE)) {
+        at += ENCRYPTION_TYPE.length;
         const end = endOfPlainString(json, at);
         if (end === undefined) return undefined;
         at = end + 1;
@@ -156,15 +159,8 @@ function readRecords(
   }
 }
 
-function endOfName(json: Buffer, from: number): number {
-  let at = from;
-  while (at < json.length && json[at] !== QUOTE) at += 1;
-  return at;
-}
-
-function isNamed(json: Buffer, at: number, length: number, name: Uint8Array): boolean {
-  if (length !== name.length) return false;
-  for (let index = 0; index < length; index += 1) if (json[at + index] !== name[index]) return false;
+function isAt(json: Buffer, at: number, bytes: Uint8Array): boolean {
+  for (let index = 0; index < bytes.length; index += 1) if (json[at + index] !== bytes[index]) return false;
   return true;
 }
 
