@@ -160,6 +160,17 @@ describe('readEvents', () => {
   });
 });
 
+it('leaves the records of an event as they were while those after it are gathered', async () => {
+  const events = [1, 2, 3].map((value) => ({
+    ...someEvent,
+    Records: [{ ...record, Data: Buffer.alloc(200_000, value).toString('base64') }],
+  }));
+  const bytes = Buffer.concat(events.map(eventFrame));
+  const cuts = Array.from({ length: Math.ceil(bytes.length / 16_384) }, (_, n) => 16_384 * n);
+  const read = await readAll(inPieces(bytes, cuts));
+  expect(read.events.map(plain)).toEqual(events.map(({ Records }) => expected({ ...someEvent, Records })));
+});
+
 describe('an event for which there is no room', () => {
   it('is told of by its length, and its bytes are not asked for until there is', async () => {
     const event = { ...someEvent, Records: [{ ...record, Data: Buffer.alloc(100_000).toString('base64') }] };

@@ -2,10 +2,11 @@
 // of SubscribeToShard holds. Pure but for waiting for bytes. A stream that breaks off ends, as one that the service ended: the
 // next subscription goes on where the last event said. What the service says of a failure is thrown under the name it gives it.
 // Invariants: an event is given out whole and checked, or not at all; of one for which there is no room yet the bytes are not taken
-// from the socket, but for the first piece.
+// from the socket, but for the first pieces; what an event was gathered in is given back before the event is given out, and nothing of the event is a
+// view of it.
 import { crc32 } from 'node:zlib';
 import type { SubscribeToShardEvent } from '@aws-sdk/client-kinesis';
-import { OperatingError } from '@shardline/common';
+import { OperatingError, RecycledMemory } from '@shardline/common';
 import { readRecord } from './answer.ts';
 import type { KinesisRecord } from './deaggregate.ts';
 import { splitRecords } from './records-json.ts';
@@ -23,6 +24,11 @@ const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const STRING_HEADER = 7;
 /** Of an event that is larger. */
 const TOLD_EVERY_BYTES = 1024 * 1024;
+
+const OVER = { done: true, value: undefined } as const;
+
+/** What events are gathered in: once they are read nobody has a view of it, as records' data are decoded into memory of their own. */
+const memory = new RecycledMemory({ fewestBytes: 64 * 1024, grainBytes: 256 * 1024, mostIdleBytes: 8 * 1024 * 1024 });
 
 /** An event that waits until there is room for it: the data bytes that it may hold. */
 export interface WaitingEvent {
@@ -42,49 +48,54 @@ export async function* readEvents(
   bytes: AsyncIterable<Uint8Array>,
   room: () => number = () => Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ShardEvent | WaitingEvent | ArrivingEvent, undefined> {
-  for await (const message of readMessages(bytes, room)) {
-    const event = Buffer.isBuffer(message) ? readEvent(message) : message;
-    if (event !== undefined) yield event;
-  }
-  return undefined;
-}
-
-async function* readMessages(
-  bytes: AsyncIterable<Uint8Array>,
-  room: () => number,
-): AsyncGenerator<Buffer | WaitingEvent | ArrivingEvent, undefined> {
-  const chunks = bytes[Symbol.asyncIterator]();
-  let held: Uint8Array[] = [];
-  let heldBytes = 0;
-  let wanted = PRELUDE_BYTES;
-  let toldBytes = 0;
+  const pieces = bytes[Symbol.asyncIterator]();
+  let lent: Buffer | undefined;
+  /** Has come, and is read next. */
+  let rest = await nextPiece(pieces);
   try {
-    for (;;) {
-      const chunk = await chunks.next().catch(() => ({ done: true, value: undefined }) as const);
-      if (chunk.done === true) return undefined;
-      held.push(chunk.value);
-      heldBytes += chunk.value.length;
-      if (heldBytes < wanted) {
-        if (heldBytes < toldBytes + TOLD_EVERY_BYTES) continue;
-        toldBytes = heldBytes;
-        yield { arrivedBytes: heldBytes };
+    while (rest !== undefined) {
+      if (rest.length < PRELUDE_BYTES) {
+        const piece = await nextPiece(pieces);
+        rest = piece && Buffer.concat([rest, piece]);
         continue;
       }
-      toldBytes = 0;
-      let all = Buffer.concat(held, heldBytes);
-      for (wanted = messageBytes(all); all.length >= PRELUDE_BYTES; wanted = messageBytes(all)) {
-        const waitingBytes = dataBytes(wanted);
-        while (waitingBytes > room()) yield { waitingBytes };
-        if (all.length < wanted) break;
-        yield all.subarray(0, wanted);
-        all = all.subarray(wanted);
-      }
-      held = [all];
-      heldBytes = all.length;
+      const wanted = messageBytes(rest);
+      const waitingBytes = dataBytes(wanted);
+      while (waitingBytes > room()) yield { waitingBytes };
+      let message = rest;
+      if (rest.length < wanted) {
+        lent = memory.take(wanted);
+        message = lent;
+        for (let at = rest.copy(lent), toldBytes = 0; at < wanted; ) {
+          if (at >= toldBytes + TOLD_EVERY_BYTES) {
+            toldBytes = at;
+            yield { arrivedBytes: at };
+          }
+          rest = await nextPiece(pieces);
+          if (rest === undefined) return undefined;
+          const ownBytes = rest.copy(lent, at);
+          at += ownBytes;
+          rest = rest.subarray(ownBytes);
+        }
+      } else rest = rest.subarray(wanted);
+      const event = readEvent(message.subarray(0, wanted));
+      if (lent !== undefined) memory.giveBack(lent);
+      lent = undefined;
+      if (event !== undefined) yield event;
     }
+    return undefined;
   } finally {
-    await chunks.return?.();
+    if (lent !== undefined) memory.giveBack(lent);
+    await pieces.return?.();
   }
+}
+
+/** @returns undefined: the stream is over, one way or the other. */
+async function nextPiece(pieces: AsyncIterator<Uint8Array>): Promise<Buffer | undefined> {
+  const next = await pieces.next().catch(() => OVER);
+  if (next.done === true) return undefined;
+  const { buffer, byteOffset, byteLength } = next.value;
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** What base64 of that length stands for, at most. */

@@ -2,12 +2,14 @@
 // only the rest to read, or nothing. What is no plain JSON of status 200 stays the SDK's as it is: refusals and the rest. A client that
 // takes the short way asks in CBOR, as long as that is answered. It works on any client that the user hands in; calls nothing by itself.
 
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { GetRecordsCommand, GetRecordsCommandOutput, SubscribeToShardCommand } from '@aws-sdk/client-kinesis';
 import { READ_ANSWER, READ_CBOR, type ReadAnswer, type ReadCbor } from '@shardline/common';
 import type { KinesisRecord } from './deaggregate.ts';
 import { readCborAnswer } from './records-cbor.ts';
 import { splitRecords } from './records-json.ts';
+import { piecesOf } from './stream-pieces.ts';
 
 /** What the SDK's transport gives. */
 interface RawResponse {
@@ -52,7 +54,7 @@ export function takeEventStream(command: SubscribeToShardCommand): () => Body | 
   let body: Body | undefined;
   onBody(command.middlewareStack as unknown as MiddlewareStack, async (response) => {
     if (!isOf(response, 'application/vnd.amazon.eventstream')) return;
-    body = response.body as Body;
+    body = response.body instanceof Readable ? piecesOf(response.body) : (response.body as Body);
     response.body = noBytes();
   });
   return () => body;
