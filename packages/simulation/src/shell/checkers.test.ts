@@ -1,16 +1,16 @@
 // Rules of the shell's world that no mistake in a port breaks: each is shown one that does.
 
 import { parseSequenceNumber } from '@shardline/common';
-import type { ShardContext, UserRecord } from '@shardline/consumer';
-import { expect, test } from 'vitest';
+import type { Failure, ShardContext, UserRecord } from '@shardline/consumer';
+import { describe, expect, test } from 'vitest';
 import type { Lease } from '../../../consumer/dist/coordination/lease.js';
-import { ShellCheckers } from './checkers.ts';
+import { type Policy, ShellCheckers } from './checkers.ts';
 
 const SHARD = 'shardId-000000000000';
 
 /** A stream of one shard with three records, of the keys a, b and a, and what a handler of it is told. */
-function stage(concurrency = 1) {
-  const checkers = new ShellCheckers(concurrency);
+function stage(concurrency = 1, policy?: Policy) {
+  const checkers = new ShellCheckers(concurrency, policy);
   const { history } = checkers;
   history.opened(SHARD, []);
   const records: UserRecord[] = [];
@@ -40,7 +40,19 @@ function stage(concurrency = 1) {
       lease && ({ leaseKey: SHARD, shardId: SHARD, ...lease } as unknown as Lease);
     checkers.leaseWritten(row(before), row(after));
   };
-  return { checkers, context, put, handle, begin, write, violations: checkers.violations };
+  const fail = (token: number, ...numbers: readonly number[]): void => {
+    const batch = numbers.map((number) => records[number - 1] as UserRecord);
+    checkers.deliveryEnded('w1', context(token), checkers.deliveryBegan('w1', context(token), batch), false);
+  };
+  const give = (token: number, failure: Partial<Failure>, isHeld: boolean, ...numbers: readonly number[]): void => {
+    const failed = { attempts: 2, limit: 'attempts', failedAt: new Date(1_000), ...failure } as Failure;
+    const given = checkers.failed('w1', context(token), {
+      ...failed,
+      records: numbers.map((n) => records[n - 1] as UserRecord),
+    });
+    checkers.handedOver('w1', context(token), given, () => isHeld);
+  };
+  return { checkers, context, put, handle, begin, fail, give, write, violations: checkers.violations };
 }
 
 const at = (sequenceNumber: bigint | 'TRIM_HORIZON' | 'SHARD_END'): Partial<Lease> =>
@@ -114,6 +126,62 @@ test('a record twice in a tenure; in another one only if there were no faults si
   calm.handle('w1', 1, 4);
   calm.handle('w1', 2, 4);
   expect(calm.violations).toEqual([`w1, ${SHARD}, token 2: record 4 again, and there was no fault since it was put`]);
+});
+
+describe('of two tries and 500 ms, one by one', () => {
+  const policy = { maxTries: 2, maxAgeMs: 500, isBisected: true };
+
+  test('what is handed over after them breaks no rule, and counts as handled', () => {
+    const { fail, give, write, violations } = stage(1, policy);
+    fail(1, 1, 2, 3);
+    fail(1, 1);
+    fail(1, 1);
+    give(1, {}, true, 1);
+    fail(1, 2);
+    give(1, { attempts: 1, limit: 'age' }, true, 2);
+    write(at('TRIM_HORIZON'), at(2n));
+    expect(violations).toEqual([]);
+  });
+
+  test('a third try', () => {
+    const { fail, begin, violations } = stage(1, policy);
+    fail(1, 1, 2);
+    fail(1, 1, 2);
+    begin('w1', 1, 1, 2);
+    expect(violations).toEqual([`w1, ${SHARD}, token 1: records 1 2 again, which have thrown 2 times`]);
+  });
+
+  test('too few tries, not those that are told of, too young, or together', () => {
+    const { fail, give, violations } = stage(1, policy);
+    const what = (numbers: string): string => `w1, ${SHARD}, token 1: records ${numbers} are handed over`;
+    fail(1, 1);
+    give(1, { attempts: 1 }, true, 1);
+    give(1, { attempts: 0, limit: 'age', failedAt: new Date(500) }, true, 2);
+    fail(1, 3);
+    give(1, {}, true, 3);
+    const other = stage(1, policy);
+    other.fail(1, 1, 2);
+    other.fail(1, 1, 2);
+    other.give(1, {}, true, 1, 2);
+    expect([...violations, ...other.violations]).toEqual([
+      `${what('1')} after 1 tries, and 2 are promised`,
+      `${what('2')} for their age, 500 ms, after 0 tries`,
+      `${what('3')}, tried 2 times as is said, and threw 1 times`,
+      `${what('1 2')} together`,
+    ]);
+  });
+
+  test('what is handled already, and what nobody has', () => {
+    const { handle, fail, give, violations } = stage(1, policy);
+    handle('w1', 1, 1);
+    give(1, { attempts: 0, limit: 'age' }, true, 1);
+    expect(violations.at(-1)).toContain('and record 1 is handled');
+    violations.length = 0;
+    fail(1, 2);
+    fail(1, 2);
+    give(1, {}, false, 2);
+    expect(violations).toEqual([`w1, ${SHARD}, token 1: record 2 was handed over, and nobody has it`]);
+  });
 });
 
 test('one token for two workers', () => {

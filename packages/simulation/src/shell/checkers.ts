@@ -1,10 +1,26 @@
 // The rules that a shell's world is held to, judged from outside of the consumers: by what handlers were given, by the rows that were written,
 // and by what a worker that has ended still asks for. They keep their own history and read nothing of the consumers'.
 import { compareExtended, formatExtended } from '@shardline/common';
-import type { ShardContext, UserRecord } from '@shardline/consumer';
+import type { Failure, ShardContext, UserRecord } from '@shardline/consumer';
 import type { Lease } from '../../../consumer/dist/coordination/lease.js';
 import { History, type PutRecord, type ShardHistory } from './history.ts';
 import { numberIn } from './stream.ts';
+
+/** What handlers were promised of records that they do not finish. */
+export interface Policy {
+  /** So often a handler is given just these records. */
+  readonly maxTries: number;
+  /** So old a record may be that is tried again. */
+  readonly maxAgeMs: number;
+  /** Records are given up one by one. */
+  readonly isBisected: boolean;
+}
+
+const NO_POLICY: Policy = {
+  maxTries: Number.POSITIVE_INFINITY,
+  maxAgeMs: Number.POSITIVE_INFINITY,
+  isBisected: true,
+};
 
 /** One uninterrupted ownership of a shard, as its handler sees it. */
 interface Tenure {
@@ -12,6 +28,8 @@ interface Tenure {
   readonly shard: ShardHistory;
   /** Numbers of records that its handler has finished. */
   readonly handled: Set<number>;
+  /** How often a call threw that was given just these, by their numbers. */
+  readonly throws: Map<string, number>;
   /** Calls under way. */
   readonly inHand: Set<readonly PutRecord[]>;
   readonly worker: string;
@@ -25,14 +43,16 @@ export class ShellCheckers {
   readonly history: History = new History();
   readonly violations: string[] = [];
   readonly #concurrency: number;
+  readonly #policy: Policy;
   readonly #tenures = new Map<string, Tenure>();
   /** Whose each fencing token of a lease is. */
   readonly #tokens = new Map<string, string>();
   handlerCallCount = 0;
 
   /** @param concurrency calls side by side; of more than one, order is by partition key alone. */
-  constructor(concurrency: number) {
+  constructor(concurrency: number, policy: Policy = NO_POLICY) {
     this.#concurrency = concurrency;
+    this.#policy = policy;
   }
 
   // --- what the handler is told ---
@@ -100,6 +120,9 @@ export class ShellCheckers {
           this.violate(`${tenure.name}: partition key ${partitionKey} is in two calls`);
       inBatch.add(number);
     }
+    const throwCount = tenure.throws.get(namesOf(records)) ?? 0;
+    if (throwCount >= this.#policy.maxTries)
+      this.violate(`${tenure.name}: records ${namesOf(records)} again, which have thrown ${throwCount} times`);
     tenure.inHand.add(records);
     return records;
   }
@@ -108,6 +131,7 @@ export class ShellCheckers {
     const tenure = this.#tenureOf(worker, context);
     tenure.inHand.delete(records);
     if (handled) this.handled(worker, context, records);
+    else tenure.throws.set(namesOf(records), (tenure.throws.get(namesOf(records)) ?? 0) + 1);
   }
 
   /** A call has finished these, and may say so before it returns; should it throw, it is given them again. */
@@ -115,15 +139,46 @@ export class ShellCheckers {
     for (const record of records) record.handledCount += 1;
   }
 
+  /** `onFailure` was called: as the policy says, and of nothing that is finished. @returns what was put. */
+  failed(worker: string, context: ShardContext, failure: Failure): readonly PutRecord[] {
+    this.called(worker, 'onFailure', context);
+    const tenure = this.#tenureOf(worker, context);
+    const records = failure.records.map((record) => this.#recordOf(tenure, record));
+    const { maxTries, maxAgeMs, isBisected } = this.#policy;
+    const { attempts, limit, failedAt } = failure;
+    const what = `${tenure.name}: records ${namesOf(records)} are handed over`;
+    const throwCount = tenure.throws.get(namesOf(records)) ?? 0;
+    if (attempts !== throwCount)
+      this.violate(`${what}, tried ${attempts} times as is said, and threw ${throwCount} times`);
+    if (limit === 'attempts' && attempts !== maxTries)
+      this.violate(`${what} after ${attempts} tries, and ${maxTries} are promised`);
+    const ages = failure.records.map(({ approximateArrivalTimestamp: at }) => failedAt.getTime() - at.getTime());
+    if (limit === 'age' && (attempts === 0 || Math.min(...ages) <= maxAgeMs))
+      this.violate(`${what} for their age, ${ages.join(', ')} ms, after ${attempts} tries`);
+    if (isBisected && records.length > 1) this.violate(`${what} together`);
+    for (const { number } of records)
+      if (tenure.handled.has(number)) this.violate(`${what}, and record ${number} is handled`);
+    return records;
+  }
+
+  /** `onFailure` has resolved: only now, and only if they are in safe hands, are they done with. */
+  handedOver(
+    worker: string,
+    context: ShardContext,
+    records: readonly PutRecord[],
+    holds: (record: PutRecord) => boolean,
+  ): void {
+    const lost = records.find((record) => !holds(record));
+    if (lost !== undefined)
+      this.violate(`${this.#tenureOf(worker, context).name}: record ${lost.number} was handed over, and nobody has it`);
+    this.handled(worker, context, records);
+  }
+
   /** By the handler, or taken over by `onFailure`. */
   handled(worker: string, context: ShardContext, records: readonly PutRecord[]): void {
     const tenure = this.#tenureOf(worker, context);
     this.handledPart(records);
     for (const { number } of records) tenure.handled.add(number);
-  }
-
-  recordsOf(batch: readonly UserRecord[]): readonly PutRecord[] {
-    return batch.map(({ data }) => this.history.records[numberIn(data) - 1] as PutRecord);
   }
 
   // --- the rows ---
@@ -184,6 +239,7 @@ export class ShellCheckers {
       name,
       shard: this.history.of(shardId),
       handled: new Set<number>(),
+      throws: new Map<string, number>(),
       inHand: new Set<readonly PutRecord[]>(),
       worker,
       signal,
@@ -211,4 +267,8 @@ export class ShellCheckers {
   #before(shard: ShardHistory, index: number): readonly PutRecord[] {
     return shard.records.slice(shard.handledTo, index);
   }
+}
+
+function namesOf(records: readonly PutRecord[]): string {
+  return records.map(({ number }) => number).join(' ');
 }

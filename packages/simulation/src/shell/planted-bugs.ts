@@ -28,6 +28,8 @@ export interface PlantedBug {
   /** Answers in DynamoDB's place. Undefined: not this one. `rowOf`: of the command's table. */
   readonly dynamoDB?: (command: object, rowOf: (key: string) => Row | undefined) => object | undefined;
   readonly clock?: (clock: Clock) => Clock;
+  /** What the sink for dead letters does. */
+  readonly sink?: 'confirms-all';
 }
 
 interface ReadAnswer {
@@ -129,6 +131,11 @@ export const shellPlantedBugs: readonly PlantedBug[] = [
       setTimer: (callback, delayMs, keepAlive) =>
         delayMs === SUBSCRIPTION_TIMEOUT_MS / 8 ? () => undefined : clock.setTimer(callback, delayMs, keepAlive),
     }),
+  },
+  {
+    name: 'dead-letter-lost',
+    mistake: 'the sink for dead letters confirms what it did not take',
+    sink: 'confirms-all',
   },
 ];
 

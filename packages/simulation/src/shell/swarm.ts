@@ -60,6 +60,19 @@ export interface FanOutPlan {
   readonly faultsUntilMs: number;
 }
 
+/** Where what handlers never finish goes, in worlds whose handlers have a limit. */
+export interface SinkPlan {
+  readonly kind: 'stream' | 'queue' | 'bucket';
+  /** Most that it takes until it has a letter, and until it says so. */
+  readonly maxMs: number;
+  /** Chance that it does not take a letter, and says so. */
+  readonly refuses: number;
+  /** Chance that it has a letter, and says that it has not. */
+  readonly losesAnswer: number;
+  /** Beside the limit of tries. */
+  readonly maxRecordAgeMs: number | undefined;
+}
+
 export const NO_FAULTS: NetworkFaults = {
   throttled: 0,
   failed: 0,
@@ -158,6 +171,16 @@ function planPushed(prng: Prng, untilMs: number): Plan['incidents'] {
     ...some(prng.int(6), () => prng.pick(bursts) + prng.int(100), 'strike'),
     ...(prng.chance(0.3) ? some(1, () => prng.int(untilMs), 'deregister') : []),
   ];
+}
+
+export function planSink(prng: Prng): SinkPlan {
+  return {
+    kind: prng.pick(['stream', 'queue', 'bucket']),
+    maxMs: prng.pick([0, 5, 100]),
+    refuses: rate(prng, 0.6),
+    losesAnswer: rate(prng, 0.4),
+    maxRecordAgeMs: prng.chance(0.3) ? prng.pick([100, 1_000]) : undefined,
+  };
 }
 
 function planFaults(prng: Prng): NetworkFaults {

@@ -9,24 +9,28 @@ import {
   Consumer,
   type Failure,
   type HandlingOptions,
+  type OnFailure,
   type Position,
   type ShardContext,
   type ShardHandler,
 } from '@shardline/consumer';
 import type { Prng } from '../prng.ts';
 import type { ShellCheckers } from './checkers.ts';
+import type { SimulatedSink } from './dead-letters.ts';
 import type { PutRecord } from './history.ts';
 import type { Host } from './host.ts';
 import { STREAM } from './kinesis.ts';
 import type { Log } from './network.ts';
 import type { PlantedBug } from './planted-bugs.ts';
-import type { FanOutPlan, Plan } from './swarm.ts';
+import type { FanOutPlan, Plan, SinkPlan } from './swarm.ts';
 
 export interface WorkerParts {
   readonly host: Host;
   readonly plan: Plan;
   /** Undefined: it polls. */
   readonly fanOut: FanOutPlan | undefined;
+  readonly sink: SimulatedSink;
+  readonly sinkPlan: SinkPlan;
   readonly prng: Prng;
   readonly kinesisClient: KinesisClient;
   readonly dynamoDBClient: DynamoDBClient;
@@ -118,9 +122,13 @@ export class SimulatedWorker {
   }
 
   #handling(): HandlingOptions {
-    const { handling } = this.#parts.plan;
+    const { plan, sink, sinkPlan, host } = this.#parts;
+    const { handling } = plan;
     if (handling.maxRetryAttempts === undefined) return handling;
-    return { ...handling, onFailure: (failure, context) => this.#handOver(failure, context) };
+    const { maxRecordAgeMs } = sinkPlan;
+    const toSink = sink.onFailureOf(host);
+    const onFailure: OnFailure = (failure, context) => this.#handOver(failure, context, toSink);
+    return { ...handling, ...(maxRecordAgeMs !== undefined && { maxRecordAgeMs }), onFailure };
   }
 
   #handler(): ShardHandler {
@@ -199,14 +207,17 @@ export class SimulatedWorker {
     }
   }
 
-  async #handOver({ records: failed }: Failure, context: ShardContext): Promise<void> {
-    const { checkers } = this.#parts;
-    const records = checkers.recordsOf(failed);
-    this.#called('onFailure', context);
+  async #handOver(failure: Failure, context: ShardContext, toSink: OnFailure): Promise<void> {
+    const { checkers, sink, learn } = this.#parts;
+    learn();
+    const records = checkers.failed(this.name, context, failure);
+    const numbers = records.map(({ number }) => number).join(' ');
+    this.#say(`onFailure of ${context.leaseKey}, token ${context.fencingToken}, with ${numbers}`);
     await this.#takeTime(context);
     if (this.#mishap()) throw new Error('simulated: onFailure');
-    this.#say(`has handed over ${records.map(({ number }) => number).join(' ')}`);
-    checkers.handled(this.name, context, records);
+    await toSink(failure, context);
+    this.#say(`has handed over ${numbers}`);
+    checkers.handedOver(this.name, context, records, (record) => sink.holds(record));
   }
 
   #called(word: string, context: ShardContext): void {

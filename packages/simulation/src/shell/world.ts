@@ -7,7 +7,8 @@ import { KinesisModel } from '@shardline/local';
 import type { Lease } from '../../../consumer/dist/coordination/lease.js';
 import { type Item, readRow } from '../../../consumer/dist/lease-table/item.js';
 import { createPrng, type Prng } from '../prng.ts';
-import { ShellCheckers } from './checkers.ts';
+import { type Policy, ShellCheckers } from './checkers.ts';
+import { SimulatedSink } from './dead-letters.ts';
 import { SimulatedDynamoDB } from './dynamodb.ts';
 import type { Row } from './expressions.ts';
 import { SimulatedFanOut } from './fan-out.ts';
@@ -16,7 +17,16 @@ import { SimulatedKinesis, STREAM } from './kinesis.ts';
 import { Network, type Weather } from './network.ts';
 import type { PlantedBug } from './planted-bugs.ts';
 import { StreamWriter } from './stream.ts';
-import { type FanOutPlan, type Incident, NO_FAULTS, type Plan, planFanOut, planWorld } from './swarm.ts';
+import {
+  type FanOutPlan,
+  type Incident,
+  NO_FAULTS,
+  type Plan,
+  planFanOut,
+  planSink,
+  planWorld,
+  type SinkPlan,
+} from './swarm.ts';
 import { VirtualTime } from './virtual-time.ts';
 import { APPLICATION, SimulatedWorker } from './worker.ts';
 
@@ -47,6 +57,8 @@ const LOOK_MS = 250;
 const MOST_SLEEP_MS = 5_000;
 /** Fan-out has a chance of its own, so that worlds that poll are what they would be without it; this one shows all kinds of worlds in the first seeds. */
 const FAN_OUT_SEED = 0x5f_0000;
+/** So have dead letters. */
+const SINK_SEED = 0x5_1000;
 /** As many begin in the place of others. */
 const MOST_WORKERS = 6;
 
@@ -60,6 +72,8 @@ class ShellWorld {
   readonly #plan: Plan;
   readonly #fanOutPrng: Prng;
   readonly #fanOutPlan: FanOutPlan;
+  readonly #sinkPlan: SinkPlan;
+  readonly #sink: SimulatedSink;
   readonly #time = new VirtualTime();
   readonly #model: KinesisModel;
   readonly #checkers: ShellCheckers;
@@ -91,7 +105,12 @@ class ShellWorld {
     const onDue = (dueMs: number): void => time.queue.at(dueMs - WALL_START_MS, () => this.#settle());
     const { limits, reshardMs } = plan;
     this.#model = new KinesisModel({ limits, reshardMs, registerConsumerMs, onDue });
-    this.#checkers = new ShellCheckers(plan.handling.concurrency ?? 1);
+    const sinkPrng = createPrng(seed ^ SINK_SEED);
+    const sinkPlan = planSink(sinkPrng);
+    this.#sinkPlan = sinkPlan;
+    const isTroubled = (): boolean => this.#isTroubled;
+    this.#sink = new SimulatedSink({ plan: sinkPlan, prng: sinkPrng, isTroubled, bug });
+    this.#checkers = new ShellCheckers(plan.handling.concurrency ?? 1, policyOf(plan, sinkPlan));
     this.#writer = new StreamWriter(this.#model, plan.shardCount, this.#checkers.history, prng, time);
     const { maxLatencyMs, pageSize, createTableMs } = plan;
     const weathers = [plan.faults.kinesis, plan.faults.dynamoDB].map((faults) => ({ faults, maxLatencyMs }));
@@ -186,6 +205,8 @@ class ShellWorld {
       host,
       plan: this.#plan,
       fanOut: this.#fanOutPrng.chance(this.#fanOutPlan.share) ? this.#fanOutPlan : undefined,
+      sink: this.#sink,
+      sinkPlan: this.#sinkPlan,
       prng: this.#prng,
       kinesisClient: this.#kinesis.clientOf(host),
       dynamoDBClient: this.#dynamoDB.clientOf(host),
@@ -284,6 +305,16 @@ class ShellWorld {
   #say(mark: ' ' | '!' | 'X', who: string, what: string): void {
     this.#transcript?.push(`${String(this.#time.now).padStart(7)} ${mark} ${who.padEnd(8)} ${what}`);
   }
+}
+
+function policyOf({ handling }: Plan, { maxRecordAgeMs }: SinkPlan): Policy {
+  const { maxRetryAttempts, bisectBatch } = handling;
+  const never = Number.POSITIVE_INFINITY;
+  return {
+    maxTries: maxRetryAttempts === undefined ? never : maxRetryAttempts + 1,
+    maxAgeMs: maxRetryAttempts === undefined ? never : (maxRecordAgeMs ?? never),
+    isBisected: bisectBatch !== 'never',
+  };
 }
 
 function leaseIn(row: Row): Lease | undefined {
