@@ -75,8 +75,17 @@ describe("an answer that is not the service's", () => {
     expect(classifyAwsError(page)).toEqual({ kind: 'transient', code: 'HTTP 502' });
     expect(messageOfAwsError(page)).toBe(`an answer that is not the service's: text/html, ${why}`);
     const empty = answered('Unknown', 403, {}, 'UnknownError');
-    expect(classifyAwsError(empty)).toEqual({ kind: 'access-denied', code: 'HTTP 403' });
+    expect(classifyAwsError(empty)).toEqual({ kind: 'transient', code: 'HTTP 403' });
     expect(messageOfAwsError(empty)).toBe("an answer that is not the service's: no content type");
+  });
+
+  test.each([
+    [404, 'transient'],
+    [413, 'invalid'],
+    [429, 'throttled'],
+    [200, 'transient'],
+  ])('of status %i is %s', (status, kind) => {
+    expect(classifyAwsError(answered('SyntaxError', status, {}, 'x')).kind).toBe(kind);
   });
 
   test("leaves the service's own words alone, and what is no answer", () => {

@@ -230,8 +230,9 @@ export function classifyAwsError(error: unknown): AwsErrorClass {
   const name = textField(error, 'name') ?? 'Unknown';
   if (name === 'TransactionCanceledException') return { kind: transactionKind(error), code: name };
   const status = httpStatusOf(error);
-  const code = status !== undefined && namesOfNoAnswer.has(name) ? `HTTP ${status}` : name;
-  return { kind: kindByCode.get(name) ?? kindOfStatus(status), code };
+  if (status !== undefined && namesOfNoAnswer.has(name))
+    return { kind: kindOfNoAnswer(status), code: `HTTP ${status}` };
+  return { kind: kindByCode.get(name) ?? kindOfStatus(status), code: name };
 }
 
 /** What such an error says. Of an answer that is not the service's: that, of what kind it is, and what could not be read of it. */
@@ -302,6 +303,12 @@ function kindOfStatus(status: number | undefined): AwsErrorClass['kind'] {
   if (status >= 500 || status === 408) return 'transient';
   if (status === 401 || status === 403) return 'access-denied';
   return status >= 400 ? 'invalid' : 'unknown';
+}
+
+/** Whoever stands in between says nothing of what the service allows: only that it won't pass on what is not well-formed, or too large. */
+function kindOfNoAnswer(status: number): AwsErrorClass['kind'] {
+  if (status === 429) return 'throttled';
+  return status === 400 || status === 413 || status === 431 ? 'invalid' : 'transient';
 }
 
 function networkCodeOf(error: unknown): string | undefined {

@@ -49,3 +49,16 @@ test('silentLogger takes every call', () => {
     expect(silentLogger[method]({ a: 1 }, 'message')).toBeUndefined();
   }
 });
+
+test('what a logger throws ends nothing, and is told once', async () => {
+  const warning = new Promise<Error>((resolve) => process.once('warning', resolve));
+  const broken = (): never => {
+    throw new Error('disk full');
+  };
+  const methods = { trace: broken, debug: broken, info: broken, warn: broken, error: broken };
+  const logger = resolveLogger({ ...methods, child: () => ({ ...methods, child: broken }) }, {});
+  logger.error({}, 'lost');
+  logger.child({}).warn({}, 'lost');
+  expect((await warning).message).toContain('a logger given to Shardline has thrown');
+  expect((await warning).message).toContain('disk full');
+});

@@ -3,6 +3,7 @@
 // anything: what users must be able to see is an event (diagnostics.ts), a log line only tells the story.
 import { pino } from 'pino';
 import { describe, UsageError } from './errors.ts';
+import { warnOnce } from './warn-once.ts';
 
 /** The part of pino that Shardline uses. Fields first, then the message. */
 export interface Logger {
@@ -35,9 +36,38 @@ const madeByLevel = new Map<string, Logger>();
  * @throws UsageError when `given` lacks one of the six methods, or SHARDLINE_LOG_LEVEL is no level.
  */
 export function resolveLogger(given: Logger | undefined, bindings: object): Logger {
-  if (given !== undefined) return checkLogger(given).child(bindings);
+  if (given === silentLogger) return given;
+  if (given !== undefined) return guarded(checkLogger(given)).child(bindings);
   const level = process.env['SHARDLINE_LOG_LEVEL'] || 'silent';
   return level === 'silent' ? silentLogger : defaultLogger(level).child(bindings);
+}
+
+/** What a logger throws ends nothing: it is told once, as a warning of the process, and what it was to write is lost. */
+function guarded(logger: Logger): Logger {
+  const write =
+    (level: 'trace' | 'debug' | 'info' | 'warn' | 'error') =>
+    (fields: object, message?: string): void => {
+      try {
+        logger[level](fields, message);
+      } catch (error) {
+        warnOnce('logger', error);
+      }
+    };
+  return {
+    trace: write('trace'),
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+    child: (bindings) => {
+      try {
+        return guarded(checkLogger(logger.child(bindings)));
+      } catch (error) {
+        warnOnce('logger', error);
+        return guarded(logger);
+      }
+    },
+  };
 }
 
 function checkLogger(given: Logger): Logger {

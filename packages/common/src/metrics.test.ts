@@ -50,3 +50,16 @@ test('a sink that lacks a method is a usage error', () => {
     'sink: expected an object with the methods count, sample, samples, gauge, got 7',
   );
 });
+
+test('what a sink throws ends nothing, and is told once', async () => {
+  const warning = new Promise<Error>((resolve) => process.once('warning', resolve));
+  const broken = (): never => {
+    throw new Error('not connected');
+  };
+  const sink = resolveMetrics({ count: broken, sample: broken, samples: broken, gauge: broken });
+  sink.count('a', 1);
+  sink.gauge('b', 1);
+  sink.sample('c', 1, 'None');
+  sink.samples('d', { sampleCount: 1, sum: 1, min: 1, max: 1 }, 'None');
+  expect((await warning).message).toContain('a metrics sink given to Shardline has thrown');
+});

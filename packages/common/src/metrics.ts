@@ -2,6 +2,7 @@
 // Prometheus live behind subpaths of their own). Calls are made on the hot path: a sink must return at once, hold what it
 // keeps bounded, and not throw.
 import { describe, UsageError } from './errors.ts';
+import { warnOnce } from './warn-once.ts';
 
 /** What a sample of a distribution measures; `None` is a bare number, as a version. */
 export type MetricUnit = 'Count' | 'Bytes' | 'Milliseconds' | 'None';
@@ -50,5 +51,22 @@ export function resolveMetrics(given: MetricsSink | undefined, field = 'metrics'
     typeof given.gauge === 'function';
   if (!complete)
     throw new UsageError(field, 'an object with the methods count, sample, samples, gauge', describe(given));
-  return given;
+  return given === noMetrics ? given : guarded(given);
+}
+
+/** What a sink throws ends nothing: it is told once, as a warning of the process, and that number is lost. */
+function guarded(sink: MetricsSink): MetricsSink {
+  const kept = (call: () => void): void => {
+    try {
+      call();
+    } catch (error) {
+      warnOnce('metrics sink', error);
+    }
+  };
+  return {
+    count: (name, value, dimensions) => kept(() => sink.count(name, value, dimensions)),
+    sample: (name, value, unit, dimensions) => kept(() => sink.sample(name, value, unit, dimensions)),
+    samples: (name, statistics, unit, dimensions) => kept(() => sink.samples(name, statistics, unit, dimensions)),
+    gauge: (name, value, dimensions) => kept(() => sink.gauge(name, value, dimensions)),
+  };
 }

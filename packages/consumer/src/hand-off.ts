@@ -1,6 +1,6 @@
 // Has other workers take over shards of this one while it runs, for an operator: what is meant is checked, and the core is told. It decides
 // nothing: who gets them is coordination/handing-off.ts's. Invariant: every lease that was named is answered for.
-import { describe, UsageError } from '@shardline/common';
+import { checkNames, describe, UsageError } from '@shardline/common';
 import { type LeaseKeys, readLeaseKeys } from './control.ts';
 import { MOST_DECLINED } from './coordination/declined.ts';
 import type { HandOffOutcome } from './coordination/handing-off.ts';
@@ -33,8 +33,10 @@ const MOST_AWAY_MS = 2_147_483_647;
 export function handOff(
   runtime: Runtime | undefined,
   state: string,
-  { leaseKeys, awayMs = DEFAULT_AWAY_MS }: HandOffOptions = {},
+  options: HandOffOptions = {},
 ): Promise<readonly HandedOffShard[]> {
+  checkNames(options, ['leaseKeys', 'awayMs'], { expected: 'an option of handOff' });
+  const { leaseKeys, awayMs = DEFAULT_AWAY_MS } = options;
   if (runtime === undefined) throw new UsageError('handOff', 'a consumer that runs', `one that is ${state}`);
   if (typeof awayMs !== 'number' || !(awayMs >= 0 && awayMs <= MOST_AWAY_MS))
     throw new UsageError('awayMs', `milliseconds from 0 to ${MOST_AWAY_MS}`, describe(awayMs));

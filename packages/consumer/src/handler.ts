@@ -48,6 +48,7 @@ export interface Batch {
   /** Of the stream that it comes from. */
   readonly streamName: string;
   readonly shardId: string;
+  /** In order. The list is this call's own; the records in it are those that a next try is given, so leave them as they are. */
   readonly records: readonly UserRecord[];
   /** How far the read was from the shard's tip, ms; undefined when Kinesis didn't say. */
   readonly millisBehindLatest: number | undefined;

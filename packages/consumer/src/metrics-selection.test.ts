@@ -11,9 +11,10 @@ function recording(): { readonly told: unknown[]; readonly sink: MetricsSink } {
 const dimensions = { Operation: 'ProcessTask', ShardId: 'shardId-000000000000' };
 
 describe('metricsLevel', () => {
-  it('is detailed by default, and the sink is used as it is', () => {
-    const { sink } = recording();
-    expect(readMetrics({ metrics: sink })).toBe(sink);
+  it('is detailed by default, and the sink is told all of it', () => {
+    const { told, sink } = recording();
+    readMetrics({ metrics: sink }).count('RenewLease.Success', 1);
+    expect(told).toHaveLength(1);
     expect(readMetrics({})).toBe(noMetrics);
   });
 

@@ -3,6 +3,7 @@
 // (coordination/replaying.ts). Invariant: a place that cannot be read from is never told to a lease.
 import {
   type Clock,
+  checkNames,
   describe,
   type ExtendedSequenceNumber,
   formatExtended,
@@ -59,7 +60,8 @@ export interface ReplayPorts {
 export async function replay(ports: ReplayPorts, options: ReplayOptions): Promise<readonly ReplayedShard[]> {
   const { runtime, state, workerId } = ports;
   if (runtime === undefined) throw new UsageError('replay', 'a consumer that runs', `one that is ${state}`);
-  const from: ReplayFrom | undefined = options?.from;
+  checkNames(options, ['leaseKeys', 'from'], { expected: 'an option of replay' });
+  const from: ReplayFrom | undefined = options.from;
   checkFrom(from);
   const named = options.leaseKeys === undefined ? undefined : readLeaseKeys(options.leaseKeys);
   const held = new Map(runtime.view().leases.map((lease) => [lease.leaseKey, lease]));
@@ -94,6 +96,10 @@ function checkFrom(from: ReplayFrom | undefined): asserts from is ReplayFrom {
   const expected = "'TRIM_HORIZON', { timestamp: Date } or { sequenceNumber, subSequenceNumber? }";
   if (from === 'TRIM_HORIZON') return;
   if (typeof from !== 'object' || from === null) throw new UsageError('from', expected, describe(from));
+  checkNames(from, 'timestamp' in from ? ['timestamp'] : ['sequenceNumber', 'subSequenceNumber'], {
+    expected,
+    owner: 'from',
+  });
   if ('timestamp' in from) {
     if (from.timestamp instanceof Date && !Number.isNaN(from.timestamp.getTime())) return;
     throw new UsageError('from.timestamp', 'a valid Date', describe(from.timestamp));

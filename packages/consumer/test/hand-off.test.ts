@@ -116,6 +116,9 @@ describe('handOff', () => {
     await until(() => expect(handled).toEqual(['a 1', 'a 2']));
     await expect(consumer.handOff({ leaseKeys: [] })).rejects.toThrow('a lease key or a list of some');
     await expect(consumer.handOff({ awayMs: -1 })).rejects.toThrow('awayMs');
+    // All leases would be meant.
+    const misspelt = { leaseKey: SHARD(0) } as object;
+    await expect(consumer.handOff(misspelt)).rejects.toThrow('leaseKey: expected an option of handOff');
     const many = Array.from({ length: 101 }, (_, index) => SHARD(index));
     await expect(consumer.handOff({ leaseKeys: many })).rejects.toThrow('at most 100');
   });

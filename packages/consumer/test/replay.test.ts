@@ -96,5 +96,9 @@ describe('replay', () => {
     await expect(consumer.replay({ from: 'LATEST' })).rejects.toThrow("'TRIM_HORIZON', { timestamp");
     // @ts-expect-error: no such place.
     await expect(consumer.replay({ from: { timestamp: 0 } })).rejects.toThrow('a valid Date');
+    const misspelt = { leaseKey: SHARD(0), from: 'TRIM_HORIZON' } as const;
+    await expect(consumer.replay(misspelt)).rejects.toThrow('leaseKey: expected an option of replay');
+    const both = { from: { timestamp: new Date(), sequenceNumber: '1' } } as const;
+    await expect(consumer.replay(both)).rejects.toThrow('from.sequenceNumber: expected');
   });
 });

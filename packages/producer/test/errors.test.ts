@@ -100,21 +100,26 @@ describe('passing: tried again', () => {
 describe("an answer that is not Kinesis'", () => {
   const page = "an answer that is not the service's: text/html, Unexpected token '<'";
 
-  test.each(['page:502', 'page:200', 'empty:503'] as const)('is tried again: %s', async (fault) => {
+  test.each([
+    ['page:502', 'unknown'],
+    ['page:200', 'unknown'],
+    ['empty:503', 'unknown'],
+    ['page:403', 'no'],
+  ] as const)('is tried again: %s', async (fault, written) => {
     const proxy = await startFaultyProxy(local.port, (count) => (count < 1 ? fault : 'none'));
     open.push(proxy);
     const { attempts, duplicate } = await producerOf({}, proxy.endpoint).put({ partitionKey: 'k', data: 'x' });
     const [kind, status] = fault.split(':');
-    expect(attempts).toMatchObject([{ errorCode: `HTTP ${status}`, written: 'unknown' }, { written: 'yes' }]);
+    expect(attempts).toMatchObject([{ errorCode: `HTTP ${status}`, written }, { written: 'yes' }]);
     if (kind === 'page') expect(attempts[0]?.errorMessage).toContain(page);
-    expect(duplicate).toBe(true);
+    expect(duplicate).toBe(written === 'unknown');
   });
 
   test('says what it was where it is for good', async () => {
-    const proxy = await startFaultyProxy(local.port, () => 'page:403');
+    const proxy = await startFaultyProxy(local.port, () => 'page:413');
     open.push(proxy);
     const error = await errorOf(producerOf({}, proxy.endpoint));
-    expect(error).toMatchObject({ code: 'ACCESS_DENIED', mayBeWritten: false, attempts: [{ errorCode: 'HTTP 403' }] });
+    expect(error).toMatchObject({ code: 'REQUEST_FAILED', mayBeWritten: false, attempts: [{ errorCode: 'HTTP 413' }] });
     expect(error.message).toContain(page);
   });
 });

@@ -120,13 +120,20 @@ const cases = fc.record({
   maxBatchSize: fc.option(fc.integer({ min: 1, max: 10 }), { nil: undefined }),
   poison: fc.uniqueArray(fc.nat(39), { maxLength: 8 }),
   hidden: fc.uniqueArray(fc.nat(7), { maxLength: 8 }),
+  /** What the handler does with the list that it is given. */
+  spoil: fc.constantFrom<((records: UserRecord[]) => unknown)[]>(
+    () => undefined,
+    (records) => records.splice(0, 2),
+    (records) => records.reverse(),
+    (records) => records.push(records[0] as UserRecord),
+  ),
   scheduler: fc.scheduler(),
 });
 
 describe('whatever the keys, the poison and the order in which calls return', () => {
   test('each record is handled, or handed over, keys in order, and what is called finished has nothing unfinished before it', async () => {
     await fc.assert(
-      fc.asyncProperty(cases, async ({ keys, poison, hidden, scheduler, maxBatchSize, ...options }) => {
+      fc.asyncProperty(cases, async ({ keys, poison, hidden, spoil, scheduler, maxBatchSize, ...options }) => {
         const batch = batchOf(keys);
         const isHidden = (index: number): boolean => hidden.includes(keys[index] as number);
         const bad = new Set(poison.filter((index) => index < keys.length && !isHidden(index)));
@@ -144,8 +151,10 @@ describe('whatever the keys, the poison and the order in which calls return', ()
         };
         const { handling, given, gaveUp, leftOut } = stage(
           batch,
-          async ({ records }) => {
+          async (given) => {
             calls += 1;
+            const records = [...given.records];
+            spoil(given.records as UserRecord[]);
             expect(records.length).toBeGreaterThan(0);
             expect(records.some((record) => isHidden(indexOf(record)))).toBe(false);
             mostCalls = Math.max(mostCalls, calls);
@@ -167,6 +176,7 @@ describe('whatever the keys, the poison and the order in which calls return', ()
             onFailure: async ({ records }) => {
               await scheduler.schedule(Promise.resolve(), 'onFailure');
               finish(records);
+              spoil(records as UserRecord[]);
             },
           },
         );

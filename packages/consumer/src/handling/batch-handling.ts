@@ -211,7 +211,8 @@ export class BatchHandling implements Handling {
     this.#shard.calls('processRecords');
     const { streamName } = context;
     const { millisBehindLatest } = this.#batch;
-    const batch: Batch = { streamName, shardId, records, millisBehindLatest, attempt };
+    // A list of the handler's own: one that it empties or sorts, as it takes what it needs, is not the one that it is judged by and given again.
+    const batch: Batch = { streamName, shardId, records: records.slice(), millisBehindLatest, attempt };
     const result = handler.processRecords(batch, context);
     this.#shard.ranFor(clock.now() - startedAt);
     return result;
@@ -249,7 +250,7 @@ export class BatchHandling implements Handling {
     this.#giveTo(lane, from);
     this.#shard.calls('onFailure');
     try {
-      await onFailure(failure, context);
+      await onFailure({ ...failure, records: failure.records.slice() }, context);
     } catch (error) {
       lane.handOverTries += 1;
       return { kind: 'threw', attempt: lane.handOverTries, error: new HandlerThrew('onFailure', error), stops: false };

@@ -87,9 +87,30 @@ describe('the faces of a handler', () => {
     [{}, 'handler'],
     [{ processRecords: sink, processRecord: sink }, 'handler'],
     [{ processRecord: sink, leaseLost: 1 }, 'handler.leaseLost'],
+    [{ processRecords: sink, intialize: sink }, 'handler.intialize'],
+    [{ processRecords: sink, shardEnd: sink }, 'handler.shardEnd'],
+    [{ processRecords: sink, onShardEnded: sink }, 'handler.onShardEnded'],
+    [
+      new (class {
+        processRecords = sink;
+        leaselost(): void {}
+      })(),
+      'handler.leaselost',
+    ],
+    [
+      class {
+        processRecords(): void {}
+      },
+      'handler',
+    ],
   ])('%o is none', (given, field) => {
     expect(() => readHandler(given as never, {}, 'auto')).toThrow(expect.objectContaining({ field, code: 'USAGE' }));
   });
+});
+
+test("members of its own and words beside the right one are the handler's affair", () => {
+  const given = { processRecords: sink, initialize: sink, initialise: sink, initialized: true, flush: sink };
+  expect(readHandler(given, {}, 'auto').handler).toBe(given);
 });
 
 test("a tumbling window has Lambda's limits by default", () => {

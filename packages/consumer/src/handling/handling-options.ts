@@ -158,10 +158,11 @@ export function readHandling(
 export function stoppedText({ records, error, attempts, limit }: Failure): string {
   const [first, last] = [records[0], records.at(-1)].map((record) => record && formatPosition(record));
   const which = records.length === 1 ? `record ${first}` : `records ${first} to ${last}`;
-  const why = limit === 'age' ? 'older than maxRecordAgeMs' : `tried ${attempts} times`;
+  const tried = attempts === 1 ? 'tried once' : `tried ${attempts} times`;
+  const why = limit === 'age' ? 'older than maxRecordAgeMs' : tried;
   return (
-    `stopped at ${which}, ${why}, after ${thrownText(error)}. Nothing behind is handled until another worker has the shard, ` +
-    'or this one is started anew: with a handler that can do it, or an onFailure to hand the record to'
+    `stopped at ${which}, ${why}, after ${thrownText(error)}. Nothing behind is handled until retry() is called here, ` +
+    'or another worker has the shard: with a handler that can do it, or an onFailure to hand the record to'
   );
 }
 

@@ -10,6 +10,8 @@ export interface ReadHandler {
   readonly handling: ResolvedHandling;
 }
 
+/** Letters. */
+const MOST_SLIPS = 2;
 const optionalWords = ['initialize', 'shardEnded', 'shutdownRequested', 'leaseLost'] as const;
 
 /** @throws UsageError for something that is no handler, and naming the option. */
@@ -20,6 +22,7 @@ export function readHandler(
   stallWarningMs: number = Number.POSITIVE_INFINITY,
 ): ReadHandler {
   if (typeof given === 'function') {
+    if (isClass(given)) throw new UsageError('handler', 'an instance of a class', `the class ${given.name} itself`);
     const handling = readHandling(options, { checkpointing, stallWarningMs, eachRecord: false });
     return { handler: { processRecords: given }, handling };
   }
@@ -36,8 +39,42 @@ export function readHandler(
     if (given[word] !== undefined && typeof given[word] !== 'function')
       throw new UsageError(`handler.${word}`, 'a function', describe(given[word]));
   }
+  refuseMisspelt(given);
   const handling = readHandling({ ...given.handling, ...options }, { checkpointing, stallWarningMs, eachRecord });
   return { handler: eachRecord ? byRecord(given) : given, handling };
+}
+
+/** Called without `new` it throws for ever. */
+function isClass(given: object): boolean {
+  return /^class\b/.test(Function.prototype.toString.call(given));
+}
+
+/** A word that is almost one that the object lacks would never be called. @throws UsageError naming it. */
+function refuseMisspelt(given: object): void {
+  for (let owner = given; owner !== Object.prototype && owner !== null; owner = Object.getPrototypeOf(owner)) {
+    for (const name of Object.getOwnPropertyNames(owner)) {
+      const meant = optionalWords.find((word) => !(word in given) && isAlmost(name, word));
+      if (meant === undefined || typeof Reflect.get(given, name) !== 'function') continue;
+      throw new UsageError(`handler.${name}`, 'a word of a handler', `an unknown one; did you mean ${meant}?`);
+    }
+  }
+}
+
+/** But for the case, an `on` in front, or a letter or two that are missing, more, others or changed over. */
+function isAlmost(name: string, word: string): boolean {
+  const plain = name.toLowerCase().replace(/^on/, '');
+  const meant = word.toLowerCase();
+  if (Math.abs(plain.length - meant.length) > MOST_SLIPS) return false;
+  let distances = Array.from({ length: meant.length + 1 }, (_, index) => index);
+  for (const [row, letter] of [...plain].entries()) {
+    const next = [row + 1];
+    for (const [column, other] of [...meant].entries()) {
+      const replaced = (distances[column] as number) + (letter === other ? 0 : 1);
+      next.push(Math.min(replaced, (distances[column + 1] as number) + 1, (next[column] as number) + 1));
+    }
+    distances = next;
+  }
+  return (distances.at(-1) as number) <= MOST_SLIPS;
 }
 
 function isRecordHandler(given: Handler): given is RecordHandler {

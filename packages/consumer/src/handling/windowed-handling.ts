@@ -134,7 +134,10 @@ export class WindowedHandling implements Handling {
 
   /** In the handler's stead: with the window, and the state out of what it returns. */
   #call(batch: Batch, context: ShardContext): Promise<unknown> {
-    const result = this.#options.handler.processRecords({ ...batch, window: this.#window.of('records') }, context);
+    // By what is in `batch` it is judged below, whatever the handler does to its own list.
+    const records = batch.records.slice();
+    const given = { ...batch, records, window: this.#window.of('records') };
+    const result = this.#options.handler.processRecords(given, context);
     return Promise.resolve(result).then((returned) => {
       // Of records none of which was finished there is nothing in a state.
       if (readPartialResult(returned, batch.records)?.index !== 0) this.#window.adopt(returned);
