@@ -1,7 +1,14 @@
 // Who owns what in the whole fleet, by the rows of its lease table: for a command, a probe or a dashboard that has no worker running. It writes
 // nothing, makes no table and asks nobody but DynamoDB; where rows stand beside the lease table (KCL 3.0 to 3.4) they are read there.
 // Invariant: no clocks are compared to call anybody silent: that is how long this reader saw a counter stand still.
-import { type Clock, createDynamoDBClient, formatExtended, systemClock, UsageError } from '@shardline/common';
+import {
+  type Clock,
+  checkNames,
+  createDynamoDBClient,
+  formatExtended,
+  systemClock,
+  UsageError,
+} from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { actualOwner, isEnded, type LeaderRow, type Lease, type WorkerRow } from './coordination/lease.ts';
 import { type Item, LEADER_KEY, type Row, readRow, TABLE_MIGRATION_KEY } from './lease-table/item.ts';
@@ -22,6 +29,16 @@ export interface FleetReaderOptions {
   /** For tests. */
   readonly clock?: Clock;
 }
+
+const optionNames: readonly (keyof FleetReaderOptions)[] = [
+  'application',
+  'tableName',
+  'coordinatorStateTableName',
+  'workerMetricsTableName',
+  'dynamoDBClient',
+  'dynamoDBRequestTimeoutMs',
+  'clock',
+];
 
 /** Plain data, fit for JSON. */
 export interface FleetView {
@@ -116,6 +133,7 @@ export class FleetReader implements AsyncDisposable {
 
   /** @throws UsageError without an application and a table. */
   constructor(options: FleetReaderOptions) {
+    checkNames(options, optionNames);
     const tableName = options.tableName ?? options.application;
     if (typeof tableName !== 'string' || tableName === '')
       throw new UsageError('application', 'the name of an application, or a tableName', String(tableName));

@@ -130,6 +130,8 @@ describe('resolveOptions', () => {
   const wrong: [string, object, string, string][] = [
     ['an unknown option', { failover: 5 }, 'failover', 'did you mean failoverTimeMs?'],
     ["the KCL's name", { shardSyncIntervalMillis: 5 }, 'shardSyncIntervalMillis', 'did you mean shardSyncIntervalMs?'],
+    ['an option of run', { maxRetryAttempts: 5 }, 'maxRetryAttempts', 'it is an option of run(handler, options)'],
+    ["the KCL's name of the application", { applicationName: 'a' }, 'applicationName', 'did you mean application?'],
     ['nonsense', { zzz: 5 }, 'zzz', 'known are application, stream'],
     ['no application', { application: undefined }, 'application', 'got undefined'],
     ['an empty application', { application: '' }, 'application', 'got ""'],

@@ -22,6 +22,7 @@ import type { ConsumerOptions } from './consumer-options.ts';
 import { refuseContradictions } from './contradictions.ts';
 import { type ReadFanOut, readFanOut, retrievalOptionNames } from './fan-out-options.ts';
 import { readFormerStreams } from './former-streams.ts';
+import { handlingOptionNames } from './handling/handling-options.ts';
 import type { ClientVersionConfig } from './lease-table/client-version.ts';
 import type { TableSettings } from './lease-table/control.ts';
 import { CLIENT_VERSION_KEY, LEADER_KEY, TABLE_MIGRATION_KEY } from './lease-table/item.ts';
@@ -98,12 +99,21 @@ export const optionNames: readonly string[] = [
   ...Object.keys(numberOptions),
 ];
 
+const hints: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(handlingOptionNames.map((name) => [name, 'it is an option of run(handler, options)'])),
+  handler: 'it is given to run(handler, options)',
+  applicationName: 'did you mean application?',
+  streamName: 'did you mean stream?',
+  streamArn: 'did you mean stream?',
+  region: "it is the clients': kinesisClient and dynamoDBClient",
+};
+
 /**
  * @param hostName for the default worker id.
  * @throws UsageError naming the option, what it must be and what it is.
  */
 export function resolveOptions(options: ConsumerOptions, hostName: string): ResolvedOptions {
-  checkNames(options, optionNames);
+  checkNames(options, optionNames, { hints });
   const application = text('application', options.application);
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : readWorkerId(options.workerId);

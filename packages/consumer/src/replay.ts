@@ -34,7 +34,7 @@ export interface ReplayedShard {
   readonly leaseKey: string;
   /**
    * `replayed`: the earlier checkpoint is written, and the shard is read from there. `ahead`: nothing that was handled is behind that place;
-   * records would be passed over. `ended`: the shard is at SHARD_END. `underWay`: another replay of it is. `notHeld`: by this worker; ask
+   * records would be passed over. `ended`: the shard is at SHARD_END. `underWay`: another replay of it is, or this worker takes it just now. `notHeld`: by this worker; ask
    * `heldBy`. `leaseLost`: given up before it was done; what is written then is the next owner's to read from.
    */
   readonly outcome: ReplayOutcome;
@@ -73,12 +73,19 @@ export async function replay(ports: ReplayPorts, options: ReplayOptions): Promis
   const one = async (leaseKey: string): Promise<ReplayedShard> => {
     if (!held.has(leaseKey)) {
       const heldBy = await ownerOf(runtime, leaseKey);
-      return { leaseKey, outcome: 'notHeld', checkpoint: undefined, heldBy };
+      return { leaseKey, outcome: heldBy === workerId ? 'underWay' : 'notHeld', checkpoint: undefined, heldBy };
     }
     const position = await placeIn(ports, runtime, leaseKey, from);
     const outcome = position === undefined ? 'ahead' : await runtime.replay(leaseKey, position);
     const heldBy = outcome === 'notHeld' || outcome === 'leaseLost' ? await ownerOf(runtime, leaseKey) : workerId;
-    return { leaseKey, outcome, checkpoint: position && formatExtended(position), heldBy };
+    const checkpoint = position && formatExtended(position);
+    // This worker lets go of it and takes it again.
+    return {
+      leaseKey,
+      outcome: outcome === 'notHeld' && heldBy === workerId ? 'underWay' : outcome,
+      checkpoint,
+      heldBy,
+    };
   };
   const shards = await Promise.all((named ?? [...held.keys()]).map(one));
   const ahead = named === undefined ? undefined : shards.find(({ outcome }) => outcome === 'ahead');

@@ -87,7 +87,7 @@ export interface ResolvedHandling {
   readonly tumblingWindow?: ResolvedTumblingWindow;
 }
 
-const optionNames = [
+export const handlingOptionNames: readonly string[] = [
   'maxRetryAttempts',
   'maxRecordAgeMs',
   'bisectBatch',
@@ -97,7 +97,7 @@ const optionNames = [
   'concurrency',
   'filter',
   'tumblingWindow',
-] as const satisfies readonly (keyof HandlingOptions)[];
+] satisfies readonly (keyof HandlingOptions)[];
 
 /** Lambda's. */
 const MAX_WINDOW_MS = 300_000;
@@ -109,7 +109,7 @@ export function readHandling(
   options: HandlingOptions,
   given: { readonly checkpointing: 'auto' | 'manual'; readonly eachRecord: boolean; readonly stallWarningMs?: number },
 ): ResolvedHandling {
-  checkNames(options, optionNames, { expected: 'an option of handling', self: 'handling' });
+  checkNames(options, handlingOptionNames, { expected: 'an option of handling', self: 'handling' });
   const { onFailure } = options;
   if (onFailure !== undefined && typeof onFailure !== 'function')
     throw new UsageError('onFailure', 'a function of a failure', describe(onFailure));
