@@ -250,11 +250,12 @@ export function shorten<C extends DynamoDBClient | KinesisClient>(
         if ('members' in read) return { ...read.members, $metadata: metadataOf(answer) };
         answer = read.answer;
       }
-      if (answer.statusCode === 200) {
+      const members = answer.statusCode === 200 ? membersOf(command, read, answer.body) : undefined;
+      if (members !== undefined) {
         // Only then: whatever else happened, the SDK may do it again, or the socket may still have to send it.
         if (typeof body !== 'string' && asked === undefined && answer.isAskedAway) memory.giveBack(body);
         sentShortly.add(command);
-        return { ...(command[READ_ANSWER]?.(answer.body) ?? readBy(read, answer.body)), $metadata: metadataOf(answer) };
+        return { ...members, $metadata: metadataOf(answer) };
       }
     } catch (error) {
       if (signal?.aborted) throw error;
@@ -317,9 +318,16 @@ function isSpecial(command: Command, options: SendOptions | undefined): boolean 
   return command[READ_ANSWER] === undefined && command.middlewareStack.identify().length > 0;
 }
 
-function readBy(read: Operation['read'], body: Buffer): Json {
-  const text = body.toString();
-  return read(JSON.parse(text), text);
+/** Undefined: it can't be read; the SDK is to say what it is. */
+function membersOf(command: Command, read: Operation['read'], body: Buffer): object | undefined {
+  try {
+    const members = command[READ_ANSWER]?.(body);
+    if (members !== undefined) return members;
+    const text = body.toString();
+    return read(JSON.parse(text), text);
+  } catch {
+    return undefined;
+  }
 }
 
 function encode(input: object): string {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { UsageError } from './errors.ts';
-import { type MetricsSink, noMetrics, resolveMetrics, type Statistics } from './metrics.ts';
+import { guardMetrics, type MetricsSink, noMetrics, resolveMetrics, type Statistics } from './metrics.ts';
 
 test('without a sink nothing is kept and nothing thrown', () => {
   const sink = resolveMetrics(undefined);
@@ -56,7 +56,7 @@ test('what a sink throws ends nothing, and is told once', async () => {
   const broken = (): never => {
     throw new Error('not connected');
   };
-  const sink = resolveMetrics({ count: broken, sample: broken, samples: broken, gauge: broken });
+  const sink = guardMetrics({ count: broken, sample: broken, samples: broken, gauge: broken });
   sink.count('a', 1);
   sink.gauge('b', 1);
   sink.sample('c', 1, 'None');

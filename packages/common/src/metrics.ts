@@ -51,11 +51,11 @@ export function resolveMetrics(given: MetricsSink | undefined, field = 'metrics'
     typeof given.gauge === 'function';
   if (!complete)
     throw new UsageError(field, 'an object with the methods count, sample, samples, gauge', describe(given));
-  return given === noMetrics ? given : guarded(given);
+  return given;
 }
 
-/** What a sink throws ends nothing: it is told once, as a warning of the process, and that number is lost. */
-function guarded(sink: MetricsSink): MetricsSink {
+/** What the sink throws ends nothing: it is told once, as a warning of the process, and that number is lost. */
+export function guardMetrics(sink: MetricsSink): MetricsSink {
   const kept = (call: () => void): void => {
     try {
       call();

@@ -268,7 +268,7 @@ describe('classifyAwsError on what the SDK raises', () => {
     for (const [status, kind] of [
       [503, 'transient'],
       [502, 'transient'],
-      [403, 'access-denied'],
+      [403, 'transient'],
       [413, 'invalid'],
     ] as const) {
       const server = await serve((response) => {

@@ -25,6 +25,7 @@ import {
   createKinesisClient,
   type HttpClientOptions,
   hasNeverLeft,
+  messageOfAwsError,
 } from '../src/aws-client.ts';
 import { sendsShortly, wasSentShortly } from '../src/aws-shortcut.ts';
 
@@ -391,6 +392,31 @@ test.each<[string, (response: ServerResponse) => void, string]>([
   expect(classifyAwsError(error)).toEqual({ kind: 'transient', code: 'ETIMEDOUT' });
   expect(String(error)).toContain(said);
 });
+
+test.each([
+  ['a page', '<html>Please log in</html>'],
+  ['nothing', ''],
+  ['null', 'null'],
+])(
+  "of a short call's answer that is not the service's, %s, its status is told, and the next one is short",
+  async (_, body) => {
+    const page = (response: ServerResponse): void => {
+      response.writeHead(200, { 'content-type': 'text/html' });
+      response.end(body);
+    };
+    const { endpoint, asked } = await serve(json(200, {}), page, json(200, {}));
+    const client = dynamodb(endpoint, { maxAttempts: 1 });
+    await client.send(update());
+    const outcome = await client.send(update()).catch((thrown: unknown) => thrown);
+    if (body.startsWith('<')) {
+      expect(classifyAwsError(outcome)).toEqual({ kind: 'transient', code: 'HTTP 200' });
+      expect(messageOfAwsError(outcome)).toContain("not the service's: text/html, Unexpected token '<'");
+    }
+    await client.send(update());
+    expect(asked).toHaveLength(3);
+    expect(asked.slice(1).every(isShort)).toBe(true);
+  },
+);
 
 test('the short wait for a free socket ends, and leaves the one that is in use alone', async () => {
   let answerLate = (): void => undefined;

@@ -4,6 +4,7 @@
 import {
   checkWord,
   describe,
+  guardMetrics,
   type MetricDimensions,
   type MetricsSink,
   noMetrics,
@@ -40,7 +41,8 @@ const detailedNames: Readonly<Record<string, ReadonlySet<string>>> = {
 
 /** @throws UsageError naming the option. */
 export function readMetrics({ metrics, metricsLevel, metricsEnabledDimensions }: MetricsOptions): MetricsSink {
-  const sink = resolveMetrics(metrics);
+  const given = resolveMetrics(metrics);
+  const sink = given === noMetrics ? given : guardMetrics(given);
   const level = checkWord('metricsLevel', metricsLevel, ['none', 'summary', 'detailed']) ?? 'detailed';
   const kept = readDimensions(metricsEnabledDimensions);
   if (sink === noMetrics || level === 'none') return noMetrics;

@@ -133,8 +133,10 @@ export function readHandling(
     throw new UsageError('batchWindowMs', 'a handler with processRecords', 'one with processRecord');
   const { stallWarningMs = Number.POSITIVE_INFINITY } = given;
   if (windowMs > PATIENCE * stallWarningMs) {
+    const least = Math.ceil(windowMs / PATIENCE);
     const why = `at most three quarters of stallWarningMs, ${stallWarningMs}: the watchdog would take a shard that gathers for one that stalls`;
-    throw new UsageError('batchWindowMs', why, String(windowMs));
+    const what = `${windowMs} (of lambdaHandler: maximumBatchingWindowInSeconds), for which the consumer needs stallWarningMs: ${least}`;
+    throw new UsageError('batchWindowMs', why, what);
   }
   const tumblingWindow = readTumblingWindow(options.tumblingWindow, { ...given, concurrency });
   const recordCount = (maxBatchSize ?? Number.POSITIVE_INFINITY) * concurrency;

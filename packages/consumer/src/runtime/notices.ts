@@ -4,6 +4,7 @@ import {
   type Clock,
   consumerDiagnostics,
   formatExtended,
+  isShardlineError,
   type Logger,
   OperatingError,
   unreachable,
@@ -71,11 +72,16 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       const { leaseKey, attempt, retryInMs, error } = notice;
       // A shard that stands still is told of when it stops.
       if (retryInMs === Number.POSITIVE_INFINITY) return;
+      const err = causeOf(error);
       const isHandOver = error instanceof HandlerThrew && error.word === 'onFailure';
+      const isPart = isShardlineError(err) && err.code === 'RECORD_FAILED';
+      const given = isPart
+        ? 'the handler did not finish all records; what begins with the first of them'
+        : 'the handler threw; the batch';
       const text = isHandOver
         ? 'onFailure threw; the records are handed to it again, and nothing behind them is handled'
-        : 'the handler threw; the batch is given to it again';
-      logger.error({ leaseKey, attempt, retryInMs, err: causeOf(error) }, text);
+        : `${given} is given to it again`;
+      logger.error({ leaseKey, attempt, retryInMs: Math.round(retryInMs), err }, text);
       return;
     }
     case 'effectFailed': {
