@@ -75,12 +75,12 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       const err = causeOf(error);
       const isHandOver = error instanceof HandlerThrew && error.word === 'onFailure';
       const isPart = isShardlineError(err) && err.code === 'RECORD_FAILED';
-      const given = isPart
-        ? 'the handler did not finish all records; what begins with the first of them'
-        : 'the handler threw; the batch';
+      const ofCall = isPart
+        ? 'the handler did not finish all records; it is given again what begins with the first of these'
+        : 'the handler threw; the batch is given to it again';
       const text = isHandOver
         ? 'onFailure threw; the records are handed to it again, and nothing behind them is handled'
-        : `${given} is given to it again`;
+        : ofCall;
       logger.error({ leaseKey, attempt, retryInMs: Math.round(retryInMs), err }, text);
       return;
     }
