@@ -229,20 +229,24 @@ export function classifyAwsError(error: unknown): AwsErrorClass {
   if (networkCode !== undefined) return { kind: 'transient', code: networkCode };
   const name = textField(error, 'name') ?? 'Unknown';
   if (name === 'TransactionCanceledException') return { kind: transactionKind(error), code: name };
-  const status = httpStatusOf(error);
-  if (status !== undefined && namesOfNoAnswer.has(name))
-    return { kind: kindOfNoAnswer(status), code: `HTTP ${status}` };
-  return { kind: kindByCode.get(name) ?? kindOfStatus(status), code: name };
+  const status = statusOfNoAnswer(error);
+  if (status !== undefined) return { kind: kindOfNoAnswer(status), code: `HTTP ${status}` };
+  return { kind: kindByCode.get(name) ?? kindOfStatus(httpStatusOf(error)), code: name };
 }
 
 /** What such an error says. Of an answer that is not the service's: that, of what kind it is, and what could not be read of it. */
 export function messageOfAwsError(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  if (httpStatusOf(error) === undefined || !namesOfNoAnswer.has(textField(error, 'name') ?? 'Unknown')) return message;
+  if (statusOfNoAnswer(error) === undefined) return message;
   const type = textField(field(field(error, '$response'), 'headers'), 'content-type') ?? 'no content type';
   // The SDK's advice follows in the next line.
   const [why = ''] = message.split('\n');
   return `an answer that is not the service's: ${type}${why === '' || namesOfNoAnswer.has(why) ? '' : `, ${why}`}`;
+}
+
+/** Undefined: it is an answer of the service's, or none at all. */
+function statusOfNoAnswer(error: unknown): number | undefined {
+  return namesOfNoAnswer.has(textField(error, 'name') ?? 'Unknown') ? httpStatusOf(error) : undefined;
 }
 
 /** No connection came about, so nothing of the request has left the process. */

@@ -3,7 +3,7 @@
 // anything: what users must be able to see is an event (diagnostics.ts), a log line only tells the story.
 import { pino } from 'pino';
 import { describe, UsageError } from './errors.ts';
-import { warnOnce } from './warn-once.ts';
+import { passOver } from './pass-over.ts';
 
 /** The part of pino that Shardline uses. Fields first, then the message. */
 export interface Logger {
@@ -46,27 +46,15 @@ export function resolveLogger(given: Logger | undefined, bindings: object): Logg
 function guarded(logger: Logger): Logger {
   const write =
     (level: 'trace' | 'debug' | 'info' | 'warn' | 'error') =>
-    (fields: object, message?: string): void => {
-      try {
-        logger[level](fields, message);
-      } catch (error) {
-        warnOnce('logger', error);
-      }
-    };
+    (fields: object, message?: string): void =>
+      passOver('logger', () => logger[level](fields, message));
   return {
     trace: write('trace'),
     debug: write('debug'),
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
-    child: (bindings) => {
-      try {
-        return guarded(checkLogger(logger.child(bindings)));
-      } catch (error) {
-        warnOnce('logger', error);
-        return guarded(logger);
-      }
-    },
+    child: (bindings) => guarded(passOver('logger', () => checkLogger(logger.child(bindings))) ?? logger),
   };
 }
 

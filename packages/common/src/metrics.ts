@@ -2,7 +2,7 @@
 // Prometheus live behind subpaths of their own). Calls are made on the hot path: a sink must return at once, hold what it
 // keeps bounded, and not throw.
 import { describe, UsageError } from './errors.ts';
-import { warnOnce } from './warn-once.ts';
+import { passOver } from './pass-over.ts';
 
 /** What a sample of a distribution measures; `None` is a bare number, as a version. */
 export type MetricUnit = 'Count' | 'Bytes' | 'Milliseconds' | 'None';
@@ -56,13 +56,7 @@ export function resolveMetrics(given: MetricsSink | undefined, field = 'metrics'
 
 /** What the sink throws ends nothing: it is told once, as a warning of the process, and that number is lost. */
 export function guardMetrics(sink: MetricsSink): MetricsSink {
-  const kept = (call: () => void): void => {
-    try {
-      call();
-    } catch (error) {
-      warnOnce('metrics sink', error);
-    }
-  };
+  const kept = (call: () => void): void => passOver('metrics sink', call);
   return {
     count: (name, value, dimensions) => kept(() => sink.count(name, value, dimensions)),
     sample: (name, value, unit, dimensions) => kept(() => sink.sample(name, value, unit, dimensions)),

@@ -356,12 +356,11 @@ describe("the shard's end", () => {
 });
 
 describe('the registered consumer (KCL FanOutConsumerRegistration)', () => {
+  const slowToRegister = (): Promise<LocalKinesis> =>
+    startLocalKinesis({ clock, streams: [{ name: 'orders', shardCount: 1 }], registerConsumerMs: 3_000 });
+
   it('is registered when there is none, found when there is one, and waited for until it is ACTIVE', async () => {
-    await using slow = await startLocalKinesis({
-      clock,
-      streams: [{ name: 'orders', shardCount: 1 }],
-      registerConsumerMs: 3_000,
-    });
+    await using slow = await slowToRegister();
     const own = createKinesisClient({ ...slow.clientConfig, maxAttempts: 1 });
     const first = consumerOf({ client: own });
     const arn = await inTime(first.arn());
@@ -373,11 +372,7 @@ describe('the registered consumer (KCL FanOutConsumerRegistration)', () => {
   });
 
   it('counts as gone while it is DELETING: whose subscription ended with it must not take that for the end of the shard', async () => {
-    await using slow = await startLocalKinesis({
-      clock,
-      streams: [{ name: 'orders', shardCount: 1 }],
-      registerConsumerMs: 3_000,
-    });
+    await using slow = await slowToRegister();
     const own = createKinesisClient({ ...slow.clientConfig, maxAttempts: 1 });
     const first = consumerOf({ client: own });
     const arn = await inTime(first.arn());
