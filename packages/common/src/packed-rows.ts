@@ -4,7 +4,7 @@
 // Invariants: a row lies in one chunk, key included; memory is given back once.
 
 import { writeText, writeVarint } from './aggregate-wire.ts';
-import { CHUNK_BYTES, type ChunkMemory, NO_CHUNK } from './chunk-memory.ts';
+import { CHUNK_BYTES, type ChunkMemory, NO_CHUNK, type Segment } from './chunk-memory.ts';
 
 // A row: six 32-bit numbers, then three of 64 bits.
 const ORDER_HASH = 0;
@@ -108,66 +108,78 @@ export class PackedRows {
   readonly #memory: ChunkMemory;
   readonly #first: number;
   readonly length: number;
-  /** The one that is looked at. */
+  /** The one that is looked at: the memory where it lies, and where there. */
   #index = 0;
-  #chunk: number;
+  #chunk = NO_CHUNK;
+  #segment: Segment;
   #at = 0;
 
   constructor(memory: ChunkMemory, first: number, length: number) {
     this.#memory = memory;
     this.#first = first;
-    this.#chunk = first;
     this.length = length;
+    this.#segment = memory.segmentOf(first);
+    this.#enter(first);
   }
 
-  orderHash(index: number): number {
-    return this.#word(index, ORDER_HASH);
+  /** Looks at one of them: what is asked for is about that. */
+  look(index: number): void {
+    if (index < this.#index) {
+      this.#index = 0;
+      this.#enter(this.#first);
+    }
+    for (; this.#index < index; this.#index++) this.#step();
   }
 
-  orderHash2(index: number): number {
-    return this.#word(index, ORDER_HASH_2);
+  get orderHash(): number {
+    return this.#word(ORDER_HASH);
+  }
+
+  get orderHash2(): number {
+    return this.#word(ORDER_HASH_2);
   }
 
   /** Whether the key lies here: it is none of those before. */
-  isFirstOfKey(index: number): boolean {
-    return this.#word(index, KEY_BYTES) < 0;
+  get isFirstOfKey(): boolean {
+    return this.#word(KEY_BYTES) < 0;
   }
 
-  dataBytes(index: number): number {
-    return this.#word(index, DATA_BYTES);
+  get dataBytes(): number {
+    return this.#word(DATA_BYTES);
   }
 
-  keyBytes(index: number): number {
-    return Math.abs(this.#word(index, KEY_BYTES));
+  get keyBytes(): number {
+    return Math.abs(this.#word(KEY_BYTES));
+  }
+
+  get putAtMs(): number {
+    return this.#double(PUT_AT);
+  }
+
+  get dueAtMs(): number {
+    return this.#double(DUE_AT);
+  }
+
+  get expiresAtMs(): number {
+    return this.#double(EXPIRES_AT);
   }
 
   /** @param near a sequence that is less than 2^31 from it. */
-  sequence(index: number, near: number): number {
-    return near + ((this.#word(index, SEQUENCE) - (near | 0)) | 0);
-  }
-
-  putAtMs(index: number): number {
-    return this.#double(index, PUT_AT);
-  }
-
-  dueAtMs(index: number): number {
-    return this.#double(index, DUE_AT);
-  }
-
-  expiresAtMs(index: number): number {
-    return this.#double(index, EXPIRES_AT);
+  sequence(near: number): number {
+    return near + ((this.#word(SEQUENCE) - (near | 0)) | 0);
   }
 
   /** Writes the keys that lie here, each with a tag and its length. @returns where they end. */
   copyKeys(target: Buffer, start: number, tag: number): number {
     let end = start;
     for (let index = 0; index < this.length; index++) {
-      const keyBytes = -this.#word(index, KEY_BYTES);
+      this.look(index);
+      const keyBytes = -this.#word(KEY_BYTES);
       if (keyBytes < 0) continue;
       target[end++] = tag;
       end = writeVarint(target, end, keyBytes);
-      const { bytes } = this.#memory.segmentOf(this.#chunk);
-      const from = this.#memory.startOf(this.#chunk) + this.#at + ROW_BYTES;
+      const { bytes } = this.#segment;
+      const from = this.#at + ROW_BYTES;
       if (keyBytes > SHORT_LENGTH) bytes.copy(target, end, from, from + keyBytes);
       else for (let byte = 0; byte < keyBytes; byte++) target[end + byte] = bytes[from + byte] as number;
       end += keyBytes;
@@ -179,40 +191,28 @@ export class PackedRows {
     this.#memory.giveBack(this.#first);
   }
 
-  #word(index: number, column: number): number {
-    this.#seek(index);
-    const start = this.#memory.startOf(this.#chunk) + this.#at;
-    return this.#memory.segmentOf(this.#chunk).words[(start >> 2) + column] as number;
+  #word(column: number): number {
+    return this.#segment.words[(this.#at >> 2) + column] as number;
   }
 
-  #double(index: number, column: number): number {
-    this.#seek(index);
-    const start = this.#memory.startOf(this.#chunk) + this.#at;
-    return this.#memory.segmentOf(this.#chunk).doubles[(start >> 3) + column] as number;
+  #double(column: number): number {
+    return this.#segment.doubles[(this.#at >> 3) + column] as number;
   }
 
-  #seek(index: number): void {
-    if (index === this.#index) return;
-    if (index < this.#index) {
-      this.#index = 0;
-      this.#chunk = this.#first;
-      this.#at = 0;
-    }
-    for (; this.#index < index; this.#index++) this.#step();
+  #enter(chunk: number): void {
+    this.#chunk = chunk;
+    this.#segment = this.#memory.segmentOf(chunk);
+    this.#at = this.#memory.startOf(chunk);
   }
 
   #step(): void {
-    const memory = this.#memory;
-    const start = memory.startOf(this.#chunk) + this.#at;
-    const { words } = memory.segmentOf(this.#chunk);
-    const keyBytes = words[(start >> 2) + KEY_BYTES] as number;
+    const { words } = this.#segment;
+    const keyBytes = words[(this.#at >> 2) + KEY_BYTES] as number;
     this.#at += Row.bytes(keyBytes < 0 ? -keyBytes : 0);
-    const isOver =
-      this.#at + ROW_BYTES > CHUNK_BYTES || words[((memory.startOf(this.#chunk) + this.#at) >> 2) + KEY_BYTES] === 0;
-    const next = isOver ? memory.next(this.#chunk) : NO_CHUNK;
+    const left = CHUNK_BYTES - (this.#at - this.#memory.startOf(this.#chunk));
+    if (left >= ROW_BYTES && words[(this.#at >> 2) + KEY_BYTES] !== 0) return;
+    const next = this.#memory.next(this.#chunk);
     // Of the last row the one behind it is not asked for.
-    if (next === NO_CHUNK) return;
-    this.#chunk = next;
-    this.#at = 0;
+    if (next !== NO_CHUNK) this.#enter(next);
   }
 }

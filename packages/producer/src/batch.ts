@@ -258,11 +258,8 @@ export class KinesisRecord {
 
 /** Calls for the order key of each user record; of what is packed, for each key once. */
 export function forEachKey(carried: Carried, call: (orderHash: number, orderHash2: number) => void): void {
-  if (carried instanceof PackedRecords) {
-    for (let index = 0; index < carried.length; index++) {
-      if (carried.isFirstOfKey(index)) call(carried.orderHashOf(index), carried.orderHash2Of(index));
-    }
-  } else for (const { orderHash, orderHash2 } of carried) call(orderHash, orderHash2);
+  if (carried instanceof PackedRecords) carried.forEachKey(call);
+  else for (const { orderHash, orderHash2 } of carried) call(orderHash, orderHash2);
 }
 
 /** How often Kinesis has refused a request, or a part of it. */

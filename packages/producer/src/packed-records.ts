@@ -169,25 +169,21 @@ export class PackedRecords {
     return this.#view;
   }
 
-  orderHashOf(index: number): number {
-    return this.#sealed.orderHash(index);
-  }
-
-  orderHash2Of(index: number): number {
-    return this.#sealed.orderHash2(index);
-  }
-
-  /** Whether none before it has its key. */
-  isFirstOfKey(index: number): boolean {
-    return this.#sealed.isFirstOfKey(index);
+  /** Calls for the order key of each, of equal ones once. */
+  forEachKey(call: (orderHash: number, orderHash2: number) => void): void {
+    const { length } = this;
+    for (let index = 0; index < length; index++) {
+      const row = this.#rowAt(index);
+      if (row.isFirstOfKey) call(row.orderHash, row.orderHash2);
+    }
   }
 
   sequenceOf(index: number): number {
-    return index === 0 ? this.#firstSequence : this.#sealed.sequence(index, this.#firstSequence);
+    return index === 0 ? this.#firstSequence : this.#rowAt(index).sequence(this.#firstSequence);
   }
 
   putAtMsOf(index: number): number {
-    return this.#sealed.putAtMs(index);
+    return this.#rowAt(index).putAtMs;
   }
 
   settleOf(index: number): Settle {
@@ -195,11 +191,11 @@ export class PackedRecords {
   }
 
   dataBytesOf(index: number): number {
-    return this.#sealed.dataBytes(index);
+    return this.#rowAt(index).dataBytes;
   }
 
   keyBytesOf(index: number): number {
-    return this.#sealed.keyBytes(index);
+    return this.#rowAt(index).keyBytes;
   }
 
   /** For who listens; it takes all of them apart. */
@@ -216,9 +212,11 @@ export class PackedRecords {
     this.#forget();
   }
 
-  get #sealed(): PackedRows {
-    invariant(this.#rows !== undefined, 'it is sealed, and not all have been told');
-    return this.#rows;
+  #rowAt(index: number): PackedRows {
+    const rows = this.#rows;
+    invariant(rows !== undefined, 'it is sealed, and not all have been told');
+    rows.look(index);
+    return rows;
   }
 
   #restore(partitionKey: string, data: Uint8Array, index: number): UserRecord {
@@ -226,9 +224,8 @@ export class PackedRecords {
     record.isCopied = true;
     record.stream = this.#streams.at(index);
     record.settle = this.settleOf(index);
-    const rows = this.#sealed;
-    const times = { putAtMs: rows.putAtMs(index), dueAtMs: rows.dueAtMs(index), expiresAtMs: rows.expiresAtMs(index) };
-    record.admit(this.sequenceOf(index), times);
+    const { putAtMs, dueAtMs, expiresAtMs } = this.#rowAt(index);
+    record.admit(this.sequenceOf(index), { putAtMs, dueAtMs, expiresAtMs });
     return record;
   }
 
