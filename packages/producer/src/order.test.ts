@@ -5,14 +5,14 @@ import type { KinesisRecord } from './batch.ts';
 import { type BusyKey, KeyOrder } from './order.ts';
 import type { UserRecord } from './user-record.ts';
 
-test('a key is carried by one Kinesis record until that one frees it; another cannot', () => {
+test('a key is carried by one Kinesis record until that one is over, whatever becomes of another', () => {
   const order = new KeyOrder();
   const [carrier, other] = [loneRecord('0'), loneRecord('0')];
   const record = userRecord({ key: 'key' });
   carry(order, record, carrier, 7);
   expect(carrierOf(order, userRecord({ key: 'key' }))).toBe(carrier);
   expect(order.keyPlaceAt(order.slotOf(userRecord({ key: 'key' })))).toBe(7);
-  free(order, record, other);
+  order.forget(other);
   expect(carrierOf(order, record)).toBe(carrier);
   free(order, record, carrier);
   expect(carrierOf(order, record)).toBeUndefined();
@@ -86,7 +86,6 @@ test('knows each key as long as it has a carrier or held records, however many o
         if (what === 'free' && known !== undefined) {
           const busy = free(order, record, known.carrier);
           expect(busy === undefined ? [] : [...order.takeAll(busy)]).toEqual(known.held);
-          order.forget(known.carrier);
           twin.delete(key);
         }
         if (what === 'others') come(order, others);
@@ -107,22 +106,43 @@ test('keys that crowd around the end of the table are found as in a Map, whichev
   fc.assert(
     fc.property(steps, (keys) => {
       const order = new KeyOrder();
-      const twin = new Set<string>();
-      const carrier = loneRecord('0');
+      const twin = new Map<string, KinesisRecord>();
       for (const key of keys.map((index) => crowd[index] as string)) {
         const record = userRecord({ key });
-        expect(carrierOf(order, record)).toBe(twin.has(key) ? carrier : undefined);
-        if (twin.delete(key)) free(order, record, carrier);
-        else {
+        const known = twin.get(key);
+        expect(carrierOf(order, record)).toBe(known);
+        if (known === undefined) {
+          const carrier = loneRecord('0', { key });
           carry(order, record, carrier);
-          twin.add(key);
+          twin.set(key, carrier);
+        } else {
+          free(order, record, known);
+          twin.delete(key);
         }
         expect(order.keyCount).toBe(twin.size);
       }
-      for (const key of twin) expect(carrierOf(order, userRecord({ key }))).toBe(carrier);
+      for (const [key, carrier] of twin) expect(carrierOf(order, userRecord({ key }))).toBe(carrier);
     }),
     { numRuns: 50 },
   );
+});
+
+test('keeps no place for Kinesis records that are over, and none for keys that are', () => {
+  const order = new KeyOrder();
+  const hot = userRecord({ key: 'hot' });
+  const numbers = new Set<number>();
+  for (let count = 0; count < 10_000; count++) {
+    const carrier = loneRecord('0');
+    carry(order, hot, carrier);
+    // For a long time the same key alone.
+    if (count >= 5_000) carry(order, userRecord({ key: `once-${count}` }), carrier);
+    numbers.add(carrier.orderNumber);
+    order.forget(carrier);
+    expect(carrierOf(order, hot)).toBeUndefined();
+  }
+  expect(order.keyCount).toBe(0);
+  // As many as wait to be swept out of a table that has not grown.
+  expect(numbers.size).toBeLessThan(1_024);
 });
 
 test('two keys that share 64 bits wait for each other', () => {
@@ -142,13 +162,19 @@ function carry(order: KeyOrder, record: UserRecord, carrier: KinesisRecord, keyP
   order.carry(order.slotOf(record), record, carrier, keyPlace);
 }
 
+/** The carrier, which has no other key, is over. */
 function free(order: KeyOrder, { orderHash, orderHash2 }: UserRecord, carrier: KinesisRecord): BusyKey | undefined {
-  return order.free(orderHash, orderHash2, carrier);
+  const busy = order.heldBehind(orderHash, orderHash2, carrier);
+  order.forget(carrier);
+  return busy;
 }
 
-/** More than there are slots for at first; then some of them go. */
+/** More than there are slots for at first, ten to a Kinesis record; then they go, but for the last ten. */
 function come(order: KeyOrder, records: readonly UserRecord[]): void {
-  const carrier = loneRecord('0');
-  for (const record of records) carry(order, record, carrier);
-  for (const record of records.slice(0, -10)) free(order, record, carrier);
+  const carriers = Array.from({ length: records.length / 10 }, () => loneRecord('0'));
+  for (const [index, record] of records.entries()) {
+    const carrier = carriers[Math.floor(index / 10)] as KinesisRecord;
+    if (carrierOf(order, record) === undefined) carry(order, record, carrier);
+  }
+  for (const carrier of carriers.slice(0, -1)) order.forget(carrier);
 }

@@ -3,7 +3,7 @@
 // key's sealed one has settled (followers.ts), or is held back until then. A key's carrier is the last of these that has it. Keys without contention never wait, so any number of Kinesis records of one
 // shard may be in flight; one hot key moves at one Kinesis record a round trip, filled up meanwhile.
 // Keys are told apart by 64 bits of their hashes: two that share them, should there ever be such, wait for each other.
-// Invariants: a key has at most one carrier; one with held records has a carrier that takes no more; held records of a key are in put order.
+// Invariants: a key has at most one carrier, which is unsettled; one with held records has a carrier that takes no more; held records of a key are in put order.
 import { invariant, NO_PLACE } from '@shardline/common';
 import type { KinesisRecord } from './batch.ts';
 import { Fifo } from './fifo.ts';
@@ -25,11 +25,15 @@ export interface BusyKey extends OrderKey {
 }
 
 const FEWEST_SLOTS = 1_024;
+/** Of all slots, at most: taken, also by keys that are over; taken, when those have gone, by others; Kinesis records that are over, and whose keys are still there. */
+const MOST_TAKEN = 1 / 2;
+const MOST_LIVING = 1 / 4;
+const MOST_OVER = 1 / 2;
 // A slot, of so many 32-bit numbers: four, so that none lies in two lines of the cache.
 const SLOT_SHIFT = 2;
 const HASH = 0;
 const HASH_2 = 1;
-/** Number of its carrier; below zero: of its BusyKey. */
+/** Number of its carrier, also when that is over; below zero: of its BusyKey. */
 const WHOSE = 2;
 /** In its carrier, if it is packed there. */
 const KEY_PLACE = 3;
@@ -40,16 +44,28 @@ export class KeyOrder {
   /**
    * A hash table of plain numbers, since most keys come and go with a single record: a Map keeps the places of what was deleted until it is
    * made anew, and took more time than all else that is done for a record; objects would be one more for each to be found in memory and to be
-   * collected. The next free slot is taken, and at most half of them are.
+   * collected. The next free slot is taken. A key is over with its carrier, without being sought: its slot is that of a number that is nobody's,
+   * until all such are swept out together.
    */
   #slots: Int32Array = new Int32Array(FEWEST_SLOTS << SLOT_SHIFT);
-  #count = 0;
+  #takenCount = 0;
   readonly #carriers = new Numbered<KinesisRecord>();
   readonly #busy = new Numbered<BusyKey>();
 
-  /** Order keys that have a carrier or held records. */
+  /** Order keys that have a carrier or held records. Counts them. */
   get keyCount(): number {
-    return this.#count;
+    const slots = this.#slots;
+    let count = 0;
+    for (let at = WHOSE; at < slots.length; at += 1 << SLOT_SHIFT) {
+      const whose = slots[at] as number;
+      if (whose !== NONE && !this.#isOver(whose)) count++;
+    }
+    return count;
+  }
+
+  /** Whether records are held for any key. */
+  get holds(): boolean {
+    return this.#busy.count > 0;
   }
 
   /** Where a key is, or where it would be, until another one comes or goes. */
@@ -65,7 +81,8 @@ export class KeyOrder {
   /** Its number; NONE where there is none. */
   carrierNumberAt(slot: number): number {
     const whose = this.#slots[slot + WHOSE] as number;
-    return whose >= 0 ? whose : (this.#busy.at(-whose)?.carrier?.orderNumber ?? NONE);
+    if (whose < 0) return this.#busy.at(-whose)?.carrier?.orderNumber ?? NONE;
+    return this.#carriers.at(whose) === undefined ? NONE : whose;
   }
 
   /** Whether records are held for the key there. */
@@ -75,7 +92,7 @@ export class KeyOrder {
 
   /** Its place in that, as `carry` was told. */
   keyPlaceAt(slot: number): number {
-    return this.#slots[slot + WHOSE] === NONE ? NO_PLACE : (this.#slots[slot + KEY_PLACE] as number);
+    return this.carrierNumberAt(slot) === NONE ? NO_PLACE : (this.#slots[slot + KEY_PLACE] as number);
   }
 
   /** Notes the Kinesis record that a key's user record went into. */
@@ -100,24 +117,16 @@ export class KeyOrder {
   hold(record: UserRecord): void {
     const slot = this.slotOf(record);
     const whose = this.#slots[slot + WHOSE] as number;
-    invariant(whose !== NONE, 'who is held back waits for a Kinesis record');
+    invariant(whose < 0 || this.carrierNumberAt(slot) !== NONE, 'who is held back waits for a Kinesis record');
     const busy = whose < 0 ? (this.#busy.at(-whose) as BusyKey) : this.#makeBusy(slot, record);
     busy.held.push(record);
   }
 
-  /**
-   * The carrier holds the key no more. @returns the key where records are held for it: they are to move up. Undefined: there are none, or the
-   * carrier did not hold it.
-   */
-  free(orderHash: number, orderHash2: number, carrier: KinesisRecord): BusyKey | undefined {
-    const slot = this.#seek(orderHash, orderHash2);
-    const whose = this.#slots[slot + WHOSE] as number;
-    if (whose >= 0) {
-      if (whose !== NONE && whose === carrier.orderNumber) this.#remove(slot);
-      return undefined;
-    }
-    const busy = this.#busy.at(-whose) as BusyKey;
-    if (busy.carrier !== carrier) return undefined;
+  /** The key, if records are held for it behind this carrier, which is over: they are to move up. */
+  heldBehind(orderHash: number, orderHash2: number, carrier: KinesisRecord): BusyKey | undefined {
+    const whose = this.#slots[this.#seek(orderHash, orderHash2) + WHOSE] as number;
+    const busy = whose < 0 ? (this.#busy.at(-whose) as BusyKey) : undefined;
+    if (busy?.carrier !== carrier) return undefined;
     busy.carrier = undefined;
     return busy;
   }
@@ -125,13 +134,15 @@ export class KeyOrder {
   /** The carrier is unsettled, and has again a key that one behind it had taken over and has given up. */
   carryAgain(orderHash: number, orderHash2: number, carrier: KinesisRecord): void {
     const slot = this.#seek(orderHash, orderHash2);
-    if (this.#slots[slot + WHOSE] === NONE) this.carry(slot, { orderHash, orderHash2 }, carrier, NO_PLACE);
+    if (this.isBusyAt(slot) || this.carrierNumberAt(slot) !== NONE) return;
+    this.carry(slot, { orderHash, orderHash2 }, carrier, NO_PLACE);
   }
 
-  /** The carrier holds no key any more. */
+  /** The carrier has no key any more. Where records are held for some, `heldBehind` has been asked for those. */
   forget(carrier: KinesisRecord): void {
     this.#carriers.remove(carrier.orderNumber);
     carrier.orderNumber = NONE;
+    if (this.#carriers.removedCount > this.#slotCount * MOST_OVER) this.#sweep();
   }
 
   /** The user record that is next of a key; expired ones are passed over. */
@@ -160,8 +171,28 @@ export class KeyOrder {
     const slots = this.#slots;
     slots[slot + HASH] = orderHash;
     slots[slot + HASH_2] = orderHash2;
-    this.#count++;
-    if (this.#count << (SLOT_SHIFT + 1) > slots.length) this.#grow();
+    this.#takenCount++;
+    if (this.#takenCount <= this.#slotCount * MOST_TAKEN) return;
+    this.#sweep();
+    if (this.#takenCount > this.#slotCount * MOST_LIVING) this.#grow();
+  }
+
+  get #slotCount(): number {
+    return this.#slots.length >> SLOT_SHIFT;
+  }
+
+  /** Keys that are over go. */
+  #sweep(): void {
+    const slots = this.#slots;
+    for (let slot = 0; slot < slots.length; slot += 1 << SLOT_SHIFT) {
+      // Another one may move up in its place.
+      while (this.#isOver(slots[slot + WHOSE] as number)) this.#remove(slot);
+    }
+    this.#carriers.recycle();
+  }
+
+  #isOver(whose: number): boolean {
+    return whose > NONE && this.#carriers.at(whose) === undefined;
   }
 
   #makeBusy(slot: number, { orderHash, orderHash2 }: OrderKey): BusyKey {
@@ -179,6 +210,7 @@ export class KeyOrder {
     busy.number = NONE;
     const slot = this.slotOf(busy);
     this.#busy.remove(number);
+    this.#busy.recycle();
     if (carrier === undefined) this.#remove(slot);
     else this.#slots[slot + WHOSE] = this.#numberOf(carrier);
   }
@@ -205,7 +237,7 @@ export class KeyOrder {
     const mask = slots.length - 1;
     const step = 1 << SLOT_SHIFT;
     let free = from;
-    this.#count--;
+    this.#takenCount--;
     for (let slot = (free + step) & mask; slots[slot + WHOSE] !== NONE; slot = (slot + step) & mask) {
       const home = ((slots[slot] as number) << SLOT_SHIFT) & mask;
       if (((slot - home) & mask) < ((slot - free) & mask)) continue;
@@ -231,10 +263,20 @@ function copySlot(source: Int32Array, from: number, target: Int32Array, to: numb
   for (let word = 0; word < 1 << SLOT_SHIFT; word++) target[to + word] = source[from + word] as number;
 }
 
-/** Gives what it holds a number from 1, so that a table of numbers can speak of it. */
+/** Gives what it holds a number from 1, so that a table of numbers can speak of it. A number is given again once the table is rid of it. */
 class Numbered<T> {
   readonly #all: (T | undefined)[] = [undefined];
   readonly #free: number[] = [];
+  #removed: number[] = [];
+
+  get count(): number {
+    return this.#all.length - 1 - this.#free.length - this.#removed.length;
+  }
+
+  /** Those that may still be spoken of. */
+  get removedCount(): number {
+    return this.#removed.length;
+  }
 
   at(number: number): T | undefined {
     return this.#all[number];
@@ -249,6 +291,12 @@ class Numbered<T> {
   remove(number: number): void {
     if (number === NONE) return;
     this.#all[number] = undefined;
-    this.#free.push(number);
+    this.#removed.push(number);
+  }
+
+  /** Nobody speaks of those that were removed any more. */
+  recycle(): void {
+    this.#free.push(...this.#removed);
+    this.#removed = [];
   }
 }

@@ -152,9 +152,11 @@ export class Placing {
   /** A Kinesis record carries no key any more: takes all that is held behind it. */
   #takeHeld(kinesisRecord: KinesisRecord, carried: readonly UserRecord[], into: UserRecord[]): void {
     const order = this.#order;
-    for (const { orderHash, orderHash2 } of carried) {
-      const busy = order.free(orderHash, orderHash2, kinesisRecord);
-      for (const held of busy === undefined ? [] : order.takeAll(busy)) into.push(held);
+    if (order.holds) {
+      forEachKey(carried, (hash, hash2) => {
+        const busy = order.heldBehind(hash, hash2, kinesisRecord);
+        for (const held of busy === undefined ? [] : order.takeAll(busy)) into.push(held);
+      });
     }
     order.forget(kinesisRecord);
   }
@@ -199,10 +201,12 @@ export class Placing {
     // A part that could go has been flushed.
     const flushed = followers.filter((one) => this.#followers.waits(one) && one.firstSequence <= this.#flushedSequence);
     this.placeAnew(flushed, nowMs);
-    forEachKey(carried, (hash, hash2) => {
-      const busy = this.#order.free(hash, hash2, kinesisRecord);
-      if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
-    });
+    if (this.#order.holds) {
+      forEachKey(carried, (hash, hash2) => {
+        const busy = this.#order.heldBehind(hash, hash2, kinesisRecord);
+        if (busy !== undefined) this.#moveUpHeld(busy, nowMs);
+      });
+    }
     this.#order.forget(kinesisRecord);
   }
 
