@@ -40,6 +40,9 @@ export type Effect =
 
 const NOTHING: readonly Effect[] = [];
 
+/** Nothing is to be done, as after most puts: the record has joined others, and nothing is due earlier than before but what it says itself. */
+export const JOINED: readonly Effect[] = [];
+
 export class Outbox {
   #effects: Effect[] = [];
 

@@ -27,7 +27,7 @@ export interface BusyKey extends OrderKey {
 const FEWEST_SLOTS = 1_024;
 /** Of all slots, at most: taken, also by keys that are over; taken, when those have gone, by others; Kinesis records that are over, and whose keys are still there. */
 const MOST_TAKEN = 1 / 2;
-const MOST_LIVING = 1 / 4;
+const MOST_LIVING = 3 / 8;
 const MOST_OVER = 1 / 2;
 // A slot, of so many 32-bit numbers: four, so that none lies in two lines of the cache.
 const SLOT_SHIFT = 2;

@@ -8,7 +8,7 @@
 import { NODES_MEMORY } from '@shardline/common';
 import { Answering } from './answering.ts';
 import type { Answer, Entry, KinesisRecord, Request } from './batch.ts';
-import { type Effect, Outbox } from './effects.ts';
+import { type Effect, JOINED, Outbox } from './effects.ts';
 import { Placing } from './placing.ts';
 import { Predictor } from './prediction.ts';
 import type { Failure } from './put.ts';
@@ -57,11 +57,10 @@ export class Pipeline {
     return this.#stages.strategy.state;
   }
 
-  /** Takes a user record. Records must come with rising `sequence`. */
+  /** Takes a user record. Records must come with rising `sequence`. JOINED: `deadline` need not be asked, unless `pressed` has changed. */
   put(record: UserRecord, nowMs: number): readonly Effect[] {
     this.#settling.put();
-    this.#placing.put(record, nowMs);
-    return this.#outbox.take();
+    return this.#placing.put(record, nowMs) === 'joined' ? JOINED : this.#outbox.take();
   }
 
   /** Everything put so far is to leave without waiting for company. */

@@ -32,6 +32,9 @@ export interface PlacingParts {
   readonly lender: MemoryLender;
 }
 
+/** Where a record has gone: to others, and nothing else has happened; or to a place that may be one of its own; or nowhere yet. */
+type Placed = 'joined' | 'placed' | 'held';
+
 export class Placing {
   readonly #order: KeyOrder;
   readonly #strategy: StreamStrategy;
@@ -65,10 +68,10 @@ export class Placing {
     this.#lender = lender;
   }
 
-  put(record: UserRecord, nowMs: number): void {
+  put(record: UserRecord, nowMs: number): Placed {
     this.#lastSequence = record.sequence;
     try {
-      this.#place(record, nowMs);
+      return this.#place(record, nowMs);
     } finally {
       // Whatever has happened: somebody waits for it to settle.
       if (!record.isOver) {
@@ -223,7 +226,7 @@ export class Placing {
 
   #moveUpHeld(busy: BusyKey, nowMs: number): void {
     for (let next = this.#order.next(busy); next !== undefined; next = this.#order.next(busy)) {
-      if (!this.#admit(next, nowMs)) return;
+      if (this.#admit(next, nowMs) === 'held') return;
       this.#order.take(busy);
     }
   }
@@ -233,9 +236,14 @@ export class Placing {
     if (together !== undefined) this.#expiry.putTogether(together);
   }
 
-  #place(record: UserRecord, nowMs: number): void {
-    if (!record.hasKey && this.#predictor.goesByKeys) this.#placeKeyless(record, nowMs);
-    else if (!this.#admit(record, nowMs)) this.#order.hold(record);
+  #place(record: UserRecord, nowMs: number): Placed {
+    if (!record.hasKey && this.#predictor.goesByKeys) {
+      this.#placeKeyless(record, nowMs);
+      return 'held';
+    }
+    const placed = this.#admit(record, nowMs);
+    if (placed === 'held') this.#order.hold(record);
+    return placed;
   }
 
   /** Sent to a stream that goes by keys it would be refused, and the whole request with it. */
@@ -244,44 +252,48 @@ export class Placing {
     else this.#settling.fail([record], keylessFailure(this.#strategy.state), nowMs);
   }
 
-  /** Puts the record into a Kinesis record, or says that its key's Kinesis record has to settle first. */
-  #admit(record: UserRecord, nowMs: number): boolean {
+  /** Puts the record into a Kinesis record, unless its key's has to settle first. */
+  #admit(record: UserRecord, nowMs: number): Placed {
     const order = this.#order;
     // An AUTO stream keeps no order, for it spreads a key over its shards.
     const slot = this.#predictor.goesByKeys ? order.slotOf(record) : NOWHERE;
     const shard = this.#predictor.shardOf(record);
-    if (this.#join(record, slot, shard, nowMs)) return true;
+    const joined = this.#join(record, slot, shard);
+    if (joined === 'joined') return joined;
+    if (joined === 'full') {
+      this.sealed(this.#aggregator.sealIn(shard), nowMs);
+      return 'placed';
+    }
     const carrier = slot === NOWHERE ? undefined : order.carrierAt(slot);
     // Where it was in a Kinesis record that is gone there may be anything by now.
     record.keyPlace = NO_PLACE;
     if (carrier !== undefined) {
       if (carrier.lane !== NO_LANE && carrier.shard === shard) record.keyPlace = order.keyPlaceAt(slot);
       if (this.#keepsOrder && !this.#takesMore(carrier, record, shard, nowMs)) {
-        return this.#follow(record, carrier, slot, this.#predictor.predict(shard, nowMs), nowMs);
+        const follows = this.#follow(record, carrier, slot, this.#predictor.predict(shard, nowMs), nowMs);
+        return follows ? 'placed' : 'held';
       }
     }
     if (record.sequence <= this.#flushedSequence) record.hasten(nowMs);
     const sealed = this.#aggregator.put(record, this.#predictor.predict(shard, nowMs), nowMs);
     if (slot !== NOWHERE && record.carrier !== undefined) order.carry(slot, record, record.carrier, record.keyPlace);
     for (const kinesisRecord of sealed) this.sealed(kinesisRecord, nowMs);
-    return true;
+    return 'placed';
   }
 
   /** The short way, which nearly all take: to others that are packed, if the key is not on its way yet, or is among them. */
-  #join(record: UserRecord, slot: number, shard: number, nowMs: number): boolean {
-    if (slot === NOWHERE || record.sequence <= this.#flushedSequence) return false;
+  #join(record: UserRecord, slot: number, shard: number): 'no' | 'joined' | 'full' {
+    if (slot === NOWHERE || record.sequence <= this.#flushedSequence) return 'no';
     const carrierNumber = this.#order.carrierNumberAt(slot);
     const packedThere = this.#aggregator.orderNumberOf(shard);
     if (carrierNumber !== NONE && carrierNumber !== packedThere && this.#keepsOrder) {
-      return this.#joinWaiting(record, slot, shard, carrierNumber);
+      return this.#joinWaiting(record, slot, shard, carrierNumber) ? 'joined' : 'no';
     }
-    if (packedThere === NONE) return false;
+    if (packedThere === NONE) return 'no';
     const keyPlace = carrierNumber === packedThere ? this.#order.keyPlaceAt(slot) : NO_PLACE;
     const joined = this.#aggregator.join(record, shard, keyPlace);
-    if (joined === 'no') return false;
-    this.#order.carryOn(slot, record, packedThere, record.keyPlace);
-    if (joined === 'full') this.sealed(this.#aggregator.sealIn(shard), nowMs);
-    return true;
+    if (joined !== 'no') this.#order.carryOn(slot, record, packedThere, record.keyPlace);
+    return joined;
   }
 
   /** The short way where the key is on its way: to those of its shard that wait, if the key is among them, or they wait for its Kinesis record. */

@@ -45,7 +45,7 @@ import { SentMemory } from './sent-memory.ts';
 import { StreamDriver } from './stream-driver.ts';
 import { regionOf, StreamReader } from './stream-reader.ts';
 import { Streams } from './streams.ts';
-import { type Times, timesOf, type UserRecord } from './user-record.ts';
+import { SpareRecord, type Times, timesOf, type UserRecord } from './user-record.ts';
 import { checkUserRecord, inputOf } from './user-record-input.ts';
 
 /** How `close` ends. */
@@ -95,6 +95,7 @@ export class Producer implements AsyncDisposable {
   readonly #upload: MetricsUpload | undefined;
   readonly #memory = new ChunkMemory();
   readonly #lender: SentMemory;
+  readonly #spares = new SpareRecord();
   readonly #times: { readonly bufferedTimeMs: number; readonly recordTtlMs: number };
   #lastSequence = 0;
   #lastTimes: Times;
@@ -311,7 +312,7 @@ export class Producer implements AsyncDisposable {
   }
 
   #check(input: UserRecordInput): UserRecord {
-    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes);
+    const record = checkUserRecord(input, this.#options.maxUserRecordSizeBytes, this.#spares);
     record.stream = input.stream;
     return record;
   }
@@ -338,6 +339,7 @@ export class Producer implements AsyncDisposable {
     this.#room.put();
     publishPut(driver.name, record);
     driver.put(record, nowMs);
+    this.#spares.giveBack(record);
   }
 
   #settleBy(onSettled: OnSettled): Settle {

@@ -10,7 +10,7 @@ import {
   withoutStack,
 } from '@shardline/common';
 import type { Entry, KinesisRecord, Request } from './batch.ts';
-import type { Effect } from './effects.ts';
+import { type Effect, JOINED } from './effects.ts';
 import {
   type ProducerName,
   publishAttempt,
@@ -92,6 +92,8 @@ export class StreamDriver {
   #stopTimer: (() => void) | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #timerKeepsAlive = false;
+  /** What was set then was asked of a pipeline that was pressed, or not. */
+  #timerPressed = false;
 
   constructor(parts: StreamDriverParts) {
     this.#parts = parts;
@@ -138,7 +140,9 @@ export class StreamDriver {
     // Not by #drive: this is called for every record, and may do without a closure.
     try {
       this.#pipeline.pressed = this.#isPressed;
-      this.#perform(this.#pipeline.put(record, nowMs));
+      const effects = this.#pipeline.put(record, nowMs);
+      if (effects === JOINED && this.#isTimedFor(record)) return;
+      this.#perform(effects);
       this.#setTimer();
     } catch (error) {
       this.#parts.onBroken(error);
@@ -301,7 +305,13 @@ export class StreamDriver {
     else log.debug({ strategy: state }, "the stream's record distribution strategy");
   }
 
+  /** Whether the timer is set for a record that has joined others: it was set by a pipeline that was pressed as it is now. */
+  #isTimedFor({ dueAtMs }: UserRecord): boolean {
+    return this.#timerKeepsAlive && dueAtMs >= this.#timerAtMs && this.#timerPressed === this.#pipeline.pressed;
+  }
+
   #setTimer(): void {
+    this.#timerPressed = this.#pipeline.pressed;
     const dueAtMs = this.#pipeline.deadline();
     const keepsAlive = this.#outstandingCount > 0;
     // A timer that fires early finds nothing due and sets the next; so it is only replaced by an earlier one.

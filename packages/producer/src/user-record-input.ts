@@ -1,14 +1,18 @@
 // Checks what the application puts, and gives it back as it may be put again. What is wrong with it is said at the call, as a UsageError.
 import { checkPartitionKey, describe, type HashKey, parseHashKey, toHashKey, UsageError } from '@shardline/common';
 import type { UserRecordInput } from './put.ts';
-import { UserRecord } from './user-record.ts';
+import { type SpareRecord, UserRecord } from './user-record.ts';
 
 /**
  * Checks what the application put; it is copied on its way, at the latest when the put returns. The size is that of data and partition key together, as Kinesis counts it
- * (the KPL counts the data alone, and Kinesis then refuses the whole request).
+ * (the KPL counts the data alone, and Kinesis then refuses the whole request). `spares`: has an object for it, maybe.
  * @throws UsageError naming `partitionKey`, `explicitHashKey` or `data`.
  */
-export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: number): UserRecord {
+export function checkUserRecord(
+  input: UserRecordInput,
+  maxUserRecordSizeBytes: number,
+  spares?: SpareRecord,
+): UserRecord {
   if (typeof input !== 'object' || input === null) {
     throw new UsageError('record', 'an object with partitionKey and data', describe(input));
   }
@@ -21,7 +25,10 @@ export function checkUserRecord(input: UserRecordInput, maxUserRecordSizeBytes: 
   }
   const dataBytes = bytesOf(input.data);
   checkSize(dataBytes + keyBytes, maxUserRecordSizeBytes);
-  return new UserRecord(partitionKey, explicitHashKey, input.data, dataBytes, keyBytes);
+  const spare = explicitHashKey === undefined ? spares?.take() : undefined;
+  if (spare === undefined) return new UserRecord(partitionKey, explicitHashKey, input.data, dataBytes, keyBytes);
+  spare.renew(partitionKey, input.data, dataBytes, keyBytes);
+  return spare;
 }
 
 /** The record's content, as the application may put it again. */

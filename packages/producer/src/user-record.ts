@@ -1,7 +1,7 @@
 // A user record, from the application's put to the settling of its promise: the producer's copy of it and its hash key. It is checked before
 // (user-record-input.ts); after that only the stages of the pipeline touch it.
 // Invariants: the bytes are the producer's own copy; `sequence` rises with every put, and is what "put order" means; a record
-// settles exactly once (`settled`).
+// settles exactly once (`settled`); an object that is used again for another user record is nobody's.
 import {
   type HashKey,
   hashBytesOf,
@@ -30,13 +30,10 @@ export interface Times {
 const UNKNOWN_TIMES: Times = { putAtMs: 0, dueAtMs: 0, expiresAtMs: 0 };
 
 export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, DeliveredRecord {
-  /** Empty when the application gave none: such a record is never aggregated, and only an AUTO stream takes it. */
-  readonly partitionKey: string;
+  #partitionKey: string;
   readonly explicitHashKey?: HashKey;
-  /** Length of its data. */
-  readonly dataBytes: number;
-  /** Size as the producer's bounds and Kinesis count it: data and partition key. */
-  readonly sizeBytes: number;
+  #dataBytes: number;
+  #sizeBytes: number;
 
   sequence = 0;
   #times: Times = UNKNOWN_TIMES;
@@ -76,11 +73,40 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
     dataBytes: number,
     keyBytes: number,
   ) {
-    this.partitionKey = partitionKey;
+    this.#partitionKey = partitionKey;
     this.#source = data;
-    this.dataBytes = dataBytes;
-    this.sizeBytes = dataBytes + keyBytes;
+    this.#dataBytes = dataBytes;
+    this.#sizeBytes = dataBytes + keyBytes;
     if (explicitHashKey !== undefined) this.explicitHashKey = explicitHashKey;
+  }
+
+  /** It has been packed, and nobody has it: makes another user record of it, as the constructor would, without an explicit hash key. */
+  renew(partitionKey: string, data: Uint8Array | string, dataBytes: number, keyBytes: number): void {
+    this.#partitionKey = partitionKey;
+    this.#source = data;
+    this.#dataBytes = dataBytes;
+    this.#sizeBytes = dataBytes + keyBytes;
+    this.stream = undefined;
+    this.carrier = undefined;
+    this.keyPlace = NO_PLACE;
+    this.#isPacked = false;
+    this.#isHashed = false;
+    this.isCopied = false;
+  }
+
+  /** Empty when the application gave none: such a record is never aggregated, and only an AUTO stream takes it. */
+  get partitionKey(): string {
+    return this.#partitionKey;
+  }
+
+  /** Length of its data. */
+  get dataBytes(): number {
+    return this.#dataBytes;
+  }
+
+  /** Size as the producer's bounds and Kinesis count it: data and partition key. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   get times(): Times {
@@ -102,6 +128,11 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
   /** It is not to wait for company any more. */
   hasten(nowMs: number): void {
     if (nowMs < this.#times.dueAtMs) this.#times = { ...this.#times, dueAtMs: nowMs };
+  }
+
+  /** What it was is in its Kinesis record. */
+  get isPacked(): boolean {
+    return this.#isPacked;
   }
 
   /** Nobody has to watch it any more. */
@@ -225,6 +256,25 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
   admit(sequence: number, times: Times): void {
     this.sequence = sequence;
     this.#times = times;
+  }
+}
+
+/**
+ * The object of a user record that was packed within its put, for the next one: nearly all are, and an object for each would be a third of all
+ * that is left to the garbage collector.
+ */
+export class SpareRecord {
+  #spare: UserRecord | undefined = undefined;
+
+  take(): UserRecord | undefined {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    return spare;
+  }
+
+  /** The record's put is over. Where it is not packed somebody has it. */
+  giveBack(record: UserRecord): void {
+    if (record.isPacked) this.#spare = record;
   }
 }
 

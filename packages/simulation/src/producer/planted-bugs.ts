@@ -42,6 +42,11 @@ const plantedBugs: readonly PlantedBug[] = [
     stages: () => ({ order: new ForgetfulOrder() }),
   },
   {
+    name: 'held-are-not-asked-for',
+    mistake: 'a key is over with its Kinesis record although records are held behind it',
+    stages: () => ({ order: new HastyOrder() }),
+  },
+  {
     name: 'first-come-first-gone',
     mistake: 'what waits for several Kinesis records leaves when the first of them has settled',
     stages: (options) => ({ followers: new HastyFollowers(options) }),
@@ -136,6 +141,11 @@ const plantedBugs: readonly PlantedBug[] = [
     stages: () => ({}),
   },
   {
+    name: 'spare-is-had',
+    mistake: "a user record's object is used for the next one although it is not packed",
+    stages: () => ({}),
+  },
+  {
     name: 'wrong-stream',
     mistake: 'a record goes to another stream of the producer than its put names',
     stages: () => ({}),
@@ -216,6 +226,12 @@ class ForgetfulOrder extends KeyOrder {
   override takeAll(busy: BusyKey): Iterable<UserRecord> {
     super.takeAll(busy);
     return [];
+  }
+}
+
+class HastyOrder extends KeyOrder {
+  override get holds(): boolean {
+    return false;
   }
 }
 

@@ -3,7 +3,7 @@
 import type { HashKey, StreamIdentifier } from '@shardline/common';
 import type { KinesisModel } from '@shardline/local';
 import type { Answer, Entry, EntryAnswer, Request } from '../../../producer/dist/batch.js';
-import type { Effect } from '../../../producer/dist/effects.js';
+import { type Effect, JOINED } from '../../../producer/dist/effects.js';
 import { tellFailure, tellSuccess } from '../../../producer/dist/faces.js';
 import { Followers } from '../../../producer/dist/followers.js';
 import { Limiter } from '../../../producer/dist/limiter.js';
@@ -18,10 +18,10 @@ import type { EventQueue } from '../event-queue.ts';
 import type { Prng } from '../prng.ts';
 import type { ProducerCheckers } from './checkers.ts';
 import { watched } from './company.ts';
-import { lenderOf } from './lent-memory.ts';
 import { brokenStages } from './planted-bugs.ts';
 import { WatchedLimiter } from './shard-rate.ts';
 import type { FaultRates, Incident, Plan } from './swarm.ts';
+import { lenderOf } from './used-again.ts';
 
 /** How often the timer may fire at one virtual time; one that does nothing would fire for ever. */
 const MOST_EXPIRIES = 100;
@@ -96,7 +96,17 @@ export class StreamWorld implements Drives {
   put(record: UserRecord): void {
     this.outstandingCount++;
     this.lastSequence = record.sequence;
-    this.#drive(() => this.#pipeline.put(record, this.#world.queue.now));
+    this.#drive(() => this.#putInto(record));
+  }
+
+  /** The driver does not ask for the deadline where a record has only joined others. */
+  #putInto(record: UserRecord): readonly Effect[] {
+    const dueAtMs = Math.min(this.#pipeline.deadline(), record.dueAtMs);
+    const effects = this.#pipeline.put(record, this.#world.queue.now);
+    if (effects === JOINED && this.#pipeline.deadline() < dueAtMs) {
+      this.#checkers.violate('a record has joined others, and something is due before it and all else');
+    }
+    return effects;
   }
 
   release(): void {

@@ -7,7 +7,7 @@ import { KinesisModel } from '@shardline/local';
 import type { Outstanding } from '../../../producer/dist/outstanding.js';
 import type { Streams } from '../../../producer/dist/streams.js';
 import { Turns } from '../../../producer/dist/turns.js';
-import { timesOf } from '../../../producer/dist/user-record.js';
+import { type SpareRecord, timesOf } from '../../../producer/dist/user-record.js';
 import { checkUserRecord } from '../../../producer/dist/user-record-input.js';
 import { EventQueue } from '../event-queue.ts';
 import { createPrng, type Prng } from '../prng.ts';
@@ -18,6 +18,7 @@ import { boundsOf, streamsOf } from './stream-bugs.ts';
 import { arnOf, type SharedWorld, StreamWorld } from './stream-world.ts';
 import { type FaultRates, type Incident, type Plan, type PlannedPut, planWorld } from './swarm.ts';
 import { OTHER_STREAM, STREAM, withStreams } from './two-streams.ts';
+import { sparesOf } from './used-again.ts';
 
 /** From the last fault to the last settling: the longest time to live, a request under way, and room to spare. */
 const DRAIN_MS = 60_000;
@@ -67,6 +68,7 @@ class ProducerWorld implements SharedWorld {
   readonly #transcript: string[] | undefined;
   readonly #streams: Streams<StreamWorld>;
   readonly #boundOf: (streamName: string) => Outstanding;
+  readonly #spares: SpareRecord;
   readonly #checkers = new Map<string, ProducerCheckers>();
   readonly #turns = new Turns<() => boolean>();
   #runningCount = 0;
@@ -89,6 +91,7 @@ class ProducerWorld implements SharedWorld {
       this.#checkers.set(name, new ProducerCheckers(options, recordTtlMs, () => this.queue.stop()));
     }
     this.#boundOf = boundsOf(plantedBug, this.plan);
+    this.#spares = sparesOf(plantedBug);
     this.#streams = streamsOf(plantedBug, {
       defaultStream: STREAM,
       maxStreamCount,
@@ -186,7 +189,7 @@ class ProducerWorld implements SharedWorld {
       ...(partitionKey === undefined ? {} : { partitionKey }),
       ...(explicitHashKey === undefined ? {} : { explicitHashKey }),
     };
-    const record = checkUserRecord(input, MAX_DATA_BYTES);
+    const record = checkUserRecord(input, MAX_DATA_BYTES, this.#spares);
     const driver = this.#admit(streamName, record.sizeBytes, checkers);
     if (driver === undefined) return;
     const { recordTtlMs, bufferedTimeMs } = this.plan;
@@ -205,6 +208,7 @@ class ProducerWorld implements SharedWorld {
     this.log(' ', `put of record ${number}, partition key ${partitionKey}, ${dataBytes} bytes${into}`);
     checkers.recordPut({ number, partitionKey, explicitHashKey, data, putAtMs: now });
     driver.put(record);
+    this.#spares.giveBack(record);
   }
 
   /** Whether the producer takes a record, which is so exactly while there is room in all its streams together. */
