@@ -22,17 +22,22 @@ export interface Figures {
 
 const MEGABYTE = 1_000_000;
 
-export function figuresOf(outcome: Outcome, { records, size, loneRecords }: Leg, counts: SinkCounts): Figures {
+export function figuresOf(
+  outcome: Outcome,
+  { records, warmUpRecords, size, loneRecords }: Leg,
+  counts: SinkCounts,
+): Figures {
   const { failed, seconds, cpuSeconds, childCpuSeconds, residentBytes, latencyMs, loneLatencyMs } = outcome;
-  // Two are put before the race begins.
-  const kinesisRecords = counts.kinesisRecords - loneRecords - 2;
+  const cpuMicrosPerRecord = (cpuSeconds * 1e6) / records;
+  // Those of the warm-up are among them, and two that were put before.
+  const recordsPerKinesisRecord = (records + warmUpRecords) / (counts.kinesisRecords - loneRecords - 2);
   return {
     recordsPerSecond: Math.round(records / seconds),
     megabytesPerSecond: (records * size) / MEGABYTE / seconds,
-    cpuMicrosPerRecord: (cpuSeconds * 1e6) / records,
+    cpuMicrosPerRecord,
     childCpuMicrosPerRecord: (childCpuSeconds * 1e6) / records,
-    cpuMicrosPerKinesisRecord: (cpuSeconds * 1e6) / kinesisRecords,
-    recordsPerKinesisRecord: records / kinesisRecords,
+    cpuMicrosPerKinesisRecord: cpuMicrosPerRecord * recordsPerKinesisRecord,
+    recordsPerKinesisRecord,
     residentMB: residentBytes / MEGABYTE,
     p50Ms: quantile(latencyMs, 0.5),
     p99Ms: quantile(latencyMs, 0.99),

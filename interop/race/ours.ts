@@ -10,7 +10,7 @@ const TTL_MS = 300_000;
 
 const settings = JSON.parse(process.env['SETTINGS'] ?? '{}') as Settings;
 const face = process.env['FACE'] as Face;
-const { records, keys, outstanding } = settings;
+const { records, warmUpRecords, keys, outstanding } = settings;
 
 const client = createKinesisClient({
   region: 'us-east-1',
@@ -52,11 +52,13 @@ process.stdin.resume().on('end', () => process.exit(0));
 // What it takes to find the stream, and to compile the way of a record, is no part of the race; nor is it of the KPL's.
 await Promise.all([producer.put({ partitionKey: 'warm', data }), producer.flush()]);
 await Promise.all([producer.put({ partitionKey: 'warm', data }), producer.flush()]);
+await putAll(warmUpRecords);
+await producer.flush();
+latencyMs.length = 0;
 
 const usedBefore = process.cpuUsage();
 const startedAtMs = performance.now();
-if (face === 'callback') await putAllByCallback();
-else await putAllByPromise();
+await putAll(records);
 await producer.flush();
 const seconds = (performance.now() - startedAtMs) / 1_000;
 const { user, system } = process.cpuUsage(usedBefore);
@@ -81,7 +83,12 @@ const outcome: Outcome = {
 };
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
 
-async function putAllByCallback(): Promise<void> {
+async function putAll(count: number): Promise<void> {
+  if (face === 'callback') await putAllByCallback(count);
+  else await putAllByPromise(count);
+}
+
+async function putAllByCallback(records: number): Promise<void> {
   for (let count = 0; count < records; count += 1) {
     if (producer.outstandingRecordCount >= outstanding) await producer.ready;
     const partitionKey = `key-${keys === 0 ? count : count % keys}`;
@@ -89,7 +96,7 @@ async function putAllByCallback(): Promise<void> {
   }
 }
 
-async function putAllByPromise(): Promise<void> {
+async function putAllByPromise(records: number): Promise<void> {
   for (let count = 0; count < records; count += 1) {
     if (producer.outstandingRecordCount >= outstanding) await producer.ready;
     const partitionKey = `key-${keys === 0 ? count : count % keys}`;

@@ -8,6 +8,8 @@ export interface Settings {
   /** The sink's. */
   readonly port: number;
   readonly records: number;
+  /** Put before, and not counted: what runs for days has been compiled. */
+  readonly warmUpRecords: number;
   /** Of a record's data, bytes. */
   readonly size: number;
   /** That many partition keys in turn; 0: each record has its own. */

@@ -26,11 +26,9 @@ public class KplRace {
 
   static final int RECORDS = setting("records"), SIZE = setting("size"), KEYS = setting("keys");
   static final AtomicLong failed = new AtomicLong();
-  static final CountDownLatch unsettled = new CountDownLatch(RECORDS);
-  static final double[] latencyMs = new double[(RECORDS + SAMPLED_EVERY - 1) / SAMPLED_EVERY];
 
   public static void main(String[] args) throws Exception {
-    int port = setting("port"), outstanding = setting("outstanding");
+    int port = setting("port");
     KinesisProducer producer = new KinesisProducer(new KinesisProducerConfiguration()
         .setRegion("us-east-1").setKinesisEndpoint("127.0.0.1").setKinesisPort(port).setVerifyCertificate(false)
         .setCloudwatchEndpoint("127.0.0.1").setCloudwatchPort(port).setMetricsLevel("none").setLogLevel("error")
@@ -42,20 +40,13 @@ public class KplRace {
     producer.addUserRecord("race", "warm", ByteBuffer.wrap(data)).get();
     Thread.sleep(SHARD_MAP_MS); // It is read after the first put.
     producer.addUserRecord("race", "warm", ByteBuffer.wrap(data)).get();
+    putAll(producer, setting("warmUpRecords"), data);
 
     ProcessHandle self = ProcessHandle.current();
     ProcessHandle child = self.children().findFirst().orElseThrow();
     double selfBefore = cpuSeconds(self), childBefore = cpuSeconds(child);
-    FutureCallback<UserRecordResult> unwatched = new Settled(-1, 0);
     long startedAt = System.nanoTime();
-    for (int count = 0; count < RECORDS; count++) {
-      while (producer.getOutstandingRecordsCount() >= outstanding) Thread.sleep(1);
-      String key = "key-" + (KEYS > 0 ? count % KEYS : count);
-      boolean isSampled = count % SAMPLED_EVERY == 0;
-      FutureCallback<UserRecordResult> callback = isSampled ? new Settled(count / SAMPLED_EVERY, System.nanoTime()) : unwatched;
-      Futures.addCallback(producer.addUserRecord("race", key, ByteBuffer.wrap(data)), callback, MoreExecutors.directExecutor());
-    }
-    if (!unsettled.await(LIMIT_SECONDS, TimeUnit.SECONDS)) throw new IllegalStateException(unsettled.getCount() + " records never settled");
+    double[] latencyMs = putAll(producer, RECORDS, data);
     double seconds = (System.nanoTime() - startedAt) / 1e9;
     double childSeconds = cpuSeconds(child) - childBefore, selfSeconds = cpuSeconds(self) - selfBefore;
 
@@ -72,6 +63,24 @@ public class KplRace {
         + ",\"latencyMs\":" + list(latencyMs) + ",\"loneLatencyMs\":" + list(loneMs) + "}");
     System.out.flush();
     Runtime.getRuntime().halt(0);
+  }
+
+  /** @return from the put to the outcome, of each sampled record. */
+  static double[] putAll(KinesisProducer producer, int records, byte[] data) throws Exception {
+    int outstanding = setting("outstanding");
+    CountDownLatch unsettled = new CountDownLatch(records);
+    double[] latencyMs = new double[(records + SAMPLED_EVERY - 1) / SAMPLED_EVERY];
+    FutureCallback<UserRecordResult> unwatched = new Settled(unsettled, latencyMs, -1, 0);
+    for (int count = 0; count < records; count++) {
+      while (producer.getOutstandingRecordsCount() >= outstanding) Thread.sleep(1);
+      String key = "key-" + (KEYS > 0 ? count % KEYS : count);
+      boolean isSampled = count % SAMPLED_EVERY == 0;
+      FutureCallback<UserRecordResult> callback = isSampled
+          ? new Settled(unsettled, latencyMs, count / SAMPLED_EVERY, System.nanoTime()) : unwatched;
+      Futures.addCallback(producer.addUserRecord("race", key, ByteBuffer.wrap(data)), callback, MoreExecutors.directExecutor());
+    }
+    if (!unsettled.await(LIMIT_SECONDS, TimeUnit.SECONDS)) throw new IllegalStateException(unsettled.getCount() + " records never settled");
+    return latencyMs;
   }
 
   static int setting(String name) {
@@ -99,7 +108,7 @@ public class KplRace {
   }
 
   /** `sample` is its place among the sampled, -1 for one that is not. */
-  record Settled(int sample, long putAt) implements FutureCallback<UserRecordResult> {
+  record Settled(CountDownLatch unsettled, double[] latencyMs, int sample, long putAt) implements FutureCallback<UserRecordResult> {
     public void onSuccess(UserRecordResult result) { settle(); }
 
     public void onFailure(Throwable error) {

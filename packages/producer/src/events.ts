@@ -95,13 +95,14 @@ export function publishStrategy(name: ProducerName, strategy: StrategyState): vo
 
 export function publishSettle(
   name: ProducerName,
-  record: KeyHolder,
-  elapsedMs: number,
+  record: KeyHolder & { readonly putAtMs: number },
+  endedAtMs: number,
   end: PutResult | PutError,
 ): void {
   const channel = producerDiagnostics.settle;
   if (!channel.hasSubscribers) return;
   const attemptCount = end.attempts.length;
+  const elapsedMs = endedAtMs - record.putAtMs;
   if ('sequenceNumber' in end) {
     const { shardId, sequenceNumber } = end;
     channel.publish({

@@ -343,7 +343,7 @@ export class StreamDriver {
       const record = records.at(index) as DeliveredRecord;
       const { settle } = record;
       const result = results.of(record, aggregated ? index : undefined);
-      publishSettle(this.#parts.name, record, place.endedAtMs - record.putAtMs, result);
+      publishSettle(this.#parts.name, record, place.endedAtMs, result);
       // Before the callback, which may put again.
       this.#forget(record);
       tellSuccess(settle, result);
@@ -360,10 +360,19 @@ export class StreamDriver {
       const { settle } = record;
       const word = record.stream ?? stream.streamArn ?? stream.streamName;
       const error = withoutStack(() => putError(failure, word, inputOf(record), record.attempts, record.mayBeWritten));
-      publishSettle(name, record, nowMs - record.putAtMs, error);
+      publishSettle(name, record, nowMs, error);
       this.#forget(record);
       tellFailure(settle, error);
       this.#letGoOn();
+    }
+  }
+
+  /** A record that some may wait for is told of. */
+  #countDown(sequence: number): void {
+    for (const waiter of this.#waiters) {
+      if (sequence > waiter.sequence || --waiter.remainingCount > 0) continue;
+      this.#waiters.delete(waiter);
+      this.#reached.push(waiter);
     }
   }
 
@@ -378,11 +387,7 @@ export class StreamDriver {
   /** The record has settled: it counts no more. */
   #forget(record: DeliveredRecord): void {
     this.#outstandingCount--;
-    for (const waiter of this.#waiters) {
-      if (record.sequence > waiter.sequence || --waiter.remainingCount > 0) continue;
-      this.#waiters.delete(waiter);
-      this.#reached.push(waiter);
-    }
+    if (this.#waiters.size > 0) this.#countDown(record.sequence);
     this.#parts.outstanding.remove(record.sizeBytes);
     record.letGo();
     this.#parts.onSettled();
