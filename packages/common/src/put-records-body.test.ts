@@ -35,6 +35,16 @@ test('writes views of larger buffers as what they show', () => {
   }
 });
 
+test('writes long data whole, wherever a piece of it ends', () => {
+  for (const length of [24_575, 24_576, 24_577, 24_578, 100_001, 1_048_576]) {
+    const data = Buffer.from(Uint8Array.from({ length }, (_, index) => index * 31));
+    const { Records: records } = JSON.parse(
+      writePutRecords({ Records: [{ Data: data, PartitionKey: 'k' }] }).toString(),
+    );
+    expect(records).toEqual([{ Data: base64(data), PartitionKey: 'k' }]);
+  }
+});
+
 test('reads a null as nothing, and keeps the order of the answers', () => {
   const written = { SequenceNumber: '1', ShardId: 's', ErrorCode: null, ErrorMessage: null };
   const refused = { ErrorCode: 'InternalFailure', ErrorMessage: 'oops', SequenceNumber: null, ShardId: null };

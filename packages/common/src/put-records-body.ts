@@ -4,6 +4,8 @@
 import type { PutRecordsInput, PutRecordsOutput, PutRecordsResultEntry } from '@aws-sdk/client-kinesis';
 
 const TAIL = '"}';
+/** Data is encoded in pieces of whole groups of three bytes: a text beyond 128 kB has memory of its own in V8, and costs four times as much. */
+const PIECE_BYTES: number = 3 * 8 * 1024;
 
 /** @param take gives a buffer of that many bytes. */
 export function writePutRecords(
@@ -25,11 +27,20 @@ export function writePutRecords(
   let at = body.write(start, 0);
   for (const [index, { Data: data = new Uint8Array() }] of records.entries()) {
     at += body.write(heads[index] as string, at);
-    at += body.write(bufferOf(data).toString('base64'), at, 'latin1');
+    at = writeBase64(body, at, bufferOf(data));
     at += body.write(TAIL, at, 'latin1');
   }
   body.write(']}', at, 'latin1');
   return body;
+}
+
+/** @returns where it ends. */
+function writeBase64(body: Buffer, start: number, data: Buffer): number {
+  let at = start;
+  for (let from = 0; from < data.length; from += PIECE_BYTES) {
+    at += body.write(data.toString('base64', from, from + PIECE_BYTES), at, 'latin1');
+  }
+  return at;
 }
 
 /** What is null is absent for the SDK. */
