@@ -1,6 +1,7 @@
 // The KPL's aggregated record, both ways: magic, protobuf message, MD5 of the message (KPL aggregation-format.md). The
 // producer encodes (while records come, aggregate-writer.ts does), the consumer's deaggregation decodes. Pure: bytes in, bytes out, no I/O.
 // Invariants: encoding is byte-equal to the native KPL's for the same records in the same order; decoding never throws and never drops a user record, what it can't read it reports.
+import { isAscii } from 'node:buffer';
 import {
   DATA,
   DIGEST_BYTES,
@@ -53,6 +54,8 @@ export type MakeRecord<T> = (
 
 const PLAIN: DecodedRecord<never> = { kind: 'plain' };
 
+/** Of keys, on the average, each with its tag and length: V8 copies up to 12 characters of a text, of more it keeps the whole. */
+const MOST_SHORT_BYTES = 14;
 /** Groups within groups that are followed, as protobuf's own readers bound it. */
 const DEEPEST_GROUP = 100;
 
@@ -184,14 +187,20 @@ class Unreadable extends Error {
 /** The tables first, as the records need them and protobuf lets fields stand in any order; then the records. */
 function readMessage<T>(cursor: Cursor, make: MakeRecord<T>): T[] {
   const start = cursor.at;
-  const partitionKeys: string[] = [];
+  const keyStarts: number[] = [];
+  const keyEnds: number[] = [];
   const hashKeyTexts: string[] = [];
   while (cursor.more()) {
     const tag = cursor.tag();
-    if (tag === PARTITION_KEY_TABLE) partitionKeys.push(cursor.text());
-    else if (tag === EXPLICIT_HASH_KEY_TABLE) hashKeyTexts.push(cursor.text());
+    if (tag === PARTITION_KEY_TABLE) {
+      const length = cursor.length();
+      keyStarts.push(cursor.at);
+      cursor.at += length;
+      keyEnds.push(cursor.at);
+    } else if (tag === EXPLICIT_HASH_KEY_TABLE) hashKeyTexts.push(cursor.text());
     else cursor.skip(tag);
   }
+  const partitionKeys = cursor.texts(keyStarts, keyEnds);
   const hashKeys: HashKey[] = [];
   const records: T[] = [];
   cursor.at = start;
@@ -301,6 +310,19 @@ class Cursor {
     const start = this.at;
     this.at = start + length;
     return this.#bytes.toString('utf8', start, this.at);
+  }
+
+  /** Many short ones that lie together are read as one text, and cut from that: a call into Node for each takes three times as long. */
+  texts(starts: readonly number[], ends: readonly number[]): string[] {
+    const from = starts[0] ?? 0;
+    const to = ends.at(-1) ?? 0;
+    const areShort = to - from <= starts.length * MOST_SHORT_BYTES;
+    const whole =
+      areShort && isAscii(this.#bytes.subarray(from, to)) ? this.#bytes.toString('latin1', from, to) : undefined;
+    return starts.map((start, index) => {
+      const end = ends[index] as number;
+      return whole === undefined ? this.#bytes.toString('utf8', start, end) : whole.slice(start - from, end - from);
+    });
   }
 
   /** No Buffer, as was promised. */
