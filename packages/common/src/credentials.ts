@@ -1,6 +1,7 @@
-// Credentials that do not work at the moment, but may again: expired ones, and sources that cannot be asked. Looks at an SDK client's
+// Credentials that do not work at the moment, but may again: expired ones, and sources that fail or hang. Looks at an SDK client's
 // own credentials and asks for them anew, because the SDK keeps those without an expiry for ever. Decides no retry.
-import type { Clock } from './clock.ts';
+// Invariant: each wait for a source is bounded. The SDK's own is not: a call whose source hangs looks at no signal and has no timeout.
+import { type Clock, setPatientTimer } from './clock.ts';
 
 /** What of an SDK client matters here. A client of the user's making may have none of it. */
 export interface CredentialsOwner {
@@ -20,6 +21,8 @@ const unknownKeyCodes: ReadonlySet<string> = new Set([
 
 const REFRESH_INTERVAL_MS = 5_000;
 const LONGEST_LOOK_MS = 1_000;
+/** Of a call's time, for its credentials. Well above what a role or SSO takes, and seconds, so that an operator is told soon. */
+const LONGEST_WAIT_MS = 5_000;
 const refreshedAt = new WeakMap<object, number>();
 
 /** By the service's name for the failure: it does not know the key, or the signature is not made with its secret. */
@@ -43,18 +46,59 @@ export function renewCredentials(client: CredentialsOwner, clock: Clock): void {
   credentials({ forceRefresh: true }).catch(() => undefined);
 }
 
+/** Whether there are none now: the source fails, or hangs. For a call that failed without an answer of the service. */
+export async function cannotBeHad(client: CredentialsOwner, clock: Clock): Promise<boolean> {
+  const found = await look(client, clock, LONGEST_LOOK_MS);
+  return found === 'failed' || found === 'hangs';
+}
+
+/**
+ * Beside a call: calls back, once, when its source of credentials has not answered for a part of the call's time, 5 s at most. The SDK has all
+ * that ask wait for one answer, so asking again is a look at that wait. The returned function cancels.
+ */
+export function setCredentialsTimer(
+  client: CredentialsOwner,
+  clock: Clock,
+  callTimeoutMs: number,
+  onHanging: (waitedMs: number) => void,
+): () => void {
+  if (credentialsOf(client) === undefined) return () => undefined;
+  const boundMs = Math.min(LONGEST_WAIT_MS, callTimeoutMs / 2);
+  const lookMs = Math.min(LONGEST_LOOK_MS, boundMs / 5);
+  let isOver = false;
+  const begin = async (): Promise<void> => {
+    const found = await look(client, clock, lookMs);
+    if (!isOver && found === 'hangs') onHanging(boundMs);
+  };
+  const cancel = setPatientTimer(clock, () => void begin(), boundMs - lookMs);
+  return () => {
+    isOver = true;
+    cancel();
+  };
+}
+
 async function areTemporary(client: CredentialsOwner, clock: Clock): Promise<boolean> {
-  const credentials = credentialsOf(client);
-  if (credentials === undefined) return false;
-  let cancel = (): void => undefined;
   // They were had a moment ago, for the call that was refused; a source that hangs now is not waited for.
-  const tooLate = new Promise<undefined>((resolve) => {
-    cancel = clock.setTimer(() => resolve(undefined), LONGEST_LOOK_MS);
+  const found = await look(client, clock, LONGEST_LOOK_MS);
+  return found === 'failed' || (typeof found === 'object' && found.sessionToken !== undefined);
+}
+
+/** What the source says within that time. Undefined: the client has none that can be asked. Never rejects. */
+async function look(
+  client: CredentialsOwner,
+  clock: Clock,
+  lookMs: number,
+): Promise<Awaited<ReturnType<Credentials>> | 'failed' | 'hangs'> {
+  const credentials = credentialsOf(client);
+  if (credentials === undefined) return undefined;
+  let cancel = (): void => undefined;
+  const tooLate = new Promise<'hangs'>((resolve) => {
+    cancel = setPatientTimer(clock, () => resolve('hangs'), lookMs);
   });
   try {
-    return (await Promise.race([credentials({ forceRefresh: false }), tooLate]))?.sessionToken !== undefined;
+    return await Promise.race([credentials({ forceRefresh: false }), tooLate]);
   } catch {
-    return true;
+    return 'failed';
   } finally {
     cancel();
   }

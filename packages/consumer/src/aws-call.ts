@@ -1,10 +1,12 @@
-// Every call to Kinesis and DynamoDB goes through here: it bounds the call's time, ends it when its owner is closed or its
+// Every call to Kinesis and DynamoDB goes through here: it bounds the call's time, and within it that for credentials, ends it when its owner is closed or its
 // tenure aborted, and turns the SDK's error into an operating error that names the action (as an IAM policy writes it) and
 // the resource, as the service's refusal names them if it does. It decides no retry; the core does. A failed condition of the lease table passes through as it is.
 import {
   type Clock,
   type CredentialsOwner,
+  cannotBeHad,
   classifyAwsError,
+  httpStatusOf,
   isShardlineError,
   isUnknownKey,
   mayBeRenewed,
@@ -12,6 +14,7 @@ import {
   type OperatingCode,
   OperatingError,
   renewCredentials,
+  setCredentialsTimer,
   setPatientTimer,
   systemClock,
 } from '@shardline/common';
@@ -25,6 +28,8 @@ export interface AwsCallsOptions {
   readonly resource: string;
   /** What a missing resource means, and what any other failure is. */
   readonly codes: { readonly notFound: OperatingCode; readonly failed: OperatingCode };
+  /** The calls wait for more of an answer that is coming: they need no credentials. Default false. */
+  readonly areOfAnswer?: boolean;
   readonly clock?: Clock;
 }
 
@@ -55,7 +60,7 @@ export class AwsCalls {
   async call<T>(action: string, send: (options: SendOptions) => Promise<T>, signal?: AbortSignal): Promise<T> {
     if (this.#closed) throw this.#closedError(action);
     signal?.throwIfAborted();
-    const { timeoutMs, resource } = this.#options;
+    const { client, timeoutMs, resource, areOfAnswer } = this.#options;
     const controller = new AbortController();
     let end = (_reason: unknown): void => undefined;
     // The SDK does not look at the signal while it waits between its own retries.
@@ -77,6 +82,13 @@ export class AwsCalls {
       },
       timeoutMs,
     );
+    const onHanging = (waitedMs: number): void => {
+      const why = `was not sent: the source of the AWS credentials has not answered for ${waitedMs} ms`;
+      const about = { retryable: true, action, resource };
+      end(new OperatingError('CREDENTIALS_UNAVAILABLE', `${action} on ${resource} ${why}`, about));
+    };
+    const cancelCredentialsTimer =
+      areOfAnswer === true ? () => undefined : setCredentialsTimer(client, this.#clock, timeoutMs, onHanging);
     this.#running.add(end);
     try {
       return await ended;
@@ -85,6 +97,7 @@ export class AwsCalls {
     } finally {
       this.#running.delete(end);
       cancelTimer();
+      cancelCredentialsTimer();
       signal?.removeEventListener('abort', onAbort);
     }
   }
@@ -114,6 +127,10 @@ export class AwsCalls {
       renewCredentials(client, this.#clock);
       return failure('CREDENTIALS_UNAVAILABLE', 'was refused: the AWS credentials have expired or cannot be had', true);
     }
+    // A source that fails throws what it likes; that the call never had an answer is all that can be seen of it.
+    if ((kind === 'transient' || kind === 'unknown') && httpStatusOf(error) === undefined)
+      if (await cannotBeHad(client, this.#clock))
+        return failure('CREDENTIALS_UNAVAILABLE', 'was not sent: the AWS credentials cannot be had', true);
     switch (kind) {
       case 'condition-failed':
         return error;

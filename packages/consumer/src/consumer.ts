@@ -355,18 +355,21 @@ export class Consumer implements AsyncDisposable {
     workerMetrics?.find().catch(() => undefined);
     const { clock, random } = this.#options;
     for (let attempt = 1; ; attempt += 1) {
-      const outcomes = await Promise.allSettled([table.open(), streams.refresh()]);
-      const errors = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
-      if (errors.length === 0) await this.#admit(table, streams).catch((error: unknown) => errors.push(error));
+      const errors: unknown[] = [];
+      // The one may fail while the other still waits, for a table to be made: that is told before it has.
+      const failed = (error: unknown): void => {
+        errors.push(error);
+        if (isPassing(error)) failures.failed('opening', undefined, error, OPENING_BACKOFF.maxMs);
+      };
+      await Promise.all([table.open().catch(failed), streams.refresh().catch(failed)]);
+      if (errors.length === 0) await this.#admit(table, streams).catch(failed);
       if (errors.length === 0) {
         failures.worked('opening', undefined);
         return;
       }
-      const lasting = errors.find((error) => !isShardlineError(error) || !error.retryable);
+      const lasting = errors.find((error) => !isPassing(error));
       if (lasting !== undefined || attempt >= OPENING_ATTEMPTS) throw lasting ?? errors[0];
-      const retryInMs = backoffMs(attempt, random.next(), OPENING_BACKOFF);
-      failures.failed('opening', undefined, errors[0], retryInMs);
-      await delay(clock, retryInMs, closing);
+      await delay(clock, backoffMs(attempt, random.next(), OPENING_BACKOFF), closing);
     }
   }
 
@@ -431,6 +434,10 @@ export class Consumer implements AsyncDisposable {
     };
     return { runtime, table, streams, failures, workerMetrics, closing: controller.signal, close };
   }
+}
+
+function isPassing(error: unknown): boolean {
+  return isShardlineError(error) && error.retryable;
 }
 
 function workerMetricsOf(options: ResolvedOptions): WorkerMetrics {

@@ -1,7 +1,8 @@
 // What AWS does to a consumer on bad days, over real sockets: credentials that expire, permissions that are missing or vanish, keys that are
 // disabled, tables that throttle. It says what is wrong and what to do, goes on trying, and gets well by itself.
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { createDynamoDBClient } from '@shardline/common';
+import type { KinesisClient } from '@aws-sdk/client-kinesis';
+import { createDynamoDBClient, createKinesisClient } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type Cloud, handleInTest, Scene, SHARD, startCloud, until } from './cloud.ts';
 import { type FaultProxy, startFaultProxy } from './fault-proxy.ts';
@@ -100,6 +101,46 @@ describe('credentials that expire', () => {
     works = true;
     await until(() => expect(handled).toEqual(['a 1']));
   });
+
+  it.each(['kinesis', 'dynamodb'] as const)(
+    'a source that hangs at the start is named long before the call is over: %s',
+    async (service) => {
+      const scene = new Scene(cloud, `hanging-source-${service}`);
+      let answer = (_identity: Identity): void => undefined;
+      const credentials = (): Promise<Identity> =>
+        new Promise((resolve) => {
+          answer = resolve;
+        });
+      const { logger, lines } = listen();
+      const { clientConfig } = service === 'kinesis' ? cloud.kinesisServer : cloud.dynamoDBServer;
+      const config = { ...clientConfig, credentials };
+      const client = service === 'kinesis' ? createKinesisClient(config) : createDynamoDBClient(config);
+      onTestFinished(() => client.destroy());
+      const given =
+        service === 'kinesis'
+          ? { kinesisClient: client as KinesisClient }
+          : { dynamoDBClient: client as DynamoDBClient };
+      // Of the time that a call has, its credentials have half: what is named here would be no more than a late call otherwise.
+      const consumer = scene.consumer({
+        ...given,
+        logger,
+        kinesisRequestTimeoutMs: 1_000,
+        dynamoDBRequestTimeoutMs: 1_000,
+      });
+      const handled = handleInTest(consumer);
+      await until(() =>
+        expect(consumer.health().reasons.join()).toContain('the source of the AWS credentials does not answer'),
+      );
+      expect(consumer.health()).toMatchObject({ state: 'starting', ready: false });
+      expect(lines.find(({ level }) => level === 'warn')).toMatchObject({
+        fields: { code: 'CREDENTIALS_UNAVAILABLE' },
+      });
+      answer(temporary('ANY'));
+      await scene.put('a 1');
+      await until(() => expect(handled).toEqual(['a 1']));
+      expect(lines.filter(({ fields }) => fields['code'] === 'TIMEOUT')).toEqual([]);
+    },
+  );
 
   it.each(['UnrecognizedClientException', 'InvalidSignatureException'])(
     'but a lasting key that the service does not accept ends the start at once, as what it is: %s',

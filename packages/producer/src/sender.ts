@@ -5,6 +5,7 @@
 import { type KinesisClient, PutRecordsCommand, type PutRecordsResultEntry } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
+  cannotBeHad,
   classifyAwsError,
   hasNeverLeft,
   httpStatusOf,
@@ -13,6 +14,7 @@ import {
   messageOfAwsError,
   renewCredentials,
   type StreamIdentifier,
+  setCredentialsTimer,
   setPatientTimer,
   streamAddress,
   whenAborted,
@@ -85,6 +87,11 @@ export class Sender {
       controller.abort();
     };
     const stopTimer = setPatientTimer(clock, giveUp, requestTimeoutMs);
+    let hangsMs: number | undefined;
+    const stopCredentialsTimer = setCredentialsTimer(client, clock, requestTimeoutMs, (waitedMs) => {
+      hangsMs = waitedMs;
+      controller.abort();
+    });
     this.#inFlight.add(controller);
     const sent = memory.sending(
       command,
@@ -98,23 +105,37 @@ export class Sender {
       return readResults(results, entries.length);
     } catch (error) {
       if (late) return timedOut(requestTimeoutMs, error);
+      if (hangsMs !== undefined) {
+        this.#warnOfCredentials(error);
+        return withoutCredentials(hangsMs, error);
+      }
       return readError(error, await this.#areCredentialsAtFault(error));
     } finally {
       sent();
       this.#inFlight.delete(controller);
       stopTimer();
+      stopCredentialsTimer();
     }
   }
 
   /** Refused for credentials that may be better soon: asks for them anew, and says once what to do. */
   async #areCredentialsAtFault(error: unknown): Promise<boolean> {
-    const { client, clock, log } = this.#options;
+    const { client, clock } = this.#options;
     const { kind, code } = classifyAwsError(error);
-    if (kind !== 'expired-credentials' && !(await mayBeRenewed(code, client, clock))) return false;
+    if (kind !== 'expired-credentials' && !(await mayBeRenewed(code, client, clock))) {
+      // A source throws what it likes. Where there was no answer it may have been that, but not for certain: what was written stays unknown.
+      if ((kind === 'unknown' || kind === 'transient') && httpStatusOf(error) === undefined)
+        if (await cannotBeHad(client, clock)) this.#warnOfCredentials(error);
+      return false;
+    }
     renewCredentials(client, clock);
-    log[this.#hasWarned ? 'debug' : 'warn']({ err: error }, CREDENTIALS_FAIL);
-    this.#hasWarned = true;
+    this.#warnOfCredentials(error);
     return true;
+  }
+
+  #warnOfCredentials(error: unknown): void {
+    this.#options.log[this.#hasWarned ? 'debug' : 'warn']({ err: error }, CREDENTIALS_FAIL);
+    this.#hasWarned = true;
   }
 }
 
@@ -143,6 +164,12 @@ function readResult({ ShardId, SequenceNumber, ErrorCode, ErrorMessage }: PutRec
 function timedOut(requestTimeoutMs: number, cause: unknown): Answer {
   const errorMessage = `no answer within requestTimeoutMs, ${requestTimeoutMs}`;
   return { kind: 'failed', errorCode: 'RequestTimeout', errorMessage, throttled: false, written: 'unknown', cause };
+}
+
+/** A client that tries again by itself may have sent it before it asked for them once more. */
+function withoutCredentials(waitedMs: number, cause: unknown): Answer {
+  const errorMessage = `the source of the AWS credentials has not answered for ${waitedMs} ms`;
+  return { kind: 'failed', errorCode: 'CredentialsTimeout', errorMessage, throttled: false, written: 'unknown', cause };
 }
 
 /** What was refused for credentials is not permanent, whatever the service calls it: nothing was written, and it is tried again. */

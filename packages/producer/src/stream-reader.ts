@@ -16,6 +16,7 @@ import {
   type StreamIdentifier,
   setPatientTimer,
   streamAddress,
+  whenAborted,
 } from '@shardline/common';
 import type { Shard } from './shard-map.ts';
 import type { StreamSummary } from './stream-strategy.ts';
@@ -86,7 +87,8 @@ export class StreamReader {
     this.#readings.add(controller);
     const stopTimer = setPatientTimer(clock, () => controller.abort(), requestTimeoutMs);
     try {
-      return await call(controller.signal);
+      // While the SDK waits for credentials it does not look at the signal.
+      return await Promise.race([call(controller.signal), whenAborted(controller.signal)]);
     } finally {
       stopTimer();
       this.#readings.delete(controller);

@@ -77,7 +77,8 @@ export class FanOutSource implements ShardSource {
     const resource = `shard ${shardId} of stream ${stream.streamArn ?? stream.streamName}`;
     const codes = { notFound: 'STREAM_NOT_FOUND', failed: 'REQUEST_FAILED' } as const;
     this.#subscribing = new AwsCalls({ client, resource, codes, clock, timeoutMs: requestTimeoutMs });
-    this.#receiving = new AwsCalls({ client, resource, codes, clock, timeoutMs: silenceTimeoutMs });
+    const receiving = { timeoutMs: silenceTimeoutMs, areOfAnswer: true };
+    this.#receiving = new AwsCalls({ client, resource, codes, clock, ...receiving });
   }
 
   /** Kinesis says when, by its events. */

@@ -151,7 +151,8 @@ test('a failure that names no call is told without one', () => {
 
 test('credentials that are of no use are warned of at once, with since when and what to do', () => {
   const { failures, lines } = scene();
-  const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true });
+  const cause = Object.assign(new Error('expired'), { $metadata: { httpStatusCode: 400 } });
+  const expired = new OperatingError('CREDENTIALS_UNAVAILABLE', 'expired', { retryable: true, cause });
   failures.failed('discoverLeases', undefined, expired, 100);
   expect(lines).toEqual([['warn', expect.stringMatching(/since 2023-11-14T22:13:20.000Z: .*Renew them/)]]);
 });

@@ -44,3 +44,23 @@ test('two permissions that are missing are two sentences, and an outage beside t
   expect(reasons).toHaveLength(3);
   expect(reasons[1]).toMatch(/^renewing .* and writing a checkpoint .*: allow dynamodb:UpdateItem on table billing/);
 });
+
+test.each([
+  ['a source that hangs', undefined, /^the source of the AWS credentials does not answer\. See to it/],
+  [
+    'one that throws',
+    new TypeError('no file'),
+    /^the source of the AWS credentials fails: TypeError: no file\. See to it/,
+  ],
+  [
+    'a refusal of the service',
+    Object.assign(new Error('expired'), { $metadata: { httpStatusCode: 400 } }),
+    /^the AWS credentials have expired\. Renew them/,
+  ],
+])('credentials that are of no use are told by what is known of them: %s', (_, cause, advice) => {
+  const error = new OperatingError('CREDENTIALS_UNAVAILABLE', 'no', { retryable: true, cause });
+  expect(trouble('opening', error, 0)).toMatchObject({
+    code: 'CREDENTIALS_UNAVAILABLE',
+    advice: expect.stringMatching(advice),
+  });
+});

@@ -1,6 +1,6 @@
 // A trouble in words: what does not work, since when, and what to do about it. One outage makes many steps fail; a probe is told of it
 // once, with all that it stops. It remembers nothing.
-import { isShardlineError, isUnknownKey, type OperatingError } from '@shardline/common';
+import { httpStatusOf, isShardlineError, isUnknownKey, type OperatingError } from '@shardline/common';
 import { awsCodeOf, KEY_NOT_ACCEPTED, messageOf } from '../aws-call.ts';
 import { causeOf, HandlerThrew, thrownText } from './handler-threw.ts';
 import { inWords, type Step } from './steps.ts';
@@ -81,10 +81,7 @@ export function reasonsOf(troubles: readonly Trouble[]): string[] {
 function adviceOn(error: unknown, action: string | undefined, resource = 'its resource'): string | undefined {
   switch (codeOf(error)) {
     case 'CREDENTIALS_UNAVAILABLE':
-      return (
-        'the AWS credentials have expired, or their source does not answer. Renew them, or see to their source (profile, ' +
-        'role, instance metadata, SSO); calls go on as soon as there are good ones'
-      );
+      return credentialsAdvice(error);
     case 'ACCESS_DENIED':
       if (isUnknownKey(awsCodeOf(error))) return `${KEY_NOT_ACCEPTED}. Put it right; it is tried again`;
       return `allow ${action ?? 'it'} on ${resource} to this worker's role; it is tried again`;
@@ -106,6 +103,21 @@ function adviceOn(error: unknown, action: string | undefined, resource = 'its re
     default:
       return undefined;
   }
+}
+
+const SOURCES = 'profile, role, instance metadata, SSO';
+
+/** Refused by the service, or never had: their source said why, or it said nothing at all. */
+function credentialsAdvice(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (cause === undefined)
+    return (
+      `the source of the AWS credentials does not answer. See to it (${SOURCES}); calls go on as soon as it answers. The SDK asks it no ` +
+      'second time before: where it never will, restart this process'
+    );
+  if (httpStatusOf(cause) === undefined)
+    return `the source of the AWS credentials fails: ${thrownText(cause)}. See to it (${SOURCES}); calls go on as soon as there are good ones`;
+  return `the AWS credentials have expired. Renew them, or see to their source (${SOURCES}); calls go on as soon as there are good ones`;
 }
 
 function whatFollows({ word }: HandlerThrew): string {
