@@ -1,7 +1,8 @@
 // The worker of 05-exactly-once.ts, in a process of its own: bills orders into SQLite, each exactly once. The table of bills would take an
 // order twice; what keeps it from that are the progress and the fencing token, which are written in the same transaction.
+// Each tenure of a shard has a handler of its own, which remembers how far the records of the shard are in the database.
 import { createDynamoDBClient, createKinesisClient } from '@shardline/common';
-import { Consumer, type ShardContext, type UserRecord } from '@shardline/consumer';
+import { type Batch, Consumer, type ShardContext, type ShardHandler, type UserRecord } from '@shardline/consumer';
 import type { LocalDynamoDB, LocalKinesis } from '@shardline/local';
 import { openDatabase } from './sqlite.js';
 
@@ -42,47 +43,59 @@ const count = database.prepare(
   'SELECT COUNT(*) orders, COUNT(DISTINCT number) "distinct", SUM(amount) amount FROM bills',
 );
 
-/** How far the records of each lease are in the database. */
-const progress = new Map<string, { sequenceNumber: bigint; subSequenceNumber: number }>();
 let passedOver = 0;
 
-/** A greater token than any before: from here on nobody else can write for this lease. */
-function initialize(_: unknown, { leaseKey, fencingToken }: ShardContext): void {
-  if (claim.run(leaseKey, fencingToken).changes === 0) throw new Error(`another worker has ${leaseKey} by now`);
-  const row = readProgress.get(leaseKey) as { sequenceNumber: string; subSequenceNumber: number };
-  progress.set(leaseKey, { ...row, sequenceNumber: BigInt(row.sequenceNumber) });
-}
+class Billing implements ShardHandler {
+  readonly #leaseKey: string;
+  /** Greater than that of any handler that the lease had before. */
+  readonly #token: number;
+  /** How far the records of the lease are in the database. */
+  #billedTo = { sequenceNumber: -1n, subSequenceNumber: 0 };
 
-function processRecords({ records }: { readonly records: readonly UserRecord[] }, context: ShardContext): void {
-  const { leaseKey, fencingToken } = context;
-  const fresh = records.filter((record) => isNew(record, leaseKey));
-  passedOver += records.length - fresh.length;
-  const last = fresh.at(-1);
-  if (last === undefined) return;
-  const { sequenceNumber, subSequenceNumber } = last;
-  database.exec('BEGIN IMMEDIATE');
-  try {
-    for (const { data } of fresh) {
-      const { order, amount } = JSON.parse(Buffer.from(data).toString()) as { order: number; amount: number };
-      bill.run(order, amount);
-    }
-    const { changes } = move.run(sequenceNumber, subSequenceNumber, leaseKey, fencingToken);
-    if (changes === 0) throw new Error(`the token of another worker is greater: ${leaseKey} is its by now`);
-    database.exec('COMMIT');
-  } catch (error) {
-    database.exec('ROLLBACK');
-    throw error;
+  constructor({ leaseKey, fencingToken }: ShardContext) {
+    this.#leaseKey = leaseKey;
+    this.#token = fencingToken;
   }
-  progress.set(leaseKey, { sequenceNumber: BigInt(sequenceNumber), subSequenceNumber });
-  process.send?.({ ...(count.get() as Omit<Billed, 'passedOver'>), passedOver } satisfies Billed);
-}
 
-/** Behind what is in the database. User records of one aggregate share their sequence number. */
-function isNew({ sequenceNumber, subSequenceNumber }: UserRecord, leaseKey: string): boolean {
-  const to = progress.get(leaseKey);
-  if (to === undefined) throw new Error(`${leaseKey} was not opened`);
-  const number = BigInt(sequenceNumber);
-  return number > to.sequenceNumber || (number === to.sequenceNumber && subSequenceNumber > to.subSequenceNumber);
+  /** From here on nobody with a smaller token can write for this lease. */
+  initialize(): void {
+    if (claim.run(this.#leaseKey, this.#token).changes === 0) throw this.#late();
+    const row = readProgress.get(this.#leaseKey) as { sequenceNumber: string; subSequenceNumber: number };
+    this.#billedTo = { ...row, sequenceNumber: BigInt(row.sequenceNumber) };
+  }
+
+  processRecords({ records }: Batch): void {
+    const fresh = records.filter((record) => this.#isNew(record));
+    passedOver += records.length - fresh.length;
+    const last = fresh.at(-1);
+    if (last === undefined) return;
+    const { sequenceNumber, subSequenceNumber } = last;
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      for (const { data } of fresh) {
+        const { order, amount } = JSON.parse(Buffer.from(data).toString()) as { order: number; amount: number };
+        bill.run(order, amount);
+      }
+      if (move.run(sequenceNumber, subSequenceNumber, this.#leaseKey, this.#token).changes === 0) throw this.#late();
+      database.exec('COMMIT');
+    } catch (error) {
+      database.exec('ROLLBACK');
+      throw error;
+    }
+    this.#billedTo = { sequenceNumber: BigInt(sequenceNumber), subSequenceNumber };
+    process.send?.({ ...(count.get() as Omit<Billed, 'passedOver'>), passedOver } satisfies Billed);
+  }
+
+  /** Behind what is in the database. User records of one aggregate share their sequence number. */
+  #isNew({ sequenceNumber, subSequenceNumber }: UserRecord): boolean {
+    const number = BigInt(sequenceNumber);
+    const to = this.#billedTo;
+    return number > to.sequenceNumber || (number === to.sequenceNumber && subSequenceNumber > to.subSequenceNumber);
+  }
+
+  #late(): Error {
+    return new Error(`another worker has ${this.#leaseKey} by now: it has shown a greater token`);
+  }
 }
 
 const kinesisClient = createKinesisClient({ ...settings.kinesis, maxAttempts: 1 });
@@ -96,7 +109,7 @@ const consumer = new Consumer({
   failoverTimeMs: 2_000,
 });
 process.once('message', () => void consumer.stop());
-await consumer.run({ initialize, processRecords });
+await consumer.run({ createHandler: (context) => new Billing(context) });
 kinesisClient.destroy();
 dynamoDBClient.destroy();
 database.close();

@@ -9,7 +9,14 @@ import {
 } from '@shardline/common';
 import { type CloudWatchMetricsOptions, consumerCloudWatch } from '@shardline/common/cloudwatch';
 import { PrometheusMetrics } from '@shardline/common/prometheus';
-import { type Batch, Consumer, type ConsumerOptions, type ShardContext, type ShardHandler } from '@shardline/consumer';
+import {
+  type Batch,
+  Consumer,
+  type ConsumerOptions,
+  type HandlerFactory,
+  type ShardContext,
+  type ShardHandler,
+} from '@shardline/consumer';
 import { type LocalKinesis, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
 import { Producer, type ProducerOptions, type PutResult } from '@shardline/producer';
 
@@ -64,7 +71,8 @@ const handler: ShardHandler = {
     consumer.stop().catch(fail);
   },
 };
-await consumer.run(handler);
+const factory: HandlerFactory = { createHandler: ({ shardId }) => (shardId === '' ? () => undefined : handler) };
+await consumer.run(factory);
 if (handled[0]?.amount !== order.amount) throw new Error(`handled ${JSON.stringify(handled)}`);
 kinesisClient.destroy();
 dynamoDBClient.destroy();
@@ -78,6 +86,9 @@ try {
   const code: ErrorCode = error.code;
   if (code !== 'USAGE' || !(error instanceof UsageError)) throw error;
 }
+
+// @ts-expect-error: nobody waits for what a factory makes
+await consumer.run({ createHandler: async () => handler }).catch(() => undefined);
 
 function fail(error: unknown): never {
   throw error;

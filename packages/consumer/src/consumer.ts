@@ -120,6 +120,7 @@ export class Consumer implements AsyncDisposable {
 
   /**
    * Works until `stop`, then resolves. Once only.
+   * @param handler one for all shards, or a factory that makes one for each.
    * @param handling how the handler is given records, and what becomes of those that it never finishes. Default: tried for ever.
    * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, LEASE_TABLE_FORMAT,
    * LEASE_TABLE_UNAVAILABLE, CREDENTIALS_UNAVAILABLE or ACCESS_DENIED (naming action and resource) when work can't begin, or the table is another stream's, CLOSED after `stop` or a former `run`;
@@ -379,7 +380,7 @@ export class Consumer implements AsyncDisposable {
     await table.admit(streams.reads, workerStaleMsOf(this.#options), findForeign);
   }
 
-  #build({ handler, handling }: ReadHandler): Parts {
+  #build(handler: ReadHandler): Parts {
     const options = this.#options;
     const { clock, logger } = options;
     // A third of the time in which a lease can still be renewed.
@@ -420,7 +421,6 @@ export class Consumer implements AsyncDisposable {
       table,
       streams,
       handler,
-      handling,
       workerMetrics,
     });
     const controller = new AbortController();

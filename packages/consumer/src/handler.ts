@@ -1,4 +1,4 @@
-// What an application writes and what it is given: the handler in its two forms, the batch, the context. Types only; the
+// What an application writes and what it is given: the handler in its forms, the batch, the context. Types only; the
 // rules they stand for are kept by runtime/delivery.ts and the core.
 import type { HashKey, Logger } from '@shardline/common';
 import type { HandlingOptions } from './handling/handling-options.ts';
@@ -136,7 +136,10 @@ export interface ShardContext {
  */
 export type BatchHandler = (batch: Batch, context: ShardContext) => unknown;
 
-/** The KCL's five words (ShardRecordProcessor). One object serves all shards: tell them apart by `context.shardId`. */
+/**
+ * The KCL's five words (ShardRecordProcessor). Given to `run` itself, one object serves all shards: tell them apart by `context.shardId`.
+ * One for each shard is made by a `HandlerFactory`.
+ */
 export interface ShardHandler {
   /** Before a shard's first batch in this worker's hands; throwing brings it again. `position`: where reading begins. */
   initialize?(
@@ -159,4 +162,23 @@ export interface RecordHandler extends Omit<ShardHandler, 'processRecords'> {
   processRecord(record: UserRecord, context: ShardContext): unknown;
 }
 
-export type Handler = BatchHandler | ShardHandler | RecordHandler;
+/**
+ * A handler for each shard (KCL: ShardRecordProcessorFactory), so that it may keep what it knows of the shard in itself:
+ *
+ * ```ts
+ * await consumer.run({ createHandler: ({ shardId }) => new OrderHandler(shardId) });
+ * ```
+ */
+export interface HandlerFactory {
+  /**
+   * Called once in a tenure, before `initialize`: a shard that comes back to this worker, or is replayed, gets a new handler, and so do
+   * the children of one that was split. While it throws, or returns anything but a handler (a promise, for one), it is called again after a
+   * while, and nothing of the shard is read. Nobody tells the handler when its shard is lost before `initialize` has returned: what has to
+   * be given back is best taken there, which also is awaited.
+   */
+  createHandler(context: ShardContext): BatchHandler | ShardHandler | RecordHandler;
+  /** Of all handlers that it makes, which have none of their own; what is said to `run` comes first. */
+  readonly handling?: HandlingOptions;
+}
+
+export type Handler = BatchHandler | ShardHandler | RecordHandler | HandlerFactory;

@@ -15,6 +15,7 @@ export type {
   BatchHandler,
   BatchWindow,
   Handler,
+  HandlerFactory,
   PendingCheckpoint,
   Position,
   PreparedCheckpointer,

@@ -6,7 +6,7 @@ import { createKinesisClient } from '@shardline/common';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { Worker } from '../src/coordination/worker.ts';
 import type { BatchHandler } from '../src/handler.ts';
-import { readHandling } from '../src/handling/handling-options.ts';
+import { readHandler } from '../src/handling/read-handler.ts';
 import { MemoryLeaseTable } from '../src/lease-table/memory.ts';
 import { resolveOptions } from '../src/options.ts';
 import { Streams } from '../src/retrieval/streams.ts';
@@ -46,8 +46,7 @@ async function run(server: EndlessKinesis, processRecords: BatchHandler): Promis
     worker: new Worker(workerOptions(options)),
     table: new MemoryLeaseTable({ wallNow: () => clock.wallNow() }),
     streams,
-    handler: { processRecords },
-    handling: readHandling({}, { checkpointing: 'auto', eachRecord: false }),
+    handler: readHandler(processRecords, {}, 'auto'),
     workerMetrics: undefined,
     failures: new Failures({ clock, logger, patienceMs: 60_000 }),
   });

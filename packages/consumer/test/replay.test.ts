@@ -1,6 +1,7 @@
 // Shards read again from an earlier place while the consumer runs, over real sockets, polled and pushed to.
 import { type Diagnostics, onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { Batch } from '../src/handler.ts';
 import { type Cloud, runInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 
 let cloud: Cloud;
@@ -67,6 +68,46 @@ describe.each(['polling', 'fanout'] as const)('replay, %s', (retrievalMode) => {
 });
 
 describe('replay', () => {
+  it('gives the shard to another handler where each shard has its own', async () => {
+    const here = new Scene(cloud, 'replay-anew', 2);
+    const consumer = here.consumer();
+    /** In the order in which they were made. */
+    const handlers: { readonly shardId: string; readonly words: string[] }[] = [];
+    class Handler {
+      readonly words: string[] = [];
+      readonly shardId: string;
+      constructor(shardId: string) {
+        this.shardId = shardId;
+        handlers.push(this);
+      }
+      initialize(): void {
+        this.words.push('initialize');
+      }
+      processRecords({ shardId, records }: Batch): void {
+        expect(shardId).toBe(this.shardId);
+        this.words.push(...records.map(textOf));
+      }
+      leaseLost(): void {
+        this.words.push('leaseLost');
+      }
+    }
+    runInTest(consumer, { createHandler: ({ shardId }) => new Handler(shardId) });
+    await here.put('a 1', 'a 2');
+    const wordsOf = (index: number): string[] => handlers[index]?.words ?? [];
+    await until(() => expect(handlers.map(({ shardId }) => shardId).sort()).toEqual([SHARD(0), SHARD(1)]));
+    await until(() => expect([...wordsOf(0), ...wordsOf(1)]).toEqual(expect.arrayContaining(['a 1', 'a 2'])));
+    const owner = handlers.findIndex(({ words }) => words.includes('a 1'));
+    const leaseKey = handlers[owner]?.shardId ?? '';
+    expect(await consumer.replay({ leaseKeys: leaseKey, from: 'TRIM_HORIZON' })).toMatchObject([
+      { outcome: 'replayed' },
+    ]);
+    await until(() => expect(wordsOf(2)).toEqual(['initialize', 'a 1', 'a 2']));
+    expect(handlers[2]?.shardId).toBe(leaseKey);
+    expect(wordsOf(owner)).toEqual(['initialize', 'a 1', 'a 2', 'leaseLost']);
+    expect(wordsOf(1 - owner)).toEqual(['initialize']);
+    expect(handlers).toHaveLength(3);
+  });
+
   it('refuses a later place, what is no place, and says who holds what this worker does not', async () => {
     const here = new Scene(cloud, 'replay-refused');
     const consumer = here.consumer();

@@ -1,11 +1,12 @@
 import { UsageError } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
-import type { Handler } from '../handler.ts';
+import type { Handler, ShardContext } from '../handler.ts';
 import { type HandlingOptions, readHandling } from './handling-options.ts';
 import { readHandler } from './read-handler.ts';
 
 const batches = { checkpointing: 'auto', eachRecord: false } as const;
 const sink = (): undefined => undefined;
+const context = { shardId: 'shardId-0' } as ShardContext;
 
 test('by default a batch is tried as it is, for ever, one call at a time', () => {
   expect(readHandling({}, batches)).toEqual({
@@ -69,7 +70,7 @@ describe('the faces of a handler', () => {
       }
     }
     const ledger = new Ledger();
-    const { handler, handling } = readHandler(ledger, {}, 'auto');
+    const { handler, handling } = readHandler(ledger, {}, 'auto').forTenure(context);
     expect(handling.rules.maxSize).toBe(1);
     await handler.processRecords({ records: [{ partitionKey: 'a' }] } as never, {} as never);
     await handler.shardEnded?.({} as never);
@@ -108,9 +109,84 @@ describe('the faces of a handler', () => {
   });
 });
 
+describe('a factory of handlers', () => {
+  const read = (createHandler: unknown, options: HandlingOptions = {}) =>
+    readHandler({ createHandler } as Handler, options, 'auto');
+
+  test('makes one of any face for each tenure, called as that face is, with what is said beside it', async () => {
+    const seen: string[] = [];
+    class Ledger {
+      processRecord({ partitionKey }: { readonly partitionKey: string }): void {
+        seen.push(partitionKey);
+      }
+    }
+    const { handling, forTenure } = read(() => new Ledger(), { maxRetryAttempts: 2 });
+    expect(handling.rules).toMatchObject({ maxTries: 3, maxSize: Infinity });
+    const [first, second] = [forTenure(context), forTenure(context)];
+    expect(first.handler).not.toBe(second.handler);
+    expect(first.handling.rules).toMatchObject({ maxTries: 3, maxSize: 1 });
+    await first.handler.processRecords({ records: [{ partitionKey: 'a' }] } as never, context);
+    expect(seen).toEqual(['a']);
+    const factory = {
+      handling: { maxBatchSize: 5 },
+      createHandler: ({ shardId }: ShardContext) => {
+        return () => void seen.push(shardId);
+      },
+    };
+    const tenure = readHandler(factory, { maxRetryAttempts: 1 }, 'auto').forTenure(context);
+    expect(tenure.handling.rules).toMatchObject({ maxTries: 2, maxSize: 5 });
+    await tenure.handler.processRecords({} as never, context);
+    expect(seen).toEqual(['a', 'shardId-0']);
+  });
+
+  test.each<[unknown, string, string]>([
+    [{ createHandler: new Map() }, 'handler.createHandler', 'a function, got an object (Map)'],
+    [{ createHandler: sink, processRecords: sink }, 'handler.processRecords', 'a word of what createHandler returns'],
+    [{ createHandler: sink, leaseLost: sink }, 'handler.leaseLost', 'a word of what createHandler returns'],
+    [{ createHandler: sink, handling: { maxRetries: 1 } }, 'maxRetries', 'an option of handling'],
+  ])('%o is none', (given, field, text) => {
+    expect(() => readHandler(given as never, {}, 'auto')).toThrow(expect.objectContaining({ field, code: 'USAGE' }));
+    expect(() => readHandler(given as never, {}, 'auto')).toThrow(text);
+  });
+
+  test.each<[() => unknown, string, string]>([
+    [sink, 'createHandler()', 'processRecords or processRecord, got undefined'],
+    [() => ({ createHandler: sink }), 'createHandler()', 'processRecords or processRecord, got an object'],
+    [
+      () => Promise.reject(new Error('later')),
+      'createHandler()',
+      'takes its time belongs into initialize, got a promise',
+    ],
+    [() => ({ processRecords: sink, leaseLost: 1 }), 'createHandler().leaseLost', 'a function, got 1'],
+    [() => ({ processRecords: sink, shardEnd: sink }), 'createHandler().shardEnd', 'did you mean shardEnded?'],
+    [
+      () => ({ processRecords: sink, handling: {} }),
+      'createHandler().handling',
+      'handling stands beside createHandler',
+    ],
+  ])('%s makes none, and is told so whenever it is called', (make, field, text) => {
+    const { forTenure } = read(make);
+    for (let attempt = 1; attempt <= 2; attempt += 1) {
+      expect(() => forTenure(context)).toThrow(
+        expect.objectContaining({
+          word: 'createHandler',
+          thrown: expect.objectContaining({ field, message: expect.stringContaining(text) }),
+        }),
+      );
+    }
+  });
+
+  test('of records one at a time is told what does not go together with them', () => {
+    const { forTenure } = read(() => ({ processRecord: sink }), { maxBatchSize: 5 });
+    expect(() => forTenure(context)).toThrow(
+      expect.objectContaining({ thrown: expect.objectContaining({ field: 'maxBatchSize' }) }),
+    );
+  });
+});
+
 test("members of its own and words beside the right one are the handler's affair", () => {
   const given = { processRecords: sink, initialize: sink, initialise: sink, initialized: true, flush: sink };
-  expect(readHandler(given, {}, 'auto').handler).toBe(given);
+  expect(readHandler(given, {}, 'auto').forTenure(context).handler).toBe(given);
 });
 
 test("a tumbling window has Lambda's limits by default", () => {

@@ -1,18 +1,40 @@
 // The faces of a handler, made into the one that delivery calls: a function of a batch, an object of the KCL's words, an object that
-// takes a record at a time. Checked when the consumer is run. Invariant: past this file there is one kind of handler.
+// takes a record at a time, a factory that makes one of these for each tenure. What `run` is given is checked then, what a factory makes
+// when it has made it. Invariant: past this file there is one kind of handler.
 import { describe, UsageError } from '@shardline/common';
-import type { Handler, RecordHandler, ShardHandler } from '../handler.ts';
+import type { Handler, HandlerFactory, RecordHandler, ShardContext, ShardHandler } from '../handler.ts';
+import { HandlerThrew } from '../runtime/handler-threw.ts';
 import { type HandlingOptions, type ResolvedHandling, readHandling } from './handling-options.ts';
 
-/** A handler, and how it is to be called. */
-export interface ReadHandler {
+/** The handler of a tenure, and how it is to be called. */
+export interface TenureHandler {
   readonly handler: ShardHandler;
   readonly handling: ResolvedHandling;
 }
 
+/** What `run` was given. */
+export interface ReadHandler {
+  /** Of every tenure, but for the size of a batch. */
+  readonly handling: ResolvedHandling;
+  /** Called when a tenure begins. @throws HandlerThrew what a factory throws, or a UsageError for what it has made. */
+  readonly forTenure: (context: ShardContext) => TenureHandler;
+}
+
+type OneHandler = Exclude<Handler, HandlerFactory>;
+
+/** A handler of one kind. */
+interface Face {
+  readonly handler: ShardHandler;
+  readonly eachRecord: boolean;
+}
+
+/** What handling is held against. */
+type Setting = Omit<Parameters<typeof readHandling>[1], 'eachRecord'>;
+
 /** Letters. */
 const MOST_SLIPS = 2;
 const optionalWords = ['initialize', 'shardEnded', 'shutdownRequested', 'leaseLost'] as const;
+const A_FACE = 'a function, or an object with a function processRecords or processRecord';
 
 /** @throws UsageError for something that is no handler, and naming the option. */
 export function readHandler(
@@ -21,27 +43,74 @@ export function readHandler(
   checkpointing: 'auto' | 'manual',
   stallWarningMs: number = Number.POSITIVE_INFINITY,
 ): ReadHandler {
+  const setting = { checkpointing, stallWarningMs };
+  if (typeof given === 'object' && given !== null && 'createHandler' in given)
+    return readFactory(given, { ...given.handling, ...options }, setting);
+  const { handler, eachRecord } = readFace(given, 'handler', `${A_FACE} or createHandler`);
+  const own = typeof given === 'object' ? given.handling : {};
+  const handling = readHandling({ ...own, ...options }, { ...setting, eachRecord });
+  const ofAll = { handler, handling };
+  return { handling, forTenure: () => ofAll };
+}
+
+function readFactory(factory: HandlerFactory, options: HandlingOptions, setting: Setting): ReadHandler {
+  if (typeof factory.createHandler !== 'function')
+    throw new UsageError('handler.createHandler', 'a function', describe(factory.createHandler));
+  for (const word of ['processRecords', 'processRecord', ...optionalWords]) {
+    if (!(word in factory)) continue;
+    throw new UsageError(`handler.${word}`, 'to be a word of what createHandler returns', 'it beside createHandler');
+  }
+  const handling = readHandling(options, { ...setting, eachRecord: false });
+  let ofRecords: ResolvedHandling | undefined;
+  const make = (context: ShardContext): TenureHandler => {
+    const { handler, eachRecord } = readMade(factory.createHandler(context));
+    if (!eachRecord) return { handler, handling };
+    ofRecords ??= readHandling(options, { ...setting, eachRecord });
+    return { handler, handling: ofRecords };
+  };
+  return {
+    handling,
+    forTenure: (context) => {
+      try {
+        return make(context);
+      } catch (error) {
+        throw new HandlerThrew('createHandler', error);
+      }
+    },
+  };
+}
+
+/** @throws UsageError for what is no handler. */
+function readMade(made: OneHandler): Face {
+  const field = 'createHandler()';
+  if (made instanceof Promise) {
+    // Nobody waits for it any more.
+    made.catch(() => undefined);
+    throw new UsageError(field, `${A_FACE}, at once: what takes its time belongs into initialize`, 'a promise');
+  }
+  const face = readFace(made, field, A_FACE);
+  if (typeof made === 'object' && made.handling !== undefined)
+    throw new UsageError(`${field}.handling`, 'none: handling stands beside createHandler', describe(made.handling));
+  return face;
+}
+
+/** @param field what names it in an error. @throws UsageError for something that is no handler. */
+function readFace(given: OneHandler, field: string, expected: string): Face {
   if (typeof given === 'function') {
-    if (isClass(given)) throw new UsageError('handler', 'an instance of a class', `the class ${given.name} itself`);
-    const handling = readHandling(options, { checkpointing, stallWarningMs, eachRecord: false });
-    return { handler: { processRecords: given }, handling };
+    if (isClass(given)) throw new UsageError(field, 'an instance of a class', `the class ${given.name} itself`);
+    return { handler: { processRecords: given }, eachRecord: false };
   }
   const eachRecord = isRecordHandler(given);
-  if (typeof given !== 'object' || given === null || (!eachRecord && typeof given.processRecords !== 'function')) {
-    const expected = 'a function, or an object with a function processRecords or processRecord';
-    throw new UsageError('handler', expected, describe(given));
-  }
-  if (eachRecord && 'processRecords' in given) {
-    const expected = 'either processRecords or processRecord';
-    throw new UsageError('handler', expected, 'an object with both');
-  }
+  if (typeof given !== 'object' || given === null || (!eachRecord && typeof given.processRecords !== 'function'))
+    throw new UsageError(field, expected, describe(given));
+  if (eachRecord && 'processRecords' in given)
+    throw new UsageError(field, 'either processRecords or processRecord', 'an object with both');
   for (const word of optionalWords) {
     if (given[word] !== undefined && typeof given[word] !== 'function')
-      throw new UsageError(`handler.${word}`, 'a function', describe(given[word]));
+      throw new UsageError(`${field}.${word}`, 'a function', describe(given[word]));
   }
-  refuseMisspelt(given);
-  const handling = readHandling({ ...given.handling, ...options }, { checkpointing, stallWarningMs, eachRecord });
-  return { handler: eachRecord ? byRecord(given) : given, handling };
+  refuseMisspelt(given, field);
+  return { handler: eachRecord ? byRecord(given) : given, eachRecord };
 }
 
 /** Called without `new` it throws for ever. */
@@ -50,12 +119,12 @@ function isClass(given: object): boolean {
 }
 
 /** A word that is almost one that the object lacks would never be called. @throws UsageError naming it. */
-function refuseMisspelt(given: object): void {
+function refuseMisspelt(given: object, field: string): void {
   for (let owner = given; owner !== Object.prototype && owner !== null; owner = Object.getPrototypeOf(owner)) {
     for (const name of Object.getOwnPropertyNames(owner)) {
       const meant = optionalWords.find((word) => !(word in given) && isAlmost(name, word));
       if (meant === undefined || typeof Reflect.get(given, name) !== 'function') continue;
-      throw new UsageError(`handler.${name}`, 'a word of a handler', `an unknown one; did you mean ${meant}?`);
+      throw new UsageError(`${field}.${name}`, 'a word of a handler', `an unknown one; did you mean ${meant}?`);
     }
   }
 }
@@ -77,7 +146,7 @@ function isAlmost(name: string, word: string): boolean {
   return (distances.at(-1) as number) <= MOST_SLIPS;
 }
 
-function isRecordHandler(given: Handler): given is RecordHandler {
+function isRecordHandler(given: OneHandler): given is RecordHandler {
   return (
     typeof given === 'object' && given !== null && 'processRecord' in given && typeof given.processRecord === 'function'
   );

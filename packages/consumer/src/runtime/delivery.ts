@@ -15,8 +15,7 @@ import type {
   Tenure,
 } from '../coordination/effects.ts';
 import type { Results } from '../coordination/results.ts';
-import type { ShardHandler } from '../handler.ts';
-import type { ResolvedHandling } from '../handling/handling-options.ts';
+import type { ReadHandler } from '../handling/read-handler.ts';
 import { ShardWindow } from '../handling/shard-window.ts';
 import { FilteredSource } from '../retrieval/filtered.ts';
 import { GatheringSource } from '../retrieval/gathering.ts';
@@ -33,8 +32,7 @@ import { handlingOf } from './shard-handling.ts';
 
 export interface DeliveryOptions extends DeliveryReportOptions {
   readonly givenUp: GivenUp;
-  readonly handler: ShardHandler;
-  readonly handling: ResolvedHandling;
+  readonly handler: ReadHandler;
   /** `manual`: a finished batch vouches for nothing, only `context.checkpoint` does. */
   readonly checkpointing: 'auto' | 'manual';
   readonly openSource: OpenSource;
@@ -153,12 +151,12 @@ export class Delivery {
     // There already when the handler threw and is asked again.
     const shard = this.#shards.get(effect.tenure) ?? this.#admit(effect);
     this.#shards.set(effect.tenure, shard);
-    const { handler } = this.#options;
     const position = asPosition(effect.checkpoint);
     const { context } = shard;
     // Within the call, so that a close that waits for it knows whether there is anything to lose.
     await this.#call(shard, 'initialize', undefined, async () => {
-      await handler.initialize?.(position, context);
+      shard.called ??= this.#options.handler.forTenure(context);
+      await shard.called.handler.initialize?.(position, context);
       shard.opened = true;
     });
     return undefined;
@@ -217,19 +215,18 @@ export class Delivery {
   async #drain({ tenure }: DrainShard): Promise<undefined> {
     const shard = this.#shard(tenure);
     await this.#call(shard, 'shutdownRequested', undefined, () =>
-      this.#options.handler.shutdownRequested?.(shard.context),
+      shard.called?.handler.shutdownRequested?.(shard.context),
     );
     return undefined;
   }
 
   async #end({ tenure }: EndShard): Promise<undefined> {
     const shard = this.#shard(tenure);
-    const { handler } = this.#options;
     await this.#call(
       shard,
       'shardEnded',
       () => SHARD_END,
-      () => handler.shardEnded?.(shard.context),
+      () => shard.called?.handler.shardEnded?.(shard.context),
     );
     this.#report.ended(shard, shard.childShardIds);
     return undefined;
@@ -260,7 +257,7 @@ export class Delivery {
     const { clock } = this.#options;
     const startedAt = clock.now();
     try {
-      await this.#options.handler.leaseLost?.(shard.context);
+      await shard.called?.handler.leaseLost?.(shard.context);
     } catch (error) {
       shard.logger.error({ err: error }, 'leaseLost of the handler threw; the shard is closed all the same');
     } finally {
@@ -286,7 +283,7 @@ export class Delivery {
   #admit(effect: OpenShardEffect): OpenShard {
     const { streamId, shardId, hashKeyRange } = effect;
     const { openSource, checkpointer, clock } = this.#options;
-    const { gathering, filter, tumblingWindow } = this.#options.handling;
+    const { gathering, filter, tumblingWindow } = this.#options.handler.handling;
     const opened = openSource({ streamId, shardId, hashKeyRange, latestSince: sinceThen(effect) });
     const filtered = filter === undefined ? opened : new FilteredSource(opened, filter);
     const gathered = gathering === undefined ? filtered : new GatheringSource(filtered, gathering, clock);
@@ -326,7 +323,7 @@ export class Delivery {
       lastCall.synchronousMs = clock.now() - startedAt;
       return await result;
     } catch (error) {
-      throw new HandlerThrew(word, error);
+      throw error instanceof HandlerThrew ? error : new HandlerThrew(word, error);
     } finally {
       lastCall.endedAt = clock.now();
       shard.givenTo = undefined;

@@ -4,7 +4,7 @@ import { messageOf } from '../aws-call.ts';
 import type { ShardHandler } from '../handler.ts';
 
 /** What of the user's is called. */
-export type HandlerWord = keyof ShardHandler | 'onFailure';
+export type HandlerWord = keyof ShardHandler | 'createHandler' | 'onFailure';
 
 /** Wraps what a word of the handler threw. */
 export class HandlerThrew extends Error {

@@ -7,6 +7,7 @@ import type { OpenShard as OpenShardEffect, Tenure } from '../coordination/effec
 import type { Amount } from '../coordination/room.ts';
 import type { ShardContext } from '../handler.ts';
 import type { Handling } from '../handling/batch-handling.ts';
+import type { TenureHandler } from '../handling/read-handler.ts';
 import type { ShardWindow } from '../handling/shard-window.ts';
 import type { ShardSource, SourceBatch, SourceRead } from '../retrieval/source.ts';
 import { asPendingCheckpoint } from './checkpoint-arguments.ts';
@@ -56,6 +57,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   readonly context: ShardContext;
   /** Undefined: there are no tumbling windows. */
   readonly window: ShardWindow | undefined;
+  /** Undefined until the tenure has one. */
+  called: TenureHandler | undefined;
   /** `initialize` has returned. */
   opened = false;
   /** The handler call under way; never rejects. */

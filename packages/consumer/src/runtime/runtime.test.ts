@@ -20,8 +20,8 @@ import type { ConsumerOptions } from '../consumer-options.ts';
 import type { ResultOf, TableEffect } from '../coordination/effects.ts';
 import { type Lease, newLease, type Shard } from '../coordination/lease.ts';
 import { Worker } from '../coordination/worker.ts';
-import type { ShardHandler, UserRecord } from '../handler.ts';
-import { readHandling } from '../handling/handling-options.ts';
+import type { Handler, UserRecord } from '../handler.ts';
+import { readHandler } from '../handling/read-handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import { MemoryLeaseTable } from '../lease-table/memory.ts';
 import { resolveOptions } from '../options.ts';
@@ -187,7 +187,7 @@ afterEach(async () => {
 });
 
 function stage(
-  handler: ShardHandler,
+  handler: Handler,
   { shardCount = 1, metrics = noMetrics, leases = [], hold, ...given }: Partial<ConsumerOptions> & Setting = {},
 ): Stage {
   const clock = new ManualClock();
@@ -227,8 +227,7 @@ function stage(
       open: () => source,
       openBeside: () => source,
     },
-    handler,
-    handling: readHandling(handler.handling ?? {}, { checkpointing: options.checkpointing, eachRecord: false }),
+    handler: readHandler(handler, {}, options.checkpointing),
     workerMetrics: undefined,
     random: systemRandom,
     failures: new Failures({ clock, logger: silentLogger, patienceMs: 10_000 }),
@@ -340,6 +339,33 @@ describe('the handler', () => {
     await other.until(() => other.runtime.view().leases.length === 0);
     await other.running;
     expect(told).not.toContain('leaseLost');
+  });
+
+  it('is made for each shard, once, and again while its factory throws or makes none; then it has all records from the first', async () => {
+    const made: string[] = [];
+    const handled: string[] = [];
+    const { source, runtime, table, until } = stage({
+      createHandler: ({ shardId }) => {
+        made.push(shardId);
+        if (made.length === 1) throw new Error('no connection');
+        if (made.length === 2) return undefined as never;
+        let initializeCount = 0;
+        return {
+          initialize: () => {
+            initializeCount += 1;
+            if (initializeCount === 1) throw new Error('not ready');
+          },
+          processRecords: ({ records }) => {
+            handled.push(...records.map(({ sequenceNumber }) => `${initializeCount}: ${sequenceNumber}`));
+          },
+        };
+      },
+    });
+    source.give(open(batchOf(recordsFrom(1, 2), 2)));
+    await until(() => table.memory.leases.get('shard-0')?.checkpoint.sequenceNumber === 2n);
+    expect(made).toEqual(['shard-0', 'shard-0', 'shard-0']);
+    expect(handled).toEqual(['2: 1', '2: 2']);
+    expect(runtime.view().leases).toMatchObject([{ phase: 'processing' }]);
   });
 
   it('may throw whatever it likes, an InvariantError too: the batch comes again', async () => {

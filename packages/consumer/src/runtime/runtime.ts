@@ -29,8 +29,7 @@ import type { Results } from '../coordination/results.ts';
 import type { Worker } from '../coordination/worker.ts';
 import type { WorkerView } from '../coordination/worker-view.ts';
 import type { HandedOffShard } from '../hand-off.ts';
-import type { ShardHandler } from '../handler.ts';
-import type { ResolvedHandling } from '../handling/handling-options.ts';
+import type { ReadHandler } from '../handling/read-handler.ts';
 import type { LeaseTable } from '../lease-table/lease-table.ts';
 import type { ShardSource } from '../retrieval/source.ts';
 import type { Streams } from '../retrieval/streams.ts';
@@ -55,8 +54,7 @@ export interface RuntimeOptions extends StreamWatchOptions {
   readonly worker: Worker;
   readonly table: LeaseTable;
   readonly streams: StreamWatchOptions['streams'] & Pick<Streams, 'list' | 'isAnother' | 'open' | 'openBeside'>;
-  readonly handler: ShardHandler;
-  readonly handling: ResolvedHandling;
+  readonly handler: ReadHandler;
   readonly checkpointing: 'auto' | 'manual';
   /** Undefined: the worker says nothing of itself. */
   readonly workerMetrics: WorkerMetrics | undefined;

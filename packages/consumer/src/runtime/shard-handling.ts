@@ -1,9 +1,8 @@
 // A batch of an open shard on its way into its handling: what the handling may know of the shard, and to whom it tells what. Wiring alone:
 // delivery says when, batch-handling.ts and windowed-handling.ts do it. Invariant: the handling sees the shard as it is at each call.
-import type { Clock } from '@shardline/common';
-import type { ShardHandler } from '../handler.ts';
+import { type Clock, invariant } from '@shardline/common';
 import { BatchHandling, type HandledShard, type Handling, type HandlingReport } from '../handling/batch-handling.ts';
-import { type ResolvedHandling, stoppedText } from '../handling/handling-options.ts';
+import { stoppedText } from '../handling/handling-options.ts';
 import { WindowedHandling } from '../handling/windowed-handling.ts';
 import type { SourceBatch } from '../retrieval/source.ts';
 import type { DeliveryReport } from './delivery-report.ts';
@@ -12,8 +11,6 @@ import type { OpenShard } from './open-shard.ts';
 
 export interface ShardHandlingOptions {
   readonly application: string;
-  readonly handler: ShardHandler;
-  readonly handling: ResolvedHandling;
   /** No handler call of that lease is to begin for now. */
   readonly isPaused: (leaseKey: string) => boolean;
   readonly clock: Clock;
@@ -27,7 +24,9 @@ export function handlingOf(
   report: DeliveryReport,
   calls: (word: HandlerWord) => void,
 ): Handling {
-  const { handler, handling, application, clock, isPaused } = options;
+  const { application, clock, isPaused } = options;
+  const { called } = shard;
+  invariant(called !== undefined, `${shard.leaseKey} has a batch and no handler`);
   const handled: HandledShard = {
     shardId: shard.shardId,
     context: shard.context,
@@ -43,7 +42,7 @@ export function handlingOf(
       if (lastCall !== undefined) lastCall.synchronousMs = Math.max(lastCall.synchronousMs, synchronousMs);
     },
   };
-  const parts = { ...handling, handler, application, clock };
+  const parts = { ...called.handling, handler: called.handler, application, clock };
   if (shard.window !== undefined)
     return new WindowedHandling(handled, batch, reportOf(shard, report), parts, shard.window);
   return new BatchHandling(handled, batch, reportOf(shard, report), parts);

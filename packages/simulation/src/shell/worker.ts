@@ -1,5 +1,5 @@
 // One worker of a shell's world: the real consumer on its host, with a handler that takes its time, throws, hangs, and checkpoints by hand
-// where the plan says so. What it is told the checkers hear first.
+// where the plan says so, one for each tenure. What it is told the checkers hear first.
 // Invariant: once `run` has ended, the consumer has no timer and no call left, and uses no port again.
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
@@ -54,6 +54,8 @@ export class SimulatedWorker {
   state: 'running' | 'stopping' | 'ended' = 'running';
   readonly #parts: WorkerParts;
   readonly #consumer: Consumer;
+  /** Tenures that have a handler. */
+  readonly #made = new Set<string>();
   /** The place of the last record of each tenure that was checkpointed by hand in the midst of a batch. */
   readonly #saidTo = new Map<string, number>();
 
@@ -87,7 +89,8 @@ export class SimulatedWorker {
   start(): void {
     this.#say(this.#parts.fanOut === undefined ? 'starts' : 'starts, and subscribes');
     this.host.reach(() => {
-      this.#consumer.run(this.#handler(), this.#handling()).then(
+      const createHandler = (context: ShardContext): ShardHandler => this.#handlerOf(context);
+      this.#consumer.run({ createHandler }, this.#handling()).then(
         () => this.#ended(undefined),
         (error: unknown) => this.#ended(error),
       );
@@ -131,23 +134,35 @@ export class SimulatedWorker {
     return { ...handling, ...(maxRecordAgeMs !== undefined && { maxRecordAgeMs }), onFailure };
   }
 
-  #handler(): ShardHandler {
+  #handlerOf(own: ShardContext): ShardHandler {
+    const { checkers } = this.#parts;
+    const tenure = `${own.leaseKey}, token ${own.fencingToken}`;
+    if (this.#made.has(tenure)) checkers.violate(`${this.name}: a second handler is made for ${tenure}`);
+    this.#made.add(tenure);
+    const isOwn = (context: ShardContext): void => {
+      if (context !== own) checkers.violate(`${this.name}: the handler of ${tenure} is called for ${context.leaseKey}`);
+    };
     const told =
       (word: string) =>
       async (context: ShardContext): Promise<void> => {
+        isOwn(context);
         this.#called(word, context);
         await this.#takeTime(context);
         if (this.#mishap()) throw new Error(`simulated: ${word}`);
-        this.#parts.checkers.returned(this.name, word, context);
+        checkers.returned(this.name, word, context);
       };
     return {
       initialize: (_, context) => told('initialize')(context),
-      processRecords: (batch, context) => this.#process(batch, context),
+      processRecords: (batch, context) => {
+        isOwn(context);
+        return this.#process(batch, context);
+      },
       shardEnded: told('shardEnded'),
       shutdownRequested: told('shutdownRequested'),
       leaseLost: (context) => {
-        this.#say(`leaseLost of ${context.leaseKey}, token ${context.fencingToken}`);
-        this.#parts.checkers.leaseLost(this.name, context);
+        isOwn(context);
+        this.#say(`leaseLost of ${tenure}`);
+        checkers.leaseLost(this.name, context);
       },
     };
   }
