@@ -8,6 +8,8 @@ export type OperatingCode =
   | 'CLOSED'
   | 'EXPIRED'
   | 'THROTTLED'
+  | 'SHARD_IN_USE'
+  | 'TOO_MANY_CONSUMERS'
   | 'REQUEST_FAILED'
   | 'RECORD_FAILED'
   | 'STREAM_NOT_FOUND'

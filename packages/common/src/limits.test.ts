@@ -26,6 +26,7 @@ const sentences: Record<keyof typeof limits, [string, number]> = {
   MAX_GET_RECORDS_BYTES: ['GetRecords answers with at most 10 MiB', 10_485_760],
   SHARD_ITERATOR_TTL_MS: ['a shard iterator lives for 5 minutes', 5 * 60_000],
   SUBSCRIPTION_DURATION_MS: ['a subscription lasts for 5 minutes', 5 * 60_000],
+  SUBSCRIBE_CALL_INTERVAL_MS: ['API_SubscribeToShard: one call a second for each consumer and shard', 1_000],
   SUBSCRIBE_INTERVAL_MS: ['a subscription may be made anew after 5 seconds', 5_000],
   DEFAULT_MAX_CONSUMERS_PER_STREAM: ['a stream has at most 20 registered consumers', 20],
   MAX_LIST_SHARDS_RESULTS: ['ListShards answers with at most 10,000 shards', 10_000],

@@ -60,6 +60,8 @@ export const SHARD_ITERATOR_TTL_MS = 300_000;
 export const SUBSCRIPTION_DURATION_MS = 300_000;
 /** A second SubscribeToShard for the same consumer and shard within this time gets ResourceInUseException (API_SubscribeToShard). */
 export const SUBSCRIBE_INTERVAL_MS = 5_000;
+/** Between two calls of SubscribeToShard for the same consumer and shard, refused or not (API_SubscribeToShard: one a second). */
+export const SUBSCRIBE_CALL_INTERVAL_MS = 1_000;
 /** Registered consumers of one stream (API_RegisterStreamConsumer: 20; 50 with on-demand Advantage). */
 export const DEFAULT_MAX_CONSUMERS_PER_STREAM = 20;
 

@@ -31,9 +31,18 @@ it('registers a consumer of the application’s name and is pushed what comes; w
   await until(() => expect(handled).toHaveLength(6));
   expect(await consumerNames('pushed')).toEqual(['pushed']);
   await first.stop();
-  const later = handleInTest(scene.consumer({ workerId: 'f2', retrievalMode: 'fanout' }));
+  const { logger, texts } = listen();
+  const next = scene.consumer({ workerId: 'f2', retrievalMode: 'fanout', logger });
+  const later = handleInTest(next);
   await scene.put('a 3', 'b 3');
-  await until(() => expect(later.toSorted()).toEqual(['a 3', 'b 3']));
+  // Its shards rest until the first one's subscriptions are 5 s old: nobody has to see to that.
+  await until(() => expect(texts('info').join()).toContain('the shard rests until its last subscription is 5 s old'));
+  await until(() => {
+    const { state, reasons } = next.health();
+    if (state === 'running') expect.soft(reasons).toEqual([]);
+    expect(later.toSorted()).toEqual(['a 3', 'b 3']);
+  });
+  expect(texts('warn', 'error')).toEqual([]);
   // It is left registered: another worker may read by it.
   expect(await consumerNames('pushed')).toEqual(['pushed']);
 });

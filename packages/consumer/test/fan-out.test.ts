@@ -267,7 +267,8 @@ describe('from one subscription to the next', () => {
     const ConsumerARN = await consumer.arn();
     await fanOut.send(new SubscribeToShardCommand({ ConsumerARN, ...command }), { abortSignal: controller.signal });
     const source = sourceOf();
-    await expect(source.fetch(TRIM_HORIZON, never)).rejects.toMatchObject({ code: 'THROTTLED', retryable: true });
+    const refused = { code: 'SHARD_IN_USE', retryable: true, resource: ConsumerARN };
+    await expect(source.fetch(TRIM_HORIZON, never)).rejects.toMatchObject(refused);
     clock.advance(SUBSCRIBE_INTERVAL_MS);
     await put('a');
     expect((await readTexts(source, TRIM_HORIZON, 1)).texts).toEqual(['a']);
@@ -403,7 +404,8 @@ describe('the registered consumer (KCL FanOutConsumerRegistration)', () => {
       await client.send(new RegisterStreamConsumerCommand({ StreamARN, ConsumerName: `other-${n}` }));
       clock.advance(1_000);
     }
-    const error = { code: 'THROTTLED', retryable: true, message: expect.stringContaining('deregister one') };
+    const message = expect.stringContaining('deregister one that nobody reads by, ask AWS for more');
+    const error = { code: 'TOO_MANY_CONSUMERS', retryable: true, message };
     await expect(consumer.arn()).rejects.toMatchObject(error);
   });
 

@@ -99,8 +99,8 @@ export class Prefetch {
   failed(error: unknown): void {
     this.#fetching = false;
     this.#share.read(this.#held());
-    // Throttled is an answer: the shard is read by others as well, and that is no stall.
-    this.#throttled = isShardlineError(error) && error.code === 'THROTTLED';
+    // Throttled, or not to be had, is an answer: the shard is read by others as well, and that is no stall.
+    this.#throttled = isShardlineError(error) && (error.code === 'THROTTLED' || error.code === 'SHARD_IN_USE');
     if (this.#throttled) this.#readCount += 1;
   }
 

@@ -12,6 +12,7 @@ import {
   isShardlineError,
   OperatingError,
   type StreamIdentifier,
+  SUBSCRIBE_CALL_INTERVAL_MS,
   SUBSCRIBE_INTERVAL_MS,
 } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
@@ -62,6 +63,7 @@ export class FanOutSource implements ShardSource {
   /** Undefined: no event came since reading began. */
   #continuation: string | undefined;
   #subscribedAt = Number.NEGATIVE_INFINITY;
+  #calledAt = Number.NEGATIVE_INFINITY;
   #closed = false;
   /** What the next event may hold, and what one holds that waits. */
   #roomBytes = Number.POSITIVE_INFINITY;
@@ -169,8 +171,10 @@ export class FanOutSource implements ShardSource {
   async #subscribe(consumerArn: string, after: ExtendedSequenceNumber, signal: AbortSignal): Promise<Subscription> {
     const { client, shardId, clock } = this.#options;
     // Kinesis refuses a second subscription of one consumer to one shard within 5 s of the first, whatever became of that one.
-    const pauseMs = this.#subscribedAt + SUBSCRIBE_INTERVAL_MS - clock.now();
+    const dueAt = Math.max(this.#subscribedAt + SUBSCRIBE_INTERVAL_MS, this.#calledAt + SUBSCRIBE_CALL_INTERVAL_MS);
+    const pauseMs = dueAt - clock.now();
     if (pauseMs > 0) await delay(clock, pauseMs, signal);
+    this.#calledAt = clock.now();
     this.#edge.asks();
     const command = new SubscribeToShardCommand({
       ConsumerARN: consumerArn,
@@ -230,8 +234,9 @@ export class FanOutSource implements ShardSource {
     }
     if (code === 'ResourceInUseException') {
       // Another worker of the application has just subscribed, or this one has: Kinesis takes the next one 5 s later.
-      const message = `shard ${shardId} is subscribed to by another connection of this consumer`;
-      throw new OperatingError('THROTTLED', message, { retryable: true, cause: error });
+      const message = `shard ${shardId} is subscribed to by another connection of the registered consumer ${consumerArn}`;
+      const about = { action: ACTION, resource: consumerArn };
+      throw new OperatingError('SHARD_IN_USE', message, { retryable: true, cause: error, ...about });
     }
     if (!isShardlineError(error) || error.code !== 'STREAM_NOT_FOUND') throw error;
     // The shard, or the consumer that somebody deregistered? The KCL takes both for the shard's end. A shard that is being read does not go.

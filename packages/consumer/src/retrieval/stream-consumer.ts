@@ -67,8 +67,8 @@ export class StreamConsumer {
 
   /**
    * Found or registered, and ACTIVE.
-   * @throws OperatingError STREAM_NOT_FOUND (also for a `consumerArn` that is not there), ACCESS_DENIED, THROTTLED when the stream
-   * has as many consumers as it may, TIMEOUT when it is not ACTIVE within a minute, and others
+   * @throws OperatingError STREAM_NOT_FOUND (also for a `consumerArn` that is not there), ACCESS_DENIED, TOO_MANY_CONSUMERS when the stream
+   * has as many as it may, TIMEOUT when it is not ACTIVE within a minute, and others
    */
   arn(): Promise<string> {
     if (this.#active !== undefined) return Promise.resolve(this.#active);
@@ -153,8 +153,11 @@ export class StreamConsumer {
       // Another worker was quicker.
       if (code === 'ResourceInUseException') return;
       if (code !== 'LimitExceededException') throw error;
-      const message = `stream ${StreamARN} takes no further registered consumer (${DEFAULT_MAX_CONSUMERS_PER_STREAM} by default), or too many are being registered at once: deregister one that nobody reads by, or name one in consumerName or consumerArn`;
-      throw new OperatingError('THROTTLED', message, { retryable: true, cause: error });
+      const message =
+        `stream ${StreamARN} takes no further registered consumer (${DEFAULT_MAX_CONSUMERS_PER_STREAM} by default), or too many are being ` +
+        'registered at once: deregister one that nobody reads by, ask AWS for more, or name one in consumerName or consumerArn';
+      const about = { action: 'kinesis:RegisterStreamConsumer', resource: StreamARN };
+      throw new OperatingError('TOO_MANY_CONSUMERS', message, { retryable: true, cause: error, ...about });
     }
   }
 

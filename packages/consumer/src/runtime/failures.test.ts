@@ -216,3 +216,77 @@ test('who sees another one lead is rid of what failed for the leader, and of not
     'listing the shards of a stream (listShards) is left to the worker that leads now',
   ]);
 });
+
+const inUse = new OperatingError('SHARD_IN_USE', 'subscribed to', {
+  retryable: true,
+  action: 'kinesis:SubscribeToShard',
+  resource: 'arn:aws:kinesis:us-east-1:1:stream/orders/consumer/billing:1',
+});
+
+test('the rest of a few seconds after a restart is no trouble and no more than a note, of however many shards', () => {
+  const { clock, failures, lines } = scene();
+  for (let lease = 0; lease < 10; lease += 1) {
+    for (let second = 0; second < 6; second += 1) {
+      failures.failed('fetchBatch', `${lease}`, inUse, 1_000);
+      expect(failures.troubles()).toEqual([]);
+      clock.advance(1_000);
+    }
+    failures.worked('fetchBatch', `${lease}`);
+  }
+  expect(lines.filter(([level]) => level !== 'debug')).toEqual(
+    Array.from({ length: 10 }, () => ['info', expect.stringContaining('the shard rests until')]),
+  );
+});
+
+test.each([
+  ['never', 0],
+  ['for 6 s of 12, as of two that take it from each other', 6],
+])(
+  'who is read by somebody else by the same consumer is told with a sentence of its own: read %s',
+  (_, readSeconds) => {
+    const { clock, failures, lines } = scene();
+    const since = new Date(clock.wallNow());
+    for (let second = 0; second < 48; second += 1) {
+      if (second % 12 < 12 - readSeconds) failures.failed('fetchBatch', 'a', inUse, 1_000);
+      else failures.worked('fetchBatch', 'a');
+      clock.advance(1_000);
+    }
+    expect(failures.troubles()).toMatchObject([
+      {
+        step: 'fetchBatch',
+        code: 'SHARD_IN_USE',
+        since,
+        leaseCount: 1,
+        advice: expect.stringMatching(/^somebody else .*consumer\/billing:1, .*consumerName/),
+      },
+    ]);
+    expect(lines.filter(([level]) => level === 'warn')).toHaveLength(1);
+    clock.advance(30_000);
+    failures.worked('fetchBatch', 'a');
+    expect(failures.troubles()).toEqual([]);
+    expect(lines.at(-1)).toEqual(['info', 'reading a shard (fetchBatch) works again']);
+  },
+);
+
+test('a shard that went to another worker is in nobody’s way any more', () => {
+  const { clock, failures } = scene();
+  for (let second = 0; second < 25; second += 1) {
+    failures.failed('fetchBatch', 'a', inUse, 1_000);
+    clock.advance(1_000);
+  }
+  expect(failures.troubles()).toHaveLength(1);
+  failures.forget('a');
+  expect(failures.troubles()).toEqual([]);
+});
+
+test('a stream with as many registered consumers as it may have is told as that, not as throttled', () => {
+  const { clock, failures } = scene();
+  const full = new OperatingError('TOO_MANY_CONSUMERS', 'stream orders takes no further: deregister one', {
+    retryable: true,
+  });
+  for (let second = 0; second < 5; second += 1) {
+    failures.failed('opening', undefined, full, 1_000);
+    clock.advance(1_000);
+  }
+  expect(failures.troubles()[0]?.text).toMatch(/: stream orders takes no further: deregister one; it is tried again$/);
+});

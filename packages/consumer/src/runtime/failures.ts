@@ -4,6 +4,7 @@
 import { type Clock, isShardlineError, type Logger } from '@shardline/common';
 import { causeOf } from './handler-threw.ts';
 import { inWords, isLeaderStep, type Step } from './steps.ts';
+import { LONGEST_REST_MS, SubscriptionRests } from './subscription-rests.ts';
 import { codeOf, type Failing, type Trouble, troubleOf } from './trouble.ts';
 
 export interface FailuresOptions {
@@ -52,6 +53,7 @@ export class Failures {
   readonly #entries = new Map<string, Entry>();
   /** When a trouble was told last, over or not: one that comes and goes is not told each time it comes. */
   readonly #toldAt = new Map<string, number>();
+  readonly #rests = new SubscriptionRests();
 
   constructor(options: FailuresOptions) {
     this.#options = options;
@@ -61,8 +63,14 @@ export class Failures {
   failed(step: Step, leaseKey: string | undefined, error: unknown, retryInMs: number): void {
     const { clock, logger } = this.#options;
     const code = codeOf(error);
+    const firstAt = code === 'SHARD_IN_USE' ? this.#rests.refused(leaseKey ?? '', clock.now()) : clock.now();
+    if (code === 'SHARD_IN_USE' && clock.now() - firstAt < LONGEST_REST_MS) {
+      const rests = 'the shard rests until its last subscription is 5 s old, as after a restart; it is tried again';
+      logger[firstAt === clock.now() ? 'info' : 'debug']({ leaseKey, code, retryInMs, err: causeOf(error) }, rests);
+      return;
+    }
     const key = step === 'findStream' ? `${step} ${code} ${leaseKey}` : `${step} ${code}`;
-    const entry = this.#present(key) ?? this.#begin(step, code, key);
+    const entry = this.#present(key) ?? this.#begin(step, code, key, firstAt);
     entry.failing.set(subjectOf(step, leaseKey), error);
     entry.failureCount += 1;
     entry.lastAt = clock.now();
@@ -83,10 +91,12 @@ export class Failures {
   }
 
   worked(step: Step, leaseKey: string | undefined): void {
-    if (this.#entries.size === 0) return;
+    if (this.#entries.size === 0 && this.#rests.areNone) return;
+    const isIts = step !== 'fetchBatch' || this.#rests.read(leaseKey ?? '', this.#options.clock.now());
     for (const [key, entry] of this.#entries) {
       // One call that is answered shows that the credentials are good for all of its service.
       if (entry.code === 'CREDENTIALS_UNAVAILABLE' && serviceOf(entry.step) === serviceOf(step)) this.#over(key, entry);
+      else if (entry.code === 'SHARD_IN_USE' && !isIts) this.#present(key);
       else if (entry.step === step) this.#passed(key, entry, subjectOf(step, leaseKey));
       else this.#present(key);
     }
@@ -94,6 +104,7 @@ export class Failures {
 
   /** The lease is no longer this worker's: nothing of it fails any more. */
   forget(leaseKey: string): void {
+    this.#rests.forget(leaseKey);
     for (const [key, entry] of this.#entries) this.#passed(key, entry, leaseKey, LEFT_WITH_THE_LEASES);
   }
 
@@ -115,11 +126,11 @@ export class Failures {
     return undefined;
   }
 
-  #begin(step: Step, code: string, key: string): Entry {
+  #begin(step: Step, code: string, key: string, firstAt: number): Entry {
     const { clock } = this.#options;
-    const firstAt = clock.now();
     const counts = { failing: new Map<string, unknown>(), failureCount: 0, lastAt: firstAt, quietFrom: 0 };
-    const entry = { step, code, firstAt, firstWallAt: clock.wallNow(), ...counts, told: false };
+    const firstWallAt = clock.wallNow() - (clock.now() - firstAt);
+    const entry = { step, code, firstAt, firstWallAt, ...counts, told: false };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -141,7 +152,8 @@ export class Failures {
 
   #isTrouble({ failing, firstAt, lastAt }: Entry): boolean {
     const [error] = failing.values();
-    if (!isRetryable(error) || codeOf(error) === 'CREDENTIALS_UNAVAILABLE') return true;
+    const code = codeOf(error);
+    if (!isRetryable(error) || code === 'CREDENTIALS_UNAVAILABLE' || code === 'SHARD_IN_USE') return true;
     return lastAt - firstAt >= this.#options.patienceMs;
   }
 }

@@ -93,6 +93,14 @@ function adviceOn(error: unknown, action: string | undefined, resource = 'its re
       return action?.startsWith('kinesis:')
         ? `${resource} is asked more often than Kinesis allows, by all its readers together; it is tried again`
         : `${resource} needs more capacity; leases that cannot be renewed go to other workers`;
+    case 'SHARD_IN_USE':
+      return (
+        `somebody else subscribes by the same registered consumer, ${resource}, and each takes the shards from the other. Is it another ` +
+        'application of that name, or a process of this one that reads on without the lease? Give each application a name or a ' +
+        'consumerName of its own; it is tried again'
+      );
+    case 'TOO_MANY_CONSUMERS':
+      return `${messageOf(error)}; it is tried again`;
     case 'NO_ROOM_FOR_LEASES':
     case 'STREAM_REPLACED':
     case 'LEASE_TABLE_FORMAT':
