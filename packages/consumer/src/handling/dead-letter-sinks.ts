@@ -3,7 +3,7 @@
 // Invariant: one that resolves has the record in safe hands; one that cannot, rejects, and the shard waits.
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import { checkWholeNumber, describe, OperatingError, UsageError } from '@shardline/common';
+import { checkNames, checkWholeNumber, describe, OperatingError, UsageError } from '@shardline/common';
 import { type DeadLetter, deadLettersOf } from './dead-letter.ts';
 import type { OnFailure } from './handling-options.ts';
 
@@ -65,9 +65,16 @@ export interface DeadLetterQueueOptions {
 }
 
 const MAX_MESSAGE_BYTES = 1_048_576;
+const queueOptionNames: readonly string[] = [
+  'send',
+  'queueUrl',
+  'maxMessageBytes',
+  'tooLarge',
+] satisfies readonly (keyof DeadLetterQueueOptions)[];
 
-/** Sends the JSON of each record to a queue, one after the other. */
+/** Sends the JSON of each record to a queue, one after the other. @throws UsageError naming the option. */
 export function deadLetterQueue(options: DeadLetterQueueOptions): OnFailure {
+  checkNames(options, queueOptionNames, { expected: 'an option of deadLetterQueue' });
   const { send, queueUrl, tooLarge } = options;
   checkSend(send);
   if (typeof queueUrl !== 'string' || queueUrl === '') throw new UsageError('queueUrl', 'a URL', describe(queueUrl));
@@ -107,10 +114,19 @@ export interface DeadLetterBucketOptions {
   readonly prefix?: string;
 }
 
-/** Writes an object for each record, whose key is its place: handed over twice, it is there once. */
-export function deadLetterBucket({ send, bucket, prefix = '' }: DeadLetterBucketOptions): OnFailure {
+const bucketOptionNames: readonly string[] = [
+  'send',
+  'bucket',
+  'prefix',
+] satisfies readonly (keyof DeadLetterBucketOptions)[];
+
+/** Writes an object for each record, whose key is its place: handed over twice, it is there once. @throws UsageError naming the option. */
+export function deadLetterBucket(options: DeadLetterBucketOptions): OnFailure {
+  checkNames(options, bucketOptionNames, { expected: 'an option of deadLetterBucket' });
+  const { send, bucket, prefix = '' } = options;
   checkSend(send);
   if (typeof bucket !== 'string' || bucket === '') throw new UsageError('bucket', "a bucket's name", describe(bucket));
+  if (typeof prefix !== 'string') throw new UsageError('prefix', 'text', describe(prefix));
   return async (failure) => {
     for (const letter of deadLettersOf(failure)) {
       const { application, streamName, shardId, sequenceNumber, subSequenceNumber } = letter;

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { toHashKey } from '@shardline/common';
+import { toHashKey, UsageError } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ShardContext, UserRecord } from '../handler.ts';
@@ -76,6 +76,12 @@ test('a dead letter says who failed, where, how often and with what', () => {
   ]);
   const [letter] = deadLettersOf({ ...failureOf(record('bad')), error: 'just words' });
   expect(letter?.error).toEqual({ name: 'string', message: '"just words"' });
+});
+
+test.each([undefined, null, 7, { data: '' }])('%j is neither text nor bytes', (given) => {
+  expect(() => parseDeadLetter(given as never)).toThrow(
+    'deadLetter: expected the JSON of a dead letter, as text or bytes',
+  );
 });
 
 test.each(['', 'no JSON', '{}', 'null', '{"data":1}'])('%j is no dead letter', (text) => {
@@ -185,8 +191,27 @@ test("a bucket gets an object a record, whose key is the record's place", async 
 
 test('what cannot send is refused when the sink is made', () => {
   expect(() => deadLetterFile('')).toThrow('path: expected');
+  expect(() => deadLetterFile(undefined as never)).toThrow("path: expected a file's path, got undefined");
+  expect(() => deadLetterStream(undefined as never)).toThrow('producer: expected a producer: put, got undefined');
   expect(() => deadLetterStream({} as never)).toThrow('producer: expected');
   expect(() => deadLetterQueue({ queueUrl: 'q' } as never)).toThrow('send: expected');
   expect(() => deadLetterQueue({ send: async () => undefined, queueUrl: '' })).toThrow('queueUrl: expected');
   expect(() => deadLetterBucket({ send: async () => undefined, bucket: '' })).toThrow('bucket: expected');
+  const prefixed = { send: async () => undefined, bucket: 'b', prefix: 7 as never };
+  expect(() => deadLetterBucket(prefixed)).toThrow('prefix: expected text, got 7');
+});
+
+test.each([
+  ['deadLetterQueue', deadLetterQueue],
+  ['deadLetterBucket', deadLetterBucket],
+])('%s says what it was given in the place of its options, and which of them it does not know', (name, make) => {
+  for (const [given, got] of [
+    [undefined, 'undefined'],
+    [null, 'null'],
+    ['https://queue', '"https://queue"'],
+  ])
+    expect(() => make(given as never)).toThrow(new UsageError('options', 'an object', `${got}`));
+  expect(() => make({ send: async () => undefined, url: 'q' } as never)).toThrow(
+    `url: expected an option of ${name}, got an unknown one; known are send`,
+  );
 });

@@ -58,6 +58,8 @@ export function parseDeadLetter(text: string | Uint8Array): {
   readonly letter: DeadLetter;
   readonly record: UserRecord;
 } {
+  if (typeof text !== 'string' && !(text instanceof Uint8Array))
+    throw new UsageError('deadLetter', 'the JSON of a dead letter, as text or bytes', describe(text));
   const letter = parsed(typeof text === 'string' ? text : Buffer.from(text).toString());
   const { sequenceNumber, subSequenceNumber, partitionKey, explicitHashKey, aggregated } = letter;
   const record: UserRecord = {

@@ -109,6 +109,13 @@ describe('the faces of a handler', () => {
   });
 });
 
+test.each([null, 5, 'never', () => ({})])('%s in the place of handling is refused, not passed over', (wrong) => {
+  const expected = 'expected an object like { maxRetryAttempts: 3 }';
+  expect(() => readHandler(sink, wrong as never, 'auto')).toThrow(`handling: ${expected}`);
+  const handler = { processRecords: sink, handling: wrong as never };
+  expect(() => readHandler(handler, {}, 'auto')).toThrow(`handler.handling: ${expected}`);
+});
+
 describe('a factory of handlers', () => {
   const read = (createHandler: unknown, options: HandlingOptions = {}) =>
     readHandler({ createHandler } as Handler, options, 'auto');

@@ -44,6 +44,8 @@ export function readHandler(
   stallWarningMs: number = Number.POSITIVE_INFINITY,
 ): ReadHandler {
   const setting = { checkpointing, stallWarningMs };
+  refuseNoOptions('handling', options);
+  if (typeof given === 'object' && given !== null) refuseNoOptions('handler.handling', given.handling);
   if (typeof given === 'object' && given !== null && 'createHandler' in given)
     return readFactory(given, { ...given.handling, ...options }, setting);
   const { handler, eachRecord } = readFace(given, 'handler', `${A_FACE} or createHandler`);
@@ -92,6 +94,12 @@ function readMade(made: OneHandler): Face {
   if (typeof made === 'object' && made.handling !== undefined)
     throw new UsageError(`${field}.handling`, 'none: handling stands beside createHandler', describe(made.handling));
   return face;
+}
+
+/** Spread, what is no object would be no options at all. */
+function refuseNoOptions(field: string, given: unknown): void {
+  if (given === undefined || (typeof given === 'object' && given !== null)) return;
+  throw new UsageError(field, 'an object like { maxRetryAttempts: 3 }', describe(given));
 }
 
 /** @param field what names it in an error. @throws UsageError for something that is no handler. */
