@@ -28,6 +28,8 @@ test.each<[HandlingOptions, string, string]>([
   [{ bisectBatch: true as never }, 'bisectBatch', "'after-retries', 'at-once' or 'never'"],
   [{ onFailure: 'queue' as never }, 'onFailure', 'a function of a failure'],
   [{ onFailure: sink }, 'onFailure', 'maxRetryAttempts or maxRecordAgeMs beside it'],
+  [{ bisectBatch: 'never' }, 'bisectBatch', "maxRetryAttempts or maxRecordAgeMs beside 'never': without a limit"],
+  [{ bisectBatch: 'after-retries' }, 'bisectBatch', "maxRecordAgeMs beside 'after-retries': without a limit"],
   [{ filter: { Filters: [{ Pattern: { key: ['a'] } }] } }, 'filter.Filters[0].Pattern: key', 'a field of a record'],
   [{ batchWindowMs: 300_001 }, 'batchWindowMs', 'a whole number from 0 to 300000'],
   [{ maxRetries: 3 } as never, 'maxRetries', 'did you mean'],
@@ -35,6 +37,14 @@ test.each<[HandlingOptions, string, string]>([
   expect(() => readHandling(options, batches)).toThrow(UsageError);
   expect(() => readHandling(options, batches)).toThrow(expect.objectContaining({ field }));
   if (field !== 'maxRetries') expect(() => readHandling(options, batches)).toThrow(expected);
+});
+
+test('how a batch is bisected is said beside a limit, which run may give; at once without one', () => {
+  expect(readHandling({ bisectBatch: 'at-once' }, batches).rules.bisecting).toBe('at-once');
+  expect(readHandling({ bisectBatch: 'never', maxRecordAgeMs: 5 }, batches).rules.bisecting).toBe('never');
+  const handler: Handler = { processRecords: sink, handling: { bisectBatch: 'never' } };
+  expect(() => readHandler(handler, {}, 'auto')).toThrow('bisectBatch');
+  expect(readHandler(handler, { maxRetryAttempts: 0 }, 'auto').handling.rules.bisecting).toBe('never');
 });
 
 test('calls side by side and checkpoints by hand do not go together, nor records one at a time and a size of batches', () => {

@@ -39,7 +39,7 @@ export interface HandlingOptions {
   readonly maxRecordAgeMs?: number;
   /**
    * Once a limit is reached: `after-retries` (the default) bisects the batch to the records that throw, `never` gives up the batch as
-   * it is. `at-once` bisects after the first throw already.
+   * it is; said without a limit either is refused, for none would be reached. `at-once` bisects after the first throw already.
    */
   readonly bisectBatch?: Bisecting;
   /**
@@ -115,9 +115,13 @@ export function readHandling(
     throw new UsageError('onFailure', 'a function of a failure', describe(onFailure));
   const maxRetryAttempts = checkWholeNumber('maxRetryAttempts', options.maxRetryAttempts, 0);
   const maxRecordAgeMs = checkWholeNumber('maxRecordAgeMs', options.maxRecordAgeMs, 1);
-  if (onFailure !== undefined && maxRetryAttempts === undefined && maxRecordAgeMs === undefined) {
-    const why = 'maxRetryAttempts or maxRecordAgeMs beside it: without a limit records are tried for ever';
-    throw new UsageError('onFailure', why, 'neither');
+  const bisecting = checkWord('bisectBatch', options.bisectBatch, ['after-retries', 'at-once', 'never']);
+  if (maxRetryAttempts === undefined && maxRecordAgeMs === undefined) {
+    const limit = 'maxRetryAttempts or maxRecordAgeMs beside';
+    const why = 'without a limit records are tried for ever';
+    if (onFailure !== undefined) throw new UsageError('onFailure', `${limit} it: ${why}`, 'neither');
+    if (bisecting === 'never' || bisecting === 'after-retries')
+      throw new UsageError('bisectBatch', `${limit} '${bisecting}': ${why}, in the batch as it is`, 'neither');
   }
   const maxBatchSize = checkWholeNumber('maxBatchSize', options.maxBatchSize, 1);
   if (given.eachRecord && maxBatchSize !== undefined)
@@ -144,8 +148,7 @@ export function readHandling(
     rules: {
       maxTries: maxRetryAttempts === undefined ? Number.POSITIVE_INFINITY : maxRetryAttempts + 1,
       maxAgeMs: maxRecordAgeMs ?? Number.POSITIVE_INFINITY,
-      bisecting:
-        checkWord('bisectBatch', options.bisectBatch, ['after-retries', 'at-once', 'never']) ?? 'after-retries',
+      bisecting: bisecting ?? 'after-retries',
       maxSize: given.eachRecord ? 1 : (maxBatchSize ?? Number.POSITIVE_INFINITY),
     },
     onFailure,

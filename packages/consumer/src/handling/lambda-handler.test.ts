@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Batch, BatchWindow, ShardContext, UserRecord } from '../handler.ts';
 import type { LambdaContext, LambdaKinesisEvent, LambdaKinesisWindowEvent } from './lambda-event.ts';
 import { type LambdaFunction, type LambdaOptions, type LambdaWindowResult, lambdaHandler } from './lambda-handler.ts';
+import { readHandler } from './read-handler.ts';
 
 const context = {} as ShardContext;
 const sequenceNumber = '49590338271490256608559692538361571095921575989136588898';
@@ -209,8 +210,15 @@ describe('the settings of the event source mapping', () => {
   const handlingOf = (options: LambdaOptions): unknown => lambdaHandler(async () => undefined, options).handling;
 
   test("by default they are Lambda's: 100 records, for ever, one batch at a time, not bisected", () => {
-    expect(handlingOf({})).toEqual({ maxBatchSize: 100, concurrency: 1, bisectBatch: 'never' });
+    expect(handlingOf({})).toEqual({ maxBatchSize: 100, concurrency: 1 });
     expect(handlingOf({ maximumRetryAttempts: -1, maximumRecordAgeInSeconds: -1 })).toEqual(handlingOf({}));
+    expect(handlingOf({ maximumRetryAttempts: 0 })).toMatchObject({ maxRetryAttempts: 0, bisectBatch: 'never' });
+    const { forTenure } = readHandler(
+      lambdaHandler(async () => undefined),
+      {},
+      'auto',
+    );
+    expect(forTenure({} as never).handling.rules.maxTries).toBe(Infinity);
   });
 
   test('become those of a handler', () => {

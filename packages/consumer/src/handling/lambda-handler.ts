@@ -152,9 +152,10 @@ function readOptions(call: LambdaFunction, options: LambdaOptions): ReadLambdaOp
   checkNames(options, optionNames, { expected: 'an option of lambdaHandler' });
   const maxRetryAttempts = limit('maximumRetryAttempts', options.maximumRetryAttempts, 0);
   const maxRecordAge = limit('maximumRecordAgeInSeconds', options.maximumRecordAgeInSeconds, 1);
+  const hasLimit = maxRetryAttempts !== undefined || maxRecordAge !== undefined;
   const { onFailure, filterCriteria: filter, functionResponseTypes: types = [] } = options;
   readFilterCriteria('filterCriteria', filter);
-  if (onFailure !== undefined && maxRetryAttempts === undefined && maxRecordAge === undefined) {
+  if (onFailure !== undefined && !hasLimit) {
     const why =
       'maximumRetryAttempts or maximumRecordAgeInSeconds beside it: without a limit records are tried for ever';
     throw new UsageError('onFailure', why, 'neither');
@@ -164,13 +165,13 @@ function readOptions(call: LambdaFunction, options: LambdaOptions): ReadLambdaOp
   const window =
     checkWholeNumber('maximumBatchingWindowInSeconds', options.maximumBatchingWindowInSeconds, 0, 300) ?? 0;
   const tumblingWindow = readWindow(options);
+  const bisects = checkFlag('bisectBatchOnFunctionError', options.bisectBatchOnFunctionError, false);
   return {
     handling: {
       maxBatchSize: checkWholeNumber('batchSize', options.batchSize, 1, 10_000) ?? 100,
       concurrency: checkWholeNumber('parallelizationFactor', options.parallelizationFactor, 1, 10) ?? 1,
-      bisectBatch: checkFlag('bisectBatchOnFunctionError', options.bisectBatchOnFunctionError, false)
-        ? 'at-once'
-        : 'never',
+      // Without a limit nothing is given up, in one piece or in several.
+      ...((bisects || hasLimit) && { bisectBatch: bisects ? 'at-once' : 'never' }),
       ...(maxRetryAttempts !== undefined && { maxRetryAttempts }),
       ...(maxRecordAge !== undefined && { maxRecordAgeMs: 1_000 * maxRecordAge }),
       ...(window > 0 && { batchWindowMs: 1_000 * window }),
