@@ -1,7 +1,9 @@
 // The loop over batches, over real sockets: what is vouched for when, and how it ends.
+import { type Logger, onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import type { Consumer } from '../src/consumer.ts';
 import { type Cloud, handleInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -13,8 +15,8 @@ afterAll(async () => {
 
 const lines = Array.from({ length: 40 }, (_, n) => `key${n % 4} ${n}`);
 
-function consumerOf(scene: Scene): Consumer {
-  const consumer = scene.consumer({ maxRecordsPerRead: 5 });
+function consumerOf(scene: Scene, logger?: Logger): Consumer {
+  const consumer = scene.consumer({ maxRecordsPerRead: 5, ...(logger && { logger }) });
   onTestFinished(() => consumer.stop());
   return consumer;
 }
@@ -45,7 +47,14 @@ it.each(['break', 'throw'])(
   async (how) => {
     const scene = new Scene(cloud, `left-by-${how}`);
     await scene.put(...lines);
-    const consumer = consumerOf(scene);
+    const { logger, texts } = listen();
+    const consumer = consumerOf(scene, logger);
+    const thrown: unknown[] = [];
+    onTestFinished(
+      onDiagnostic('shardline:consumer:batch-handled', ({ application, outcome, ...message }) => {
+        if (application === scene.name && outcome === 'threw') thrown.push(message);
+      }),
+    );
     const vouched: string[] = [];
     const loop = async (): Promise<void> => {
       for await (const { records } of consumer.batches()) {
@@ -59,6 +68,9 @@ it.each(['break', 'throw'])(
     if (how === 'throw') await expect(loop()).rejects.toThrow('cannot go on');
     else await loop();
     expect(consumer.view().state).toBe('stopped');
+    // To leave is no failure of the handler's: what the loop threw its caller has.
+    expect(texts('warn', 'error')).toEqual([]);
+    expect(thrown).toEqual([]);
     const position = (await scene.recordsOf(0))[vouched.length - 1]?.sequenceNumber;
     expect(await scene.checkpointOf(SHARD(0))).toBe(`${position}:0`);
     const rest = handleInTest(scene.consumer());

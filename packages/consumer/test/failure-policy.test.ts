@@ -4,9 +4,10 @@ import { setTimeout } from 'node:timers/promises';
 import { type Diagnostics, onDiagnostic } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Consumer } from '../src/consumer.ts';
-import type { BatchHandler, Handler, ShardContext } from '../src/handler.ts';
+import type { BatchHandler, Handler, ShardContext, UserRecord } from '../src/handler.ts';
 import type { Failure, HandlingOptions } from '../src/handling/handling-options.ts';
 import { type Cloud, keyOf, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -39,6 +40,60 @@ const line = (n: number): string => `key${n % 5} ${[7, 8, 31].includes(n) ? 'poi
 const lines = Array.from({ length: 60 }, (_, n) => line(n));
 const good = lines.filter((text) => !text.includes('poison'));
 const bad = lines.filter((text) => text.includes('poison'));
+
+describe('the log line of a throw says where to look', () => {
+  const text = 'the handler threw; the batch is given to it again';
+
+  it('of several records how many there are and the number of the first', async () => {
+    const scene = new Scene(cloud, 'told-batch');
+    await scene.put('a 1', 'b poison', 'c 3');
+    const { logger, lines: told } = listen();
+    runWith(scene.consumer({ logger }), allOrNothing([]), {});
+    await until(() => expect(told.map((one) => one.text)).toContain(text));
+    const [first] = await scene.recordsOf(0);
+    const where = { stream: scene.name, shard: SHARD(0), recordCount: 3, sequenceNumber: first?.sequenceNumber };
+    const { fields } = told.find((one) => one.text === text) ?? {};
+    expect(fields).toMatchObject({
+      leaseKey: SHARD(0),
+      attempt: 1,
+      err: { message: 'cannot parse b poison' },
+      ...where,
+    });
+    expect(fields).not.toHaveProperty('partitionKey');
+    expect(fields).not.toHaveProperty('subSequenceNumber');
+  });
+
+  it('of a single one out of an aggregated record its sub-sequence number and partition key, too', async () => {
+    const scene = new Scene(cloud, 'told-record');
+    const sequenceNumber = await scene.putAggregate('a 1', 'b poison', 'c 3');
+    const { logger, lines: told } = listen();
+    const processRecord = (record: UserRecord): void => {
+      if (isPoison(record)) throw new Error('no');
+    };
+    runWith(scene.consumer({ logger }), { processRecord }, {});
+    await until(() => expect(told.map((one) => one.text)).toContain(text));
+    const where = { stream: scene.name, shard: SHARD(0), recordCount: 1, sequenceNumber, subSequenceNumber: 1 };
+    expect(told.find((one) => one.text === text)?.fields).toMatchObject({ ...where, partitionKey: 'b' });
+  });
+
+  it('of a call that finished some of them, those that it did not', async () => {
+    const scene = new Scene(cloud, 'told-part');
+    await scene.put('a 1', 'b poison', 'c 3');
+    const { logger, lines: told } = listen();
+    const handler: BatchHandler = ({ records }) => {
+      const batchItemFailures = records
+        .filter(isPoison)
+        .map(({ sequenceNumber }) => ({ itemIdentifier: sequenceNumber }));
+      return { batchItemFailures };
+    };
+    runWith(scene.consumer({ logger }), handler, {});
+    const part = 'the handler did not finish all records; it is given again what begins with the first of these';
+    await until(() => expect(told.map((one) => one.text)).toContain(part));
+    const [, poison] = await scene.recordsOf(0);
+    const where = { recordCount: 2, sequenceNumber: poison?.sequenceNumber };
+    expect(told.find((one) => one.text === part)?.fields).toMatchObject(where);
+  });
+});
 
 describe('a batch with records that throw', () => {
   it('is bisected to them: they go to onFailure with the error, all others are handled once and in order', async () => {

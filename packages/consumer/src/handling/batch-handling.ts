@@ -6,7 +6,8 @@ import { type Clock, type ExtendedSequenceNumber, OperatingError, parseSequenceN
 import type { RestOfBatch } from '../coordination/results.ts';
 import type { Batch, ShardContext, ShardHandler, UserRecord } from '../handler.ts';
 import type { SourceBatch } from '../retrieval/source.ts';
-import { HandlerThrew } from '../runtime/handler-threw.ts';
+import { HandlerThrew, unfinishedOf } from '../runtime/handler-threw.ts';
+import { LET_GO } from './batches.ts';
 import type { Failure, ResolvedHandling } from './handling-options.ts';
 import { lanesOf } from './lanes.ts';
 import { readPartialResult } from './partial-result.ts';
@@ -187,6 +188,8 @@ export class BatchHandling implements Handling {
     try {
       verdict = this.#read(lane, from, records, await this.#call(records, piece.attempt, startedAt));
     } catch (error) {
+      if (error === LET_GO)
+        return { kind: 'threw', attempt: 1, error: new HandlerThrew('processRecords', error), stops: true };
       lane.thrown = error;
       verdict = lane.pieces.threw(clock.wallNow());
     }
@@ -197,12 +200,9 @@ export class BatchHandling implements Handling {
     }
     this.#report.threw(records.length, clock.now() - startedAt, lane.thrown);
     if (verdict !== 'again') return undefined;
-    return {
-      kind: 'threw',
-      attempt: lane.pieces.tries,
-      error: new HandlerThrew('processRecords', lane.thrown),
-      stops: false,
-    };
+    // Of a call that finished some of them, the others.
+    const error = this.#threw('processRecords', lane.thrown, lane.records.slice(lane.pieces.finishedCount, to));
+    return { kind: 'threw', attempt: lane.pieces.tries, error, stops: false };
   }
 
   #call(records: readonly UserRecord[], attempt: number, startedAt: number): unknown {
@@ -253,7 +253,8 @@ export class BatchHandling implements Handling {
       await onFailure({ ...failure, records: failure.records.slice() }, context);
     } catch (error) {
       lane.handOverTries += 1;
-      return { kind: 'threw', attempt: lane.handOverTries, error: new HandlerThrew('onFailure', error), stops: false };
+      const threw = this.#threw('onFailure', error, failure.records);
+      return { kind: 'threw', attempt: lane.handOverTries, error: threw, stops: false };
     }
     lane.handOverTries = 0;
     this.#report.gaveUp(failure, 'handedOver');
@@ -264,8 +265,14 @@ export class BatchHandling implements Handling {
   #stop(failure: Failure): Threw {
     if (!this.#toldStop) this.#report.gaveUp(failure, 'stopped');
     this.#toldStop = true;
-    const { attempts, error } = failure;
-    return { kind: 'threw', attempt: attempts, error: new HandlerThrew('processRecords', error), stops: true };
+    const { attempts, error, records } = failure;
+    const threw = this.#threw('processRecords', error, records);
+    return { kind: 'threw', attempt: attempts, error: threw, stops: true };
+  }
+
+  #threw(word: 'processRecords' | 'onFailure', thrown: unknown, records: readonly UserRecord[]): HandlerThrew {
+    const { context, shardId } = this.#shard;
+    return new HandlerThrew(word, thrown, unfinishedOf(context.streamName, shardId, records));
   }
 
   /** In lanes side by side a call knows of no position: by hand only what is finished without a gap can be checkpointed. */

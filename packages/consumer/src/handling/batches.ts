@@ -1,6 +1,7 @@
 // A handler turned inside out: `for await (const batch of consumer.batches())`. The loop's body handles one batch at a time, whichever shard
 // it is from; asking for the next one vouches for the last. It is a handler like any other to those below.
-// Invariant: each batch that was given is settled: vouched for by the next turn of the loop, or not, when the loop is left.
+// Invariant: each batch that was given is settled: vouched for by the next turn of the loop, or let go, when the loop is left. To leave is a way
+// to end, not a failure: what is let go is neither vouched for nor told as thrown, and not given again.
 import { OperatingError } from '@shardline/common';
 import type { Batch, BatchHandler, ShardContext } from '../handler.ts';
 
@@ -13,6 +14,11 @@ interface Given {
   readonly batch: BatchInHand;
   readonly settle: (error?: unknown) => void;
 }
+
+/** What a batch is settled with that nobody handles any more: the loop was left, or its lease was lost before it came to hand. */
+export const LET_GO: OperatingError = new OperatingError('CLOSED', 'the loop over batches was left', {
+  retryable: false,
+});
 
 /** @param run with a handler, once, when the first batch is asked for. @param stop when the loop is left. */
 export async function* batchesOf(
@@ -37,10 +43,10 @@ export async function* batchesOf(
         const index = waiting.indexOf(given);
         if (index === -1) return;
         waiting.splice(index, 1);
-        settle(signal.reason);
+        settle(LET_GO);
       };
       signal.addEventListener('abort', onAbort, { once: true });
-      if (isOver) settle(left());
+      if (isOver) settle(LET_GO);
       else waiting.push(given);
       wake();
     });
@@ -65,12 +71,8 @@ export async function* batchesOf(
     }
   } finally {
     isOver = true;
-    for (const given of [inHand, ...waiting]) given?.settle(left());
+    for (const given of [inHand, ...waiting]) given?.settle(LET_GO);
     await stop();
   }
   await running;
-}
-
-function left(): OperatingError {
-  return new OperatingError('CLOSED', 'the loop over batches was left', { retryable: false });
 }

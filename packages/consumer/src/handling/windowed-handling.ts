@@ -7,7 +7,7 @@ import { OperatingError, parseSequenceNumber } from '@shardline/common';
 import type { Batch, BatchHandler, ShardContext, UserRecord } from '../handler.ts';
 import type { SourceBatch } from '../retrieval/source.ts';
 import type { WindowRun } from '../retrieval/window-cutter.ts';
-import { HandlerThrew } from '../runtime/handler-threw.ts';
+import { HandlerThrew, unfinishedOf } from '../runtime/handler-threw.ts';
 import {
   BatchHandling,
   type BatchHandlingOptions,
@@ -156,7 +156,9 @@ export class WindowedHandling implements Handling {
     } catch (error) {
       this.#tries += 1;
       this.#report.threw(0, clock.now() - startedAt, error);
-      return { kind: 'threw', attempt: this.#tries, error: new HandlerThrew('processRecords', error), stops: false };
+      const { context, shardId } = this.#inWindow;
+      const threw = new HandlerThrew('processRecords', error, unfinishedOf(context.streamName, shardId, []));
+      return { kind: 'threw', attempt: this.#tries, error: threw, stops: false };
     }
     this.#tries = 0;
     if (call === 'final') this.#window.end();

@@ -81,7 +81,8 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       const text = isHandOver
         ? 'onFailure threw; the records are handed to it again, and nothing behind them is handled'
         : ofCall;
-      logger.error({ leaseKey, attempt, retryInMs: Math.round(retryInMs), err }, text);
+      const unfinished = error instanceof HandlerThrew ? error.unfinished : undefined;
+      logger.error({ leaseKey, ...unfinished, attempt, retryInMs: Math.round(retryInMs), err }, text);
       return;
     }
     case 'effectFailed': {
