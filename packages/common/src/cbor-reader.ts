@@ -39,6 +39,8 @@ export class CborError extends Error {
 
 /** A number of members that a break ends. */
 export const UNTIL_BREAK: number = Number.POSITIVE_INFINITY;
+/** What was to be passed is not of the plain kind, or not well-formed; the cursor has not moved. */
+export const NOT_PLAIN = -1;
 
 export class CborReader {
   readonly #bytes: Buffer;
@@ -47,6 +49,15 @@ export class CborReader {
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
+  }
+
+  /** Byte of the body that comes next; may be set to one where a value began. */
+  get at(): number {
+    return this.#at;
+  }
+
+  set at(at: number) {
+    this.#at = at;
   }
 
   /** @returns how many members follow, or UNTIL_BREAK; ask `hasMore` before each. @throws CborError */
@@ -109,6 +120,40 @@ export class CborReader {
     }
     if (isWholeNumber(text)) return text;
     throw new CborError(`CBOR: expected a text of digits, got ${JSON.stringify(text.slice(0, 100))} at byte ${at}`);
+  }
+
+  /** Goes past bytes that stand in one piece. @returns their length, `at` is where they end; NOT_PLAIN */
+  passBytes(): number {
+    return this.#pass(BYTES);
+  }
+
+  /** Goes past a short text of ASCII that stands in one piece. @returns its length, `at` is where it ends; NOT_PLAIN */
+  passAscii(): number {
+    const from = this.#at;
+    const length = this.#pass(TEXT);
+    const end = this.#at;
+    for (let at = end - length; at < end; at += 1) {
+      if (length > SHORT_TEXT || (this.#bytes[at] as number) >= FIRST_NOT_ASCII) {
+        this.#at = from;
+        return NOT_PLAIN;
+      }
+    }
+    return length;
+  }
+
+  /** The same past a whole number, without leading zeros. */
+  passDigits(): number {
+    const from = this.#at;
+    const length = this.#pass(TEXT);
+    const end = this.#at;
+    let isNumber = length === 1 || (length > 0 && this.#bytes[end - length] !== DIGIT_0);
+    for (let at = end - length; isNumber && at < end; at += 1) {
+      const digit = (this.#bytes[at] as number) - DIGIT_0;
+      isNumber = digit >= 0 && digit <= 9;
+    }
+    if (isNumber) return length;
+    this.#at = from;
+    return NOT_PLAIN;
   }
 
   /** A view of the body, where the bytes stand in one piece. */
@@ -269,6 +314,27 @@ export class CborReader {
   #view(length: number): Uint8Array {
     const start = this.#skip(length);
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length);
+  }
+
+  /** Past a text or bytes in one piece, of a length as they have it mostly. */
+  #pass(major: number): number {
+    const bytes = this.#bytes;
+    const initial = bytes[this.#at] as number;
+    const info = initial & 0x1f;
+    if (initial >> 5 !== major || info > 26) return NOT_PLAIN;
+    const start = this.#at + 1 + (info < 24 ? 0 : 1 << (info - 24));
+    if (start > bytes.length) return NOT_PLAIN;
+    const length =
+      info < 24
+        ? info
+        : info === 24
+          ? (bytes[start - 1] as number)
+          : info === 25
+            ? this.#uint16(start - 2)
+            : this.#uint32(start - 4);
+    if (start + length > bytes.length) return NOT_PLAIN;
+    this.#at = start + length;
+    return length;
   }
 
   /** @returns where the bytes begin that are gone over. */

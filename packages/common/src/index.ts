@@ -8,5 +8,5 @@ export {
   wasSentShortly,
 } from './aws-shortcut.ts';
 export * from './base.ts';
-export { CborError, CborReader } from './cbor-reader.ts';
+export { CborError, CborReader, NOT_PLAIN } from './cbor-reader.ts';
 export * from './credentials.ts';

@@ -109,7 +109,7 @@ it('a worker goes on with its leases through the end of the move and of the old 
     const inLeaseTable = (await rows(cloud.dynamoDB, 'through')).map((row) => row['leaseKey']?.S);
     expect(inLeaseTable).toEqual(expect.arrayContaining(['Leader', consumer.workerId]));
   });
-  expect(consumer.view()).toMatchObject({ state: 'running', leader: true });
+  await until(() => expect(consumer.view()).toMatchObject({ state: 'running', leader: true }));
   await consumer.stop();
   await ended;
 });

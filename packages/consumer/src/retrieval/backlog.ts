@@ -28,15 +28,23 @@ export interface BacklogOptions {
 /** What becomes of an aggregated record with a user record that belongs to another shard: `kcl`: nothing of it is given out. */
 export type StrayRecords = 'deliver' | 'kcl';
 
+/** Records in their order, asked for one after the other; an array, or what makes each when it is asked for. */
+export interface KinesisRecords {
+  readonly length: number;
+  /** Of their data. Default: they are counted. */
+  readonly byteCount?: number;
+  at(index: number): KinesisRecord | undefined;
+}
+
 /** One answer of Kinesis. */
 export interface Answer {
-  readonly records: readonly KinesisRecord[];
+  readonly records: KinesisRecords;
   readonly millisBehindLatest: number | undefined;
   /** Of the shard's last answer. */
   readonly childShards: readonly ChildShard[] | undefined;
 }
 
-const NO_RECORDS: readonly KinesisRecord[] = [];
+const NO_RECORDS: KinesisRecords = [];
 
 export class Backlog {
   readonly #maxRecordsPerBatch: number;
@@ -103,7 +111,7 @@ export class Backlog {
     invariant(this.isSpent, 'an answer is added once the one before it was given out');
     this.#records = records;
     this.#at = 0;
-    for (const { data } of records) this.#heldBytes += data.length;
+    this.#heldBytes += records.byteCount ?? byteCountOf(records);
     this.#millisBehindLatest = millisBehindLatest;
     this.#childShards = childShards;
     this.#lookForGap();
@@ -133,7 +141,7 @@ export class Backlog {
   }
 
   #lookForGap(): void {
-    const [first] = this.#records;
+    const first = this.#records.at(0);
     if (first === undefined && this.#childShards !== undefined) this.#lookForLastGap();
     if (this.#expected === undefined || first === undefined) return;
     const before = parseSequenceNumber(first.sequenceNumber);
@@ -166,7 +174,7 @@ export class Backlog {
     let strayCount = 0;
     let droppedCount = 0;
     while (this.#at < this.#records.length && records.length < maxRecordCount) {
-      const record = this.#records[this.#at] as KinesisRecord;
+      const record = this.#records.at(this.#at) as KinesisRecord;
       this.#at += 1;
       this.#heldBytes -= record.data.length;
       const { sequenceNumber } = record;
@@ -213,4 +221,10 @@ export class Backlog {
     const counts = { kinesisRecordCount, corruptCount, strayCount, droppedCount };
     return { records, byteCount, last, millisBehindLatest, ...counts, gap };
   }
+}
+
+function byteCountOf(records: KinesisRecords): number {
+  let byteCount = 0;
+  for (let index = 0; index < records.length; index += 1) byteCount += records.at(index)?.data.length ?? 0;
+  return byteCount;
 }

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { GetRecordsCommand, GetRecordsCommandOutput, SubscribeToShardCommand } from '@aws-sdk/client-kinesis';
 import { READ_ANSWER, READ_CBOR, type ReadAnswer, type ReadCbor } from '@shardline/common';
-import type { KinesisRecord } from './deaggregate.ts';
+import type { KinesisRecords } from './backlog.ts';
 import { readCborAnswer } from './records-cbor.ts';
 import { splitRecords } from './records-json.ts';
 import { piecesOf } from './stream-pieces.ts';
@@ -23,8 +23,8 @@ type MiddlewareStack = GetRecordsCommand['middlewareStack'];
 type Body = AsyncIterable<Uint8Array>;
 
 /** @returns the records once the call was answered; undefined: the SDK's own output has them. */
-export function readRecordsApart(command: GetRecordsCommand): () => readonly KinesisRecord[] | undefined {
-  let records: readonly KinesisRecord[] | undefined;
+export function readRecordsApart(command: GetRecordsCommand): () => KinesisRecords | undefined {
+  let records: KinesisRecords | undefined;
   const readAnswer: ReadAnswer = (bytes) => {
     const split = splitRecords(bytes);
     records = split?.records;

@@ -3,6 +3,7 @@ import { CborError } from '@shardline/common';
 import { encode } from 'cborg';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import type { KinesisRecord } from './deaggregate.ts';
 import { readCborAnswer } from './records-cbor.ts';
 import { splitRecords } from './records-json.ts';
 
@@ -37,6 +38,16 @@ const rest = fc.record(
   { requiredKeys: [] },
 );
 
+/** All records are made, each of them twice. */
+function readWhole(body: Buffer): { records: (KinesisRecord | undefined)[]; rest: unknown } {
+  const { records, rest: others } = readCborAnswer(body);
+  const made = Array.from({ length: records.length }, (_, index) => records.at(index));
+  expect(records.byteCount).toBe(made.reduce((sum, each) => sum + (each?.data.length ?? 0), 0));
+  expect(made.map((_, index) => records.at(made.length - 1 - index)).reverse()).toEqual(made);
+  expect(records.at(made.length)).toBeUndefined();
+  return { records: made, rest: others };
+}
+
 /** As AWS's CBOR has it: maps and lists until a break, times as milliseconds under tag 1. */
 function asAwsWrites(records: readonly Written[], others: object): Buffer {
   const members = (entries: [string, Uint8Array][]): Buffer =>
@@ -66,8 +77,8 @@ it("records are those of the same answer's JSON, however long maps and lists say
       }));
       const byJson = splitRecords(Buffer.from(JSON.stringify({ Records: inJson, ...others })));
       const expected = { records: byJson?.records, rest: { ...others } };
-      expect(readCborAnswer(asAwsWrites(records, others))).toEqual(expected);
-      expect(readCborAnswer(Buffer.from(encode({ ...others, Records: records })))).toEqual(expected);
+      expect(readWhole(asAwsWrites(records, others))).toEqual(expected);
+      expect(readWhole(Buffer.from(encode({ ...others, Records: records })))).toEqual(expected);
     }),
   );
 });
@@ -91,7 +102,7 @@ it('an answer with a changed byte is read or refused, and nothing else happens',
         const bytes = asAwsWrites(records, { NextShardIterator: 'next' });
         bytes[seed % bytes.length] = byte;
         try {
-          readCborAnswer(bytes);
+          readWhole(bytes);
         } catch (error) {
           expect(error).toBeInstanceOf(CborError);
         }
@@ -103,12 +114,12 @@ it('an answer with a changed byte is read or refused, and nothing else happens',
 
 it('members that are null, absent or unknown', () => {
   const answer = (value: unknown): Buffer => Buffer.from(encode(value));
-  expect(readCborAnswer(answer({ NextShardIterator: null, Records: null, New: { a: [1] } }))).toEqual({
+  expect(readWhole(answer({ NextShardIterator: null, Records: null, New: { a: [1] } }))).toEqual({
     records: [],
     rest: { New: { a: [1] } },
   });
   const written = { SequenceNumber: '5', Data: new Uint8Array([1]), PartitionKey: null, New: [{}] };
-  const { records } = readCborAnswer(answer({ Records: [written] }));
+  const { records } = readWhole(answer({ Records: [written] }));
   expect(records).toEqual([
     {
       partitionKey: '',
@@ -119,6 +130,21 @@ it('members that are null, absent or unknown', () => {
       aggregated: false,
     },
   ]);
+});
+
+it('records that are written in an unusual way are read as the others, among them', () => {
+  const usual = { SequenceNumber: '1', Data: new Uint8Array([1]), PartitionKey: 'key' };
+  const written = [usual, { ...usual, PartitionKey: 'Schlüssel' }, { ...usual, PartitionKey: 'k'.repeat(200) }, usual];
+  const { records } = readWhole(Buffer.from(encode({ Records: written })));
+  expect(records.map((each) => each?.partitionKey)).toEqual(written.map(({ PartitionKey: key }) => key));
+  // Bytes in two chunks, which a break ends.
+  const chunked = Buffer.concat([
+    Buffer.from('a1675265636f72647381a26444617461', 'hex'),
+    Buffer.from('5f41014102ff', 'hex'),
+    encode('SequenceNumber'),
+    encode('7'),
+  ]);
+  expect(readWhole(chunked).records).toMatchObject([{ data: new Uint8Array([1, 2]), sequenceNumber: '7' }]);
 });
 
 it.each<[unknown, string]>([
