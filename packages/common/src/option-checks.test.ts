@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { checkNames, checkPort, checkWholeNumber, nearestName } from './option-checks.ts';
+import { checkNames, checkPort, checkWholeNumber, meantName, nearestName } from './option-checks.ts';
 
 const known = ['recordTtlMs', 'stream'];
 
@@ -9,6 +9,33 @@ test.each(['recordTtl', 'RecordTtlMillis', 'recordTtlInMillis'])('%s is taken fo
 
 test('a name that is like none gets them all', () => {
   expect(nearestName('colour', known)).toBe('; known are recordTtlMs, stream');
+});
+
+test.each([
+  ['recodTtlMs', 'recordTtlMs'],
+  ['recodTtlMillis', 'recordTtlMs'],
+  ['steram', 'stream'],
+  ['streams', 'stream'],
+])('%s is taken for a slip of %s in an option, too', (name, meant) => {
+  expect(nearestName(name, known)).toBe(`; did you mean ${meant}?`);
+});
+
+test('of several names the nearest is meant, whichever comes first', () => {
+  expect(meantName('maxRetryAttempt', ['maxRetryAttemptsA', 'maxRetryAttempts'])).toBe('maxRetryAttempts');
+});
+
+test.each(['shardEnd', 'onShardEnded', 'ShardEnded', 'shardEndde', 'sahrdEnded'])('%s means shardEnded', (name) => {
+  expect(meantName(name, ['initialize', 'shardEnded'])).toBe('shardEnded');
+});
+
+test.each(['shard', 'shards', 'end', 'init', '', 'lags', 'isShardEnded!'])('%j means none of them', (name) => {
+  expect(meantName(name, ['initialize', 'shardEnded', 'tags'.repeat(3)])).toBeUndefined();
+});
+
+test('in a short word one letter is a slip, two are another word', () => {
+  expect(meantName('tag', ['tags'])).toBe('tags');
+  expect(meantName('lags', ['tags'])).toBe('tags');
+  expect(meantName('logs', ['tags'])).toBeUndefined();
 });
 
 test('a port is known by its methods', () => {

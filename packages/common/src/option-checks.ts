@@ -76,9 +76,51 @@ export function checkWord<Word extends string>(name: string, value: unknown, wor
   throw new UsageError(name, `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`, describe(value));
 }
 
-/** Helps with a name of the KPL or the KCL, or a slip of the unit: `recordTtl` and `recordTtlMillis` mean `recordTtlMs`. */
+/** What is said behind a name that is not known: the one that was meant, or all. A beginning means the first known name that goes on from it. */
 export function nearestName(name: string, knownNames: readonly string[]): string {
-  const plain = name.toLowerCase().replace(/(in)?millis$/, '');
-  const found = knownNames.find((known) => known.toLowerCase().startsWith(plain));
+  const plain = plainOf(name);
+  const found = knownNames.find((known) => known.toLowerCase().startsWith(plain)) ?? meantName(name, knownNames);
   return found === undefined ? `; known are ${knownNames.join(', ')}` : `; did you mean ${found}?`;
+}
+
+/**
+ * The one of some names that another is a slip of: the same but for case, the unit behind it, an `on` in front, or a letter or two that
+ * are missing, more, others or changed over. `shardEnd` means `shardEnded`, `recordTtlMillis` (as the KPL has it) `recordTtlMs`.
+ */
+export function meantName(name: string, knownNames: readonly string[]): string | undefined {
+  const plain = plainOf(name);
+  let meant: { readonly known: string; readonly slips: number } | undefined;
+  for (const known of knownNames) {
+    const other = plainOf(known);
+    const slips = Math.min(slipsBetween(plain, other), slipsBetween(plain.replace(/^on/, ''), other));
+    if (slips <= mostSlips(other) && slips < (meant?.slips ?? Number.POSITIVE_INFINITY)) meant = { known, slips };
+  }
+  return meant?.known;
+}
+
+/** In a short word two others would make another word. */
+function mostSlips(word: string): number {
+  return word.length < 8 ? 1 : 2;
+}
+
+function plainOf(name: string): string {
+  return name.toLowerCase().replace(/(in)?(milliseconds|millis|ms)$/, '');
+}
+
+/** Letters to be added, left out, replaced or changed over until one is the other; infinite: too many to be looked into. */
+function slipsBetween(one: string, other: string): number {
+  if (Math.abs(one.length - other.length) > mostSlips(other)) return Number.POSITIVE_INFINITY;
+  const rows = [Array.from({ length: other.length + 1 }, (_, column) => column)];
+  const at = (row: number, column: number): number => rows[row]?.[column] ?? Number.POSITIVE_INFINITY;
+  for (let row = 1; row <= one.length; row += 1) {
+    const next = [row];
+    rows.push(next);
+    for (let column = 1; column <= other.length; column += 1) {
+      const replaced = at(row - 1, column - 1) + (one[row - 1] === other[column - 1] ? 0 : 1);
+      const isSwap = one[row - 2] === other[column - 1] && one[row - 1] === other[column - 2];
+      const swapped = isSwap ? at(row - 2, column - 2) + 1 : replaced;
+      next.push(Math.min(replaced, swapped, at(row - 1, column) + 1, at(row, column - 1) + 1));
+    }
+  }
+  return at(one.length, other.length);
 }

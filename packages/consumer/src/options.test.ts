@@ -97,7 +97,7 @@ describe('resolveOptions', () => {
     [
       'a misspelt option',
       { streams: [{ stream: 'a', initialPositon: 'LATEST' }] },
-      'streams[0].initialPositon: expected a known option, got an unknown one; known are stream, initialPosition, consumerArn',
+      'streams[0].initialPositon: expected a known option, got an unknown one; did you mean initialPosition?',
     ],
     ['a bad name', { streams: ['a b'] }, 'streams[0]: expected a stream name'],
     ['a bad position', { streams: [{ stream: 'a', initialPosition: 'x' }] }, 'streams[0].initialPosition: expected'],

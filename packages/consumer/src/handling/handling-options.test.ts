@@ -98,6 +98,8 @@ describe('the faces of a handler', () => {
     [{}, 'handler'],
     [{ processRecords: sink, processRecord: sink }, 'handler'],
     [{ processRecord: sink, leaseLost: 1 }, 'handler.leaseLost'],
+    [{ processRecrods: sink }, 'handler.processRecrods'],
+    [{ createHandlers: sink }, 'handler.createHandlers'],
     [{ processRecords: sink, intialize: sink }, 'handler.intialize'],
     [{ processRecords: sink, shardEnd: sink }, 'handler.shardEnd'],
     [{ processRecords: sink, onShardEnded: sink }, 'handler.onShardEnded'],

@@ -1,7 +1,7 @@
 // The faces of a handler, made into the one that delivery calls: a function of a batch, an object of the KCL's words, an object that
 // takes a record at a time, a factory that makes one of these for each tenure. What `run` is given is checked then, what a factory makes
 // when it has made it. Invariant: past this file there is one kind of handler.
-import { describe, UsageError } from '@shardline/common';
+import { describe, meantName, UsageError } from '@shardline/common';
 import type { Handler, HandlerFactory, RecordHandler, ShardContext, ShardHandler } from '../handler.ts';
 import { HandlerThrew } from '../runtime/handler-threw.ts';
 import { type HandlingOptions, type ResolvedHandling, readHandling } from './handling-options.ts';
@@ -31,8 +31,7 @@ interface Face {
 /** What handling is held against. */
 type Setting = Omit<Parameters<typeof readHandling>[1], 'eachRecord'>;
 
-/** Letters. */
-const MOST_SLIPS = 2;
+const faceWords = ['processRecords', 'processRecord', 'createHandler'] as const;
 const optionalWords = ['initialize', 'shardEnded', 'shutdownRequested', 'leaseLost'] as const;
 const A_FACE = 'a function, or an object with a function processRecords or processRecord';
 
@@ -109,15 +108,18 @@ function readFace(given: OneHandler, field: string, expected: string): Face {
     return { handler: { processRecords: given }, eachRecord: false };
   }
   const eachRecord = isRecordHandler(given);
-  if (typeof given !== 'object' || given === null || (!eachRecord && typeof given.processRecords !== 'function'))
+  if (typeof given !== 'object' || given === null) throw new UsageError(field, expected, describe(given));
+  if (!eachRecord && typeof given.processRecords !== 'function') {
+    refuseMisspelt(given, field, faceWords);
     throw new UsageError(field, expected, describe(given));
+  }
   if (eachRecord && 'processRecords' in given)
     throw new UsageError(field, 'either processRecords or processRecord', 'an object with both');
   for (const word of optionalWords) {
     if (given[word] !== undefined && typeof given[word] !== 'function')
       throw new UsageError(`${field}.${word}`, 'a function', describe(given[word]));
   }
-  refuseMisspelt(given, field);
+  refuseMisspelt(given, field, optionalWords);
   return { handler: eachRecord ? byRecord(given) : given, eachRecord };
 }
 
@@ -127,31 +129,15 @@ function isClass(given: object): boolean {
 }
 
 /** A word that is almost one that the object lacks would never be called. @throws UsageError naming it. */
-function refuseMisspelt(given: object, field: string): void {
+function refuseMisspelt(given: object, field: string, words: readonly string[]): void {
+  const lacking = words.filter((word) => !(word in given));
   for (let owner = given; owner !== Object.prototype && owner !== null; owner = Object.getPrototypeOf(owner)) {
     for (const name of Object.getOwnPropertyNames(owner)) {
-      const meant = optionalWords.find((word) => !(word in given) && isAlmost(name, word));
+      const meant = meantName(name, lacking);
       if (meant === undefined || typeof Reflect.get(given, name) !== 'function') continue;
       throw new UsageError(`${field}.${name}`, 'a word of a handler', `an unknown one; did you mean ${meant}?`);
     }
   }
-}
-
-/** But for the case, an `on` in front, or a letter or two that are missing, more, others or changed over. */
-function isAlmost(name: string, word: string): boolean {
-  const plain = name.toLowerCase().replace(/^on/, '');
-  const meant = word.toLowerCase();
-  if (Math.abs(plain.length - meant.length) > MOST_SLIPS) return false;
-  let distances = Array.from({ length: meant.length + 1 }, (_, index) => index);
-  for (const [row, letter] of [...plain].entries()) {
-    const next = [row + 1];
-    for (const [column, other] of [...meant].entries()) {
-      const replaced = (distances[column] as number) + (letter === other ? 0 : 1);
-      next.push(Math.min(replaced, (distances[column + 1] as number) + 1, (next[column] as number) + 1));
-    }
-    distances = next;
-  }
-  return (distances.at(-1) as number) <= MOST_SLIPS;
 }
 
 function isRecordHandler(given: OneHandler): given is RecordHandler {
