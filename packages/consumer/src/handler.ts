@@ -132,7 +132,7 @@ export interface ShardContext {
 
 /**
  * Handles one batch; returning vouches for it (unless checkpoints are made by hand), throwing brings it again after a while. What it
- * returns counts only if it is a `PartialResult`, or with `tumblingWindow` a `WindowResult`.
+ * returns counts only if it is a `PartialResult`, or with `tumblingWindow` a `WindowResult`; what is almost a `PartialResult` has failed.
  */
 export type BatchHandler = (batch: Batch, context: ShardContext) => unknown;
 

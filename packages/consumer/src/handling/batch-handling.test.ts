@@ -332,6 +332,15 @@ describe('one call after the other', () => {
     expect(gaveUp).toMatchObject([{ outcome: 'stopped', failure: { attempts: 2 } }]);
   });
 
+  test('an answer that almost says so is a failure of the handler, until it is given up', async () => {
+    const { handling, gaveUp } = stage(six, () => ({ batchItemFailure: [] }), { maxRetryAttempts: 0 });
+    expect(await handling.run()).toMatchObject({ handledCount: 0, finishedTo: undefined, rest: { stops: true } });
+    expect(gaveUp[0]?.failure.error).toMatchObject({
+      code: 'RECORD_FAILED',
+      message: expect.stringContaining('the handler returned batchItemFailure, did you mean batchItemFailures?'),
+    });
+  });
+
   test('batchItemFailures finish what is before them, and the named record is tried by its own count', async () => {
     const seen: string[] = [];
     const { handling, threw } = stage(

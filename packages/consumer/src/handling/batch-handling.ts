@@ -223,7 +223,7 @@ export class BatchHandling implements Handling {
     const failure = readPartialResult(result, records);
     if (failure === undefined) return undefined;
     const { index, count, said } = failure;
-    const text = `the handler returned batchItemFailures: ${said}`;
+    const text = `the handler returned ${said}`;
     lane.thrown = new OperatingError('RECORD_FAILED', text, { retryable: true });
     this.#count(records.slice(0, index));
     return lane.pieces.stoppedAt(from + index, count, this.#options.clock.wallNow());

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Batch, BatchWindow, ShardContext, UserRecord } from '../handler.ts';
 import type { LambdaContext, LambdaKinesisEvent, LambdaKinesisWindowEvent } from './lambda-event.ts';
 import { type LambdaFunction, type LambdaOptions, type LambdaWindowResult, lambdaHandler } from './lambda-handler.ts';
+import { readPartialResult } from './partial-result.ts';
 import { readHandler } from './read-handler.ts';
 
 const context = {} as ShardContext;
@@ -116,7 +117,7 @@ test('of what a function of windows returns the state counts always, batchItemFa
   const given = { ...batch, records: [], window };
   const windowed = { tumblingWindowInSeconds: 60 };
   expect(await lambdaHandler(end60, windowed).processRecords(given, context)).toEqual({ state: { n: 1 } });
-  expect(await lambdaHandler(end60, { ...reporting, ...windowed }).processRecords(given, context)).toBe(result);
+  expect(await lambdaHandler(end60, { ...reporting, ...windowed }).processRecords(given, context)).toEqual(result);
   expect(seen).toEqual([
     [true, []],
     [true, []],
@@ -177,7 +178,7 @@ describe('every way in which a Lambda function ends is one', () => {
     ['context.succeed', (_event, { succeed }, _callback) => succeed(result)],
     ['context.done', (_event, { done }, _callback) => done(undefined, result)],
   ])('%s', async (_, handler) => {
-    expect(await call(handler, reporting)).toBe(result);
+    expect(await call(handler, reporting)).toEqual(result);
   });
 
   const failure = new Error('not today');
@@ -202,6 +203,10 @@ describe('every way in which a Lambda function ends is one', () => {
 
   test('what it returns is ignored unless it reports batchItemFailures, as in Lambda', async () => {
     expect(await call(async () => result)).toBeUndefined();
+    const misspelt = { batchItemFailure: result.batchItemFailures, failures: result.batchItemFailures };
+    const returned = await call(async () => misspelt as never, reporting);
+    expect(readPartialResult(misspelt, batch.records)).toMatchObject({ index: 0 });
+    expect(readPartialResult(returned, batch.records)).toBeUndefined();
   });
 });
 

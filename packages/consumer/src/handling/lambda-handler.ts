@@ -134,9 +134,10 @@ export function lambdaHandler(given: LambdaFunction | LambdaWindowFunction, opti
         if (isThenable(returned)) returned.then(resolve, reject);
         else if (call.length < 3) resolve(returned);
       });
-      if (reports) return result;
-      const isState = typeof result === 'object' && result !== null && 'state' in result;
-      return batch.window && isState ? { state: result.state } : undefined;
+      // What else a function returns is nothing to Lambda, a misspelt name included.
+      if (typeof result !== 'object' || result === null || !(reports || batch.window)) return undefined;
+      const { batchItemFailures, state } = result as LambdaWindowResult;
+      return { ...(reports && { batchItemFailures }), ...(batch.window && { state }) };
     },
   };
 }

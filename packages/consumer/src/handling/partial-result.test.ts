@@ -20,6 +20,47 @@ test("Lambda's forms of success, and whatever else a handler may return, say tha
   for (const result of success) expect(readPartialResult(result, records)).toBeUndefined();
 });
 
+const item = { itemIdentifier: '11' };
+
+test.each<[unknown, string]>([
+  [{ batchItemFailure: [item] }, 'batchItemFailure, did you mean batchItemFailures?'],
+  [{ BatchItemFailures: [] }, 'BatchItemFailures, did you mean batchItemFailures?'],
+  [{ state: {}, batch_item_failures: 'x' }, 'batch_item_failures, did you mean batchItemFailures?'],
+  [{ failures: [item] }, 'itemIdentifiers as failures'],
+  [[item], 'a bare list of itemIdentifiers'],
+  [item, 'a bare itemIdentifier'],
+])('%j is not taken for success: all of the records come again, with what was meant', (result, said) => {
+  expect(readPartialResult(result, records)).toEqual({
+    index: 0,
+    count: 5,
+    said: `${said}: expected { batchItemFailures: [{ itemIdentifier: … }] }, or nothing of the kind`,
+  });
+});
+
+test('whatever else a handler may return is its own affair, and none of its code is run by looking', () => {
+  const looked = new Set<string>();
+  const withGetter = {
+    get failures(): unknown {
+      looked.add('failures');
+      return [item];
+    },
+  };
+  class Result {
+    batchItemFailure = [item];
+  }
+  const many = Object.fromEntries(Array.from({ length: 11 }, (_, n) => [`key${n}`, [item]]));
+  const own = [
+    { failures: 3, errors: [new Error('one')] },
+    [1, 2],
+    new Map([['a', item]]),
+    new Result(),
+    withGetter,
+    many,
+  ];
+  for (const result of own) expect(readPartialResult(result, records)).toBeUndefined();
+  expect(looked.size).toBe(0);
+});
+
 test('the earliest record that is named counts, in whatever order they are', () => {
   expect(readPartialResult(failing('13', '11'), records)).toMatchObject({ index: 1, count: 1 });
 });

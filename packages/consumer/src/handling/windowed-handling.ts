@@ -183,7 +183,7 @@ export class WindowedHandling implements Handling {
     ranFor(clock.now() - startedAt);
     const failure = readPartialResult(await result, []);
     if (failure === undefined) return;
-    throw new OperatingError('RECORD_FAILED', `the handler returned batchItemFailures: ${failure.said}`, {
+    throw new OperatingError('RECORD_FAILED', `the handler returned ${failure.said}`, {
       retryable: true,
     });
   }
