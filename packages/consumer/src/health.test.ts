@@ -11,6 +11,7 @@ const held: LeaseView = {
   checkpoint: parseCheckpoint('TRIM_HORIZON'),
   phase: 'processing',
   fresh: true,
+  staleSince: undefined,
   pendingBatchCount: 0,
   handlerAttempt: 1,
   handingOffTo: undefined,
@@ -19,7 +20,7 @@ const held: LeaseView = {
   stall: undefined,
 };
 
-function health(lease: Partial<LeaseView>, stopped?: string): ConsumerHealth {
+function health(lease: Partial<LeaseView>, stopped?: string, ...others: Partial<LeaseView>[]): ConsumerHealth {
   return healthOf({
     state: 'running',
     failure: undefined,
@@ -29,7 +30,7 @@ function health(lease: Partial<LeaseView>, stopped?: string): ConsumerHealth {
       stopping: false,
       pausedSince: undefined,
       declines: undefined,
-      leases: [{ ...held, ...lease }],
+      leases: [lease, ...others].map((each) => ({ ...held, ...each })),
       held: { bytes: 0, recordCount: 0 },
     },
     troubles: [],
@@ -47,9 +48,24 @@ test('a shard that gets on makes no reason', () => {
   expect(health({})).toMatchObject({ live: true, ready: true, reasons: [] });
 });
 
-test('a shard whose lease could not be renewed in time says so', () => {
+test('a shard whose lease could not be renewed in time makes the consumer unready, and says which and since when', () => {
   expect(health({}).shards[0]?.fresh).toBe(true);
-  expect(health({ fresh: false }).shards[0]).toMatchObject({ phase: 'processing', fresh: false });
+  const { live, ready, reasons, shards } = health({ fresh: false, staleSince: 7_000 });
+  expect([live, ready]).toEqual([true, false]);
+  expect(reasons).toEqual([
+    'shardId-000000000007: its lease could not be renewed in time, the last time was 1970-01-01T00:00:07.000Z; nothing is delivered ' +
+      'meanwhile, and another worker may have taken over',
+  ]);
+  expect(shards[0]).toMatchObject({ phase: 'processing', fresh: false });
+});
+
+test('many of them are one sentence, with the one that waits longest', () => {
+  const { reasons } = health({ fresh: false, staleSince: 7_000 }, undefined, { leaseKey: 'b', staleSince: 6_000 }, {});
+  expect(reasons).toEqual([expect.stringMatching(/^2 leases, first b, could not be renewed .*T00:00:06/)]);
+});
+
+test('a lease whose first write is under way is no reason', () => {
+  expect(health({ phase: 'claiming', fresh: false }).ready).toBe(true);
 });
 
 test('a handler that throws for one batch again and again makes the consumer unready; one that throws now and then does not', () => {

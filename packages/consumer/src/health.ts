@@ -12,7 +12,7 @@ export interface ConsumerHealth {
   readonly state: ConsumerState;
   /** False: this process will not get well by itself, end it: a handler ignores its aborted signal, or the consumer has ended. */
   readonly live: boolean;
-  /** It runs, its calls to AWS work, and every shard in its hands gets on. */
+  /** It runs, its calls to AWS work, its leases are renewed in time, and every shard in its hands gets on. */
   readonly ready: boolean;
   /** Why it is not ready, or not live; a sentence each. */
   readonly reasons: readonly string[];
@@ -81,6 +81,7 @@ export function healthOf({
     ...reasonsOf(troubles),
     ...tableTroubles,
     ...givenUp,
+    ...staleLeases(leases, wallTimeOf),
     ...leases.flatMap((lease) => stallOf(lease, wordOf)),
     ...leases.flatMap((lease) => throwing(lease, thrownOf, stoppedOf)),
   ];
@@ -124,6 +125,23 @@ function throwing(
   const last = thrown === undefined ? '' : `, after ${thrown}`;
   return [
     `${leaseKey}: the handler throws for the same batch again and again; it is at attempt ${handlerAttempt}${last}`,
+  ];
+}
+
+/** One sentence: what keeps one from being renewed keeps all. */
+function staleLeases(leases: readonly LeaseView[], wallTimeOf: HealthSources['wallTimeOf']): string[] {
+  const stale = leases.flatMap(({ leaseKey, staleSince }) =>
+    staleSince === undefined ? [] : [{ leaseKey, staleSince }],
+  );
+  const first = stale.reduce<(typeof stale)[number] | undefined>(
+    (oldest, each) => (oldest !== undefined && oldest.staleSince <= each.staleSince ? oldest : each),
+    undefined,
+  );
+  if (first === undefined) return [];
+  const what = stale.length === 1 ? `${first.leaseKey}: its lease` : `${stale.length} leases, first ${first.leaseKey},`;
+  const since = wallTimeOf(first.staleSince).toISOString();
+  return [
+    `${what} could not be renewed in time, the last time was ${since}; nothing is delivered meanwhile, and another worker may have taken over`,
   ];
 }
 

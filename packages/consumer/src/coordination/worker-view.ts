@@ -33,6 +33,11 @@ export interface LeaseView {
   /** `ended`: finished, kept until it is cleaned up. `claiming`: not confirmed yet. */
   readonly phase: ShardPhase | 'claiming' | 'ended';
   readonly fresh: boolean;
+  /**
+   * Of a lease that could not be renewed in time: when its last renewal had begun. That is not one whose first write is under way, nor one that is
+   * lost: renewals are due three times within the time for which a lease is fresh, so one that is stale has missed them all.
+   */
+  readonly staleSince: number | undefined;
   readonly pendingBatchCount: number;
   /** Above 1: the handler keeps throwing. */
   readonly handlerAttempt: number;
@@ -59,6 +64,7 @@ export function leaseView(
     checkpoint: holder.lease.checkpoint,
     phase: consumer?.phase ?? (isEnded(holder.lease) ? 'ended' : 'claiming'),
     fresh: holder.isFresh(now),
+    staleSince: holder.gone === undefined && !holder.isFresh(now) ? holder.confirmedAt : undefined,
     pendingBatchCount: consumer?.pendingBatchCount ?? 0,
     handlerAttempt: consumer?.handlerAttempt ?? 0,
     handingOffTo: holder.successor,

@@ -474,6 +474,20 @@ describe('Worker', () => {
     expect(script.worker.view(script.now).leases[0]?.handlerAttempt).toBe(2);
   });
 
+  test('the view says since when a lease that could not be renewed was not, until it is again', () => {
+    const script = new Script();
+    script.withBatch();
+    const staleSince = (): number | undefined => script.worker.view(script.now).leases[0]?.staleSince;
+    script.tableIsAway = true;
+    script.pass(options.failoverTimeMs - 10);
+    expect(staleSince()).toBeUndefined();
+    script.pass(10);
+    expect(staleSince()).toBe(0);
+    script.tableIsAway = false;
+    script.pass(100);
+    expect(staleSince()).toBeUndefined();
+  });
+
   test('a handler that never returns is aborted after shutdownGraceMs and named at the end', () => {
     const script = new Script();
     script.withBatch();
