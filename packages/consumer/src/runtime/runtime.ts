@@ -273,7 +273,8 @@ export class Runtime {
         if (asked.kind === 'fetchBatch') {
           this.#streamWatch.fetched(asked.leaseKey, result as Results['fetchBatch']);
           this.#givenUp.gotOn(asked.leaseKey, 'read');
-        } else if (asked.kind === 'checkpointLease') this.#givenUp.gotOn(asked.leaseKey, 'checkpoint');
+        } else if (asked.kind === 'listShards' && asked.streamId === undefined) this.#streamWatch.listed();
+        else if (asked.kind === 'checkpointLease') this.#givenUp.gotOn(asked.leaseKey, 'checkpoint');
         this.#effectMetrics.ended(asked, startedAt, { result });
         this.#options.failures.worked(asked.kind, subjectOf(asked));
         this.#post({ kind: 'done', effect: asked, result } as Done);

@@ -83,3 +83,34 @@ test('once it is stopped it looks no more', async () => {
   expect(state.lookCount).toBe(1);
   expect(failures.troubles().length).toBeLessThanOrEqual(1);
 });
+
+/** A stream that was looked for and is gone. */
+async function missing(): Promise<ReturnType<typeof scene>> {
+  const made = scene();
+  made.watch.fetched('a', END);
+  await made.pass(0);
+  expect(made.failures.troubles()).toMatchObject([{ step: 'findStream' }]);
+  made.state.isThere = true;
+  return made;
+}
+
+test('once a leader has listed the stream again it is no trouble any more, and is looked for no more', async () => {
+  const { failures, state, watch, pass } = await missing();
+  watch.listed();
+  expect(failures.troubles()).toEqual([]);
+  await pass(60_000);
+  expect(state.lookCount).toBe(1);
+});
+
+test('who reads it again looks within a second; what was read may have been held, so it looks no more than once for that', async () => {
+  const { failures, state, watch, pass } = await missing();
+  state.isThere = false;
+  for (let read = 0; read < 10; read += 1) watch.fetched('b', { ...END, atShardEnd: false });
+  await pass(1_000);
+  expect(state.lookCount).toBe(2);
+  expect(failures.troubles()).toHaveLength(1);
+  state.isThere = true;
+  watch.fetched('b', { ...END, atShardEnd: false });
+  await pass(1_000);
+  expect(failures.troubles()).toEqual([]);
+});

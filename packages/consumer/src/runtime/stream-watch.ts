@@ -22,8 +22,9 @@ export interface StreamWatchOptions {
   readonly logger: Logger;
 }
 
-/** A stream that is gone is looked for so often. */
+/** A stream that is gone is looked for so often; sooner once after each look when something of it was read, which may be what was held. */
 const LOOK_AGAIN_MS = 10_000;
+const LOOK_SOON_MS = 1_000;
 const SHARD_GONE =
   'the shard is not there any more: its stream was deleted, or the shard with all its records has expired. As in the KCL this is its ' +
   "end, though no reshard made it: the handler's shardEnded comes next, and the lease goes to SHARD_END";
@@ -33,8 +34,9 @@ export class StreamWatch {
   readonly #post: (event: Event) => void;
   #cancel: () => void = () => undefined;
   #looking = false;
-  /** The one stream was looked for and not found. */
-  #missing = false;
+  /** The one stream was looked for and not found: what it was told as. */
+  #missing: string | undefined;
+  #looksSoon = false;
   #stopped = false;
   /** Of several streams those that are listed, and whose name is another stream's by now. */
   readonly #replaced = new Set<string>();
@@ -59,6 +61,10 @@ export class StreamWatch {
 
   /** A shard was read: one that ends without children may be that of a stream that is gone. */
   fetched(leaseKey: string, { atShardEnd, childShards }: Results['fetchBatch']): void {
+    if (!atShardEnd && this.#missing !== undefined && !this.#looking && !this.#looksSoon) {
+      this.#looksSoon = true;
+      this.#plan(LOOK_SOON_MS);
+    }
     if (!atShardEnd || childShards.length > 0) return;
     const { streams, logger } = this.#options;
     logger.warn({ leaseKey }, SHARD_GONE);
@@ -70,7 +76,14 @@ export class StreamWatch {
       streams.forget(gone.streamId);
     }
     // At once, not at the next look at the list.
-    if (!this.#looking && !this.#missing) this.#plan(0);
+    if (!this.#looking && this.#missing === undefined) this.#plan(0);
+  }
+
+  /** The one stream was listed, by whoever asked: it is there. */
+  listed(): void {
+    if (this.#missing === undefined) return;
+    this.#cancel();
+    this.#found();
   }
 
   replaced({ streamId }: Extract<Notice, { kind: 'streamReplaced' }>): void {
@@ -118,15 +131,21 @@ export class StreamWatch {
     const stream = describeReads(streams.reads);
     try {
       await streams.find();
-      failures.worked('findStream', stream);
-      this.#missing = false;
+      this.#found();
       return undefined;
     } catch (error) {
       if (!this.#stopped) failures.failed('findStream', stream, error, LOOK_AGAIN_MS);
-      this.#missing = true;
+      this.#missing = stream;
+      this.#looksSoon = false;
       return LOOK_AGAIN_MS;
     }
   };
+
+  #found(): void {
+    if (this.#missing !== undefined) this.#options.failures.worked('findStream', this.#missing);
+    this.#missing = undefined;
+    this.#looksSoon = false;
+  }
 
   /** Those of several streams that are listed and are not there: told until they are, or are listed no longer. */
   #tellLeftOut(): void {
