@@ -39,7 +39,10 @@ export interface BatchWindow {
 
 /** What a handler of tumbling windows returns. */
 export interface WindowResult extends PartialResult {
-  /** Anything that JSON can say, given to the next call of the window. Of records that `batchItemFailures` names, and of those behind, it holds nothing. */
+  /**
+   * Plain JSON, given to the next call of the window: text, finite numbers, true, false, null, and lists and plain objects of these. What JSON
+   * would turn into something else (a Map, a class's instance, NaN) is refused; what has a toJSON, as a Date has, is what that returns. Of records that `batchItemFailures` names, and of those behind, it holds nothing.
+   */
   readonly state: unknown;
 }
 

@@ -2,8 +2,9 @@
 // It calls nobody. The state is in this process alone, so whoever has the shard next needs all records of the window again.
 // Invariants: while a window is open nothing from its first record on counts as finished, except what an early end has put into the
 // handler's hands; a call that failed leaves the state as it was; what the handler is given is a copy.
-import { describe, type ExtendedSequenceNumber, invariant, OperatingError } from '@shardline/common';
+import { type ExtendedSequenceNumber, invariant } from '@shardline/common';
 import type { BatchWindow } from '../handler.ts';
+import { stateOf } from './window-state.ts';
 
 export interface ShardWindowOptions {
   readonly lengthMs: number;
@@ -77,15 +78,9 @@ export class ShardWindow {
     };
   }
 
-  /** Takes the state out of what a call has returned. @throws OperatingError when there is none that JSON can say. */
+  /** Takes the state out of what a call has returned. @throws OperatingError when there is none that JSON says as it is. */
   adopt(returned: unknown): void {
-    const state: unknown =
-      typeof returned === 'object' && returned !== null && 'state' in returned ? returned.state : undefined;
-    const json: string | undefined = JSON.stringify(state);
-    if (json === undefined) {
-      const text = `the handler returned no state: expected { state: … } for a tumbling window, got ${describe(returned)}`;
-      throw new OperatingError('RECORD_FAILED', text, { retryable: true });
-    }
+    const json = stateOf(returned);
     this.#opened.state = json;
     this.#opened.stateBytes = Buffer.byteLength(json);
   }
