@@ -12,6 +12,7 @@ import {
   parseSequenceNumber,
   type SequenceNumber,
   SHARD_END,
+  shardIdIn,
   TRIM_HORIZON,
 } from './sequence-number.ts';
 
@@ -75,6 +76,22 @@ describe('the order', () => {
     expect(compareExtended(SHARD_END, { sequenceNumber: 'SHARD_END', subSequenceNumber: 7 })).toBe(0);
     expect(compareExtended(LATEST, { sequenceNumber: 'LATEST', subSequenceNumber: 7 })).toBeLessThan(0);
   });
+});
+
+describe('the shard in a number', () => {
+  test.each([
+    ['49590338271490256608559692538361571095921575989136588898', 'shardId-000000000006'],
+    ['49543463076548007577105092703039560359975228518395019266', 'shardId-000000000000'],
+  ])('is the one that AWS shows it with: %s', (text, shardId) => {
+    expect(shardIdIn(parseSequenceNumber(text))).toBe(shardId);
+  });
+
+  test.each(['0', '17', String(1n << 184n), String(1n << 186n)])(
+    'is not known of a number of another make: %s',
+    (text) => {
+      expect(shardIdIn(parseSequenceNumber(text))).toBeUndefined();
+    },
+  );
 });
 
 describe('reading', () => {

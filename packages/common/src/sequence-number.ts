@@ -45,6 +45,22 @@ export function parseSequenceNumber(text: string, field = 'sequenceNumber'): Seq
   return BigInt(text) as SequenceNumber;
 }
 
+const NUMBER_BITS = 186n;
+const VERSION_SHIFT = 184n;
+const VERSION = 2n;
+const SHARD_SHIFT = 4n;
+const SHARD_MASK = 0xffff_ffffn;
+
+/**
+ * The shard that gave the number out, as `shardId-000000000006`: numbers of the second version, which are all that Kinesis writes, have it in
+ * them (KCL SequenceNumberValidator). Undefined: a number of another make says nothing of its shard.
+ */
+export function shardIdIn(sequenceNumber: SequenceNumber): string | undefined {
+  if (sequenceNumber >> NUMBER_BITS !== 0n || sequenceNumber >> VERSION_SHIFT !== VERSION) return undefined;
+  const shard = (sequenceNumber >> SHARD_SHIFT) & SHARD_MASK;
+  return `shardId-${String(shard).padStart(12, '0')}`;
+}
+
 /** Negative, 0 or positive, as for Array.sort: of two as Kinesis writes them, without leading zeros, compared as they are. */
 export function compareSequenceTexts(a: string, b: string): number {
   if (a.length !== b.length) return a.length - b.length;

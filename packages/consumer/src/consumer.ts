@@ -203,7 +203,7 @@ export class Consumer implements AsyncDisposable {
    * checkpoint is written on condition of the lease counter, and a tenure begins there, with `initialize` and a greater fencing token.
    * Nothing is passed over: a later place is refused. Not to be awaited inside a handler of these shards.
    * @returns what became of each: of named leases that others hold, by whom.
-   * @throws UsageError unless it runs, for what is no place, and of named leases for one that has ended and for a place ahead of what was
+   * @throws UsageError unless it runs, for what is no place or a number of another shard, and of named leases for one that has ended and for a place ahead of what was
    * handled; OperatingError what Kinesis says while a time is looked for, TIMEOUT after a minute.
    */
   replay(options: ReplayOptions): Promise<readonly ReplayedShard[]> {

@@ -10,6 +10,7 @@ import {
   justBefore,
   OperatingError,
   parseSequenceNumber,
+  shardIdIn,
   TRIM_HORIZON,
   UsageError,
 } from '@shardline/common';
@@ -25,7 +26,7 @@ export type ReplayFrom =
   | { readonly sequenceNumber: string; readonly subSequenceNumber?: number };
 
 export interface ReplayOptions {
-  /** As `view()` has them. Default: all leases that this worker holds. */
+  /** As `view()` has them. Default: all leases that this worker holds; with a sequence number, which is of one shard, name that. */
   readonly leaseKeys?: LeaseKeys;
   readonly from: ReplayFrom;
 }
@@ -56,7 +57,7 @@ export interface ReplayPorts {
   readonly clock: Clock;
 }
 
-/** @throws UsageError while nothing runs, for what is no place, and of named leases for a place ahead and for one that has ended. */
+/** @throws UsageError while nothing runs, for what is no place, or none of a shard's, and of named leases for a place ahead and for one that has ended. */
 export async function replay(ports: ReplayPorts, options: ReplayOptions): Promise<readonly ReplayedShard[]> {
   const { runtime, state, workerId } = ports;
   if (runtime === undefined) throw new UsageError('replay', 'a consumer that runs', `one that is ${state}`);
@@ -70,6 +71,9 @@ export async function replay(ports: ReplayPorts, options: ReplayOptions): Promis
     if (lease !== undefined && lease.phase === 'ended')
       throw new UsageError('leaseKeys', 'shards that have not ended', `${leaseKey}, which is at SHARD_END`);
   }
+  const leaseKeys = named ?? [...held.keys()];
+  // Before any of them is told: once a number that is another shard's is written, nothing of the shard can be read.
+  await Promise.all(leaseKeys.map((leaseKey) => held.has(leaseKey) && checkNumber(runtime, leaseKey, from)));
   const one = async (leaseKey: string): Promise<ReplayedShard> => {
     if (!held.has(leaseKey)) {
       const heldBy = await ownerOf(runtime, leaseKey);
@@ -87,7 +91,7 @@ export async function replay(ports: ReplayPorts, options: ReplayOptions): Promis
       heldBy,
     };
   };
-  const shards = await Promise.all((named ?? [...held.keys()]).map(one));
+  const shards = await Promise.all(leaseKeys.map(one));
   const ahead = named === undefined ? undefined : shards.find(({ outcome }) => outcome === 'ahead');
   if (ahead === undefined) return shards;
   const expected = `a place before what was handled of ${ahead.leaseKey}: from a later one on records would be passed over`;
@@ -116,6 +120,21 @@ function checkFrom(from: ReplayFrom | undefined): asserts from is ReplayFrom {
   const { subSequenceNumber = 0 } = from;
   if (!Number.isSafeInteger(subSequenceNumber) || subSequenceNumber < 0)
     throw new UsageError('from.subSequenceNumber', 'a whole number from 0 on', describe(subSequenceNumber));
+}
+
+/** @throws UsageError for a number that another shard, or another stream, has given out. */
+async function checkNumber(runtime: Runtime, leaseKey: string, from: ReplayFrom): Promise<void> {
+  if (from === 'TRIM_HORIZON' || 'timestamp' in from) return;
+  const sequenceNumber = parseSequenceNumber(from.sequenceNumber);
+  const refuse = (what: string): never => {
+    const expected = `a sequence number of ${leaseKey} (name the shard of the number in leaseKeys)`;
+    throw new UsageError('from.sequenceNumber', expected, `${sequenceNumber}, ${what}`);
+  };
+  const shardId = shardIdIn(sequenceNumber);
+  if (shardId !== undefined && !`:${leaseKey}`.endsWith(`:${shardId}`)) refuse(`which is one of ${shardId}`);
+  // Its shard says nothing of its stream. Who cannot ask goes by the number.
+  if ((await runtime.takes(leaseKey, sequenceNumber)) === false)
+    refuse('which Kinesis does not take for it: it is of another shard, or of a stream that was deleted');
 }
 
 /** The place before the first record that is meant; undefined: there is none yet. */

@@ -44,6 +44,26 @@ describe.each(['polling', 'fanout'] as const)('replay, %s', (retrievalMode) => {
     expect(handled).toEqual(['a 1', 'a 2', 'a 3', 'a 2', 'a 3', 'a 4']);
   });
 
+  it("refuses another shard's number, and an earlier stream's, and goes on as if it had not been asked", async () => {
+    const { scene: here, handled, numbers, consumer } = await scene('foreign-number');
+    const [first = ''] = numbers;
+    // The shard stands in bits 4 to 35.
+    const other = String(BigInt(first) + (7n << 4n));
+    const told = (got: string): string =>
+      `from.sequenceNumber: expected a sequence number of ${SHARD(0)} (name the shard of the number in leaseKeys), got ${got}`;
+    for (const leaseKeys of [undefined, SHARD(0)]) {
+      const options = { ...(leaseKeys && { leaseKeys }), from: { sequenceNumber: other } };
+      await expect(consumer.replay(options)).rejects.toThrow(told(`${other}, which is one of ${SHARD(7)}`));
+    }
+    const earlier = String(BigInt(first) - (1n << 148n));
+    await expect(consumer.replay({ from: { sequenceNumber: earlier } })).rejects.toThrow(
+      told(`${earlier}, which Kinesis does not take for it: it is of another shard, or of a stream that was deleted`),
+    );
+    await here.put('a 4');
+    await until(() => expect(handled).toEqual(['a 1', 'a 2', 'a 3', 'a 4']));
+    expect(consumer.health().reasons).toEqual([]);
+  });
+
   it('from a time finds the first record of it; without keys it is about all that is held', async () => {
     const { scene: here, handled, numbers, consumer } = await scene('from-time');
     const told: Diagnostics['shardline:consumer:controlled'][] = [];

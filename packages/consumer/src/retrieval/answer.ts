@@ -9,6 +9,7 @@ import {
   isShardlineError,
   OperatingError,
   parseSequenceNumber,
+  shardIdIn,
 } from '@shardline/common';
 import { awsCodeOf } from '../aws-call.ts';
 import type { ChildShard } from '../coordination/lease.ts';
@@ -67,13 +68,20 @@ export class Beginning {
   }
 }
 
+/** The shard that a place names by its number, if that is another one. */
+export function foreignShardOf({ sequenceNumber }: ExtendedSequenceNumber, shardId: string): string | undefined {
+  const named = typeof sequenceNumber === 'bigint' ? shardIdIn(sequenceNumber) : undefined;
+  return named === shardId ? undefined : named;
+}
+
 /** What to throw when Kinesis refuses to read from where the row says: a number that it does not know is none of the shard's. */
 export function refusedBeginning(error: unknown, after: ExtendedSequenceNumber, shardId: string): unknown {
   const isForeign = typeof after.sequenceNumber === 'bigint' && awsCodeOf(error) === 'InvalidArgumentException';
   if (!isForeign || !isShardlineError(error) || !(error instanceof OperatingError)) return error;
   const { message, cause, action, resource } = error;
+  const named = foreignShardOf(after, shardId);
   const text =
-    `${message}. The checkpoint of ${shardId} is no sequence number of that shard, so its lease was written for another stream, or changed ` +
+    `${message}. The checkpoint of ${shardId} is no sequence number of that shard${named === undefined ? '' : ` but one of ${named}`}, so its lease was written for another stream, or changed ` +
     'by hand: give this consumer an application (or tableName) of its own; a row that was changed by hand needs a number of its shard, or ' +
     'TRIM_HORIZON to begin anew';
   return new OperatingError('LEASE_TABLE_FORMAT', text, { retryable: false, cause, action, resource });

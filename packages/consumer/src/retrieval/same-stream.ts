@@ -1,9 +1,11 @@
 // A source that knows its stream from another one of the name: what Kinesis says of a place in a stream that was deleted and made again
 // (no such shard, no such number, the end without children) is not taken for the shard's end, or tried for ever, but told.
+// A number that names another shard is no place in an earlier stream either, but a row that was changed by hand.
 // Invariant: the end of a shard that is gone is believed only if no shard of its name begins behind the place where it was read.
 import { type ExtendedSequenceNumber, OperatingError } from '@shardline/common';
 import { awsCodeOf } from '../aws-call.ts';
 import type { Amount, LeastBytes } from '../coordination/room.ts';
+import { foreignShardOf } from './answer.ts';
 import type { ShardSource, SourceRead } from './source.ts';
 
 /** What to do about one stream that was deleted and made again. */
@@ -63,7 +65,8 @@ export class SameStreamSource implements ShardSource {
   }
 
   /** The answer that counts is the one that was had. */
-  #isAnother(after: ExtendedSequenceNumber): Promise<boolean> {
+  async #isAnother(after: ExtendedSequenceNumber): Promise<boolean> {
+    if (foreignShardOf(after, this.#shardId) !== undefined) return false;
     return this.#isReplaced(this.#shardId, after).catch(() => false);
   }
 

@@ -176,6 +176,12 @@ export class Streams {
     await this.#recognize(this.#of(undefined).shards);
   }
 
+  /** Whether Kinesis reads a shard from a number; undefined: it could not be asked. */
+  async takes(streamId: string | undefined, shardId: string, sequenceNumber: bigint): Promise<boolean | undefined> {
+    const answer = await this.#of(streamId).shards.knows(shardId, sequenceNumber);
+    return answer === undefined || answer === 'noSuchShard' ? undefined : answer === 'taken';
+  }
+
   /** For a look at a shard that a tenure reads. It polls, in either mode. */
   openBeside(shard: ShardToRead): ShardSource {
     return this.#sources.openBeside(this.#of(shard.streamId), shard);

@@ -226,6 +226,7 @@ function stage(
       list: async () => shards,
       open: () => source,
       openBeside: () => source,
+      takes: async () => true,
     },
     handler: readHandler(handler, {}, options.checkpointing),
     workerMetrics: undefined,

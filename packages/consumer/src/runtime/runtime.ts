@@ -8,6 +8,7 @@ import {
   type MetricsSink,
   OperatingError,
   type Random,
+  type SequenceNumber,
 } from '@shardline/common';
 import PQueue from 'p-queue';
 import type {
@@ -53,7 +54,8 @@ export interface RuntimeOptions extends StreamWatchOptions {
   readonly shutdownGraceMs: number;
   readonly worker: Worker;
   readonly table: LeaseTable;
-  readonly streams: StreamWatchOptions['streams'] & Pick<Streams, 'list' | 'isAnother' | 'open' | 'openBeside'>;
+  readonly streams: StreamWatchOptions['streams'] &
+    Pick<Streams, 'list' | 'isAnother' | 'open' | 'openBeside' | 'takes'>;
   readonly handler: ReadHandler;
   readonly checkpointing: 'auto' | 'manual';
   /** Undefined: the worker says nothing of itself. */
@@ -162,10 +164,13 @@ export class Runtime {
 
   /** A source beside the tenure's, polled, that begins at a time where it is read at LATEST. */
   openSource(leaseKey: string, since: Date): ShardSource {
-    const at = leaseKey.lastIndexOf(':');
-    const streamId = at < 0 ? undefined : leaseKey.slice(0, at);
-    const shardId = leaseKey.slice(at + 1);
-    return this.#options.streams.openBeside({ streamId, shardId, hashKeyRange: undefined, latestSince: since });
+    return this.#options.streams.openBeside({ ...shardOf(leaseKey), hashKeyRange: undefined, latestSince: since });
+  }
+
+  /** Whether Kinesis reads the shard from a number; undefined: it could not be asked. */
+  takes(leaseKey: string, sequenceNumber: SequenceNumber): Promise<boolean | undefined> {
+    const { streamId, shardId } = shardOf(leaseKey);
+    return this.#options.streams.takes(streamId, shardId, sequenceNumber);
   }
 
   /** Whose a lease is, by the table, or, while it is handed over, whose it is going to be; undefined: nobody's. */
@@ -395,6 +400,11 @@ export class Runtime {
     else if (notice.kind === 'workerIdInUse') this.#lastError = workerIdInUse(this.#options.workerId, notice);
     else if (notice.kind === 'stopped') this.#finish();
   }
+}
+
+function shardOf(leaseKey: string): { readonly streamId: string | undefined; readonly shardId: string } {
+  const at = leaseKey.lastIndexOf(':');
+  return { streamId: at < 0 ? undefined : leaseKey.slice(0, at), shardId: leaseKey.slice(at + 1) };
 }
 
 /** The lease, or the stream, that an effect is about. */
