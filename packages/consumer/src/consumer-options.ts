@@ -187,13 +187,13 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
   readonly shutdownGraceMs?: number;
   /**
    * A lease that does not get on for so long (no read answered, no return of the handler, no checkpoint written that is due) is
-   * told of, and again each time that has doubled: from 100, at least twice `idleTimeBetweenReadsMs`, default 60000 or
-   * `stallLimitMs` if that is less. Only time in which this process ran counts.
+   * told of, and again each time that has doubled: from twice `idleTimeBetweenReadsMs`, with enhanced fan-out from 10000, since a shard at rest is
+   * answered no more often; default 60000 or `stallLimitMs` if that is less. Only time in which this process ran counts.
    */
   readonly stallWarningMs?: number;
   /**
    * A lease that does not get on for so long is given up: the handler's signal is aborted, and the lease goes as soon as the
-   * handler has returned. From 100 and `stallWarningMs`, at least twice `idleTimeBetweenReadsMs`, default for ever, because only the application knows how long a batch may take: one that is
+   * handler has returned. From `stallWarningMs` and what that is from, default for ever, because only the application knows how long a batch may take: one that is
    * aborted begins again from the last checkpoint. A handler that ignores its signal keeps the lease until the process ends.
    */
   readonly stallLimitMs?: number;

@@ -3,6 +3,7 @@ import { UsageError } from '@shardline/common';
 import { describe, expect, it } from 'vitest';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { resolveOptions } from './options.ts';
+import { workerOptions } from './worker-options.ts';
 
 const resolve = (options: Partial<ConsumerOptions>) =>
   resolveOptions({ application: 'billing', stream: 'orders', ...options }, 'host');
@@ -26,6 +27,36 @@ describe('options that contradict each other are refused', () => {
       { stallWarningMs: 5_000, stallLimitMs: 4_000 },
       'stallLimitMs',
       ['at least stallWarningMs, 5000', 'got 4000'],
+    ],
+    [
+      'a warning before a shard at rest is read again',
+      { idleTimeBetweenReadsMs: 5_000, stallWarningMs: 9_999 },
+      'stallWarningMs',
+      ['at least 10000, twice idleTimeBetweenReadsMs', 'got 9999'],
+    ],
+    [
+      'a limit before a shard at rest is read again',
+      { stallLimitMs: 1_999 },
+      'stallLimitMs',
+      ['at least 2000, twice idleTimeBetweenReadsMs', 'would be told as stalled', 'got 1999'],
+    ],
+    [
+      'a warning between two events of a shard at rest',
+      { retrievalMode: 'fanout', stallWarningMs: 9_999 },
+      'stallWarningMs',
+      ["at least 10000 with retrievalMode 'fanout'", 'an event every 5 s', 'got 9999'],
+    ],
+    [
+      'a limit between two events of a shard at rest',
+      { retrievalMode: 'fanout', stallLimitMs: 4_000 },
+      'stallLimitMs',
+      ["at least 10000 with retrievalMode 'fanout'", 'got 4000'],
+    ],
+    [
+      'a warning before a shard is polled again that waits to be pushed to',
+      { retrievalMode: 'fanout', fallbackToPolling: true, idleTimeBetweenReadsMs: 6_000, stallWarningMs: 11_000 },
+      'stallWarningMs',
+      ['at least 12000, twice idleTimeBetweenReadsMs'],
     ],
     [
       'a longest wait below the first one',
@@ -84,6 +115,15 @@ describe('options that contradict each other are refused', () => {
 });
 
 describe('what was not given gives way to what was', () => {
+  it('a shard that is read seldom is not told as stalled for it', () => {
+    const warningOf = (options: Partial<ConsumerOptions>): number => workerOptions(resolve(options)).stallWarningMs;
+    expect(warningOf({ idleTimeBetweenReadsMs: 90_000 })).toBe(180_000);
+    // Where shards are only pushed there is no such pause.
+    const pushed = { retrievalMode: 'fanout', idleTimeBetweenReadsMs: 90_000 } as const;
+    expect(warningOf({ ...pushed, stallWarningMs: 10_000 })).toBe(10_000);
+    expect(warningOf({ ...pushed, fallbackToPolling: true })).toBe(180_000);
+  });
+
   it('the warning of a stall comes no later than its limit', () => {
     expect(resolve({ stallLimitMs: 20_000 }).stallWarningMs).toBe(20_000);
     expect(resolve({ stallLimitMs: 90_000 }).stallWarningMs).toBe(60_000);

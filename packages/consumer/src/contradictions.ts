@@ -1,7 +1,7 @@
 // Options that are good each by itself and cannot be meant together: part of `options.ts`. What an application did not say gives way to
 // what it said, so only what was given is refused.
 // Invariant: past here no option silently undoes another one.
-import { describe, UsageError } from '@shardline/common';
+import { describe, SUBSCRIBE_INTERVAL_MS, UsageError } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
 
 /** @throws UsageError naming both options. `resolved`: the same options with every value filled in. */
@@ -10,6 +10,7 @@ export function refuseContradictions(
   resolved: {
     readonly failoverTimeMs: number;
     readonly stallWarningMs: number;
+    readonly idleTimeBetweenReadsMs: number;
     readonly tableName: string;
     readonly coordinatorStateTableName: string;
     readonly workerMetricsTableName: string;
@@ -25,6 +26,7 @@ export function refuseContradictions(
     const why = `at most failoverTimeMs, ${failoverTimeMs}: a renewal that hangs for longer has cost the lease`;
     throw new UsageError('dynamoDBRequestTimeoutMs', why, String(dynamoDBRequestTimeoutMs));
   }
+  refuseEarlyStalls(given, resolved.idleTimeBetweenReadsMs);
   if (stallLimitMs !== undefined && stallLimitMs < stallWarningMs) {
     const why = `at least stallWarningMs, ${stallWarningMs}: a lease would be given up before anybody was warned`;
     throw new UsageError('stallLimitMs', why, String(stallLimitMs));
@@ -60,6 +62,26 @@ export function refuseContradictions(
     throw new UsageError(name, why, `${describe(given[name])} with stream`);
   }
   refuseSharedTable(resolved);
+}
+
+/** Between two events of a shard without records, some 5 s (API_SubscribeToShard). */
+const EVENT_INTERVAL_MS = 5_000;
+
+/** A shard at rest is answered seldom: that is no stall. */
+function refuseEarlyStalls(given: ConsumerOptions, idleTimeBetweenReadsMs: number): void {
+  const { retrievalMode, fallbackToPolling } = given;
+  const isPushed = retrievalMode === 'fanout';
+  const pushedMs = isPushed ? EVENT_INTERVAL_MS + SUBSCRIBE_INTERVAL_MS : 0;
+  const polledMs = isPushed && fallbackToPolling !== true ? 0 : 2 * idleTimeBetweenReadsMs;
+  const why =
+    pushedMs >= polledMs
+      ? `at least ${pushedMs} with retrievalMode 'fanout': a shard at rest sends an event every 5 s, and a subscription that is made anew waits for up to 5 s`
+      : `at least ${polledMs}, twice idleTimeBetweenReadsMs: a shard at rest is read once in that time`;
+  for (const name of ['stallWarningMs', 'stallLimitMs'] as const) {
+    const value = given[name];
+    if (value !== undefined && value < Math.max(pushedMs, polledMs))
+      throw new UsageError(name, `${why}, and would be told as stalled`, String(value));
+  }
 }
 
 /** Rows of the three kinds have keys of their own in each table. */

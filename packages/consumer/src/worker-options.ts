@@ -41,6 +41,8 @@ function workerIdLookMs(failoverTimeMs: number): number {
 
 /** What of the options is the core's. */
 export function workerOptions(options: ResolvedOptions): WorkerOptions {
+  const polls = options.fanOut?.fallbackToPolling !== false;
+  const leastStallMs = polls ? 2 * options.idleTimeBetweenReadsMs : 0;
   const { failoverTimeMs, handlerBackoffBaseMs, handlerBackoffMaxMs } = options;
   return {
     workerId: options.workerId,
@@ -81,9 +83,9 @@ export function workerOptions(options: ResolvedOptions): WorkerOptions {
     maxPendingRecordCountForWorker: options.maxPendingRecordCountForWorker,
     roomPatienceMs: ROOM_PATIENCE_MS,
     shutdownGraceMs: options.shutdownGraceMs,
-    // A read at the tip of a shard is answered after the pause before it.
-    stallWarningMs: Math.max(options.stallWarningMs, 2 * options.idleTimeBetweenReadsMs),
-    stallLimitMs: Math.max(options.stallLimitMs, 2 * options.idleTimeBetweenReadsMs),
+    // A read at the tip of a shard is answered after the pause before it. What was given is no less (contradictions.ts).
+    stallWarningMs: Math.max(options.stallWarningMs, leastStallMs),
+    stallLimitMs: Math.max(options.stallLimitMs, leastStallMs),
     // A lost answer must leave several tries before the lease runs out.
     retryMs: Math.min(1_000, failoverTimeMs / 10),
     handlerBackoff: { baseMs: handlerBackoffBaseMs, maxMs: handlerBackoffMaxMs },

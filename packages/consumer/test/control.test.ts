@@ -36,7 +36,7 @@ describe('pause', () => {
     const scene = new Scene(cloud, 'paused');
     const heard = heardOf(scene);
     const { logger, lines } = listen();
-    const consumer = scene.consumer({ logger, stallWarningMs: 300, maxPendingBatchCount: 2 });
+    const consumer = scene.consumer({ logger, stallWarningMs: 400, maxPendingBatchCount: 2 });
     const handled: string[] = [];
     let finish = (): void => undefined;
     const finished = new Promise<void>((resolve) => {

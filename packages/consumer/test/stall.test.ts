@@ -27,7 +27,7 @@ function stallsOf(application: string): Told[] {
   return told;
 }
 
-const limits = { stallWarningMs: 300, stallLimitMs: 600, shutdownGraceMs: 200 };
+const limits = { stallWarningMs: 400, stallLimitMs: 600, shutdownGraceMs: 200 };
 
 describe('a handler that does not return', () => {
   it('is told of with the batch, and the lease is kept, where no limit is set', async () => {
@@ -35,7 +35,7 @@ describe('a handler that does not return', () => {
     await scene.put('a 1', 'a 2');
     const stalls = stallsOf('slow');
     let goOn = (): void => undefined;
-    const consumer = scene.consumer({ workerId: 'w', stallWarningMs: 300 });
+    const consumer = scene.consumer({ workerId: 'w', stallWarningMs: 400 });
     runInTest(
       consumer,
       () =>
@@ -70,7 +70,7 @@ describe('a handler that does not return', () => {
     const scene = new Scene(cloud, 'words');
     const stalls = stallsOf('words');
     let calls = 0;
-    const consumer = scene.consumer({ stallWarningMs: 300, shutdownGraceMs: 100 });
+    const consumer = scene.consumer({ stallWarningMs: 400, shutdownGraceMs: 100 });
     const running = consumer.run({
       initialize: () => {
         calls += 1;
