@@ -122,7 +122,7 @@ export class Consumer implements AsyncDisposable {
    * Works until `stop`, then resolves. Once only.
    * @param handler one for all shards, or a factory that makes one for each.
    * @param handling how the handler is given records, and what becomes of those that it never finishes. Default: tried for ever.
-   * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, LEASE_TABLE_FORMAT,
+   * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, STREAMS_UNLISTED, LEASE_TABLE_FORMAT,
    * LEASE_TABLE_UNAVAILABLE, CREDENTIALS_UNAVAILABLE or ACCESS_DENIED (naming action and resource) when work can't begin, or the table is another stream's, CLOSED after `stop` or a former `run`;
    * InvariantError for a bug of ours, when everything was given up.
    */

@@ -1,6 +1,7 @@
 // The options about streams that an application of several reads no longer: part of `options.ts`, with the names of the KCL's
 // FormerStreamsLeasesDeletionStrategy. Their leases are positions that nobody can restore, so the default keeps them.
 import { describe, parseMultiStream, UsageError } from '@shardline/common';
+import { listedBy } from './stream-options.ts';
 
 const strategies = [
   'NO_STREAMS_LEASES_DELETION',
@@ -49,7 +50,7 @@ export function readFormerStreams(options: FormerStreamsOptions): () => Promise<
   if (typeof formerStreams !== 'function') {
     throw new UsageError('formerStreams', 'a function that lists streams', describe(formerStreams));
   }
-  return async () => readIdentifiers(await formerStreams());
+  return async () => readIdentifiers(await listedBy('formerStreams', formerStreams));
 }
 
 function readIdentifiers(listed: unknown): readonly string[] {

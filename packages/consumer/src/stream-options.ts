@@ -1,9 +1,18 @@
 // Which streams an application reads, and where it begins on them: part of `options.ts`. A list is read when it is given; one that a
 // function gives, each time it was asked.
-import { checkNames, describe, parseMultiStream, parseStream, UsageError } from '@shardline/common';
+import {
+  checkNames,
+  describe,
+  isShardlineError,
+  OperatingError,
+  parseMultiStream,
+  parseStream,
+  UsageError,
+} from '@shardline/common';
 import type { ConsumerOptions, InitialPosition } from './consumer-options.ts';
 import { checkConsumerArn } from './fan-out-options.ts';
 import type { ListedStream, StartOfStream, StreamsOptions } from './retrieval/streams.ts';
+import { thrownText } from './runtime/handler-threw.ts';
 
 type PositionOfStream = Omit<StartOfStream, 'consumerArn'>;
 
@@ -18,7 +27,7 @@ export function readStreams({
   if (streams === undefined) return { stream: parseStream(stream as string), ...position, consumerArn };
   if (stream !== undefined) throw new UsageError('streams', 'either stream or streams', 'both');
   const read = (listed: unknown): ListedStream[] => readListed(listed, position);
-  if (typeof streams === 'function') return async () => read(await streams());
+  if (typeof streams === 'function') return async () => read(await listedBy('streams', streams));
   const listed = read(streams);
   if (listed.length === 0) throw new UsageError('streams', 'at least one stream', 'none');
   const names = new Set<string>();
@@ -27,6 +36,19 @@ export function readStreams({
     names.add(name);
   }
   return async () => listed;
+}
+
+/** What a function of the application's lists. @throws OperatingError STREAMS_UNLISTED, its cause what the function threw. */
+export async function listedBy(option: 'streams' | 'formerStreams', list: () => unknown): Promise<unknown> {
+  try {
+    return await list();
+  } catch (cause) {
+    const text = `the function given as ${option} threw ${thrownText(cause)}`;
+    throw new OperatingError('STREAMS_UNLISTED', text, {
+      retryable: isShardlineError(cause) && cause.retryable,
+      cause,
+    });
+  }
 }
 
 function readListed(listed: unknown, otherwise: PositionOfStream): ListedStream[] {

@@ -97,6 +97,51 @@ it('a stream that is not there does not hold the others up; when none is there, 
   await expect(lost.run(() => undefined)).rejects.toMatchObject({ code: 'STREAM_NOT_FOUND' });
 });
 
+it('a list that throws is told of by name: at the start run() rejects, later what it said last goes on', async () => {
+  const first = new Scene(cloud, 'unlisted');
+  await first.put('a 1');
+  const seen = new Seen();
+  const thrown = new TypeError('no registry');
+  let isDown = true;
+  const streams = async (): Promise<StreamConfig[]> => {
+    if (isDown) throw thrown;
+    return ['unlisted'];
+  };
+  const options = { streams, streamsIntervalMs: 1000 };
+  const text = 'the function given as streams threw TypeError: no registry';
+  await expect(first.consumer(options).run(seen.handler)).rejects.toMatchObject({
+    code: 'STREAMS_UNLISTED',
+    message: text,
+    retryable: false,
+    cause: thrown,
+  });
+  const formerStreams = (): never => {
+    throw new Error('gone');
+  };
+  const former = {
+    streams: () => ['unlisted'],
+    formerStreams,
+    formerStreamsWaitMs: 0,
+    formerStreamsLeasesDeletionStrategy: 'PROVIDED_STREAMS_DEFERRED_DELETION',
+  } as const;
+  await expect(first.consumer(former).run(seen.handler)).rejects.toThrow(
+    'the function given as formerStreams threw Error: gone',
+  );
+
+  isDown = false;
+  await using consumer = first.consumer(options);
+  const running = consumer.run(seen.handler);
+  await until(() => seen.has('unlisted', 'a 1'));
+  isDown = true;
+  await until(() => expect(consumer.health().reasons).toEqual([expect.stringContaining(text)]));
+  await first.put('a 2');
+  await until(() => seen.has('unlisted', 'a 1', 'a 2'));
+  isDown = false;
+  await until(() => expect(consumer.health().reasons).toEqual([]));
+  await consumer.stop();
+  await running;
+});
+
 it('two workers share the shards of all streams', async () => {
   const first = new Scene(cloud, 'shared-first', 2);
   new Scene(cloud, 'shared-second', 2);

@@ -120,7 +120,7 @@ export class Streams {
 
   /**
    * Asks what is to be read. Of several streams those that can't be found are left out: `leftOut`.
-   * @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED and others when there is nothing to read; what the list throws
+   * @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED and others when there is nothing to read; STREAMS_UNLISTED when the list throws
    */
   async refresh(): Promise<void> {
     const { from, client } = this.#options;

@@ -106,6 +106,8 @@ function adviceOn(error: unknown, action: string | undefined, resource = 'its re
     case 'LEASE_TABLE_FORMAT':
       // They say themselves what is to be done.
       return messageOf(error);
+    case 'STREAMS_UNLISTED':
+      return `${messageOf(error)}; what it listed last goes on, and it is asked again`;
     case 'STREAM_NOT_FOUND':
       return `${resource} is not there. Was it deleted? It is tried again`;
     default:
