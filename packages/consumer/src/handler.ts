@@ -110,7 +110,7 @@ export interface ShardContext {
    * its sub-sequence number counts (the KCL's checkpoint(record) takes 0 for it). Calls need not be awaited one by one: what
    * waits is written at once, the newest of all.
    * @throws OperatingError LEASE_LOST when another worker has the shard; UsageError for a position before the checkpoint, past
-   * what the handler was given, or that is no position.
+   * what the handler was given, or that is no position, as a sub-sequence number that a record of the batch in hand does not have.
    */
   checkpoint(): Promise<void>;
   checkpoint(position: Position): Promise<void>;

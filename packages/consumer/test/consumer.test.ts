@@ -220,6 +220,7 @@ describe('checkpoints by hand', () => {
       await attempt('past', checkpoint({ sequenceNumber: past }));
       await attempt('nonsense', checkpoint({ sequenceNumber: 'soon' }));
       await attempt('sub', checkpoint({ sequenceNumber: '1', subSequenceNumber: -1 }));
+      await attempt('no aggregate', checkpoint(second.sequenceNumber, 7));
       await attempt('all', checkpoint());
       rows.push(await scene.checkpointOf(SHARD(0)));
       rows = rows.map((row) => String(records.findIndex((record) => `${record.sequenceNumber}:0` === row)));
@@ -232,6 +233,7 @@ describe('checkpoints by hand', () => {
       ['past', 'position'],
       ['nonsense', 'sequenceNumber'],
       ['sub', 'subSequenceNumber'],
+      ['no aggregate', 'subSequenceNumber'],
       ['all', 'written'],
       'handled',
     ]);

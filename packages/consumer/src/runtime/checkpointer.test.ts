@@ -15,6 +15,7 @@ function stage(ceiling?: string) {
       endedBy: undefined as unknown,
       ceiling: ceiling === undefined ? undefined : parseCheckpoint(ceiling),
       newest: () => parseCheckpoint('9', 1),
+      lastSubOf: (number: bigint) => ({ 5: 0, 6: 2 })[Number(number)],
       written: (position: unknown) => void written.push(position),
     };
     const end = (reason: unknown): void => {
@@ -50,6 +51,30 @@ test('while a part of a batch is handled nothing behind that part is asked for',
   void first.checkpoint('8');
   await Promise.resolve();
   expect(asked).toMatchObject([{ position: parseCheckpoint('8') }]);
+});
+
+test('a sub-sequence number that the record does not have is refused; of a record that is not in hand nobody knows', async () => {
+  const { asked, first } = stage();
+  const refused = (expected: string, got: string): unknown =>
+    expect.objectContaining({ code: 'USAGE', field: 'subSequenceNumber', expected, got });
+  const one = '0: record 5 holds one user record';
+  expect(await outcomeOf(first.checkpoint('5', 7))).toEqual(refused(one, '7'));
+  expect(await outcomeOf(first.prepareCheckpoint('5', 1, Uint8Array.of(1)))).toEqual(refused(one, '1'));
+  const three = '0 to 2: record 6 holds 3 user records';
+  expect(await outcomeOf(first.checkpoint({ sequenceNumber: '6', subSequenceNumber: 3 }))).toEqual(refused(three, '3'));
+  expect(asked).toEqual([]);
+  for (const [number, sub] of [
+    ['5', 0],
+    ['6', 2],
+    ['7', 7],
+  ] as const)
+    void first.checkpoint(number, sub);
+  await Promise.resolve();
+  expect(asked.map(({ position }) => position)).toEqual([
+    parseCheckpoint('5', 0),
+    parseCheckpoint('6', 2),
+    parseCheckpoint('7', 7),
+  ]);
 });
 
 test('what is prepared is not written as handled before it is settled', async () => {

@@ -25,6 +25,8 @@ export interface CheckpointedShard {
   newest(): ExtendedSequenceNumber;
   /** Nothing behind it was given to the handler; undefined: the core knows. */
   readonly ceiling: ExtendedSequenceNumber | undefined;
+  /** The last sub-sequence number of what the batch in hand has by this sequence number; undefined: nothing. */
+  lastSubOf(sequenceNumber: bigint): number | undefined;
   /** Told of each checkpoint that is written. */
   written(position: ExtendedSequenceNumber): void;
 }
@@ -76,6 +78,9 @@ export class Checkpointer {
     if (this.#closedBy !== undefined) return Promise.reject(this.#closedBy);
     if (ceiling !== undefined && compareExtended(position, ceiling) > 0)
       return Promise.reject(outOfRange(position, { to: ceiling }));
+    const { sequenceNumber: number, subSequenceNumber: sub } = position;
+    const lastSub = sub > 0 && typeof number === 'bigint' ? shard.lastSubOf(number) : undefined;
+    if (lastSub !== undefined && sub > lastSub) return Promise.reject(noSuchSub(position, lastSub));
     return new Promise((resolve, reject) => {
       const request = { kind: 'checkpointRequested', leaseKey, tenure, position, prepare } as const;
       this.#ask(request, { isNewest: asked === undefined, resolve, reject });
@@ -131,6 +136,13 @@ function outOfRange(position: ExtendedSequenceNumber, { from, to }: Partial<Chec
   const given = to === undefined ? '' : ` (${formatExtended(to)})`;
   const expected = `a position from the last checkpoint${last} to the last record given to the handler${given}`;
   return new UsageError('position', expected, formatExtended(position));
+}
+
+/** It would be taken for the end of the record. The KCL takes it so; but nobody means it. */
+function noSuchSub({ sequenceNumber, subSequenceNumber }: ExtendedSequenceNumber, last: number): UsageError {
+  const holds = last === 0 ? 'one user record' : `${last + 1} user records`;
+  const expected = `${last === 0 ? '0' : `0 to ${last}`}: record ${sequenceNumber} holds ${holds}`;
+  return new UsageError('subSequenceNumber', expected, String(subSequenceNumber));
 }
 
 export function leaseLost(leaseKey: string): OperatingError {

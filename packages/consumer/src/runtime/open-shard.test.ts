@@ -1,5 +1,6 @@
 import { parseCheckpoint, silentLogger } from '@shardline/common';
 import { expect, test } from 'vitest';
+import type { UserRecord } from '../handler.ts';
 import type { ShardSource, SourceBatch } from '../retrieval/source.ts';
 import { Checkpointer } from './checkpointer.ts';
 import { OpenShard } from './open-shard.ts';
@@ -59,6 +60,24 @@ function open() {
 }
 
 const lost = new Error('lost');
+
+test('the last sub-sequence number of each record in the batch in hand is known, and of no other', () => {
+  const { shard } = open();
+  expect(shard.lastSubOf(6n)).toBeUndefined();
+  const places = ['6:0', '8:0', '8:1', '8:2', '9:0', '10:3', '10:4', '110:0'];
+  const [record] = batchBehind(0).records;
+  const records = places.map((place) => {
+    const [sequenceNumber = '', sub] = place.split(':');
+    return { ...(record as UserRecord), sequenceNumber, subSequenceNumber: Number(sub) };
+  });
+  const batch = { ...batchBehind(0), records, last: parseCheckpoint('110') };
+  const batchId = shard.hold(batch, 0);
+  shard.hold(batchBehind(0), 0);
+  const subs = [5n, 6n, 7n, 8n, 9n, 10n, 11n, 110n, 111n].map((number) => shard.lastSubOf(number));
+  expect(subs).toEqual([undefined, 0, undefined, 2, 0, 4, undefined, 0, undefined]);
+  shard.finish(batchId);
+  expect(shard.lastSubOf(8n)).toBeUndefined();
+});
 
 test('the signal of a context is one, and there too where a handler wraps the context', () => {
   const { shard } = open();

@@ -5,7 +5,7 @@
 import { compareExtended, type ExtendedSequenceNumber, invariant, type Logger } from '@shardline/common';
 import type { OpenShard as OpenShardEffect, Tenure } from '../coordination/effects.ts';
 import type { Amount } from '../coordination/room.ts';
-import type { ShardContext } from '../handler.ts';
+import type { ShardContext, UserRecord } from '../handler.ts';
 import type { Handling } from '../handling/batch-handling.ts';
 import type { TenureHandler } from '../handling/read-handler.ts';
 import type { ShardWindow } from '../handling/shard-window.ts';
@@ -198,6 +198,22 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
     // What was handled of an open window is not finished, between two batches neither.
     if (this.window?.start !== undefined) return this.window.finishedTo ?? this.finishedTo;
     return this.reach && (this.reach() ?? this.finishedTo);
+  }
+
+  lastSubOf(sequenceNumber: bigint): number | undefined {
+    const [inHand] = this.#batches?.values() ?? [];
+    const records = inHand?.batch.records ?? [];
+    // Behind the last record that is not behind it.
+    let [from, to] = [0, records.length];
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if (BigInt((records[middle] as UserRecord).sequenceNumber) > sequenceNumber) to = middle;
+      else from = middle + 1;
+    }
+    const record = records[from - 1];
+    return record !== undefined && BigInt(record.sequenceNumber) === sequenceNumber
+      ? record.subSequenceNumber
+      : undefined;
   }
 
   written(position: ExtendedSequenceNumber): void {
