@@ -13,7 +13,8 @@ import { splitRecords } from './records-json.ts';
 
 export interface ShardEvent
   extends Pick<SubscribeToShardEvent, 'ContinuationSequenceNumber' | 'MillisBehindLatest' | 'ChildShards'> {
-  readonly records: readonly KinesisRecord[];
+  /** Whoever takes them leaves none here: who reads the events has the last one until the next has come, and with many shards that is long. */
+  records: readonly KinesisRecord[];
 }
 
 /** Total length, length of the headers, their checksum. */

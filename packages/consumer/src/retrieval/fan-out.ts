@@ -159,7 +159,9 @@ export class FanOutSource implements ShardSource {
     }
   }
 
-  #take({ records, ContinuationSequenceNumber, ChildShards, MillisBehindLatest }: ShardEvent): void {
+  #take(event: ShardEvent): void {
+    const { records, ContinuationSequenceNumber, ChildShards, MillisBehindLatest } = event;
+    event.records = [];
     const continuation = ContinuationSequenceNumber || undefined;
     const childShards = endOf(continuation, ChildShards ?? [], this.#options.shardId);
     this.#backlog.add({ records, millisBehindLatest: MillisBehindLatest, childShards });
