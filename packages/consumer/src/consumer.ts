@@ -142,8 +142,8 @@ export class Consumer implements AsyncDisposable {
    * `run` as a loop: `for await (const batch of consumer.batches())`, one batch at a time of all shards. Asking for the next one vouches for
    * the last; leaving the loop, by `break` or by a throw, is no failure: it vouches for nothing more, so that the batch in hand is given again
    * but for what was checkpointed by hand, and stops the consumer. After `stop` the loop goes on
-   * to the end of what is in hand, and ends.
-   * @throws as `run`, in the loop.
+   * to the end of what is in hand, and ends. Its body must not await `stop`: that waits for the body.
+   * @throws as `run`, in the loop; OperatingError TIMEOUT when the consumer has stopped without the batch in hand.
    */
   batches(): AsyncGenerator<BatchInHand, void, undefined> {
     return batchesOf(

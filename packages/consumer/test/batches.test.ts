@@ -78,6 +78,29 @@ it.each(['break', 'throw'])(
   },
 );
 
+it('whose body awaits stop waits for itself, but in bounded time, says so, and the batch comes again', async () => {
+  const scene = new Scene(cloud, 'waits-for-itself');
+  await scene.put(...lines);
+  const { logger, texts } = listen();
+  const consumer = scene.consumer({ shutdownGraceMs: 100, logger });
+  const given: string[] = [];
+  const loop = async (): Promise<void> => {
+    for await (const { records } of consumer.batches()) {
+      given.push(...records.map(textOf));
+      await consumer.stop();
+    }
+  };
+  await expect(loop()).rejects.toMatchObject({
+    code: 'TIMEOUT',
+    message: expect.stringContaining('A loop whose body awaits stop() waits for itself'),
+  });
+  expect(given.length).toBeGreaterThan(0);
+  expect(texts('warn')).toEqual([expect.stringContaining('One that awaits stop() waits for itself')]);
+  expect(consumer.view().state).toBe('stopped');
+  const again = handleInTest(scene.consumer());
+  await until(() => expect(again).toEqual(lines));
+});
+
 it('throws what run rejects with', async () => {
   const consumer = consumerOf(new Scene(cloud, 'once'));
   await consumer.stop();

@@ -28,6 +28,7 @@ export async function* batchesOf(
   const waiting: Given[] = [];
   let inHand: Given | undefined;
   let isOver = false;
+  let wasLeftBehind = false;
   let wake = (): void => undefined;
   const give: BatchHandler = (batch, context) =>
     new Promise<void>((resolve, reject) => {
@@ -61,6 +62,8 @@ export async function* batchesOf(
       inHand = waiting.shift();
       if (inHand !== undefined) {
         yield inHand.batch;
+        // What the loop asks for now can vouch for nothing any more.
+        wasLeftBehind = isOver;
         inHand.settle();
       } else if (isOver) break;
       else {
@@ -75,4 +78,12 @@ export async function* batchesOf(
     await stop();
   }
   await running;
+  if (wasLeftBehind) throw leftBehind();
+}
+
+function leftBehind(): OperatingError {
+  const text =
+    'the consumer has stopped without the batch that the loop had in hand for longer than shutdownGraceMs: it is in no checkpoint, and comes ' +
+    'again. A loop whose body awaits stop() waits for itself: leave it by break, or call stop() without await';
+  return new OperatingError('TIMEOUT', text, { retryable: false });
 }

@@ -221,7 +221,12 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
     }
     case 'stopped':
       if (notice.abandoned.length === 0) logger.info({}, 'stopped');
-      else logger.warn({ abandoned: notice.abandoned }, 'stopped, with handlers still running');
+      else {
+        logger.warn(
+          { abandoned: notice.abandoned },
+          'stopped, with handlers still running: what they have in hand comes again. One that awaits stop() waits for itself',
+        );
+      }
       return;
     default:
       unreachable(notice);
