@@ -75,7 +75,7 @@ function refuseEarlyStalls(given: ConsumerOptions, idleTimeBetweenReadsMs: numbe
   const polledMs = isPushed && fallbackToPolling !== true ? 0 : 2 * idleTimeBetweenReadsMs;
   const why =
     pushedMs >= polledMs
-      ? `at least ${pushedMs} with retrievalMode 'fanout': a shard at rest sends an event every 5 s, and a subscription that is made anew waits for up to 5 s`
+      ? `at least ${pushedMs} with retrievalMode 'fanout': a shard at rest sends an event every 5 s, up to 5 s later where its subscription is made anew`
       : `at least ${polledMs}, twice idleTimeBetweenReadsMs: a shard at rest is read once in that time`;
   for (const name of ['stallWarningMs', 'stallLimitMs'] as const) {
     const value = given[name];
