@@ -1,7 +1,8 @@
 // Keeps the order of each key. PutRecords promises no order, and a request that timed out may still be applied, so at most
 // one Kinesis record per order key is under way at any time: a user record joins its key's open Kinesis record, or one that waits until the
-// key's sealed one has settled (followers.ts), or is held back until then. A key's carrier is the last of these that has it. Keys without contention never wait, so any number of Kinesis records of one
-// shard may be in flight; one hot key moves at one Kinesis record a round trip, filled up meanwhile.
+// key's sealed one has settled (followers.ts), or is held back until then. A key's carrier is the last of these that has it. Keys without
+// contention never wait, so any number of Kinesis records of one shard may be in flight; one hot key moves at one Kinesis record a round
+// trip, filled up meanwhile.
 // Keys are told apart by 64 bits of their hashes: two that share them, should there ever be such, wait for each other.
 // Invariants: a key has at most one carrier, which is unsettled; one with held records has a carrier that takes no more; held records of a key are in put order.
 import { invariant, NO_PLACE } from '@shardline/common';
@@ -25,9 +26,11 @@ export interface BusyKey extends OrderKey {
 }
 
 const FEWEST_SLOTS = 1_024;
-/** Of all slots, at most: taken, also by keys that are over; taken, when those have gone, by others; Kinesis records that are over, and whose keys are still there. */
+/** So many of the slots are taken at most, also by keys that are over: then these are swept out. */
 const MOST_TAKEN = 1 / 2;
+/** So many by keys that are not: then the table is made longer. */
 const MOST_LIVING = 3 / 8;
+/** So many Kinesis records for each slot may be over and still be spoken of. */
 const MOST_OVER = 1 / 2;
 // A slot, of so many 32-bit numbers: four, so that none lies in two lines of the cache.
 const SLOT_SHIFT = 2;
