@@ -142,6 +142,37 @@ it('a list that throws is told of by name: at the start run() rejects, later wha
   await running;
 });
 
+it('a list that does not come does not keep a consumer from stopping, before its work and in it', async () => {
+  const first = new Scene(cloud, 'unanswered');
+  await first.put('a 1');
+  const never = new Promise<StreamConfig[]>(() => undefined);
+  let askedCount = 0;
+  const neverListed = (): Promise<StreamConfig[]> => {
+    askedCount += 1;
+    return never;
+  };
+  const early = first.consumer({ streams: neverListed });
+  const starting = early.run(() => undefined);
+  await until(() => expect(askedCount).toBe(1));
+  await early.stop();
+  await starting;
+
+  const seen = new Seen();
+  let isHanging = false;
+  const streams = (): StreamConfig[] | Promise<StreamConfig[]> => {
+    askedCount += 1;
+    return isHanging ? never : ['unanswered'];
+  };
+  const consumer = first.consumer({ streams, streamsIntervalMs: 1000 });
+  const running = consumer.run(seen.handler);
+  await until(() => seen.has('unanswered', 'a 1'));
+  isHanging = true;
+  const before = askedCount;
+  await until(() => expect(askedCount).toBeGreaterThan(before));
+  await consumer.stop();
+  await running;
+});
+
 it('two workers share the shards of all streams', async () => {
   const first = new Scene(cloud, 'shared-first', 2);
   new Scene(cloud, 'shared-second', 2);

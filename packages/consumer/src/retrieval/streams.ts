@@ -16,6 +16,7 @@ import {
   type StreamIdentifier,
   streamArnOf,
   UsageError,
+  whenAborted,
 } from '@shardline/common';
 import type { ListShards, TrackedStream } from '../coordination/effects.ts';
 import type { Lease, Shard } from '../coordination/lease.ts';
@@ -64,6 +65,8 @@ interface Known extends StartOfStream {
   readonly consumer: StreamConsumer | undefined;
 }
 
+const LIST_TIMEOUT_MS = 60_000;
+
 /** Where a stream begins that leases name and nobody lists (the KCL's default for orphaned streams). */
 const ORPHAN: StartOfStream = { initialPosition: 'LATEST', timestamp: undefined, consumerArn: undefined };
 
@@ -81,6 +84,8 @@ export class Streams {
   /** The one stream of the application, as it was at the start. */
   #recognized: Awaited<ReturnType<StreamShards['identify']>> | undefined;
   #listing: Promise<Shard[]> | undefined;
+  /** While a function of the application's is asked. */
+  #asking: AbortController | undefined;
   /** Of the client; undefined before the first `refresh`. */
   #region: string | undefined;
 
@@ -133,8 +138,8 @@ export class Streams {
       await this.#sources.prepare(consumer);
       return;
     }
-    const listed = await from();
-    const former = await this.#options.former();
+    const listed = await this.#answerOf('streams', from);
+    const former = await this.#answerOf('formerStreams', this.#options.former);
     const found = await Promise.allSettled(listed.map((each) => this.#track(each)));
     const tracked = found.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
     const failures = found.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
@@ -224,9 +229,27 @@ export class Streams {
   }
 
   close(): void {
+    this.#asking?.abort(new OperatingError('CLOSED', 'the consumer was stopped', { retryable: false }));
     for (const { shards, consumer } of this.#known.values()) {
       shards.close();
       consumer?.close();
+    }
+  }
+
+  /** Of a function of the application's: it may never answer. */
+  async #answerOf<T>(option: string, list: () => Promise<T>): Promise<T> {
+    const asking = new AbortController();
+    this.#asking = asking;
+    const tooLate = (): void => {
+      const text = `the function given as ${option} has not answered for ${LIST_TIMEOUT_MS / 1_000} s`;
+      asking.abort(new OperatingError('TIMEOUT', text, { retryable: true }));
+    };
+    const cancel = this.#options.clock.setTimer(tooLate, LIST_TIMEOUT_MS);
+    try {
+      return await Promise.race([list(), whenAborted(asking.signal)]);
+    } finally {
+      cancel();
+      this.#asking = undefined;
     }
   }
 

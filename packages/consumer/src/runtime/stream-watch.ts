@@ -120,7 +120,7 @@ export class StreamWatch {
       this.#tellLeftOut();
     } catch (error) {
       // The list stays as it was.
-      failures.failed('refreshStreams', undefined, error, streamsIntervalMs);
+      if (!this.#stopped) failures.failed('refreshStreams', undefined, error, streamsIntervalMs);
     }
     return streamsIntervalMs;
   };
