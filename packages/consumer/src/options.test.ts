@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createDynamoDBClient, silentLogger, UsageError } from '@shardline/common';
 import { describe, expect, it } from 'vitest';
 import type { ConsumerOptions } from './consumer-options.ts';
+import { handlingOptionNames } from './handling/handling-options.ts';
 import { optionNames, resolveOptions } from './options.ts';
 import { workerOptions } from './worker-options.ts';
 
@@ -10,12 +11,15 @@ const required: ConsumerOptions = { application: 'billing', stream: 'orders' };
 const resolve = (options: Partial<ConsumerOptions> = {}) => resolveOptions({ ...required, ...options }, 'host');
 
 describe('resolveOptions', () => {
-  it('every option stands in the table of the README, and nothing else', () => {
+  it.each([
+    ['Options', '## ', optionNames],
+    ['Options of run', '### ', handlingOptionNames],
+  ])('%s: every one stands in its table of the README, and nothing else', (title, level, names) => {
     const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-    const [, section = ''] = /\n## Options\n(.*?)\n## /s.exec(readme) ?? [];
+    const [, section = ''] = new RegExp(`\n${level}${title}\n(.*?)\n##`, 's').exec(readme) ?? [];
     const firstColumns = [...section.matchAll(/^\| (`.*?) \| /gm)].map(([, column = '']) => column);
     const named = firstColumns.flatMap((column) => [...column.matchAll(/`(\w+)`/g)].map(([, name]) => name));
-    expect(named.sort()).toEqual([...new Set(optionNames)].sort());
+    expect(named.sort()).toEqual([...new Set(names)].sort());
   });
 
   it('a limit of stalls that is out of bounds is named by itself, not by what follows from it', () => {
