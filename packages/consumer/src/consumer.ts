@@ -26,7 +26,7 @@ import type { HandlingOptions } from './handling/handling-options.ts';
 import { type ReadHandler, readHandler } from './handling/read-handler.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
 import { DynamoDBLeaseTable } from './lease-table/dynamodb.ts';
-import { type ResolvedOptions, resolveOptions } from './options.ts';
+import { optionNames, type ResolvedOptions, resolveOptions } from './options.ts';
 import { type ReplayedShard, type ReplayOptions, replay } from './replay.ts';
 import { Streams } from './retrieval/streams.ts';
 import { Failures } from './runtime/failures.ts';
@@ -128,7 +128,7 @@ export class Consumer implements AsyncDisposable {
    */
   async run(handler: Handler, handling: HandlingOptions = {}): Promise<void> {
     const { checkpointing, stallWarningMs } = this.#options;
-    const read = readHandler(handler, handling, checkpointing, stallWarningMs);
+    const read = readHandler(handler, handling, checkpointing, stallWarningMs, optionNames);
     if (this.#state !== 'idle') {
       const text = `a consumer runs once, and this one is ${this.#state}`;
       throw new OperatingError('CLOSED', text, { retryable: false });

@@ -15,6 +15,7 @@ import { type LocalKinesis, ManualClock, startLocalDynamoDB, startLocalKinesis }
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
 import type { Batch, ShardContext, UserRecord } from '../src/handler.ts';
+import type { HandlingOptions } from '../src/handling/handling-options.ts';
 import { type Cloud, keyOf, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
 import { makeTable } from './java-fleet.ts';
 
@@ -631,6 +632,14 @@ describe('bad input and bad ends', () => {
     expect(signal?.aborted).toBe(true);
     expect(await scene.checkpointOf(SHARD(0))).toBe('TRIM_HORIZON:0');
     release();
+  });
+
+  it('tells whose an option is that is said to run and is the constructor’s', async () => {
+    const consumer = new Scene(cloud, 'whose-option').consumer();
+    const [handler, options] = [() => undefined, { checkpointing: 'manual', maxBatchSize: 5 }];
+    const meant = 'checkpointing: expected an option of handling, got an unknown one; it is an option of new Consumer';
+    await expect(consumer.run(handler, options as HandlingOptions)).rejects.toThrow(meant);
+    await expect(consumer.run({ createHandler: () => handler }, options as HandlingOptions)).rejects.toThrow(meant);
   });
 
   it.each([

@@ -104,12 +104,22 @@ const MAX_WINDOW_MS = 300_000;
 /** Of the time after which a read is told of as one that stalls. */
 const PATIENCE = 0.75;
 
-/** @param eachRecord the handler takes one record at a time. @throws UsageError naming the option. */
-export function readHandling(
-  options: HandlingOptions,
-  given: { readonly checkpointing: 'auto' | 'manual'; readonly eachRecord: boolean; readonly stallWarningMs?: number },
-): ResolvedHandling {
-  checkNames(options, handlingOptionNames, { expected: 'an option of handling', self: 'handling' });
+/** What the options are held against. */
+export interface HandlingSetting {
+  readonly checkpointing: 'auto' | 'manual';
+  /** The handler takes one record at a time. */
+  readonly eachRecord: boolean;
+  readonly stallWarningMs?: number;
+  /** For those who say them in the wrong place. */
+  readonly consumerOptionNames?: readonly string[];
+}
+
+const OF_CONSUMER = 'it is an option of new Consumer';
+
+/** @throws UsageError naming the option. */
+export function readHandling(options: HandlingOptions, given: HandlingSetting): ResolvedHandling {
+  const hints = Object.fromEntries((given.consumerOptionNames ?? []).map((name) => [name, OF_CONSUMER]));
+  checkNames(options, handlingOptionNames, { expected: 'an option of handling', self: 'handling', hints });
   const { onFailure } = options;
   if (onFailure !== undefined && typeof onFailure !== 'function')
     throw new UsageError('onFailure', 'a function of a failure', describe(onFailure));

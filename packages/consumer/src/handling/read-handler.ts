@@ -4,7 +4,7 @@
 import { describe, meantName, UsageError } from '@shardline/common';
 import type { Handler, HandlerFactory, RecordHandler, ShardContext, ShardHandler } from '../handler.ts';
 import { HandlerThrew } from '../runtime/handler-threw.ts';
-import { type HandlingOptions, type ResolvedHandling, readHandling } from './handling-options.ts';
+import { type HandlingOptions, type HandlingSetting, type ResolvedHandling, readHandling } from './handling-options.ts';
 
 /** The handler of a tenure, and how it is to be called. */
 export interface TenureHandler {
@@ -29,7 +29,7 @@ interface Face {
 }
 
 /** What handling is held against. */
-type Setting = Omit<Parameters<typeof readHandling>[1], 'eachRecord'>;
+type Setting = Omit<HandlingSetting, 'eachRecord'>;
 
 const faceWords = ['processRecords', 'processRecord', 'createHandler'] as const;
 const optionalWords = ['initialize', 'shardEnded', 'shutdownRequested', 'leaseLost'] as const;
@@ -41,8 +41,9 @@ export function readHandler(
   options: HandlingOptions,
   checkpointing: 'auto' | 'manual',
   stallWarningMs: number = Number.POSITIVE_INFINITY,
+  consumerOptionNames: readonly string[] = [],
 ): ReadHandler {
-  const setting = { checkpointing, stallWarningMs };
+  const setting = { checkpointing, stallWarningMs, consumerOptionNames };
   refuseNoOptions('handling', options);
   if (typeof given === 'object' && given !== null) refuseNoOptions('handler.handling', given.handling);
   if (typeof given === 'object' && given !== null && 'createHandler' in given)
