@@ -318,23 +318,16 @@ export class CborReader {
 
   /** Past a text or bytes in one piece, of a length as they have it mostly. */
   #pass(major: number): number {
-    const bytes = this.#bytes;
-    const initial = bytes[this.#at] as number;
+    const from = this.#at;
+    const initial = this.#bytes[from] as number;
     const info = initial & 0x1f;
-    if (initial >> 5 !== major || info > 26) return NOT_PLAIN;
-    const start = this.#at + 1 + (info < 24 ? 0 : 1 << (info - 24));
-    if (start > bytes.length) return NOT_PLAIN;
-    const length =
-      info < 24
-        ? info
-        : info === 24
-          ? (bytes[start - 1] as number)
-          : info === 25
-            ? this.#uint16(start - 2)
-            : this.#uint32(start - 4);
-    if (start + length > bytes.length) return NOT_PLAIN;
-    this.#at = start + length;
-    return length;
+    // Of a length of at most four bytes, which are there.
+    if (initial >> 5 !== major || info > 26 || from + 5 > this.#bytes.length) return NOT_PLAIN;
+    this.#at = from + 1;
+    const length = this.#argument(info);
+    const end = this.#at + length;
+    this.#at = end > this.#bytes.length ? from : end;
+    return this.#at === from ? NOT_PLAIN : length;
   }
 
   /** @returns where the bytes begin that are gone over. */

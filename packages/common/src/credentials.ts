@@ -1,6 +1,7 @@
 // Credentials that do not work at the moment, but may again: expired ones, and sources that fail or hang. Looks at an SDK client's
 // own credentials and asks for them anew, because the SDK keeps those without an expiry for ever. Decides no retry.
 // Invariant: each wait for a source is bounded. The SDK's own is not: a call whose source hangs looks at no signal and has no timeout.
+import { classifyAwsError, httpStatusOf } from './aws-client.ts';
 import { type Clock, setPatientTimer } from './clock.ts';
 
 /** What of an SDK client matters here. A client of the user's making may have none of it. */
@@ -46,8 +47,13 @@ export function renewCredentials(client: CredentialsOwner, clock: Clock): void {
   credentials({ forceRefresh: true }).catch(() => undefined);
 }
 
-/** Whether there are none now: the source fails, or hangs. For a call that failed without an answer of the service. */
-export async function cannotBeHad(client: CredentialsOwner, clock: Clock): Promise<boolean> {
+/**
+ * Whether there are none now, for a call that failed: its source fails, or hangs. A source that fails throws what it likes; that the call
+ * never had an answer of the service is all that can be seen of it.
+ */
+export async function cannotBeHad(error: unknown, client: CredentialsOwner, clock: Clock): Promise<boolean> {
+  const { kind } = classifyAwsError(error);
+  if ((kind !== 'transient' && kind !== 'unknown') || httpStatusOf(error) !== undefined) return false;
   const found = await look(client, clock, LONGEST_LOOK_MS);
   return found === 'failed' || found === 'hangs';
 }

@@ -6,7 +6,6 @@ import {
   type CredentialsOwner,
   cannotBeHad,
   classifyAwsError,
-  httpStatusOf,
   isShardlineError,
   isUnknownKey,
   mayBeRenewed,
@@ -127,10 +126,8 @@ export class AwsCalls {
       renewCredentials(client, this.#clock);
       return failure('CREDENTIALS_UNAVAILABLE', 'was refused: the AWS credentials have expired or cannot be had', true);
     }
-    // A source that fails throws what it likes; that the call never had an answer is all that can be seen of it.
-    if ((kind === 'transient' || kind === 'unknown') && httpStatusOf(error) === undefined)
-      if (await cannotBeHad(client, this.#clock))
-        return failure('CREDENTIALS_UNAVAILABLE', 'was not sent: the AWS credentials cannot be had', true);
+    if (await cannotBeHad(error, client, this.#clock))
+      return failure('CREDENTIALS_UNAVAILABLE', 'was not sent: the AWS credentials cannot be had', true);
     switch (kind) {
       case 'condition-failed':
         return error;

@@ -75,27 +75,28 @@ export async function replay(ports: ReplayPorts, options: ReplayOptions): Promis
   // Before any of them is told: once a number that is another shard's is written, nothing of the shard can be read.
   await Promise.all(leaseKeys.map((leaseKey) => held.has(leaseKey) && checkNumber(runtime, leaseKey, from)));
   const one = async (leaseKey: string): Promise<ReplayedShard> => {
-    if (!held.has(leaseKey)) {
-      const heldBy = await ownerOf(runtime, leaseKey);
-      return { leaseKey, outcome: heldBy === workerId ? 'underWay' : 'notHeld', checkpoint: undefined, heldBy };
-    }
-    const position = await placeIn(ports, runtime, leaseKey, from);
-    const outcome = position === undefined ? 'ahead' : await runtime.replay(leaseKey, position);
+    const position = held.has(leaseKey) ? await placeIn(ports, runtime, leaseKey, from) : undefined;
+    const outcome = held.has(leaseKey) ? await outcomeAt(runtime, leaseKey, position) : 'notHeld';
     const heldBy = outcome === 'notHeld' || outcome === 'leaseLost' ? await ownerOf(runtime, leaseKey) : workerId;
     const checkpoint = position && formatExtended(position);
     // This worker lets go of it and takes it again.
-    return {
-      leaseKey,
-      outcome: outcome === 'notHeld' && heldBy === workerId ? 'underWay' : outcome,
-      checkpoint,
-      heldBy,
-    };
+    const isTaken = outcome === 'notHeld' && heldBy === workerId;
+    return { leaseKey, outcome: isTaken ? 'underWay' : outcome, checkpoint, heldBy };
   };
   const shards = await Promise.all(leaseKeys.map(one));
   const ahead = named === undefined ? undefined : shards.find(({ outcome }) => outcome === 'ahead');
   if (ahead === undefined) return shards;
   const expected = `a place before what was handled of ${ahead.leaseKey}: from a later one on records would be passed over`;
   throw new UsageError('from', expected, ahead.checkpoint ?? 'a time after its last record');
+}
+
+/** Undefined: the place is still to come. */
+async function outcomeAt(
+  runtime: Runtime,
+  leaseKey: string,
+  position: ExtendedSequenceNumber | undefined,
+): Promise<ReplayedShard['outcome']> {
+  return position === undefined ? 'ahead' : await runtime.replay(leaseKey, position);
 }
 
 /** What became of a shard is said although the table cannot be asked, as of a worker that has stopped meanwhile. */

@@ -123,9 +123,8 @@ export class Sender {
     const { client, clock } = this.#options;
     const { kind, code } = classifyAwsError(error);
     if (kind !== 'expired-credentials' && !(await mayBeRenewed(code, client, clock))) {
-      // A source throws what it likes. Where there was no answer it may have been that, but not for certain: what was written stays unknown.
-      if ((kind === 'unknown' || kind === 'transient') && httpStatusOf(error) === undefined)
-        if (await cannotBeHad(client, clock)) this.#warnOfCredentials(error);
+      // It may have been that, but not for certain: what was written stays unknown.
+      if (await cannotBeHad(error, client, clock)) this.#warnOfCredentials(error);
       return false;
     }
     renewCredentials(client, clock);

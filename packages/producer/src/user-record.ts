@@ -30,10 +30,10 @@ export interface Times {
 const UNKNOWN_TIMES: Times = { putAtMs: 0, dueAtMs: 0, expiresAtMs: 0 };
 
 export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, DeliveredRecord {
-  #partitionKey: string;
+  #partitionKey = '';
   readonly explicitHashKey?: HashKey;
-  #dataBytes: number;
-  #sizeBytes: number;
+  #dataBytes = 0;
+  #sizeBytes = 0;
 
   sequence = 0;
   #times: Times = UNKNOWN_TIMES;
@@ -73,14 +73,11 @@ export class UserRecord implements UserRecordParts, WritableRecord, OrderKey, De
     dataBytes: number,
     keyBytes: number,
   ) {
-    this.#partitionKey = partitionKey;
-    this.#source = data;
-    this.#dataBytes = dataBytes;
-    this.#sizeBytes = dataBytes + keyBytes;
+    this.renew(partitionKey, data, dataBytes, keyBytes);
     if (explicitHashKey !== undefined) this.explicitHashKey = explicitHashKey;
   }
 
-  /** It has been packed, and nobody has it: makes another user record of it, as the constructor would, without an explicit hash key. */
+  /** It has been packed, and nobody has it: makes another user record of it, without an explicit hash key. */
   renew(partitionKey: string, data: Uint8Array | string, dataBytes: number, keyBytes: number): void {
     this.#partitionKey = partitionKey;
     this.#source = data;
