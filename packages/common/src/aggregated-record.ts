@@ -118,7 +118,7 @@ export function decodeAggregatedRecord(data: Uint8Array): DecodedRecord;
 /** With `make`: the same, each user record as it makes it, with no other object in between. */
 export function decodeAggregatedRecord<T>(data: Uint8Array, make: MakeRecord<T>): DecodedRecord<T>;
 export function decodeAggregatedRecord(data: Uint8Array, make: MakeRecord<unknown> = partsOf): DecodedRecord<unknown> {
-  if (data.length <= FRAME_BYTES || !hasMagic(data)) return PLAIN;
+  if (!mayBeAggregated(data, 0, data.length)) return PLAIN;
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const end = bytes.length - DIGEST_BYTES;
   if (digestOf(bytes.subarray(MAGIC_BYTES, end)) !== bytes.toString('hex', end)) {
@@ -130,6 +130,17 @@ export function decodeAggregatedRecord(data: Uint8Array, make: MakeRecord<unknow
     if (error instanceof Unreadable) return { kind: 'corrupt', reason: error.reason };
     throw error;
   }
+}
+
+/** Begins as an aggregated record does; what does not is plain. Of `length` bytes from `at` on. */
+export function mayBeAggregated(bytes: Uint8Array, at: number, length: number): boolean {
+  return (
+    length > FRAME_BYTES &&
+    bytes[at] === 0xf3 &&
+    bytes[at + 1] === 0x89 &&
+    bytes[at + 2] === 0x9a &&
+    bytes[at + 3] === 0xc2
+  );
 }
 
 /** A key table while encoding: each distinct key once, in order of first use. */
@@ -168,10 +179,6 @@ class KeyTable {
 
 function partsOf(partitionKey: string, data: Uint8Array, explicitHashKey: HashKey | undefined): UserRecordParts {
   return explicitHashKey === undefined ? { partitionKey, data } : { partitionKey, explicitHashKey, data };
-}
-
-function hasMagic(data: Uint8Array): boolean {
-  return data[0] === 0xf3 && data[1] === 0x89 && data[2] === 0x9a && data[3] === 0xc2;
 }
 
 /** Leaves the reading of a message; never leaves this file. */

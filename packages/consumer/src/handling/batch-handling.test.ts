@@ -38,6 +38,8 @@ function batchOf(keys: readonly number[]): SourceBatch {
   );
   return {
     records,
+    recordCount: records.length,
+    first: parseSequenceNumber('100'),
     byteCount: records.length,
     last: positionOf(records.at(-1) as UserRecord),
     millisBehindLatest: 0,

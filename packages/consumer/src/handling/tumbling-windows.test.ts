@@ -215,7 +215,13 @@ class Run {
       const read = { atShardEnd: isOver, childShards: [], millisBehindLatest };
       if (records.length === 0) return { ...read, batch: undefined };
       const counts = { ...NOTHING_COUNTS, kinesisRecordCount: records.length, millisBehindLatest };
-      const bounds = { byteCount: records.length, last: positionOf(from + records.length - 1) };
+      const first = parseSequenceNumber(String(100 + from));
+      const bounds = {
+        recordCount: records.length,
+        first,
+        byteCount: records.length,
+        last: positionOf(from + records.length - 1),
+      };
       return { ...read, batch: { records, ...bounds, ...counts } };
     };
     const dueAt = (): number => Number.NEGATIVE_INFINITY;

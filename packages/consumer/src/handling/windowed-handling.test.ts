@@ -28,6 +28,8 @@ function batchAt(times: readonly number[], from = 0, more: Partial<SourceBatch> 
   );
   return {
     records,
+    recordCount: records.length,
+    first: parseSequenceNumber(String(100 + from)),
     byteCount: records.length,
     last: positionOf(from + times.length - 1),
     millisBehindLatest: 0,

@@ -14,6 +14,7 @@ import {
 import type { ChildShard } from '../coordination/lease.ts';
 import type { UserRecord } from '../handler.ts';
 import { deaggregate, type KinesisRecord } from './deaggregate.ts';
+import { RecordRows } from './record-rows.ts';
 import type { Gap, SourceBatch, SourceRead } from './source.ts';
 
 export interface BacklogOptions {
@@ -28,13 +29,8 @@ export interface BacklogOptions {
 /** What becomes of an aggregated record with a user record that belongs to another shard: `kcl`: nothing of it is given out. */
 export type StrayRecords = 'deliver' | 'kcl';
 
-/** Records in their order, asked for one after the other; an array, or what makes each when it is asked for. */
-export interface KinesisRecords {
-  readonly length: number;
-  /** Of their data. Default: they are counted. */
-  readonly byteCount?: number;
-  at(index: number): KinesisRecord | undefined;
-}
+/** In their order. */
+export type KinesisRecords = readonly KinesisRecord[] | RecordRows;
 
 /** One answer of Kinesis. */
 export interface Answer {
@@ -111,7 +107,7 @@ export class Backlog {
     invariant(this.isSpent, 'an answer is added once the one before it was given out');
     this.#records = records;
     this.#at = 0;
-    this.#heldBytes += records.byteCount ?? byteCountOf(records);
+    this.#heldBytes += records instanceof RecordRows ? records.byteCount : byteCountOf(records);
     this.#millisBehindLatest = millisBehindLatest;
     this.#childShards = childShards;
     this.#lookForGap();
@@ -125,7 +121,8 @@ export class Backlog {
 
   /** As much of it as makes one batch; the rest waits, undecoded. @param most user records. */
   read(after: ExtendedSequenceNumber, most: number = this.#maxRecordsPerBatch): SourceRead {
-    const batch = this.#takeBatch(after, Math.min(most, this.#maxRecordsPerBatch));
+    const maxRecordCount = Math.min(most, this.#maxRecordsPerBatch);
+    const batch = this.#takePlain(after, maxRecordCount) ?? this.#takeBatch(after, maxRecordCount);
     const millisBehindLatest = this.#millisBehindLatest;
     if (this.#childShards === undefined || this.#at < this.#records.length) {
       return { batch, atShardEnd: false, childShards: [], millisBehindLatest };
@@ -160,6 +157,47 @@ export class Backlog {
     const gap = this.#gap;
     this.#gap = undefined;
     return gap === undefined ? {} : { gap };
+  }
+
+  /**
+   * Of records that nothing has to be known of but how many they are: none is made but the first and the last, before somebody asks for them.
+   * @returns undefined: there is something to be known.
+   */
+  #takePlain(after: ExtendedSequenceNumber, maxRecordCount: number): SourceBatch | undefined {
+    const records = this.#records;
+    const from = this.#at;
+    const to = Math.min(from + maxRecordCount, records.length);
+    if (!(records instanceof RecordRows && records.arePlainAndRising) || from === to) return undefined;
+    const first = numberAt(records, from);
+    if (typeof after.sequenceNumber === 'bigint' && first <= after.sequenceNumber) return undefined;
+    const last = { sequenceNumber: numberAt(records, to - 1), subSequenceNumber: 0 };
+    const byteCount = records.byteCountOf(from, to);
+    this.#at = to;
+    this.#heldBytes -= byteCount;
+    if (to === records.length) this.drop();
+    this.#position = last;
+    const gap = this.#gap;
+    this.#gap = undefined;
+    const recordCount = to - from;
+    let notMade: RecordRows | undefined = records;
+    let made: UserRecord[] = [];
+    return {
+      get records() {
+        if (notMade !== undefined) made = recordsOf(notMade, from, to);
+        notMade = undefined;
+        return made;
+      },
+      recordCount,
+      first,
+      byteCount,
+      last,
+      millisBehindLatest: this.#millisBehindLatest,
+      kinesisRecordCount: recordCount,
+      corruptCount: 0,
+      strayCount: 0,
+      droppedCount: 0,
+      gap,
+    };
   }
 
   #takeBatch(after: ExtendedSequenceNumber, maxRecordCount: number): SourceBatch | undefined {
@@ -219,12 +257,21 @@ export class Backlog {
     const gap = this.#gap;
     this.#gap = undefined;
     const counts = { kinesisRecordCount, corruptCount, strayCount, droppedCount };
-    return { records, byteCount, last, millisBehindLatest, ...counts, gap };
+    const first = records[0] && parseSequenceNumber(records[0].sequenceNumber);
+    return { records, recordCount: records.length, first, byteCount, last, millisBehindLatest, ...counts, gap };
   }
 }
 
-function byteCountOf(records: KinesisRecords): number {
-  let byteCount = 0;
-  for (let index = 0; index < records.length; index += 1) byteCount += records.at(index)?.data.length ?? 0;
-  return byteCount;
+function byteCountOf(records: readonly KinesisRecord[]): number {
+  return records.reduce((sum, { data }) => sum + data.length, 0);
+}
+
+function recordsOf(rows: RecordRows, from: number, to: number): UserRecord[] {
+  const records: UserRecord[] = [];
+  for (let index = from; index < to; index += 1) records.push(rows.at(index) as KinesisRecord);
+  return records;
+}
+
+function numberAt(records: RecordRows, index: number): SequenceNumber {
+  return parseSequenceNumber((records.at(index) as KinesisRecord).sequenceNumber);
 }

@@ -2,6 +2,8 @@
 import { EventStreamCodec } from '@smithy/core/event-streams';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { KinesisRecords } from './backlog.ts';
+import type { KinesisRecord } from './deaggregate.ts';
 import { readEvents, type ShardEvent } from './event-stream.ts';
 
 const codec = new EventStreamCodec(
@@ -63,9 +65,13 @@ const pushed: fc.Arbitrary<Pushed> = fc.record({
 });
 const cuts = fc.array(fc.nat(), { maxLength: 12 });
 
+function* made(records: KinesisRecords): Generator<KinesisRecord> {
+  for (let index = 0; index < records.length; index += 1) yield records.at(index) as KinesisRecord;
+}
+
 /** What of an event a test looks at, in plain values. */
 const plain = ({ records, ContinuationSequenceNumber, MillisBehindLatest }: ShardEvent): unknown => ({
-  records: records.map(({ data, partitionKey, sequenceNumber }) => [
+  records: [...made(records)].map(({ data, partitionKey, sequenceNumber }) => [
     Buffer.from(data).toString('base64'),
     partitionKey,
     sequenceNumber,
@@ -194,7 +200,7 @@ describe('an event for which there is no room', () => {
     }
     room = 200_000;
     const { value } = await events.next();
-    expect((value as ShardEvent).records.map(({ data }) => data.length)).toEqual([100_000]);
+    expect([...made((value as ShardEvent).records)].map(({ data }) => data.length)).toEqual([100_000]);
   });
 
   it('that is large is told of as it comes', async () => {

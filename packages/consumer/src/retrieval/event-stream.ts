@@ -2,19 +2,19 @@
 // of SubscribeToShard holds. Pure but for waiting for bytes. A stream that breaks off ends, as one that the service ended: the
 // next subscription goes on where the last event said. What the service says of a failure is thrown under the name it gives it.
 // Invariants: an event is given out whole and checked, or not at all; of one for which there is no room yet the bytes are not taken
-// from the socket, but for the first pieces; what an event was gathered in is given back before the event is given out, and nothing of the event is a
-// view of it.
+// from the socket, but for the first pieces; what an event was gathered in is its records' own.
 import { crc32 } from 'node:zlib';
 import type { SubscribeToShardEvent } from '@aws-sdk/client-kinesis';
-import { OperatingError, RecycledMemory } from '@shardline/common';
+import { OperatingError } from '@shardline/common';
 import { readRecord } from './answer.ts';
+import type { KinesisRecords } from './backlog.ts';
 import type { KinesisRecord } from './deaggregate.ts';
 import { splitRecords } from './records-json.ts';
 
 export interface ShardEvent
   extends Pick<SubscribeToShardEvent, 'ContinuationSequenceNumber' | 'MillisBehindLatest' | 'ChildShards'> {
   /** Whoever takes them leaves none here: who reads the events has the last one until the next has come, and with many shards that is long. */
-  records: readonly KinesisRecord[];
+  records: KinesisRecords;
 }
 
 /** Total length, length of the headers, their checksum. */
@@ -27,9 +27,6 @@ const STRING_HEADER = 7;
 const TOLD_EVERY_BYTES = 1024 * 1024;
 
 const OVER = { done: true, value: undefined } as const;
-
-/** What events are gathered in: once they are read nobody has a view of it, as records' data are decoded into memory of their own. */
-const memory = new RecycledMemory({ fewestBytes: 64 * 1024, grainBytes: 256 * 1024, mostIdleBytes: 8 * 1024 * 1024 });
 
 /** An event that waits until there is room for it: the data bytes that it may hold. */
 export interface WaitingEvent {
@@ -50,7 +47,6 @@ export async function* readEvents(
   room: () => number = () => Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ShardEvent | WaitingEvent | ArrivingEvent, undefined> {
   const pieces = bytes[Symbol.asyncIterator]();
-  let lent: Buffer | undefined;
   /** Has come, and is read next. */
   let rest = await nextPiece(pieces);
   try {
@@ -63,30 +59,26 @@ export async function* readEvents(
       const wanted = messageBytes(rest);
       const waitingBytes = dataBytes(wanted);
       while (waitingBytes > room()) yield { waitingBytes };
-      let message = rest;
-      if (rest.length < wanted) {
-        lent = memory.take(wanted);
-        message = lent;
-        for (let at = rest.copy(lent), toldBytes = 0; at < wanted; ) {
-          if (at >= toldBytes + TOLD_EVERY_BYTES) {
-            toldBytes = at;
-            yield { arrivedBytes: at };
-          }
-          rest = await nextPiece(pieces);
-          if (rest === undefined) return undefined;
-          const ownBytes = rest.copy(lent, at);
-          at += ownBytes;
-          rest = rest.subarray(ownBytes);
+      // Let go before the event is given out, as this waits for the next one.
+      let message: Buffer | undefined = Buffer.allocUnsafeSlow(wanted);
+      for (let at = 0, toldBytes = 0; ; ) {
+        const ownBytes = rest.copy(message, at);
+        at += ownBytes;
+        rest = rest.subarray(ownBytes);
+        if (at === wanted) break;
+        if (at >= toldBytes + TOLD_EVERY_BYTES) {
+          toldBytes = at;
+          yield { arrivedBytes: at };
         }
-      } else rest = rest.subarray(wanted);
-      const event = readEvent(message.subarray(0, wanted));
-      if (lent !== undefined) memory.giveBack(lent);
-      lent = undefined;
+        rest = await nextPiece(pieces);
+        if (rest === undefined) return undefined;
+      }
+      const event = readEvent(message);
+      message = undefined;
       if (event !== undefined) yield event;
     }
     return undefined;
   } finally {
-    if (lent !== undefined) memory.giveBack(lent);
     await pieces.return?.();
   }
 }

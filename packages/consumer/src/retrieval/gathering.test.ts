@@ -30,10 +30,12 @@ function recordOf(index: number, bytes: number): UserRecord {
   };
 }
 
-function batchOf(records: readonly UserRecord[]): SourceBatch {
+function batchOf(records: UserRecord[]): SourceBatch {
   const sequenceNumber = parseSequenceNumber(records.at(-1)?.sequenceNumber ?? '');
   return {
     records,
+    recordCount: records.length,
+    first: records[0] && parseSequenceNumber(records[0].sequenceNumber),
     byteCount: records.reduce((sum, { data }) => sum + data.length, 0),
     last: { sequenceNumber, subSequenceNumber: 0 },
     millisBehindLatest: 0,

@@ -92,7 +92,7 @@ export class GatheringSource extends SourceAround {
       if (this.#clock.now() >= endsAt) return undefined;
       this.#reading = this.#begin(from, {
         bytes: Math.max(0, most.bytes - (batch?.byteCount ?? 0)),
-        recordCount: Math.max(1, most.recordCount - (batch?.records.length ?? 0)),
+        recordCount: Math.max(1, most.recordCount - (batch?.recordCount ?? 0)),
       });
     }
     const { read } = this.#reading;
@@ -126,26 +126,28 @@ export class GatheringSource extends SourceAround {
 
   #add(gathered: Gathered, next: SourceBatch): void {
     const { windowMs } = this.#options;
-    if (gathered.batch === undefined || gathered.batch.records.length === 0)
+    if (gathered.batch === undefined || gathered.batch.recordCount === 0)
       gathered.endsAt = this.#clock.now() + windowMs;
     gathered.batch = gathered.batch === undefined ? next : joined(gathered.batch, next);
-    gathered.count += next.passing?.length ?? next.records.length;
+    gathered.count += next.passing?.length ?? next.recordCount;
   }
 
   #isEnough({ batch, count }: Gathered, { batch: last }: SourceRead, most: Amount): boolean {
     // Nothing waits: a position that moved on is for the core to know.
-    if (batch === undefined || batch.records.length === 0) return true;
+    if (batch === undefined || batch.recordCount === 0) return true;
     if (count >= this.#options.recordCount || batch.byteCount >= ENOUGH_BYTES) return true;
     const { leastBytes } = this.#source;
     const isRefused =
       last === undefined && leastBytes !== 0 && (leastBytes === 'unseen' || batch.byteCount + leastBytes > most.bytes);
-    return isRefused || batch.byteCount >= most.bytes || batch.records.length >= most.recordCount;
+    return isRefused || batch.byteCount >= most.bytes || batch.recordCount >= most.recordCount;
   }
 }
 
 function joined(a: SourceBatch, b: SourceBatch): SourceBatch {
   return {
     records: [...a.records, ...b.records],
+    recordCount: a.recordCount + b.recordCount,
+    first: a.first ?? b.first,
     passing: joinedPassing(a, b),
     byteCount: a.byteCount + b.byteCount,
     last: compareExtended(b.last, a.last) > 0 ? b.last : a.last,
@@ -161,5 +163,5 @@ function joined(a: SourceBatch, b: SourceBatch): SourceBatch {
 function joinedPassing(a: SourceBatch, b: SourceBatch): SourceBatch['passing'] {
   if (a.passing === undefined && b.passing === undefined) return undefined;
   const placesOf = ({ passing, records }: SourceBatch): Iterable<number> => passing ?? records.keys();
-  return [...placesOf(a), ...[...placesOf(b)].map((place) => a.records.length + place)];
+  return [...placesOf(a), ...[...placesOf(b)].map((place) => a.recordCount + place)];
 }

@@ -22,7 +22,7 @@ interface RawResponse {
 type MiddlewareStack = GetRecordsCommand['middlewareStack'];
 type Body = AsyncIterable<Uint8Array>;
 
-/** @returns the records once the call was answered; undefined: the SDK's own output has them. */
+/** @returns the records once the call was answered, and then no more; undefined: the SDK's own output has them. */
 export function readRecordsApart(command: GetRecordsCommand): () => KinesisRecords | undefined {
   let records: KinesisRecords | undefined;
   const readAnswer: ReadAnswer = (bytes) => {
@@ -46,7 +46,11 @@ export function readRecordsApart(command: GetRecordsCommand): () => KinesisRecor
     records = split?.records;
     response.body = split?.rest ?? bytes;
   });
-  return () => records;
+  return () => {
+    const taken = records;
+    records = undefined;
+    return taken;
+  };
 }
 
 /** @returns the event stream's bytes once the call was answered; the SDK's own output then has no event. */

@@ -1,11 +1,13 @@
 // The records of an answer, out of its JSON, without a general parser: JSON.parse and the SDK's walk over what it gives cost
 // several times as much as all the rest of a record's way. Pure. What is written in a way that is not expected here (an escape in
-// a key, an unknown member, blanks) is left to the general parser as a whole: then there is no answer from here.
-// Invariant: what this reads, it reads as the SDK would.
-import type { KinesisRecord } from './deaggregate.ts';
+// a key, an unknown member, blanks) is left to the general parser as a whole: then there is no answer from here. Data are decoded in
+// place, where their text stood: nothing else has to be taken, or copied.
+// Invariants: what this reads, it reads as the SDK would; what it leaves is as it was.
+import { type RecordPlaces, RecordRows, somePlaces } from './record-rows.ts';
 
 export interface SplitAnswer {
-  readonly records: readonly KinesisRecord[];
+  /** Views of the bytes, which are theirs from now on. */
+  readonly records: RecordRows;
   /** The same JSON, with no records. */
   readonly rest: Uint8Array;
 }
@@ -37,6 +39,7 @@ const LONGEST_EXACT = 14;
 /** Longer ones are faster by Buffer's own decoder, whose call costs more than a short one's decoding. */
 const SHORT_BASE64 = 400;
 const NOT_BASE64 = 0xff;
+const NONE = -1;
 const sextets = new Uint8Array(256).fill(NOT_BASE64);
 for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries()) {
   sextets[char.charCodeAt(0)] = value;
@@ -46,9 +49,13 @@ for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 export function splitRecords(json: Buffer): SplitAnswer | undefined {
   const from = startOfRecords(json);
   if (from === undefined) return undefined;
-  const found = readRecords(json, from);
-  if (found === undefined) return undefined;
-  return { records: found.records, rest: Buffer.concat([json.subarray(0, from), json.subarray(found.end - 1)]) };
+  const records = new RecordRows(json);
+  const end = readRecords(json, from, records);
+  if (end !== undefined) return { records, rest: Buffer.concat([json.subarray(0, from), json.subarray(end - 1)]) };
+  for (let index = 0; index < records.length; index += 1) {
+    encodeAgain(json, records.dataAt(index), records.dataLength(index));
+  }
+  return undefined;
 }
 
 /** Behind the bracket that opens the outermost `Records`. */
@@ -86,77 +93,80 @@ function endOfValue(json: Buffer, from: number): number | undefined {
   return undefined;
 }
 
-/** `end`: behind the bracket that closes the list. */
-function readRecords(
-  json: Buffer,
-  from: number,
-): { readonly records: KinesisRecord[]; readonly end: number } | undefined {
-  const records: KinesisRecord[] = [];
-  if (json[from] === CLOSE_LIST) return { records, end: from + 1 };
-  // Three bytes for four characters: whatever the records hold, their data fit in.
-  const arena = Buffer.allocUnsafeSlow(Math.ceil(((json.length - from) * 3) / 4));
-  // Not asked for at each view: a Buffer's `buffer` is no plain member.
-  const { buffer: memory } = arena;
-  let arenaAt = 0;
+/** @returns behind the bracket that closes the list. */
+function readRecords(json: Buffer, from: number, records: RecordRows): number | undefined {
+  if (json[from] === CLOSE_LIST) return from + 1;
+  const places = somePlaces();
   let at = from;
   for (;;) {
-    if (json[at] !== OPEN) return undefined;
-    let data: Uint8Array | undefined;
-    let partitionKey = '';
-    let sequenceNumber: string | undefined;
-    let arrivedAtMs = 0;
-    do {
-      if (json[at + 1] !== QUOTE) return undefined;
-      at += 2;
-      if (isAt(json, at, DATA)) {
-        at += DATA.length;
-        if (json[at] !== QUOTE) return undefined;
-        const end = json.indexOf(QUOTE, at + 1);
-        const size = decodeBase64(json, at + 1, end, arena, arenaAt);
-        if (size === undefined) return undefined;
-        data = new Uint8Array(memory, arenaAt, size);
-        arenaAt += size;
-        at = end + 1;
-      } else if (isAt(json, at, SEQUENCE_NUMBER)) {
-        at += SEQUENCE_NUMBER.length;
-        const end = endOfDigits(json, at);
-        if (end === undefined) return undefined;
-        sequenceNumber = json.toString('latin1', at + 1, end);
-        at = end + 1;
-      } else if (isAt(json, at, PARTITION_KEY)) {
-        at += PARTITION_KEY.length;
-        const end = endOfPlainString(json, at);
-        if (end === undefined) return undefined;
-        partitionKey = json.toString('latin1', at + 1, end);
-        at = end + 1;
-      } else if (isAt(json, at, ARRIVED_AT)) {
-        at += ARRIVED_AT.length;
-        const end = endOfNumber(json, at);
-        arrivedAtMs = millisecondsOf(json, at, end);
-        at = end;
-        if (Number.isNaN(arrivedAtMs)) return undefined;
-      } else if (isAt(json, at, ENCRYPTION_TYPE)) {
-        at += ENCRYPTION_TYPE.length;
-        const end = endOfPlainString(json, at);
-        if (end === undefined) return undefined;
-        at = end + 1;
-      } else return undefined;
-    } while (json[at] === COMMA);
-    if (json[at] !== CLOSE || data === undefined || sequenceNumber === undefined) return undefined;
-    const approximateArrivalTimestamp = new Date(arrivedAtMs);
-    records.push({
-      partitionKey,
-      data,
-      sequenceNumber,
-      subSequenceNumber: 0,
-      approximateArrivalTimestamp,
-      aggregated: false,
-    });
-    const next = json[at + 1];
-    if (next === CLOSE_LIST) return { records, end: at + 2 };
+    const end = readRecord(json, at, places);
+    if (end === undefined) return undefined;
+    records.add(places);
+    const next = json[end];
+    if (next === CLOSE_LIST) return end + 1;
     if (next !== COMMA) return undefined;
-    at += 2;
+    at = end + 1;
   }
+}
+
+/** @returns behind the bracket that closes the record; undefined: its data are as they were. */
+function readRecord(json: Buffer, from: number, places: RecordPlaces): number | undefined {
+  if (json[from] !== OPEN) return undefined;
+  places.dataLength = NONE;
+  places.numberLength = NONE;
+  places.keyLength = 0;
+  places.arrivedAtMs = 0;
+  let at: number | undefined = from;
+  do at = readMember(json, at + 1, places);
+  while (at !== undefined && json[at] === COMMA);
+  if (at !== undefined && json[at] === CLOSE && places.dataLength !== NONE && places.numberLength !== NONE)
+    return at + 1;
+  if (places.dataLength !== NONE) encodeAgain(json, places.dataAt, places.dataLength);
+  return undefined;
+}
+
+/** @returns behind its value. */
+function readMember(json: Buffer, from: number, places: RecordPlaces): number | undefined {
+  if (json[from] !== QUOTE) return undefined;
+  const name = from + 1;
+  if (isAt(json, name, DATA)) {
+    const at = name + DATA.length;
+    // Data given twice are the general parser's.
+    if (json[at] !== QUOTE || places.dataLength !== NONE) return undefined;
+    const end = json.indexOf(QUOTE, at + 1);
+    const size = decodeBase64(json, at + 1, end);
+    if (size === undefined) return undefined;
+    places.dataAt = at + 1;
+    places.dataLength = size;
+    return end + 1;
+  }
+  if (isAt(json, name, SEQUENCE_NUMBER)) {
+    const at = name + SEQUENCE_NUMBER.length;
+    const end = endOfDigits(json, at);
+    if (end === undefined) return undefined;
+    places.numberAt = at + 1;
+    places.numberLength = end - at - 1;
+    return end + 1;
+  }
+  if (isAt(json, name, PARTITION_KEY)) {
+    const at = name + PARTITION_KEY.length;
+    const end = endOfPlainString(json, at);
+    if (end === undefined) return undefined;
+    places.keyAt = at + 1;
+    places.keyLength = end - at - 1;
+    return end + 1;
+  }
+  if (isAt(json, name, ARRIVED_AT)) {
+    const at = name + ARRIVED_AT.length;
+    const end = endOfNumber(json, at);
+    places.arrivedAtMs = millisecondsOf(json, at, end);
+    return Number.isNaN(places.arrivedAtMs) ? undefined : end;
+  }
+  if (isAt(json, name, ENCRYPTION_TYPE)) {
+    const end = endOfPlainString(json, name + ENCRYPTION_TYPE.length);
+    return end === undefined ? undefined : end + 1;
+  }
+  return undefined;
 }
 
 function isAt(json: Buffer, at: number, bytes: Uint8Array): boolean {
@@ -219,36 +229,56 @@ function endOfNumber(json: Buffer, from: number): number {
   return at;
 }
 
-/** How many bytes were written; undefined for what is not base64 with its padding, or written with escapes. */
-function decodeBase64(json: Buffer, from: number, to: number, out: Buffer, outAt: number): number | undefined {
+/** In place. @returns how many bytes; undefined for what is not base64 with its padding, or written with escapes: it is as it was. */
+function decodeBase64(json: Buffer, from: number, to: number): number | undefined {
   const length = to - from;
   if (length < 0 || length % 4 !== 0) return undefined;
   if (length === 0) return 0;
   const padding = json[to - 1] !== EQUALS ? 0 : json[to - 2] !== EQUALS ? 1 : 2;
   const size = (length / 4) * 3 - padding;
+  return length > SHORT_BASE64 ? decodeLong(json, from, to, size) : decodeShort(json, from, to, padding, size);
+}
+
+function decodeLong(json: Buffer, from: number, to: number, size: number): number | undefined {
+  const text = json.toString('latin1', from, to);
   // The decoder passes over what is not base64: then it writes less.
-  if (length > SHORT_BASE64)
-    return out.write(json.toString('latin1', from, to), outAt, 'base64') === size ? size : undefined;
-  let at = outAt;
+  if (json.write(text, from, 'base64') === size) return size;
+  json.write(text, from, 'latin1');
+  return undefined;
+}
+
+function decodeShort(json: Buffer, from: number, to: number, padding: number, size: number): number | undefined {
+  let at = from;
   const whole = padding === 0 ? to : to - 4;
   for (let index = from; index < whole; index += 4) {
     const a = sextets[json[index] as number] as number;
     const b = sextets[json[index + 1] as number] as number;
     const c = sextets[json[index + 2] as number] as number;
     const d = sextets[json[index + 3] as number] as number;
-    if ((a | b | c | d) === NOT_BASE64) return undefined;
-    out[at] = (a << 2) | (b >> 4);
-    out[at + 1] = (b << 4) | (c >> 2);
-    out[at + 2] = (c << 6) | d;
+    if ((a | b | c | d) === NOT_BASE64) {
+      encodeAgain(json, from, at - from);
+      return undefined;
+    }
+    json[at] = (a << 2) | (b >> 4);
+    json[at + 1] = (b << 4) | (c >> 2);
+    json[at + 2] = (c << 6) | d;
     at += 3;
   }
   if (padding > 0) {
     const a = sextets[json[whole] as number] as number;
     const b = sextets[json[whole + 1] as number] as number;
     const c = padding === 2 ? 0 : (sextets[json[whole + 2] as number] as number);
-    if ((a | b | c) === NOT_BASE64) return undefined;
-    out[at] = (a << 2) | (b >> 4);
-    if (padding === 1) out[at + 1] = (b << 4) | (c >> 2);
+    if ((a | b | c) === NOT_BASE64) {
+      encodeAgain(json, from, at - from);
+      return undefined;
+    }
+    json[at] = (a << 2) | (b >> 4);
+    if (padding === 1) json[at + 1] = (b << 4) | (c >> 2);
   }
   return size;
+}
+
+/** What was decoded in place is text again. */
+function encodeAgain(json: Buffer, at: number, length: number): void {
+  json.write(json.toString('base64', at, at + length), at, 'latin1');
 }

@@ -22,8 +22,12 @@ export interface Gap {
 }
 
 export interface SourceBatch {
-  /** May be empty where only the position moved on: every record was before it, or an aggregate held none. */
-  readonly records: readonly UserRecord[];
+  /** May be empty where only the position moved on: every record was before it, or an aggregate held none. Plain ones are made when they are first asked for. Emptied once they are handled. */
+  readonly records: UserRecord[];
+  /** How many they are. */
+  readonly recordCount: number;
+  /** Number of the first of them. */
+  readonly first: SequenceNumber | undefined;
   /** Places of the records that the handler's filter lets pass, upwards; undefined: all of them. */
   readonly passing?: readonly number[] | undefined;
   /** Which tumbling windows the records are of, one run after the other; undefined: there are no windows. */

@@ -19,10 +19,13 @@ function batchAt(number: number, afterMs: number): SourceBatch {
     approximateArrivalTimestamp: new Date(START_MS + afterMs),
     aggregated: false,
   };
+  const sequenceNumber = parseSequenceNumber(String(number));
   return {
     records: [record],
+    recordCount: 1,
+    first: sequenceNumber,
     byteCount: 1,
-    last: { sequenceNumber: parseSequenceNumber(String(number)), subSequenceNumber: 0 },
+    last: { sequenceNumber, subSequenceNumber: 0 },
     millisBehindLatest: 0,
     kinesisRecordCount: 1,
     corruptCount: 0,

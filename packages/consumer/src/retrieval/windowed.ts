@@ -67,5 +67,6 @@ function isTip({ batch, millisBehindLatest, isOld }: SourceRead): boolean {
 
 function nothingAfter(last: ExtendedSequenceNumber, { millisBehindLatest }: SourceRead): SourceBatch {
   const counts = { kinesisRecordCount: 0, corruptCount: 0, strayCount: 0 };
-  return { records: [], windowRuns: [], byteCount: 0, last, millisBehindLatest, ...counts, gap: undefined };
+  const nothing = { records: [], recordCount: 0, first: undefined, byteCount: 0 };
+  return { ...nothing, windowRuns: [], last, millisBehindLatest, ...counts, gap: undefined };
 }

@@ -39,7 +39,15 @@ export class DeliveryReport {
 
   fetched(shard: ReportedShard, batch: SourceBatch): void {
     const { application, workerId: worker, metrics } = this.#options;
-    const { records, kinesisRecordCount, corruptCount, strayCount, droppedCount = 0, gap, millisBehindLatest } = batch;
+    const {
+      recordCount,
+      kinesisRecordCount,
+      corruptCount,
+      strayCount,
+      droppedCount = 0,
+      gap,
+      millisBehindLatest,
+    } = batch;
     const { leaseKey } = shard;
     const dimensions = dimensionsOf(shard);
     if (corruptCount > 0) {
@@ -65,7 +73,7 @@ export class DeliveryReport {
       worker,
       leaseKey,
       kinesisRecordCount,
-      userRecordCount: records.length,
+      userRecordCount: recordCount,
       corruptCount,
       strayCount,
       droppedCount,

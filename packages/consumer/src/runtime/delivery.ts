@@ -2,7 +2,7 @@
 // to the handler, dropped. It does what the core asks, in the order in which the core asks, and vouches for nothing by
 // itself. Invariants: handler calls of a tenure never overlap; a batch stays here until the handler has finished it or the
 // tenure is closed; `closeShard` is done only when nothing of the tenure runs any more.
-import { type Clock, invariant, type Logger, parseSequenceNumber, SHARD_END, unreachable } from '@shardline/common';
+import { type Clock, invariant, type Logger, SHARD_END, unreachable } from '@shardline/common';
 import type {
   CloseShard,
   DeliverBatch,
@@ -180,11 +180,9 @@ export class Delivery {
     const batchId = shard.hold(batch, now);
     this.#report.behind(shard, now);
     this.#lookAgain();
-    const { records, byteCount, last } = batch;
-    const [record] = records;
-    const first = record && parseSequenceNumber(record.sequenceNumber);
+    const { first, byteCount, last } = batch;
     // To the core, what is to be handled is a record.
-    const recordCount = batch.endsWindow === true ? Math.max(1, records.length) : records.length;
+    const recordCount = batch.endsWindow === true ? Math.max(1, batch.recordCount) : batch.recordCount;
     const bounds = { batchId, recordCount, byteCount, first, last };
     return { batch: bounds, atShardEnd, childShards, heldBytes, leastBytes };
   }

@@ -16,7 +16,14 @@ function batchBehind(millisBehindLatest: number | undefined): SourceBatch {
     approximateArrivalTimestamp: new Date(0),
     aggregated: false,
   };
-  const counts = { byteCount: 1, kinesisRecordCount: 1, corruptCount: 0, strayCount: 0 };
+  const counts = {
+    recordCount: 1,
+    first: undefined,
+    byteCount: 1,
+    kinesisRecordCount: 1,
+    corruptCount: 0,
+    strayCount: 0,
+  };
   return { records: [record], last, millisBehindLatest, ...counts, gap: undefined };
 }
 

@@ -162,7 +162,7 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   hold(batch: SourceBatch, now: number): number {
     this.#batchCount += 1;
     // A batch without records only moves the position, and nobody will ask for it, unless it ends a tumbling window. One of a shard that has ended neither.
-    if ((batch.records.length > 0 || batch.endsWindow === true) && this.endedBy === undefined) {
+    if ((batch.recordCount > 0 || batch.endsWindow === true) && this.endedBy === undefined) {
       this.#batches ??= new Map();
       this.#batches.set(this.#batchCount, { batch, since: now, handling: undefined });
     }
@@ -182,8 +182,13 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
     return this.#batches !== undefined;
   }
 
-  /** The handler has finished it. */
+  /**
+   * The handler has finished it. The records go at once: a promise that was long waited for, as a read's is with many shards, is old to the collector,
+   * and what it brought would be kept, moved and marked, for all that nobody wants it.
+   */
   finish(batchId: number): void {
+    const held = this.#batches?.get(batchId);
+    if (held !== undefined) held.batch.records.length = 0;
     this.#batches?.delete(batchId);
     if (this.#batches?.size === 0) this.#batches = undefined;
     this.thrown = undefined;

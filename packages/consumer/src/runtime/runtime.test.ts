@@ -46,9 +46,11 @@ function recordsFrom(first: number, count: number): UserRecord[] {
   }));
 }
 
-function batchOf(records: readonly UserRecord[], last: number): SourceBatch {
+function batchOf(records: UserRecord[], last: number): SourceBatch {
   return {
     records,
+    recordCount: records.length,
+    first: records[0] && parseSequenceNumber(records[0].sequenceNumber),
     byteCount: records.length,
     last: { sequenceNumber: parseSequenceNumber(String(last)), subSequenceNumber: 0 },
     millisBehindLatest: 7,

@@ -1,0 +1,142 @@
+// The records of one answer of Kinesis where they lie: for each a row of numbers that say where in the answer's bytes it has what, noted
+// by whoever reads the answer (records-cbor.ts, records-json.ts). An object is made of it when it is asked for, and by then it is soon
+// handled: ten thousand objects an answer that wait, of many shards, are most of a process's memory, and moved and marked until they go. Pure.
+// Invariant: the bytes are the records' own from when the rows are given out.
+import { mayBeAggregated } from '@shardline/common';
+import type { KinesisRecord } from './deaggregate.ts';
+
+// A row: six 32-bit numbers, and one of 64 bits.
+const ROW_SHIFT = 3;
+const DATA_AT = 0;
+const DATA_LENGTH = 1;
+const NUMBER_AT = 2;
+const NUMBER_LENGTH = 3;
+const KEY_AT = 4;
+const KEY_LENGTH = 5;
+const ARRIVED = 3;
+const FEWEST_ROWS = 16;
+
+/** Where a record has what, and when it arrived. The number is digits, the key ASCII; its length is 0 for none. */
+export interface RecordPlaces {
+  dataAt: number;
+  dataLength: number;
+  numberAt: number;
+  numberLength: number;
+  keyAt: number;
+  keyLength: number;
+  arrivedAtMs: number;
+}
+
+/** To be filled in anew for each record. */
+export function somePlaces(): RecordPlaces {
+  return { dataAt: 0, dataLength: 0, numberAt: 0, numberLength: 0, keyAt: 0, keyLength: 0, arrivedAtMs: 0 };
+}
+
+export class RecordRows {
+  readonly #bytes: Buffer;
+  readonly #memory: ArrayBufferLike;
+  readonly #offset: number;
+  #words = new Int32Array(FEWEST_ROWS << ROW_SHIFT);
+  #times = new Float64Array(this.#words.buffer);
+  /** Those that are written in another way than usual. */
+  readonly #unusual = new Map<number, KinesisRecord>();
+  length = 0;
+  /** Of their data. */
+  byteCount = 0;
+  /** None is an aggregated record, and each has a greater number than the one before. */
+  arePlainAndRising = true;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+    this.#memory = bytes.buffer;
+    this.#offset = bytes.byteOffset;
+  }
+
+  /** The next record. */
+  add(places: RecordPlaces): void {
+    const index = this.length;
+    if ((index + 1) << ROW_SHIFT > this.#words.length) this.#lengthen();
+    const words = this.#words;
+    const row = index << ROW_SHIFT;
+    const { dataAt, dataLength, numberAt, numberLength } = places;
+    words[row + DATA_AT] = dataAt;
+    words[row + DATA_LENGTH] = dataLength;
+    words[row + NUMBER_AT] = numberAt;
+    words[row + NUMBER_LENGTH] = numberLength;
+    words[row + KEY_AT] = places.keyAt;
+    words[row + KEY_LENGTH] = places.keyLength;
+    this.#times[(row >> 1) + ARRIVED] = places.arrivedAtMs;
+    this.length = index + 1;
+    this.byteCount += dataLength;
+    if (this.arePlainAndRising)
+      this.arePlainAndRising = !mayBeAggregated(this.#bytes, dataAt, dataLength) && (index === 0 || this.#rises(row));
+  }
+
+  /** The next record, made already. */
+  addMade(record: KinesisRecord): void {
+    this.#unusual.set(this.length, record);
+    this.add(somePlaces());
+    this.byteCount += record.data.length;
+    this.arePlainAndRising = false;
+  }
+
+  at(index: number): KinesisRecord | undefined {
+    if (index >= this.length) return undefined;
+    const unusual = this.#unusual.size > 0 ? this.#unusual.get(index) : undefined;
+    if (unusual !== undefined) return unusual;
+    const words = this.#words;
+    const row = index << ROW_SHIFT;
+    const keyLength = words[row + KEY_LENGTH] as number;
+    const approximateArrivalTimestamp = new Date(this.#times[(row >> 1) + ARRIVED] as number);
+    return {
+      partitionKey: keyLength === 0 ? '' : this.#textAt(words[row + KEY_AT] as number, keyLength),
+      data: new Uint8Array(this.#memory, this.#offset + this.dataAt(index), this.dataLength(index)),
+      sequenceNumber: this.#textAt(words[row + NUMBER_AT] as number, words[row + NUMBER_LENGTH] as number),
+      subSequenceNumber: 0,
+      approximateArrivalTimestamp,
+      aggregated: false,
+    };
+  }
+
+  dataAt(index: number): number {
+    return this.#words[(index << ROW_SHIFT) + DATA_AT] as number;
+  }
+
+  dataLength(index: number): number {
+    return this.#words[(index << ROW_SHIFT) + DATA_LENGTH] as number;
+  }
+
+  /** Data bytes of the records from one to before another, of which none was made already. */
+  byteCountOf(from: number, to: number): number {
+    let byteCount = 0;
+    for (let index = from; index < to; index += 1) byteCount += this.dataLength(index);
+    return byteCount;
+  }
+
+  #rises(row: number): boolean {
+    const words = this.#words;
+    const bytes = this.#bytes;
+    const before = row - (1 << ROW_SHIFT);
+    const length = words[row + NUMBER_LENGTH] as number;
+    const lengthBefore = words[before + NUMBER_LENGTH] as number;
+    if (length !== lengthBefore) return length > lengthBefore;
+    const at = words[row + NUMBER_AT] as number;
+    const atBefore = words[before + NUMBER_AT] as number;
+    for (let index = 0; index < length; index += 1) {
+      const difference = (bytes[at + index] as number) - (bytes[atBefore + index] as number);
+      if (difference !== 0) return difference > 0;
+    }
+    return false;
+  }
+
+  #textAt(at: number, length: number): string {
+    return this.#bytes.toString('latin1', at, at + length);
+  }
+
+  #lengthen(): void {
+    const words = new Int32Array(2 * this.#words.length);
+    words.set(this.#words);
+    this.#words = words;
+    this.#times = new Float64Array(words.buffer);
+  }
+}
