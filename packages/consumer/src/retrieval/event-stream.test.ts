@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { KinesisRecords } from './backlog.ts';
 import type { KinesisRecord } from './deaggregate.ts';
 import { readEvents, type ShardEvent } from './event-stream.ts';
+import { bytesOf } from './stream-bytes.ts';
 
 const codec = new EventStreamCodec(
   (bytes) => Buffer.from(bytes).toString(),
@@ -43,7 +44,7 @@ async function* inPieces(bytes: Buffer, cuts: readonly number[]): AsyncGenerator
 async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<{ events: ShardEvent[]; error?: Error }> {
   const events: ShardEvent[] = [];
   try {
-    for await (const event of readEvents(bytes)) if ('records' in event) events.push(event);
+    for await (const event of readEvents(bytesOf(bytes))) if ('records' in event) events.push(event);
     return { events };
   } catch (error) {
     return { events, error: error as Error };
@@ -179,35 +180,37 @@ it('leaves the records of an event as they were while those after it are gathere
 
 describe('an event for which there is no room', () => {
   it('is told of by its length, and its bytes are not asked for until there is', async () => {
-    const event = { ...someEvent, Records: [{ ...record, Data: Buffer.alloc(100_000).toString('base64') }] };
+    const event = { ...someEvent, Records: [{ ...record, Data: Buffer.alloc(1_000_000).toString('base64') }] };
     let givenBytes = 0;
     async function* counted(): AsyncGenerator<Uint8Array> {
       for await (const piece of inPieces(
         Buffer.concat([first, eventFrame(event)]),
-        Array.from({ length: 100 }, (_, n) => 1_500 * n),
+        Array.from({ length: 1_000 }, (_, n) => 1_500 * n),
       )) {
         givenBytes += piece.length;
         yield piece;
       }
     }
     let room = 1_000;
-    const events = readEvents(counted(), () => room);
+    const events = readEvents(bytesOf(counted()), () => room);
     for (let n = 0; n < 3; n += 1) {
       const { value } = await events.next();
       expect(value).toEqual({ waitingBytes: expect.any(Number) });
-      expect((value as { waitingBytes: number }).waitingBytes).toBeGreaterThan(100_000);
-      expect(givenBytes).toBeLessThan(2_000);
+      expect((value as { waitingBytes: number }).waitingBytes).toBeGreaterThan(1_000_000);
+      expect(givenBytes).toBeLessThan(100_000);
     }
-    room = 200_000;
+    room = 2_000_000;
+    // It is told of as it comes.
+    expect((await events.next()).value).toEqual({ arrivedBytes: expect.any(Number) });
     const { value } = await events.next();
-    expect([...made((value as ShardEvent).records)].map(({ data }) => data.length)).toEqual([100_000]);
+    expect([...made((value as ShardEvent).records)].map(({ data }) => data.length)).toEqual([1_000_000]);
   });
 
   it('that is large is told of as it comes', async () => {
     const event = { ...someEvent, Records: [{ ...record, Data: Buffer.alloc(3_000_000).toString('base64') }] };
     const cuts = Array.from({ length: 300 }, (_, n) => 16_384 * n);
     const told: object[] = [];
-    for await (const each of readEvents(inPieces(eventFrame(event), cuts))) told.push(each);
+    for await (const each of readEvents(bytesOf(inPieces(eventFrame(event), cuts)))) told.push(each);
     expect(told.map((each) => Object.keys(each)[0])).toEqual([
       ...Array.from({ length: 3 }, () => 'arrivedBytes'),
       'records',

@@ -10,6 +10,7 @@ import { readRecord } from './answer.ts';
 import type { KinesisRecords } from './backlog.ts';
 import type { KinesisRecord } from './deaggregate.ts';
 import { splitRecords } from './records-json.ts';
+import type { Bytes } from './stream-bytes.ts';
 
 export interface ShardEvent
   extends Pick<SubscribeToShardEvent, 'ContinuationSequenceNumber' | 'MillisBehindLatest' | 'ChildShards'> {
@@ -26,8 +27,6 @@ const STRING_HEADER = 7;
 /** Of an event that is larger. */
 const TOLD_EVERY_BYTES = 1024 * 1024;
 
-const OVER = { done: true, value: undefined } as const;
-
 /** An event that waits until there is room for it: the data bytes that it may hold. */
 export interface WaitingEvent {
   readonly waitingBytes: number;
@@ -43,35 +42,22 @@ export interface ArrivingEvent {
  * @throws an error with the exception's name and message; OperatingError for bytes that are no event.
  */
 export async function* readEvents(
-  bytes: AsyncIterable<Uint8Array>,
+  bytes: Bytes,
   room: () => number = () => Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ShardEvent | WaitingEvent | ArrivingEvent, undefined> {
-  const pieces = bytes[Symbol.asyncIterator]();
-  /** Has come, and is read next. */
-  let rest = await nextPiece(pieces);
+  const prelude = Buffer.alloc(PRELUDE_BYTES);
   try {
-    while (rest !== undefined) {
-      if (rest.length < PRELUDE_BYTES) {
-        const piece = await nextPiece(pieces);
-        rest = piece && Buffer.concat([rest, piece]);
-        continue;
-      }
-      const wanted = messageBytes(rest);
+    while ((await bytes.readInto(prelude)) === PRELUDE_BYTES) {
+      const wanted = messageBytes(prelude);
       const waitingBytes = dataBytes(wanted);
       while (waitingBytes > room()) yield { waitingBytes };
       // Let go before the event is given out, as this waits for the next one.
       let message: Buffer | undefined = Buffer.allocUnsafeSlow(wanted);
-      for (let at = 0, toldBytes = 0; ; ) {
-        const ownBytes = rest.copy(message, at);
-        at += ownBytes;
-        rest = rest.subarray(ownBytes);
-        if (at === wanted) break;
-        if (at >= toldBytes + TOLD_EVERY_BYTES) {
-          toldBytes = at;
-          yield { arrivedBytes: at };
-        }
-        rest = await nextPiece(pieces);
-        if (rest === undefined) return undefined;
+      for (let at = prelude.copy(message); at < wanted; ) {
+        const part = message.subarray(at, at + TOLD_EVERY_BYTES);
+        if ((await bytes.readInto(part)) < part.length) return undefined;
+        at += part.length;
+        if (at < wanted) yield { arrivedBytes: at };
       }
       const event = readEvent(message);
       message = undefined;
@@ -79,16 +65,8 @@ export async function* readEvents(
     }
     return undefined;
   } finally {
-    await pieces.return?.();
+    bytes.close();
   }
-}
-
-/** @returns undefined: the stream is over, one way or the other. */
-async function nextPiece(pieces: AsyncIterator<Uint8Array>): Promise<Buffer | undefined> {
-  const next = await pieces.next().catch(() => OVER);
-  if (next.done === true) return undefined;
-  const { buffer, byteOffset, byteLength } = next.value;
-  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** What base64 of that length stands for, at most. */
@@ -96,12 +74,11 @@ function dataBytes(textBytes: number): number {
   return Math.ceil((textBytes * 3) / 4);
 }
 
-/** Of the message that begins here; before that is known, its prelude. */
-function messageBytes(bytes: Buffer): number {
-  if (bytes.length < PRELUDE_BYTES) return PRELUDE_BYTES;
-  if (crc32(bytes.subarray(0, PRELUDE_BYTES - CHECKSUM_BYTES)) !== bytes.readUInt32BE(8)) throw damaged('prelude');
-  const total = bytes.readUInt32BE(0);
-  if (total < PRELUDE_BYTES + CHECKSUM_BYTES + bytes.readUInt32BE(4) || total > MAX_MESSAGE_BYTES)
+/** Of the message that begins so. */
+function messageBytes(prelude: Buffer): number {
+  if (crc32(prelude.subarray(0, PRELUDE_BYTES - CHECKSUM_BYTES)) !== prelude.readUInt32BE(8)) throw damaged('prelude');
+  const total = prelude.readUInt32BE(0);
+  if (total < PRELUDE_BYTES + CHECKSUM_BYTES + prelude.readUInt32BE(4) || total > MAX_MESSAGE_BYTES)
     throw damaged('length');
   return total;
 }

@@ -2,14 +2,13 @@
 // only the rest to read, or nothing. What is no plain JSON of status 200 stays the SDK's as it is: refusals and the rest. A client that
 // takes the short way asks in CBOR, as long as that is answered. It works on any client that the user hands in; calls nothing by itself.
 
-import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { GetRecordsCommand, GetRecordsCommandOutput, SubscribeToShardCommand } from '@aws-sdk/client-kinesis';
 import { READ_ANSWER, READ_CBOR, type ReadAnswer, type ReadCbor } from '@shardline/common';
 import type { KinesisRecords } from './backlog.ts';
 import { readCborAnswer } from './records-cbor.ts';
 import { splitRecords } from './records-json.ts';
-import { piecesOf } from './stream-pieces.ts';
+import { type Bytes, bytesOf } from './stream-bytes.ts';
 
 /** What the SDK's transport gives. */
 interface RawResponse {
@@ -54,14 +53,14 @@ export function readRecordsApart(command: GetRecordsCommand): () => KinesisRecor
 }
 
 /** @returns the event stream's bytes once the call was answered; the SDK's own output then has no event. */
-export function takeEventStream(command: SubscribeToShardCommand): () => Body | undefined {
-  let body: Body | undefined;
+export function takeEventStream(command: SubscribeToShardCommand): () => Bytes | undefined {
+  let bytes: Bytes | undefined;
   onBody(command.middlewareStack as unknown as MiddlewareStack, async (response) => {
     if (!isOf(response, 'application/vnd.amazon.eventstream')) return;
-    body = response.body instanceof Readable ? piecesOf(response.body) : (response.body as Body);
+    bytes = bytesOf(response.body as Body);
     response.body = noBytes();
   });
-  return () => body;
+  return () => bytes;
 }
 
 /** Between the transport and the SDK's deserializer. */
