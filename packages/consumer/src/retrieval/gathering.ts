@@ -143,12 +143,17 @@ export class GatheringSource extends SourceAround {
   }
 }
 
+/** Both are let go. */
 function joined(a: SourceBatch, b: SourceBatch): SourceBatch {
+  const passing = joinedPassing(a, b);
+  const records = [...a.records, ...b.records];
+  a.records.length = 0;
+  b.records.length = 0;
   return {
-    records: [...a.records, ...b.records],
+    records,
     recordCount: a.recordCount + b.recordCount,
     first: a.first ?? b.first,
-    passing: joinedPassing(a, b),
+    passing,
     byteCount: a.byteCount + b.byteCount,
     last: compareExtended(b.last, a.last) > 0 ? b.last : a.last,
     millisBehindLatest: b.millisBehindLatest,

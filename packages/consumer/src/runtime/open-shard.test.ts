@@ -86,6 +86,15 @@ test('the last sub-sequence number of each record in the batch in hand is known,
   expect(shard.lastSubOf(8n)).toBeUndefined();
 });
 
+test('records that are handled are let go, whoever still has their batch, and those of the next are not', () => {
+  const { shard } = open();
+  const [handled, next] = [batchBehind(0), batchBehind(0)];
+  const batchId = shard.hold(handled, 0);
+  shard.hold(next, 0);
+  shard.finish(batchId);
+  expect([handled.records.length, next.records.length]).toEqual([0, 1]);
+});
+
 test('the signal of a context is one, and there too where a handler wraps the context', () => {
   const { shard } = open();
   const { signal } = shard.context;
