@@ -45,7 +45,7 @@ export interface LambdaKinesisWindowEvent extends LambdaKinesisEvent {
 }
 
 export interface LambdaContext {
-  /** No matter here: a call ends when its promise settles, or it calls back. */
+  /** No matter here: a call ends when its promise settles, or it calls back; whichever comes first. */
   callbackWaitsForEmptyEventLoop: boolean;
   readonly functionName: string;
   readonly functionVersion: string;
@@ -54,7 +54,7 @@ export interface LambdaContext {
   readonly awsRequestId: string;
   readonly logGroupName: string;
   readonly logStreamName: string;
-  /** Down from `timeoutSeconds` to 0. A call that takes longer is not cut off. */
+  /** Down from `timeoutSeconds` to 0. A call that returned a promise is not cut off then. */
   getRemainingTimeInMillis(): number;
   done(error?: Error, result?: unknown): void;
   fail(error: Error | string): void;
@@ -135,8 +135,9 @@ export function lambdaContext(
     logGroupName: `/aws/lambda/${functionName}`,
     logStreamName: shardId,
     getRemainingTimeInMillis: () => Math.max(0, Math.round(endsAt - clock.now())),
-    done: (error, result) => (error ? reject(error) : resolve(result)),
-    fail: reject,
+    // As in AWS's runtime: what is neither undefined nor null is an error, and `fail` fails without one, too.
+    done: (error, result) => (error === undefined || error === null ? resolve(result) : reject(error)),
+    fail: (error) => reject(error ?? 'handled'),
     succeed: resolve,
   };
 }

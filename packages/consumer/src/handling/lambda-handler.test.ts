@@ -1,11 +1,12 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Batch, BatchWindow, ShardContext, UserRecord } from '../handler.ts';
 import type { LambdaContext, LambdaKinesisEvent, LambdaKinesisWindowEvent } from './lambda-event.ts';
 import { type LambdaFunction, type LambdaOptions, type LambdaWindowResult, lambdaHandler } from './lambda-handler.ts';
 import { readPartialResult } from './partial-result.ts';
 import { readHandler } from './read-handler.ts';
 
-const context = {} as ShardContext;
+const warnings: unknown[][] = [];
+const context = { logger: { warn: (...line: unknown[]) => warnings.push(line) } } as unknown as ShardContext;
 const sequenceNumber = '49590338271490256608559692538361571095921575989136588898';
 const record: UserRecord = {
   partitionKey: '1',
@@ -177,11 +178,14 @@ describe('every way in which a Lambda function ends is one', () => {
     ['a promise of one that takes a callback', async (_event, _context, _callback) => result],
     ['context.succeed', (_event, { succeed }, _callback) => succeed(result)],
     ['context.done', (_event, { done }, _callback) => done(undefined, result)],
+    ['context.succeed of one that declares no callback', (_event, { succeed }) => succeed(result)],
+    ['context.done later', (_event, { done }) => void setImmediate(() => done(undefined, result))],
   ])('%s', async (_, handler) => {
     expect(await call(handler, reporting)).toEqual(result);
   });
 
   const failure = new Error('not today');
+  const ended = (): void => undefined;
   test.each<[string, LambdaFunction]>([
     ['a rejection', () => Promise.reject(failure)],
     [
@@ -193,12 +197,85 @@ describe('every way in which a Lambda function ends is one', () => {
     ['a callback', (_event, _context, callback) => callback(failure)],
     ['context.fail', (_event, { fail }, _callback) => fail(failure)],
     ['context.done', (_event, { done }, _callback) => done(failure)],
+    ['context.fail later', (_event, { fail }) => void setImmediate(() => fail(failure))],
+    ['context.done later', (_event, { done }) => void setImmediate(() => done(failure))],
+    ['a callback by a rest later', (...given) => void setImmediate(() => given[2](failure))],
+    [
+      'a callback with a default later',
+      (_event, _context, callback = ended) => void setImmediate(() => callback(failure)),
+    ],
+    [
+      'a callback among the arguments later',
+      function () {
+        // biome-ignore lint/complexity/noArguments: what is tested.
+        const callback = arguments[2];
+        setImmediate(() => callback(failure));
+      },
+    ],
+    ['a callback before its promise', async (_event, _context, callback) => callback(failure)],
   ])('%s fails', async (_, handler) => {
     await expect(call(handler, reporting)).rejects.toBe(failure);
   });
 
-  test('one that returns nothing and takes no callback has ended', async () => {
-    expect(await call(() => undefined)).toBeUndefined();
+  test.each<[string, LambdaFunction, unknown]>([
+    ['an empty text', (_event, _context, callback) => callback(''), ''],
+    ['0', (_event, { done }) => done(0 as never), 0],
+    ['no error', (_event, { fail }) => fail(undefined as never), 'handled'],
+  ])('one that fails with %s has failed, as in Lambda', async (_, handler, error) => {
+    await expect(call(handler)).rejects.toBe(error);
+  });
+
+  describe('one that returns no promise, and says nothing more', () => {
+    const useFakeTimers = (): void => {
+      vi.useFakeTimers();
+      onTestFinished(() => void vi.useRealTimers());
+      warnings.length = 0;
+    };
+
+    test.each<[string, LambdaFunction]>([
+      ['no value', () => undefined],
+      ['a value, which Lambda ignores', () => result as never],
+    ])('%s: its call has not ended, is told of once, and has failed when its time is over', async (_, handler) => {
+      useFakeTimers();
+      const { processRecords } = lambdaHandler(handler, { ...reporting, timeoutSeconds: 60, functionName: 'bill' });
+      const said: unknown[] = [];
+      for (const shard of [1, 2])
+        Promise.resolve(processRecords(batch, context)).then(
+          () => said.push(shard),
+          (error) => said.push(error),
+        );
+      await vi.advanceTimersByTimeAsync(59_999);
+      expect(said).toEqual([]);
+      expect(warnings).toEqual([
+        [{ timeoutMs: 60_000 }, expect.stringMatching(/bill returned 10 s ago, without a promise.*made async/)],
+      ]);
+      await vi.advanceTimersByTimeAsync(1);
+      const error = expect.objectContaining({
+        code: 'TIMEOUT',
+        message: expect.stringMatching(
+          /^the Lambda function bill returned no promise.* in 60 s .*: async \(event\) => …/,
+        ),
+      });
+      expect(said).toEqual([error, error]);
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test('of one that declares a callback nobody is told before its time is over', async () => {
+      useFakeTimers();
+      const calling = call((_event, _context, _callback) => undefined);
+      const said = expect(calling).rejects.toThrow('has not called back in 900 s (timeoutSeconds)');
+      await vi.advanceTimersByTimeAsync(900_000);
+      await said;
+      expect(warnings).toEqual([]);
+    });
+
+    test('of one that has called back no timer is left', async () => {
+      useFakeTimers();
+      const calling = call((_event, { succeed }) => void setImmediate(() => succeed(undefined)));
+      await vi.advanceTimersByTimeAsync(0);
+      await calling;
+      expect(vi.getTimerCount()).toBe(0);
+    });
   });
 
   test('what it returns is ignored unless it reports batchItemFailures, as in Lambda', async () => {

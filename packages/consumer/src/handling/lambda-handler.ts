@@ -1,10 +1,19 @@
 // An AWS Lambda function of a Kinesis stream as a handler, unchanged: given Lambda's event and context, with the settings of its event
 // source mapping by their names. What becomes of records that it fails on is batch-handling.ts's business, as for any handler.
-// Invariant: where Lambda would discard records, they go to `onFailure`, or the shard stops.
+// Invariants: where Lambda would discard records, they go to `onFailure`, or the shard stops; a call has ended when the function says so
+// and not before: one that returned no promise may still fail.
 import { randomUUID } from 'node:crypto';
-import { checkFlag, checkNames, checkWholeNumber, describe, systemClock, UsageError } from '@shardline/common';
+import {
+  checkFlag,
+  checkNames,
+  checkWholeNumber,
+  describe,
+  OperatingError,
+  systemClock,
+  UsageError,
+} from '@shardline/common';
 import { type FilterCriteria, readFilterCriteria } from '../filtering/record-filter.ts';
-import type { ShardHandler } from '../handler.ts';
+import type { ShardContext, ShardHandler } from '../handler.ts';
 import type { HandlingOptions, OnFailure } from './handling-options.ts';
 import {
   type LambdaContext,
@@ -20,7 +29,10 @@ import { MAX_TUMBLING_WINDOW_MS, MAX_WINDOW_GRACE_MS, type TumblingWindowOptions
 // biome-ignore lint/suspicious/noConfusingVoidType: Lambda's own type, which handlers are declared by.
 export type LambdaCallback = (error?: Error | string | null, result?: PartialResult | void) => void;
 
-/** As Lambda calls it: one that returns a promise, or takes a callback. A handler of `@types/aws-lambda` is one. */
+/**
+ * As Lambda calls it: one that returns a promise, or calls back, or calls `done`, `succeed` or `fail` of the context. A handler of
+ * `@types/aws-lambda` is one.
+ */
 export type LambdaFunction = (
   event: LambdaKinesisEvent,
   context: LambdaContext,
@@ -79,7 +91,10 @@ export interface LambdaOptions {
   /** Default: that of `eventSourceARN`, or of the environment (AWS_REGION), or us-east-1. */
   readonly awsRegion?: string;
   readonly invokeIdentityArn?: string;
-  /** What `getRemainingTimeInMillis` counts down from: from 1, default 900. No call is cut off. */
+  /**
+   * What `getRemainingTimeInMillis` counts down from: from 1, default 900. A call that returned a promise is not cut off; one that returned
+   * none, and has not said by then that it has ended, has failed.
+   */
   readonly timeoutSeconds?: number;
 }
 
@@ -120,19 +135,37 @@ export function lambdaHandler(given: LambdaFunction | LambdaWindowFunction, opti
   // Who takes windows is given them: the signatures above see to that.
   const call = given as LambdaFunction;
   const { handling, reports, timeoutMs, names } = readOptions(call, options);
+  let hasWarned = false;
+  /** Whoever declares no callback is most likely finished when it returns, and does not know that it has to say so. */
+  const warn = ({ logger }: ShardContext): void => {
+    if (hasWarned || call.length > 2) return;
+    hasWarned = true;
+    const what = `the Lambda function ${names.functionName} returned ${WARN_AFTER_MS / 1_000} s ago, without a promise, and has not called back`;
+    logger.warn(
+      { timeoutMs },
+      `${what}: it is waited for until timeoutSeconds are over, and then its call has failed. ${WHAT_TO_DO}`,
+    );
+  };
   return {
     handling,
-    processRecords: async (batch) => {
-      const { shardId } = batch;
+    processRecords: async (batch, shard) => {
+      const timers: (() => void)[] = [];
       const result = await new Promise((resolve, reject) => {
-        const about = { callId: randomUUID(), shardId, timeoutMs };
+        const about = { callId: randomUUID(), shardId: batch.shardId, timeoutMs };
         const context = lambdaContext(names, about, systemClock, { resolve, reject });
-        const returned = call(lambdaEvent(batch, names), context, (error, result) =>
-          context.done(error as Error, result),
+        const returned = call(lambdaEvent(batch, names), context, (error, given) =>
+          context.done(error as Error, given),
         );
-        // Who takes a callback calls it, unless it returns a promise after all.
         if (isThenable(returned)) returned.then(resolve, reject);
-        else if (call.length < 3) resolve(returned);
+        // What else it returned is nothing to Lambda, and neither is how many parameters it has: `arguments`, a rest and a default
+        // don't count as one, and `context` alone is enough to fail later.
+        else
+          timers.push(
+            systemClock.setTimer(() => reject(unsettled(names.functionName, timeoutMs)), timeoutMs, false),
+            systemClock.setTimer(() => warn(shard), WARN_AFTER_MS, false),
+          );
+      }).finally(() => {
+        for (const cancel of timers) cancel();
       });
       // What else a function returns is nothing to Lambda, a misspelt name included.
       if (typeof result !== 'object' || result === null || !(reports || batch.window)) return undefined;
@@ -140,6 +173,18 @@ export function lambdaHandler(given: LambdaFunction | LambdaWindowFunction, opti
       return { ...(reports && { batchItemFailures }), ...(batch.window && { state }) };
     },
   };
+}
+
+/** Of a call that returned no promise. */
+const WARN_AFTER_MS = 10_000;
+const WHAT_TO_DO =
+  'One that is finished when it returns is made async: async (event) => …; one that goes on returns its promise, or calls its ' +
+  'callback, context.succeed or context.fail';
+
+/** Lambda waits for its event loop to be empty, and takes that for success; that of a worker never is. */
+function unsettled(functionName: string, timeoutMs: number): OperatingError {
+  const what = `the Lambda function ${functionName} returned no promise, and has not called back in ${timeoutMs / 1_000} s (timeoutSeconds)`;
+  return new OperatingError('TIMEOUT', `${what}: nothing says that it has ended. ${WHAT_TO_DO}`, { retryable: true });
 }
 
 interface ReadLambdaOptions {
