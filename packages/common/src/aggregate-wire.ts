@@ -1,6 +1,7 @@
 // The wire format of the KPL's aggregated record, in small pieces: tags, lengths, varints, the frame (KPL aggregation-format.md).
 // For those who read and write whole records: aggregated-record.ts and aggregate-writer.ts.
 import { hash } from 'node:crypto';
+import { md5OfEach } from './md5-lanes.ts';
 
 export const MAGIC_BYTES: number = 4;
 export const DIGEST_BYTES: number = 16;
@@ -56,6 +57,17 @@ export function writeText(out: Buffer, at: number, text: string, bytes: number):
 /** As hex, which Node makes twice as fast as a Buffer. */
 export function digestOf(message: Buffer): string {
   return hash('md5', message, 'hex');
+}
+
+/** Ends aggregated records that have all but their digests: those of several are made in a fraction of the time together. */
+export function writeDigests(records: readonly Buffer[]): void {
+  if (records.length === 0) return;
+  const digests = md5OfEach(records.map((record) => record.subarray(MAGIC_BYTES, -DIGEST_BYTES)));
+  let at = 0;
+  for (const record of records) {
+    record.set(digests.subarray(at, at + DIGEST_BYTES), record.length - DIGEST_BYTES);
+    at += DIGEST_BYTES;
+  }
 }
 
 export function writeMagic(out: Buffer): number {

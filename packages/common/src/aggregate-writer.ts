@@ -1,14 +1,12 @@
 // Lays out an aggregated record and writes it in one go, for the producer's aggregator: user records are added by their keys and lengths,
 // and the exact size is known before and after each; the data is written in the end, once, to where it stays.
-// Invariant: the bytes are those of `encodeAggregatedRecord` for the same user records.
+// Invariant: the bytes are those of `encodeAggregatedRecord` for the same user records, once `writeDigests` has ended them.
 import {
   DATA,
-  digestOf,
   EXPLICIT_HASH_KEY_INDEX,
   EXPLICIT_HASH_KEY_TABLE,
   FRAME_BYTES,
   fieldBytes,
-  MAGIC_BYTES,
   PARTITION_KEY_INDEX,
   PARTITION_KEY_TABLE,
   RECORDS,
@@ -90,14 +88,13 @@ export class AggregateWriter {
     this.#records.push(record);
   }
 
-  /** The aggregated record, in bytes of its own. */
+  /** The aggregated record, in bytes of its own, its digest not yet written. */
   finish(): Buffer {
     const bytes = Buffer.allocUnsafe(this.sizeBytes);
     let at = writeMagic(bytes);
     at += this.#partitionKeys.copyTo(bytes, at);
     if (this.#hashKeys !== undefined) at += this.#hashKeys.copyTo(bytes, at);
     for (let index = 0; index < this.count; index++) at = this.#writeRecord(bytes, at, index);
-    bytes.write(digestOf(bytes.subarray(MAGIC_BYTES, at)), at, 'hex');
     return bytes;
   }
 

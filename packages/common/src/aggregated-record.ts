@@ -124,6 +124,12 @@ export function decodeAggregatedRecord(data: Uint8Array, make: MakeRecord<unknow
   if (digestOf(bytes.subarray(MAGIC_BYTES, end)) !== bytes.toString('hex', end)) {
     return { kind: 'corrupt', reason: 'digest' };
   }
+  return decodeOwnAggregate(bytes, make);
+}
+
+/** The same of an aggregated record of our own: its digest is not asked for, and need not be there. */
+export function decodeOwnAggregate<T>(bytes: Buffer, make: MakeRecord<T>): DecodedRecord<T> {
+  const end = bytes.length - DIGEST_BYTES;
   try {
     return { kind: 'aggregated', records: readMessage(new Cursor(bytes, MAGIC_BYTES, end), make) };
   } catch (error) {

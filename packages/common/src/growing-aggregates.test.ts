@@ -1,6 +1,7 @@
 // What grows record by record, against what is encoded when all of them are there.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { writeDigests } from './aggregate-wire.ts';
 import { encodeAggregatedRecord } from './aggregated-record.ts';
 import { CHUNK_BYTES, ChunkMemory } from './chunk-memory.ts';
 import { GrowingAggregates, type GrowingRecord } from './growing-aggregates.ts';
@@ -60,6 +61,7 @@ test('in each lane grow the bytes of the encoder, in memory that is used again, 
       for (const [lane, records] of lanes) {
         expect([growing.count(lane), growing.dueAtMs(lane)]).toEqual([records.length, least(records, 'dueAtMs')]);
         const { bytes, rows, dueAtMs, expiresAtMs } = growing.finish(lane);
+        writeDigests([bytes]);
         expect(Buffer.compare(bytes, encode(records))).toBe(0);
         expect([dueAtMs, expiresAtMs]).toEqual([least(records, 'dueAtMs'), least(records, 'expiresAtMs')]);
         const near = records[0]?.sequence ?? 0;

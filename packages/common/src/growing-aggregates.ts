@@ -2,14 +2,12 @@
 // wire, its key, and a row of numbers. What a lane is at stands in one line of the processor's cache, and what is added goes to the ends of two
 // strips of chunks: as few places as can be, since with ten thousand lanes each is waited for. Without explicit hash keys; who has some
 // takes aggregate-writer.ts. Equal keys are told apart by whoever adds them, who knows the place of each. Pure.
-// Invariants: the bytes are those of `encodeAggregatedRecord` for the same user records, where equal keys were given one place; the size is
-// exact before and after each; each chunk is given back once, those of the rows by whom `finish` gave them to.
+// Invariants: the bytes are those of `encodeAggregatedRecord` for the same user records, where equal keys were given one place, once
+// `writeDigests` has ended them; the size is exact before and after each; each chunk is given back once, those of the rows by whom `finish` gave them to.
 import {
   DATA,
-  digestOf,
   FRAME_BYTES,
   fieldBytes,
-  MAGIC_BYTES,
   PARTITION_KEY_INDEX,
   PARTITION_KEY_TABLE,
   RECORDS,
@@ -160,7 +158,7 @@ export class GrowingAggregates {
   }
 
   /**
-   * The aggregated record, in bytes of its own, and the rows: the caller gives back the memory of both, that of the bytes to `lender` and only if nobody has kept a part.
+   * The aggregated record, in bytes of its own and its digest not yet written, and the rows: the caller gives back the memory of both, that of the bytes to `lender` and only if nobody has kept a part.
    * Nothing grows there any more.
    */
   finish(lane: number): {
@@ -174,9 +172,7 @@ export class GrowingAggregates {
     const count = words[at + COUNT] as number;
     const rows = new PackedRows(this.memory, words[at + FIRST_ROW_CHUNK] as number, count);
     const bytes = this.lender.take(words[at + SIZE] as number);
-    let end = rows.copyKeys(bytes, writeMagic(bytes), PARTITION_KEY_TABLE);
-    end = this.#copyData(at, bytes, end);
-    bytes.write(digestOf(bytes.subarray(MAGIC_BYTES, end)), end, 'hex');
+    this.#copyData(at, bytes, rows.copyKeys(bytes, writeMagic(bytes), PARTITION_KEY_TABLE));
     this.memory.giveBack(words[at + FIRST_WIRE_CHUNK] as number);
     words[at + COUNT] = 0;
     const times = this.#times;
@@ -253,7 +249,7 @@ export class GrowingAggregates {
     words[at + WIRE_AT] = 0;
   }
 
-  #copyData(at: number, target: Buffer, start: number): number {
+  #copyData(at: number, target: Buffer, start: number): void {
     const words = this.#words;
     const { memory } = this;
     let end = start;
@@ -264,7 +260,6 @@ export class GrowingAggregates {
       target.set(new Uint8Array(bytes.buffer, memory.startOf(chunk), length), end);
       end += length;
     }
-    return end;
   }
 
   #lengthen(): void {

@@ -4,7 +4,7 @@
 // expires, is placed anew), all of them are made user records again. The Kinesis record's; it decides nothing. Pure.
 // Invariants: what is unpacked equals what was packed; memory is given back once, when all have been told or unpacked.
 import {
-  decodeAggregatedRecord,
+  decodeOwnAggregate,
   FIRST_PLACE,
   type GrowingAggregates,
   hashHexOf,
@@ -95,7 +95,7 @@ export class PackedRecords {
     this.#streams.set(index, stream);
   }
 
-  /** No more are added. @returns the aggregated record. */
+  /** No more are added. @returns the aggregated record, its digest not yet written. */
   seal(): Buffer {
     invariant(this.#lane !== NO_LANE, 'it is not sealed');
     const { bytes, rows, dueAtMs, expiresAtMs } = this.#growing.finish(this.#lane);
@@ -230,8 +230,8 @@ export class PackedRecords {
   }
 
   #decode<T>(bytes: Buffer | undefined, make: MakeRecord<T>): T[] {
-    const decoded = decodeAggregatedRecord(bytes ?? Buffer.alloc(0), make);
-    invariant(decoded.kind === 'aggregated', 'what was packed can be read');
+    const decoded = bytes === undefined ? undefined : decodeOwnAggregate(bytes, make);
+    invariant(decoded?.kind === 'aggregated', 'what was packed can be read');
     return decoded.records;
   }
 

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { decodeAggregatedRecord, type HashKeyRange, hashKeyOf, rangeContains } from '@shardline/common';
 import { describe, expect, test } from 'vitest';
 import { Bench, DEFAULTS, lost, shards, throttled } from '../test/pipeline-bench.ts';
-import { userRecord } from '../test/records.ts';
+import { type RecordOptions, userRecord } from '../test/records.ts';
 import { Aggregator } from './aggregator.ts';
 import type { Answer, Entry } from './batch.ts';
 import { Pipeline } from './pipeline.ts';
@@ -262,6 +263,73 @@ describe('when records leave', () => {
     expect(bench.waitingCount).toBe(1);
     bench.put({ key: 'c', bufferedTimeMs: 0 });
     expect(bench.waitingCount).toBe(2);
+  });
+});
+
+describe('the digest of an aggregated record', () => {
+  /** Of each entry, how many user records are read out of it; 0 of one that is none. */
+  function countsIn(entries: readonly Entry[]): number[] {
+    return entries.map(({ data }) => {
+      const decoded = decodeAggregatedRecord(data);
+      return decoded.kind === 'aggregated' ? decoded.records.length : 0;
+    });
+  }
+
+  /** Of a Kinesis record for each shard, every other one with explicit hash keys. */
+  function putOnEach(bench: Bench, shardCount: number, options: RecordOptions = {}): void {
+    for (const [index, { range }] of shards(shardCount).entries()) {
+      const keys = range.start + 1n;
+      for (let number = 0; number < 2 + index; number++) {
+        const data = `${number}`.repeat(index * 40);
+        const given = index % 2 === 0 ? { explicitHashKey: keys } : { key: keyWithin(range, number) };
+        bench.put({ key: 'k', data, ...given, ...options });
+      }
+    }
+  }
+
+  function keyWithin(range: HashKeyRange, number: number): string {
+    for (let tried = 0; ; tried++) {
+      const key = `${number}-${tried}`;
+      if (rangeContains(range, hashKeyOf(key))) return key;
+    }
+  }
+
+  test('is there in every entry of a request', () => {
+    const bench = new Bench({}, 13);
+    putOnEach(bench, 13);
+    bench.do(bench.pipeline.flush(0));
+    expect(countsIn(bench.begin(0).entries)).toEqual(Array.from({ length: 13 }, (_, index) => 2 + index));
+  });
+
+  test('is written once: what is sent again are the same bytes, whoever has touched them', () => {
+    const bench = new Bench({}, 3);
+    putOnEach(bench, 3);
+    bench.do(bench.pipeline.flush(0));
+    const first = bench.begin(0);
+    for (const { data } of first.entries) data[data.length - 1] = (data.at(-1) ?? 0) ^ 1;
+    const entries = [throttled, bench.written('shard-1'), throttled];
+    bench.answer(first.requestId, { kind: 'answered', entries }, 10, 0);
+    bench.do(bench.pipeline.expire(2_000));
+    const again = bench.begin(2_000);
+    expect(again.entries.map(({ data }) => data)).toEqual([first.entries[0]?.data, first.entries[2]?.data]);
+    expect(countsIn(again.entries)).toEqual([0, 0]);
+  });
+
+  test('is that of those left, where some have expired before they were sent', () => {
+    const bench = new Bench({}, 2);
+    for (const recordTtlMs of [100, 30_000]) putOnEach(bench, 2, { recordTtlMs });
+    bench.do(bench.pipeline.flush(0));
+    expect(countsIn(bench.begin(200).entries)).toEqual([2, 3]);
+  });
+
+  test('is that of the new ones, where an aggregated record is taken apart before it leaves', () => {
+    const bench = new Bench();
+    putOnEach(bench, 2);
+    bench.do(bench.pipeline.flush(0));
+    bench.do(bench.pipeline.shardsListed(shards(2, 1), 500));
+    expect(bench.begin(500).entries).toEqual([]);
+    bench.do(bench.pipeline.expire(600));
+    expect(countsIn(bench.begin(600).entries)).toEqual([2, 3]);
   });
 });
 

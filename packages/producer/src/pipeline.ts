@@ -7,7 +7,7 @@
 // gave entries; no attempt begins once a record's time to live is over, an attempt under way is awaited.
 import { NODES_MEMORY } from '@shardline/common';
 import { Answering } from './answering.ts';
-import type { Answer, Entry, KinesisRecord, Request } from './batch.ts';
+import { type Answer, type Entry, KinesisRecord, type Request } from './batch.ts';
 import { type Effect, JOINED, Outbox } from './effects.ts';
 import { Placing } from './placing.ts';
 import { Predictor } from './prediction.ts';
@@ -131,7 +131,7 @@ export class Pipeline {
     }
     this.#requests.begun(request, sent);
     this.#placing.placeAnew(overtaken, nowMs);
-    return { entries: sent.map((kinesisRecord) => kinesisRecord.entry()), effects: this.#outbox.take() };
+    return { entries: KinesisRecord.entriesOf(sent), effects: this.#outbox.take() };
   }
 
   /** A request that began is over. `random` (0 ≤ x < 1) spreads the back-off. */
