@@ -62,12 +62,28 @@ export function digestOf(message: Buffer): string {
 /** Ends aggregated records that have all but their digests: those of several are made in a fraction of the time together. */
 export function writeDigests(records: readonly Buffer[]): void {
   if (records.length === 0) return;
-  const digests = md5OfEach(records.map((record) => record.subarray(MAGIC_BYTES, -DIGEST_BYTES)));
+  const digests = md5OfEach(records.map(messageOf));
   let at = 0;
   for (const record of records) {
     record.set(digests.subarray(at, at + DIGEST_BYTES), record.length - DIGEST_BYTES);
     at += DIGEST_BYTES;
   }
+}
+
+/** Of records that have the frame: whether each ends with the digest of its message. */
+export function haveDigests(records: readonly Uint8Array[]): boolean[] {
+  const digests = md5OfEach(records.map(messageOf));
+  return records.map((record, index) => {
+    const from = record.length - DIGEST_BYTES;
+    for (let at = 0; at < DIGEST_BYTES; at++) {
+      if (record[from + at] !== digests[DIGEST_BYTES * index + at]) return false;
+    }
+    return true;
+  });
+}
+
+function messageOf({ buffer, byteOffset, length }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset + MAGIC_BYTES, length - FRAME_BYTES);
 }
 
 export function writeMagic(out: Buffer): number {

@@ -7,7 +7,7 @@ import {
 } from '@shardline/common';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Backlog, type KinesisRecords } from './backlog.ts';
+import { type Answer, Backlog, type KinesisRecords } from './backlog.ts';
 import type { KinesisRecord } from './deaggregate.ts';
 import type { RecordRows } from './record-rows.ts';
 import { splitRecords } from './records-json.ts';
@@ -118,5 +118,45 @@ describe('what of an answer was not given out', () => {
     expect(batch?.records.map(({ sequenceNumber }) => sequenceNumber)).toEqual(['1001', '1002', '1003', '1004']);
     expect(batch?.records).toBe(batch?.records);
     expect(asked.filter((index) => index === 1 || index === 2)).toEqual([1, 2]);
+  });
+});
+
+/** An aggregated record for each letter, of two user records; of a capital one the digest is wrong. */
+function answerOf(letters: string, firstNumber: number): Answer {
+  const records = [...letters].map((letter, index) => {
+    const parts = [1, 2].map((number) => ({ partitionKey: 'key', data: Buffer.from(`${letter}${number}`) }));
+    const data = Buffer.from(encodeAggregatedRecord(parts));
+    if (letter !== letter.toLowerCase()) data[data.length - 1] = (data.at(-1) ?? 0) ^ 1;
+    return { SequenceNumber: `${firstNumber + index}`, Data: data.toString('base64'), PartitionKey: 'a' };
+  });
+  const split = splitRecords(Buffer.from(JSON.stringify({ Records: records })));
+  return { records: split?.records ?? [], millisBehindLatest: 0, childShards: undefined };
+}
+
+describe('the digests of aggregated records', () => {
+  function reading(backlog: Backlog): { readonly records: number; readonly corrupt: number } {
+    const { batch } = backlog.read(backlog.position ?? TRIM_HORIZON);
+    return { records: batch?.recordCount ?? 0, corrupt: batch?.corruptCount ?? 0 };
+  }
+
+  it.each([
+    ['whole', 'abc', 'aBc'],
+    ['broken', 'aBc', 'abc'],
+  ])('are those of their answer: one that was %s says nothing of the next one at the same place', (_, ...letters) => {
+    const backlog = new Backlog({ maxRecordsPerBatch: 100, hashKeyRange: undefined });
+    backlog.seek(TRIM_HORIZON);
+    for (const [index, each] of letters.entries()) {
+      backlog.add(answerOf(each, 10 * (index + 1)));
+      expect(reading(backlog)).toEqual(each === 'abc' ? { records: 6, corrupt: 0 } : { records: 5, corrupt: 1 });
+    }
+  });
+
+  it('are each their record’s, also where a batch ends between records that were looked at together', () => {
+    const backlog = new Backlog({ maxRecordsPerBatch: 3, hashKeyRange: undefined });
+    backlog.seek(TRIM_HORIZON);
+    backlog.add(answerOf('abCdefghijKl', 1));
+    const read = [1, 2, 3, 4, 5, 6].map(() => reading(backlog));
+    expect(read.map(({ records }) => records)).toEqual([4, 3, 4, 4, 4, 3]);
+    expect(read.map(({ corrupt }) => corrupt)).toEqual([0, 1, 0, 0, 0, 1]);
   });
 });

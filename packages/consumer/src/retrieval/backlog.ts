@@ -14,6 +14,7 @@ import {
 import type { ChildShard } from '../coordination/lease.ts';
 import type { UserRecord } from '../handler.ts';
 import { deaggregate, type KinesisRecord } from './deaggregate.ts';
+import { DigestsAhead } from './digests-ahead.ts';
 import { RecordRows } from './record-rows.ts';
 import type { Gap, SourceBatch, SourceRead } from './source.ts';
 
@@ -48,6 +49,7 @@ export class Backlog {
   readonly #dropsStrays: boolean;
   #position: ExtendedSequenceNumber | undefined;
   #records = NO_RECORDS;
+  readonly #digests = new DigestsAhead();
   #at = 0;
   #heldBytes = 0;
   #millisBehindLatest: number | undefined;
@@ -106,6 +108,7 @@ export class Backlog {
   add({ records, millisBehindLatest, childShards }: Answer): void {
     invariant(this.isSpent, 'an answer is added once the one before it was given out');
     this.#records = records;
+    this.#digests.clear();
     this.#at = 0;
     this.#heldBytes += records instanceof RecordRows ? records.byteCount : byteCountOf(records);
     this.#millisBehindLatest = millisBehindLatest;
@@ -212,14 +215,16 @@ export class Backlog {
     let strayCount = 0;
     let droppedCount = 0;
     while (this.#at < this.#records.length && records.length < maxRecordCount) {
-      const record = this.#records.at(this.#at) as KinesisRecord;
+      const index = this.#at;
+      const record = this.#records.at(index) as KinesisRecord;
       this.#at += 1;
       this.#heldBytes -= record.data.length;
       const { sequenceNumber } = record;
       const order = compareSequenceTexts(sequenceNumber, from);
       if (order < 0) continue;
       const known = order === 0 ? after.subSequenceNumber : -1;
-      const parts = deaggregate(record, this.#hashKeyRange);
+      const hasDigest = this.#digests.at(index, record.data, this.#records);
+      const parts = deaggregate(record, this.#hashKeyRange, hasDigest);
       const subNumber = parts === undefined ? 0 : Math.max(0, parts.records.length - 1);
       const ahead = compareSequenceTexts(sequenceNumber, lastNumber);
       if (ahead > 0 || (ahead === 0 && subNumber > lastSubNumber)) {

@@ -29,9 +29,14 @@ export interface Deaggregated {
 
 /**
  * @param range the shard's; undefined: not known, so nothing is stray.
+ * @param hasDigest whether it ends with the digest of its message; undefined: it is found out.
  * @returns undefined for a record that is not aggregated.
  */
-export function deaggregate(record: KinesisRecord, range: HashKeyRange | undefined): Deaggregated | undefined {
+export function deaggregate(
+  record: KinesisRecord,
+  range: HashKeyRange | undefined,
+  hasDigest?: boolean,
+): Deaggregated | undefined {
   const { sequenceNumber, approximateArrivalTimestamp } = record;
   // Made once there is something to look at: most records are plain.
   let strays: Strays | undefined;
@@ -64,6 +69,7 @@ export function deaggregate(record: KinesisRecord, range: HashKeyRange | undefin
         aggregated: true,
       };
     },
+    hasDigest,
   );
   switch (decoded.kind) {
     case 'plain':

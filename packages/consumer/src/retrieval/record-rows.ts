@@ -90,12 +90,18 @@ export class RecordRows {
     const approximateArrivalTimestamp = new Date(this.#times[(row >> 1) + ARRIVED] as number);
     return {
       partitionKey: keyLength === 0 ? '' : this.#textAt(words[row + KEY_AT] as number, keyLength),
-      data: new Uint8Array(this.#memory, this.#offset + this.dataAt(index), this.dataLength(index)),
+      data: this.#dataIn(index),
       sequenceNumber: this.#textAt(words[row + NUMBER_AT] as number, words[row + NUMBER_LENGTH] as number),
       subSequenceNumber: 0,
       approximateArrivalTimestamp,
       aggregated: false,
     };
+  }
+
+  /** Its data alone: nothing is made of it yet. */
+  dataOf(index: number): Uint8Array | undefined {
+    if (index >= this.length) return undefined;
+    return this.#unusual.get(index)?.data ?? this.#dataIn(index);
   }
 
   dataAt(index: number): number {
@@ -111,6 +117,10 @@ export class RecordRows {
     let byteCount = 0;
     for (let index = from; index < to; index += 1) byteCount += this.dataLength(index);
     return byteCount;
+  }
+
+  #dataIn(index: number): Uint8Array {
+    return new Uint8Array(this.#memory, this.#offset + this.dataAt(index), this.dataLength(index));
   }
 
   #rises(row: number): boolean {

@@ -50,6 +50,7 @@ function readWhole(body: Buffer): { records: (KinesisRecord | undefined)[]; rest
   expect(records.byteCount).toBe(made.reduce((sum, each) => sum + (each?.data.length ?? 0), 0));
   expect(made.map((_, index) => records.at(made.length - 1 - index)).reverse()).toEqual(made);
   expect(records.at(made.length)).toBeUndefined();
+  for (const index of [...made.keys(), made.length]) expect(records.dataOf(index)).toEqual(records.at(index)?.data);
   return { records: made, rest: others };
 }
 
