@@ -7,13 +7,19 @@ import { ExactNumber, type JsonValue } from './exact-json.ts';
 import { type PatternValue, readPatternValue, type Scalar } from './pattern-values.ts';
 
 export interface EventPattern {
-  /** Of every field that it asks for, with dots. */
-  readonly paths: ReadonlySet<string>;
+  /** Every field that it asks for, by its path with dots; of one in several rules what each lists. */
+  readonly fields: readonly { readonly path: string; readonly listed: readonly JsonValue[] }[];
   matches(event: JsonValue): boolean;
 }
 
-/** Paths to what is listed for them. */
-type Rule = ReadonlyMap<string, readonly PatternValue[]>;
+/** What is listed for a field, as it was given and as it was read. */
+interface Listed {
+  readonly given: readonly JsonValue[];
+  readonly values: readonly PatternValue[];
+}
+
+/** By the paths of the fields. */
+type Rule = ReadonlyMap<string, Listed>;
 
 /** So many rules may the `$or`s of a pattern make: EventBridge's own limit. */
 const MAX_RULES = 1_000;
@@ -30,7 +36,7 @@ export function readEventPattern(pattern: JsonValue): EventPattern {
   const rules = readFields(pattern, [], [new Map()], false);
   const tests = rules.map((rule) => testOf(rule));
   return {
-    paths: new Set(rules.flatMap((rule) => [...rule.keys()])),
+    fields: rules.flatMap((rule) => [...rule].map(([path, { given }]) => ({ path, listed: given }))),
     matches: (event) => tests.some((test) => test(event)),
   };
 }
@@ -70,7 +76,7 @@ function readOr(given: JsonValue, path: readonly string[], rules: readonly Rule[
 function withValues(rules: readonly Rule[], path: string, given: readonly JsonValue[]): readonly Rule[] {
   if (given.length === 0) throw new UsageError(path, 'at least one value', 'an empty list');
   const values = given.map((value, index) => readPatternValue(value, `${path}[${index}]`));
-  return rules.map((rule) => new Map([...rule, [path, values]]));
+  return rules.map((rule) => new Map([...rule, [path, { given, values }]]));
 }
 
 /** The rest of a path. A name may have dots in it, so it leads on by any of its heads. */
@@ -98,7 +104,7 @@ const ANYWHERE: readonly Place[] = [];
 
 function testOf(rule: Rule): (event: JsonValue) => boolean {
   // In the engine's order: whether a field is absent is asked of the elements that the fields before it were found in.
-  const fields = [...rule].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, values]) => fieldOf(name, values));
+  const fields = [...rule].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, { values }]) => fieldOf(name, values));
   return (event) => new Search(fields, event).matchesFrom(0, ANYWHERE);
 }
 

@@ -54,6 +54,95 @@ describe('a record', () => {
   });
 });
 
+/** Of what a variable that is not set makes of a pattern, each would finish every record unseen, or hand over too many. */
+describe('what JSON has no word for', () => {
+  const unset: unknown = undefined;
+  const inside: Record<string, unknown> = { a: [1] };
+  inside['b'] = inside;
+  test.each<[object, string]>([
+    [
+      { data: { type: [unset] } },
+      'data.type[0]: expected a value that JSON has: others would become null, or be left out, got undefined',
+    ],
+    [{ data: { type: unset, q: [5] } }, 'data.type: expected a value that JSON has'],
+    [
+      { data: { q: [Number.NaN] } },
+      'data.q[0]: expected a value that JSON has: others would become null, or be left out, got NaN',
+    ],
+    [
+      { data: { q: [{ numeric: ['<', Number.POSITIVE_INFINITY] }] } },
+      'data.q[0].numeric[1]: expected a value that JSON has',
+    ],
+    [
+      { data: { q: [() => 1] } },
+      'data.q[0]: expected a value that JSON has: others would become null, or be left out, got a function',
+    ],
+    [
+      { data: { q: [5n] } },
+      'data.q[0]: expected a value that JSON has: others would become null, or be left out, got 5n',
+    ],
+    // biome-ignore lint/suspicious/noSparseArray: what is tested.
+    [{ data: { q: ['a', , 'b'] } }, 'data.q[1]: expected a value that JSON has'],
+    [
+      { $or: [{ partitionKey: ['a'] }, { partitionKey: unset }] },
+      '$or[1].partitionKey: expected a value that JSON has',
+    ],
+    [
+      { data: { at: [new Date(Number.NaN)] } },
+      'data.at[0]: expected a value that JSON has: others would become null, or be left out, got an object (Date) without a value',
+    ],
+    [
+      { data: inside },
+      'expected a pattern in EventBridge’s language, as JSON or as an object, got an object (Object), which is no JSON: Converting circular',
+    ],
+  ])('is refused, with its place: %#', (Pattern, message) => {
+    const criteria = { Filters: [{ Pattern: Pattern as { [field: string]: unknown } }] };
+    expect(() => recordFilter(criteria)).toThrow(message);
+    expect(() => recordFilter(criteria)).toThrow(/^criteria\.Filters\[0\]\.Pattern: /);
+  });
+
+  test('a date is what its JSON says', () => {
+    expect(passes([{ data: { at: [new Date(0)] } }], '{"at":"1970-01-01T00:00:00.000Z"}')).toBe(true);
+  });
+});
+
+describe('metadata that no record has', () => {
+  test.each<[object, string]>([
+    [
+      { sequenceNumber: [123] },
+      'sequenceNumber[0]: expected a string, or an operator of strings: no record would match, got 123',
+    ],
+    [{ sequenceNumber: ['1', { numeric: ['>', 1] }] }, 'sequenceNumber[1]: expected a string'],
+    [{ partitionKey: [null] }, 'partitionKey[0]: expected a string'],
+    [{ partitionKey: [{ exists: false }] }, 'partitionKey[0]: expected a string'],
+    [
+      { partitionKey: { a: [1] } },
+      'partitionKey.a: expected a list of values of partitionKey, which has no fields, got a field of it',
+    ],
+    [{ 'partitionKey.a': ['x'] }, 'partitionKey.a: expected a list'],
+    [
+      { approximateArrivalTimestamp: ['2024-01-01T00:00:00Z'] },
+      'approximateArrivalTimestamp[0]: expected a number, or numeric, in seconds since 1970',
+    ],
+    [{ approximateArrivalTimestamp: [{ prefix: '17' }] }, 'approximateArrivalTimestamp[0]: expected a number'],
+    [
+      { approximateArrivalTimestamp: [{ numeric: ['>', 1_700_000_000_000] }] },
+      'approximateArrivalTimestamp[0]: expected a number, or numeric, in seconds since 1970: no record would match, got {"numeric":[">",1700000000000]}',
+    ],
+    [{ $or: [{ partitionKey: ['a'] }, { partitionKey: [5] }] }, 'partitionKey[0]: expected a string'],
+  ])('is refused: %j', (Pattern, message) => {
+    const criteria = { Filters: [{ Pattern: Pattern as { [field: string]: unknown } }] };
+    expect(() => recordFilter(criteria)).toThrow(`criteria.Filters[0].Pattern: ${message}`);
+  });
+
+  test('what may match is not', () => {
+    const key = [{ 'anything-but': [5] }, { exists: true }, { cidr: '10.0.0.0/24' }, { wildcard: 'a*' }];
+    expect(passes([{ partitionKey: key }], '')).toBe(true);
+    expect(passes([{ approximateArrivalTimestamp: [{ 'anything-but': 5 }] }], '')).toBe(true);
+    expect(passes([{ approximateArrivalTimestamp: [1_545_084_650.987] }], '')).toBe(true);
+  });
+});
+
 describe('a filter that is none', () => {
   test.each<[unknown, string]>([
     [

@@ -4,7 +4,7 @@
 import { describe, UsageError } from '@shardline/common';
 import type { UserRecord } from '../handler.ts';
 import { type EventPattern, readEventPattern } from './event-pattern.ts';
-import { type JsonValue, parseExactJson } from './exact-json.ts';
+import { ExactNumber, type JsonValue, parseExactJson } from './exact-json.ts';
 
 /** As for Lambda's CreateEventSourceMapping. */
 export interface FilterCriteria {
@@ -62,7 +62,7 @@ function readPattern(at: string, given: unknown): EventPattern {
   const pattern = parsePattern(at, given);
   try {
     const read = readEventPattern(pattern);
-    for (const path of read.paths) checkField(path);
+    for (const { path, listed } of read.fields) checkField(path, listed);
     return read;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
@@ -75,14 +75,45 @@ function parsePattern(at: string, given: unknown): JsonValue {
   if (typeof given !== 'string' && (typeof given !== 'object' || given === null))
     throw new UsageError(at, expected, describe(given));
   try {
-    return parseExactJson(typeof given === 'string' ? given : JSON.stringify(given));
+    if (typeof given === 'string') return parseExactJson(given);
+    refuseNoJson(at, '', given, new Set());
+    return parseExactJson(JSON.stringify(given));
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     throw new UsageError(at, expected, `${describe(given)}, which is no JSON: ${(error as Error).message}`);
   }
 }
 
-/** A slip in a name would leave out every record, in silence. */
-function checkField(path: string): void {
+/** A variable that is not set would become `null`, or its field be left out: every record finished unseen, or far too many handled. */
+function refuseNoJson(at: string, path: string, given: unknown, around: Set<unknown>): void {
+  const value = hasToJson(given) ? given.toJSON('') : given;
+  const isLost = hasToJson(given) && value === null;
+  if (isLost || ['undefined', 'function', 'symbol', 'bigint'].includes(typeof value) || isNoNumber(value)) {
+    const expected = 'a value that JSON has: others would become null, or be left out';
+    throw new UsageError(`${at}: ${path}`, expected, isLost ? `${describe(given)} without a value` : describe(value));
+  }
+  // JSON.stringify says so of one that is inside itself.
+  if (typeof value !== 'object' || value === null || around.has(value)) return;
+  around.add(value);
+  // A list by its numbers, so that a hole is one of them.
+  if (Array.isArray(value))
+    for (let index = 0; index < value.length; index += 1) refuseNoJson(at, `${path}[${index}]`, value[index], around);
+  else
+    for (const [name, inner] of Object.entries(value))
+      refuseNoJson(at, path === '' ? name : `${path}.${name}`, inner, around);
+  around.delete(value);
+}
+
+function hasToJson(value: unknown): value is { toJSON(key: string): unknown } {
+  return typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function';
+}
+
+function isNoNumber(value: unknown): boolean {
+  return typeof value === 'number' && !Number.isFinite(value);
+}
+
+/** A slip in a name, or a value that no record can have there, would leave out every record, in silence. */
+function checkField(path: string, listed: readonly JsonValue[]): void {
   if (path === 'data')
     throw new UsageError(
       path,
@@ -92,10 +123,41 @@ function checkField(path: string): void {
   const [field = ''] = path.split('.', 1);
   if (!FIELDS.includes(field))
     throw new UsageError(path, `a field of a record: ${FIELDS.join(', ')}`, JSON.stringify(field));
+  if (field === 'data') return;
+  if (path !== field) throw new UsageError(path, `a list of values of ${field}, which has no fields`, 'a field of it');
+  const isTime = field === 'approximateArrivalTimestamp';
+  const expected = isTime
+    ? 'a number, or numeric, in seconds since 1970: no record would match'
+    : 'a string, or an operator of strings: no record would match';
+  for (const [index, value] of listed.entries()) {
+    const kind = kindOf(value);
+    const isOfField = kind === 'any' || kind === (isTime ? 'number' : 'text');
+    if (!isOfField || (isTime && numbersIn(value).some((each) => each >= LATEST_SECONDS)))
+      throw new UsageError(`${field}[${index}]`, expected, JSON.stringify(value).slice(0, 100));
+  }
 }
 
-function isOverData({ paths }: EventPattern): boolean {
-  return [...paths].some((path) => path.startsWith('data.'));
+/** In the year 5138; in milliseconds it would be one of 1973. */
+const LATEST_SECONDS = 1e11;
+
+/** Of which type a value has to be, for what is listed to match it. */
+function kindOf(listed: JsonValue): 'text' | 'number' | 'any' | 'none' {
+  if (typeof listed === 'string') return 'text';
+  if (typeof listed === 'number' || listed instanceof ExactNumber) return 'number';
+  if (typeof listed !== 'object' || listed === null) return 'none';
+  if ('numeric' in listed) return 'number';
+  // A record has each of these fields.
+  if ('exists' in listed) return listed.exists === true ? 'any' : 'none';
+  return 'anything-but' in listed ? 'any' : 'text';
+}
+
+function numbersIn(listed: JsonValue): readonly number[] {
+  if (typeof listed === 'number') return [listed];
+  return typeof listed === 'object' && listed !== null ? Object.values(listed).flatMap(numbersIn) : [];
+}
+
+function isOverData({ fields }: EventPattern): boolean {
+  return fields.some(({ path }) => path.startsWith('data.'));
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
