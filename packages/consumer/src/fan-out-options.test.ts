@@ -1,9 +1,12 @@
 // What may be said of enhanced fan-out, and what is refused.
 import { describe, expect, it } from 'vitest';
-import type { ConsumerOptions } from './consumer-options.ts';
+import type { ConsumerOptions, StreamConfig } from './consumer-options.ts';
 import { resolveOptions } from './options.ts';
 
 const ARN = 'arn:aws:kinesis:eu-central-1:123456789012:stream/orders/consumer/billing:1700000000';
+const STREAM_ARN = 'arn:aws:kinesis:eu-central-1:123456789012:stream/orders';
+const several = (...streams: readonly StreamConfig[]): Partial<ConsumerOptions> =>
+  ({ retrievalMode: 'fanout', streams, stream: undefined }) as never;
 const read = (options: Partial<ConsumerOptions>): ReturnType<typeof resolveOptions> =>
   resolveOptions({ application: 'billing', stream: 'orders', ...options }, 'host');
 
@@ -25,8 +28,9 @@ describe('retrievalMode', () => {
 
   it('takes an ARN for one stream, and for each of several', () => {
     expect(read({ retrievalMode: 'fanout', consumerArn: ARN }).fanOut?.consumerArn).toBe(ARN);
-    const several = { streams: [{ stream: 'orders', consumerArn: ARN }], stream: undefined } as never;
-    expect(() => read({ retrievalMode: 'fanout', ...(several as object) })).not.toThrow();
+    expect(read({ retrievalMode: 'fanout', consumerArn: ARN, stream: STREAM_ARN }).fanOut?.consumerArn).toBe(ARN);
+    for (const stream of ['orders', STREAM_ARN, '123456789012:orders:1700000000'])
+      expect(() => read(several({ stream, consumerArn: ARN }))).not.toThrow();
   });
 
   it.each<[string, Partial<ConsumerOptions>, RegExp]>([
@@ -54,6 +58,31 @@ describe('retrievalMode', () => {
       'an ARN of a stream',
       { retrievalMode: 'fanout', consumerArn: ARN.slice(0, 58) },
       /^consumerArn: expected a registered/,
+    ],
+    [
+      'an ARN of another stream’s consumer',
+      { stream: 'clicks', retrievalMode: 'fanout', consumerArn: ARN },
+      /^consumerArn: expected a registered consumer of the stream beside it, clicks, got one of arn:aws:kinesis:eu-central-1:123456789012:stream\/orders$/,
+    ],
+    [
+      'one of another account',
+      { stream: STREAM_ARN.replace('123456789012', '000000000000'), retrievalMode: 'fanout', consumerArn: ARN },
+      /^consumerArn: expected a registered consumer of the stream beside it, arn:aws:kinesis:eu-central-1:000000000000:stream/,
+    ],
+    [
+      'one of another region',
+      { stream: STREAM_ARN.replace('eu-central-1', 'us-east-1'), retrievalMode: 'fanout', consumerArn: ARN },
+      /^consumerArn: expected a registered consumer of the stream beside it, arn:aws:kinesis:us-east-1/,
+    ],
+    [
+      'one of another of several streams',
+      several({ stream: 'orders' }, { stream: 'clicks', consumerArn: ARN }),
+      /^streams\[1\]\.consumerArn: expected a registered consumer of the stream beside it, clicks, got/,
+    ],
+    [
+      'one of another account’s of several streams',
+      several({ stream: '000000000000:orders:1700000000', consumerArn: ARN }),
+      /^streams\[0\]\.consumerArn: expected .*, orders in account 000000000000, got/,
     ],
     ['a name with a blank', { retrievalMode: 'fanout', consumerName: 'a b' }, /^consumerName: expected a registered/],
     [

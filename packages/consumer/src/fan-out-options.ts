@@ -1,6 +1,14 @@
 // How shards are read, and what enhanced fan-out takes: part of `options.ts`.
 import type { KinesisClient } from '@aws-sdk/client-kinesis';
-import { checkFlag, checkPort, checkWord, describe, UsageError } from '@shardline/common';
+import {
+  checkFlag,
+  checkPort,
+  checkWord,
+  describe,
+  parseStream,
+  type StreamIdentifier,
+  UsageError,
+} from '@shardline/common';
 import type { FanOutOptions } from './retrieval/sources.ts';
 
 /** The KCL's RetrievalConfig and FanOutConfig. */
@@ -42,6 +50,7 @@ const consumerArnPattern =
   /^arn:aws[a-z-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128}\/consumer\/[a-zA-Z0-9_.-]+:\d+$/;
 
 /**
+ * @param stream the one that is read; undefined: there are several.
  * @returns undefined for polling.
  * @throws UsageError naming the option, what it must be and what it is.
  */
@@ -50,8 +59,8 @@ export function readFanOut(
   {
     application,
     subscriptionTimeoutMs,
-    severalStreams,
-  }: { application: string; subscriptionTimeoutMs: number; severalStreams: boolean },
+    stream,
+  }: { application: string; subscriptionTimeoutMs: number; stream: StreamIdentifier | undefined },
 ): ReadFanOut | undefined {
   if (checkWord('retrievalMode', options.retrievalMode, ['polling', 'fanout']) !== 'fanout') {
     const given = fanOutNames.find((name) => options[name] !== undefined);
@@ -61,9 +70,9 @@ export function readFanOut(
   const { consumerName, consumerArn } = options;
   if (consumerArn !== undefined) {
     if (consumerName !== undefined) throw new UsageError('consumerArn', 'either consumerName or consumerArn', 'both');
-    if (severalStreams)
+    if (stream === undefined)
       throw new UsageError('consumerArn', 'the ARN in each of streams: { stream, consumerArn }', 'one for all');
-    checkConsumerArn('consumerArn', consumerArn);
+    checkConsumerArn('consumerArn', consumerArn, stream);
   }
   const name = consumerName ?? application;
   if (typeof name !== 'string' || !consumerNamePattern.test(name)) {
@@ -79,10 +88,27 @@ export function readFanOut(
   };
 }
 
-/** @throws UsageError naming the option. */
-export function checkConsumerArn(field: string, given: unknown): asserts given is string {
-  if (typeof given === 'string' && consumerArnPattern.test(given)) return;
-  const expected =
-    "a registered consumer's ARN, such as arn:aws:kinesis:REGION:ACCOUNT:stream/NAME/consumer/NAME:CREATED";
-  throw new UsageError(field, expected, describe(given));
+/**
+ * @param stream that it has to be one of: another one's records would be handled as its own, and their numbers be its checkpoints.
+ * @throws UsageError naming the option.
+ */
+export function checkConsumerArn(
+  field: string,
+  given: unknown,
+  { streamArn, streamName, accountId }: StreamIdentifier,
+): asserts given is string {
+  if (typeof given !== 'string' || !consumerArnPattern.test(given)) {
+    const expected =
+      "a registered consumer's ARN, such as arn:aws:kinesis:REGION:ACCOUNT:stream/NAME/consumer/NAME:CREATED";
+    throw new UsageError(field, expected, describe(given));
+  }
+  const [ofArn = ''] = given.split('/consumer/');
+  const its = parseStream(ofArn, field);
+  const isIts =
+    streamArn === undefined
+      ? its.streamName === streamName && (accountId === undefined || its.accountId === accountId)
+      : ofArn === streamArn;
+  if (isIts) return;
+  const stream = streamArn ?? (accountId === undefined ? streamName : `${streamName} in account ${accountId}`);
+  throw new UsageError(field, `a registered consumer of the stream beside it, ${stream}`, `one of ${ofArn}`);
 }

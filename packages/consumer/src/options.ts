@@ -134,7 +134,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     fanOut: readFanOut(options, {
       application,
       subscriptionTimeoutMs: numbersRead.subscriptionTimeoutMs,
-      severalStreams: options.streams !== undefined,
+      stream: typeof from === 'function' ? undefined : from.stream,
     }),
     leaseTableLayout: checkWord('leaseTableLayout', options.leaseTableLayout, ['auto', 'single', 'three']) ?? 'auto',
     tableSettings: readTableSettings(options, {

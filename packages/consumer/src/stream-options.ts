@@ -61,9 +61,8 @@ function readListed(listed: unknown, otherwise: PositionOfStream): ListedStream[
     if (typeof each === 'object' && each !== null) checkNames(each, listedNames, { owner: field });
     if (typeof stream !== 'string')
       throw new UsageError(field, 'a stream, or { stream, initialPosition, consumerArn }', describe(each));
-    if (stream.split(':').length === 3) parseMultiStream(stream, field);
-    else parseStream(stream, field);
-    if (consumerArn !== undefined) checkConsumerArn(`${field}.consumerArn`, consumerArn);
+    const identifier = stream.split(':').length === 3 ? parseMultiStream(stream, field) : parseStream(stream, field);
+    if (consumerArn !== undefined) checkConsumerArn(`${field}.consumerArn`, consumerArn, identifier);
     return {
       stream,
       ...(initialPosition === undefined ? otherwise : readPosition(initialPosition, `${field}.initialPosition`)),
