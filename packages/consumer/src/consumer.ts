@@ -127,6 +127,11 @@ export class Consumer implements AsyncDisposable {
    * InvariantError for a bug of ours, when everything was given up.
    */
   async run(handler: Handler, handling: HandlingOptions = {}): Promise<void> {
+    await this.#begin(handler, handling);
+  }
+
+  /** @throws at once what is wrong, and then nothing has begun. */
+  #begin(handler: Handler, handling: HandlingOptions): Promise<void> {
     const { checkpointing, stallWarningMs } = this.#options;
     const read = readHandler(handler, handling, checkpointing, stallWarningMs, optionNames);
     if (this.#state !== 'idle') {
@@ -135,7 +140,7 @@ export class Consumer implements AsyncDisposable {
     }
     this.#state = 'starting';
     this.#running = this.#work(read);
-    await this.#running;
+    return this.#running;
   }
 
   /**
@@ -143,11 +148,11 @@ export class Consumer implements AsyncDisposable {
    * the last; leaving the loop, by `break` or by a throw, is no failure: it vouches for nothing more, so that the batch in hand is given again
    * but for what was checkpointed by hand, and stops the consumer. After `stop` the loop goes on
    * to the end of what is in hand, and ends. Its body must not await `stop`: that waits for the body.
-   * @throws as `run`, in the loop; OperatingError TIMEOUT when the consumer has stopped without the batch in hand.
+   * @throws as `run`, in the loop, CLOSED for a second loop or one beside `run`, which goes on; OperatingError TIMEOUT when the consumer has stopped without the batch in hand.
    */
   batches(): AsyncGenerator<BatchInHand, void, undefined> {
     return batchesOf(
-      (handler) => this.run(handler),
+      (handler) => this.#begin(handler, {}),
       () => this.stop(),
     );
   }

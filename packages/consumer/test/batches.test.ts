@@ -101,6 +101,36 @@ it('whose body awaits stop waits for itself, but in bounded time, says so, and t
   await until(() => expect(again).toEqual(lines));
 });
 
+const CLOSED = { code: 'CLOSED', message: 'a consumer runs once, and this one is running' };
+
+it('begun a second time, it is refused at once, and the first loop, with a batch in hand, goes on', async () => {
+  const scene = new Scene(cloud, 'two-loops');
+  await scene.put(...lines);
+  const consumer = consumerOf(scene);
+  const handled: string[] = [];
+  for await (const { records } of consumer.batches()) {
+    if (handled.length === 0) await expect(consumer.batches().next()).rejects.toMatchObject(CLOSED);
+    handled.push(...records.map(textOf));
+    if (handled.length === lines.length) void consumer.stop();
+  }
+  expect(handled).toEqual(lines);
+});
+
+it('beside run it is refused, and run goes on', async () => {
+  const scene = new Scene(cloud, 'loop-beside-run');
+  await scene.put(...lines.slice(0, 20));
+  const consumer = consumerOf(scene);
+  const handled = handleInTest(consumer);
+  await until(() => expect(handled.length).toBeGreaterThan(0));
+  const looped = async (): Promise<void> => {
+    for await (const batch of consumer.batches()) expect(batch).toBeUndefined();
+  };
+  await expect(looped()).rejects.toMatchObject(CLOSED);
+  await scene.put(...lines.slice(20));
+  await until(() => expect(handled).toEqual(lines));
+  expect(consumer.view().state).toBe('running');
+});
+
 it('throws what run rejects with', async () => {
   const consumer = consumerOf(new Scene(cloud, 'once'));
   await consumer.stop();

@@ -20,7 +20,11 @@ export const LET_GO: OperatingError = new OperatingError('CLOSED', 'the loop ove
   retryable: false,
 });
 
-/** @param run with a handler, once, when the first batch is asked for. @param stop when the loop is left. */
+/**
+ * @param run with a handler, once, when the first batch is asked for; throws, rather than rejects, when nothing has begun by it: that loop
+ * has nothing to stop.
+ * @param stop when the loop is left.
+ */
 export async function* batchesOf(
   run: (handler: BatchHandler) => Promise<void>,
   stop: () => Promise<void>,
