@@ -68,7 +68,7 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
    * timestamp, the first record that is read becomes the place where every later worker begins, handled or not, Java workers
    * included. Before there is one, a worker of ours that follows another at LATEST begins when that one did, with 5 s to spare for
    * clocks that differ; a Java worker there, and ours behind a Java worker, begin at LATEST anew, as Java workers do among
-   * themselves. With a timestamp that is another one at each start, so does every worker.
+   * themselves. With a timestamp that is another one at each start, so does every worker. One that is more than 5 minutes ahead is refused.
    */
   readonly initialPosition?: InitialPosition;
   /**

@@ -1,6 +1,6 @@
 // Options are read once; what is wrong is named with what was expected and what was got.
 import { readFileSync } from 'node:fs';
-import { createDynamoDBClient, silentLogger, UsageError } from '@shardline/common';
+import { type Clock, createDynamoDBClient, silentLogger, UsageError } from '@shardline/common';
 import { describe, expect, it } from 'vitest';
 import type { ConsumerOptions } from './consumer-options.ts';
 import { handlingOptionNames } from './handling/handling-options.ts';
@@ -9,6 +9,8 @@ import { workerOptions } from './worker-options.ts';
 
 const required: ConsumerOptions = { application: 'billing', stream: 'orders' };
 const resolve = (options: Partial<ConsumerOptions> = {}) => resolveOptions({ ...required, ...options }, 'host');
+
+const at1e9: Clock = { now: () => 0, wallNow: () => 1e9, setTimer: () => () => undefined };
 
 describe('resolveOptions', () => {
   it.each([
@@ -131,6 +133,11 @@ describe('resolveOptions', () => {
     expect(workerOptions(resolve({ failoverTimeMs: 3_000 })).leaseFindingMs).toBe(1_000);
   });
 
+  it('takes a time as far ahead as clocks may differ', () => {
+    const timestamp = new Date(1_000_300_000);
+    expect(resolve({ initialPosition: { timestamp }, clock: at1e9 }).from).toMatchObject({ timestamp });
+  });
+
   const wrong: [string, object, string, string][] = [
     ['an unknown option', { failover: 5 }, 'failover', 'did you mean failoverTimeMs?'],
     ["the KCL's name", { shardSyncIntervalMillis: 5 }, 'shardSyncIntervalMillis', 'did you mean shardSyncIntervalMs?'],
@@ -155,8 +162,33 @@ describe('resolveOptions', () => {
     ['that of a lease of several streams', { workerId: '1:a:2:shardId-000000000000' }, 'workerId', 'no row'],
     ['that of the Leader row', { workerId: 'Leader' }, 'workerId', 'got "Leader"'],
     ['another initial position', { initialPosition: 'EARLIEST' }, 'initialPosition', 'got "EARLIEST"'],
-    ['a time that is none', { initialPosition: { timestamp: new Date('x') } }, 'initialPosition', 'timestamp: Date'],
-    ['a time as text', { initialPosition: { timestamp: '2026' } }, 'initialPosition', 'timestamp: Date'],
+    [
+      'a time that is none',
+      { initialPosition: { timestamp: new Date('x') } },
+      'initialPosition.timestamp',
+      'a valid Date, got an invalid one',
+    ],
+    ['a time as text', { initialPosition: { timestamp: '2026' } }, 'initialPosition.timestamp', 'a Date, got "2026"'],
+    ['a time as a number', { initialPosition: { timestamp: 5 } }, 'initialPosition.timestamp', 'a Date, got 5'],
+    ['a position without its time', { initialPosition: {} }, 'initialPosition', '{ timestamp: Date }, got an object'],
+    [
+      'more than a time',
+      { initialPosition: { timestamp: new Date(0), x: 1 } },
+      'initialPosition.x',
+      'known are timestamp',
+    ],
+    [
+      'a time that is still to come',
+      { initialPosition: { timestamp: new Date(1_000_301_000) }, clock: at1e9 },
+      'initialPosition.timestamp',
+      'a time that has come: Kinesis does not read from one in the future, and LATEST begins now, got 1970-01-12T13:51:41.000Z, 5 minutes ahead',
+    ],
+    [
+      'one of several streams',
+      { stream: undefined, streams: [{ stream: 'a', initialPosition: { timestamp: new Date(2e9) } }], clock: at1e9 },
+      'streams[0].initialPosition.timestamp',
+      'a time that has come',
+    ],
     ['null as position', { initialPosition: null }, 'initialPosition', 'got null'],
     ['another kind of checkpointing', { checkpointing: 'never' }, 'checkpointing', "'auto' or 'manual'"],
     ['text for a number', { failoverTimeMs: '5' }, 'failoverTimeMs', 'a whole number from 100 on, got "5"'],

@@ -117,7 +117,8 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
   const application = text('application', options.application);
   const random = checkPort('random', options.random, ['next', 'uuid']) ?? systemRandom;
   const workerId = options.workerId === undefined ? `${hostName}:${random.uuid()}` : readWorkerId(options.workerId);
-  const from = readStreams(options);
+  const clock = checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock;
+  const from = readStreams(options, clock);
   const numbersRead = readNumbers(options);
   const tables = {
     tableName: readTableName('tableName', options, ''),
@@ -156,7 +157,7 @@ export function resolveOptions(options: ConsumerOptions, hostName: string): Reso
     dynamoDBClient: checkPort('dynamoDBClient', options.dynamoDBClient, ['send', 'destroy']),
     logger: resolveLogger(options.logger, { application, worker: workerId }),
     metrics: readMetrics(options),
-    clock: checkPort('clock', options.clock, ['now', 'wallNow', 'setTimer']) ?? systemClock,
+    clock,
     random,
   };
 }

@@ -1,6 +1,7 @@
 // Which streams an application reads, and where it begins on them: part of `options.ts`. A list is read when it is given; one that a
 // function gives, each time it was asked.
 import {
+  type Clock,
   checkNames,
   describe,
   isShardlineError,
@@ -16,17 +17,21 @@ import { thrownText } from './runtime/handler-threw.ts';
 
 type PositionOfStream = Omit<StartOfStream, 'consumerArn'>;
 
-/** @throws UsageError naming the option, what it must be and what it is. */
-export function readStreams({
-  stream,
-  streams,
-  initialPosition,
-  consumerArn,
-}: ConsumerOptions): StreamsOptions['from'] {
-  const position = readPosition(initialPosition);
+/**
+ * What a worker's clock, or the one that a timestamp was taken from, may be ahead by. AWS takes no call that is signed by a clock further
+ * off, so what is more is no difference of clocks: Kinesis would refuse to read until that time has come.
+ */
+const MAX_AHEAD_MS = 5 * 60_000;
+
+/** @param clock says which times are still to come. @throws UsageError naming the option, what it must be and what it is. */
+export function readStreams(
+  { stream, streams, initialPosition, consumerArn }: ConsumerOptions,
+  clock: Pick<Clock, 'wallNow'>,
+): StreamsOptions['from'] {
+  const position = readPosition(initialPosition, 'initialPosition', clock);
   if (streams === undefined) return { stream: parseStream(stream as string), ...position, consumerArn };
   if (stream !== undefined) throw new UsageError('streams', 'either stream or streams', 'both');
-  const read = (listed: unknown): ListedStream[] => readListed(listed, position);
+  const read = (listed: unknown): ListedStream[] => readListed(listed, position, clock);
   if (typeof streams === 'function') return async () => read(await listedBy('streams', streams));
   const listed = read(streams);
   if (listed.length === 0) throw new UsageError('streams', 'at least one stream', 'none');
@@ -51,7 +56,7 @@ export async function listedBy(option: 'streams' | 'formerStreams', list: () => 
   }
 }
 
-function readListed(listed: unknown, otherwise: PositionOfStream): ListedStream[] {
+function readListed(listed: unknown, otherwise: PositionOfStream, clock: Pick<Clock, 'wallNow'>): ListedStream[] {
   if (!Array.isArray(listed))
     throw new UsageError('streams', 'an array, or a function that gives one', describe(listed));
   return listed.map((each: unknown, index): ListedStream => {
@@ -65,7 +70,7 @@ function readListed(listed: unknown, otherwise: PositionOfStream): ListedStream[
     if (consumerArn !== undefined) checkConsumerArn(`${field}.consumerArn`, consumerArn, identifier);
     return {
       stream,
-      ...(initialPosition === undefined ? otherwise : readPosition(initialPosition, `${field}.initialPosition`)),
+      ...(initialPosition === undefined ? otherwise : readPosition(initialPosition, `${field}.initialPosition`, clock)),
       consumerArn,
     };
   });
@@ -79,11 +84,23 @@ interface Listed {
   readonly initialPosition?: InitialPosition;
 }
 
-function readPosition(position: InitialPosition = 'TRIM_HORIZON', field = 'initialPosition'): PositionOfStream {
+function readPosition(
+  position: InitialPosition = 'TRIM_HORIZON',
+  field: string,
+  clock: Pick<Clock, 'wallNow'>,
+): PositionOfStream {
   if (position === 'TRIM_HORIZON' || position === 'LATEST') return { initialPosition: position, timestamp: undefined };
-  const timestamp = typeof position === 'object' && position !== null ? position.timestamp : undefined;
-  if (timestamp instanceof Date && !Number.isNaN(timestamp.getTime())) {
-    return { initialPosition: 'AT_TIMESTAMP', timestamp };
+  if (typeof position !== 'object' || position === null || !('timestamp' in position))
+    throw new UsageError(field, "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
+  checkNames(position, ['timestamp'], { owner: field });
+  const timestamp: unknown = position.timestamp;
+  const place = `${field}.timestamp`;
+  if (!(timestamp instanceof Date)) throw new UsageError(place, 'a Date', describe(timestamp));
+  if (Number.isNaN(timestamp.getTime())) throw new UsageError(place, 'a valid Date', 'an invalid one');
+  const aheadMs = timestamp.getTime() - clock.wallNow();
+  if (aheadMs > MAX_AHEAD_MS) {
+    const why = 'a time that has come: Kinesis does not read from one in the future, and LATEST begins now';
+    throw new UsageError(place, why, `${timestamp.toISOString()}, ${Math.round(aheadMs / 60_000)} minutes ahead`);
   }
-  throw new UsageError(field, "'TRIM_HORIZON', 'LATEST' or { timestamp: Date }", describe(position));
+  return { initialPosition: 'AT_TIMESTAMP', timestamp };
 }

@@ -162,6 +162,12 @@ describe('where reading begins (KCL FanOutRecordsPublisher, IteratorBuilder)', (
     expect((await readTexts(sourceOf({ timestamp }), AT_TIMESTAMP, 1)).texts).toEqual(['b']);
   });
 
+  it('AT_TIMESTAMP: of a time that is still to come the refusal names the option', async () => {
+    const timestamp = new Date(clock.wallNow() + 60_000);
+    const named = `is to begin at ${timestamp.toISOString()}, as initialPosition (of a replay: from) says`;
+    await expect(sourceOf({ timestamp }).fetch(AT_TIMESTAMP, never)).rejects.toThrow(named);
+  });
+
   it('a number and a sub-sequence number: with the rest of the aggregate', async () => {
     const { sequenceNumber } = await put(aggregate('a', 'b', 'c', 'd'));
     await put('e');

@@ -120,6 +120,12 @@ describe('where reading begins (KCL IteratorBuilder)', () => {
     expect(textsOf(await fetch(sourceOf({ timestamp }), AT_TIMESTAMP))).toEqual(['b']);
   });
 
+  it('AT_TIMESTAMP: of a time that is still to come the refusal names the option', async () => {
+    const timestamp = new Date(clock.wallNow() + 60_000);
+    const named = `is to begin at ${timestamp.toISOString()}, as initialPosition (of a replay: from) says`;
+    await expect(sourceOf({ timestamp }).fetch(AT_TIMESTAMP, never)).rejects.toThrow(named);
+  });
+
   it('a number: with the record after it', async () => {
     await put('a');
     const after = await put('b');

@@ -6,7 +6,6 @@ import {
   type Clock,
   type ExtendedSequenceNumber,
   invariant,
-  isShardlineError,
   OperatingError,
   parseSequenceNumber,
   shardIdIn,
@@ -66,6 +65,19 @@ export class Beginning {
     }
     return { type: 'AT_TIMESTAMP', timestamp };
   }
+
+  /** What to throw when Kinesis refuses to read from there: it names no option of ours. */
+  refused(error: unknown, after: ExtendedSequenceNumber): unknown {
+    if (awsCodeOf(error) !== 'InvalidArgumentException' || !(error instanceof OperatingError)) return error;
+    if (typeof after.sequenceNumber === 'bigint') return foreignNumber(error, after, this.#shardId);
+    const timestamp = this.#timestamp;
+    if (after.sequenceNumber !== 'AT_TIMESTAMP' || timestamp === undefined) return error;
+    const { message, cause, action, resource, code, retryable } = error;
+    const text =
+      `${message}. Reading of ${this.#shardId} is to begin at ${timestamp.toISOString()}, as initialPosition (of a replay: from) says. If that time ` +
+      "is still to come by Kinesis's clock, it is refused until then";
+    return new OperatingError(code, text, { retryable, cause, action, resource });
+  }
 }
 
 /** The shard that a place names by its number, if that is another one. */
@@ -74,11 +86,12 @@ export function foreignShardOf({ sequenceNumber }: ExtendedSequenceNumber, shard
   return named === shardId ? undefined : named;
 }
 
-/** What to throw when Kinesis refuses to read from where the row says: a number that it does not know is none of the shard's. */
-export function refusedBeginning(error: unknown, after: ExtendedSequenceNumber, shardId: string): unknown {
-  const isForeign = typeof after.sequenceNumber === 'bigint' && awsCodeOf(error) === 'InvalidArgumentException';
-  if (!isForeign || !isShardlineError(error) || !(error instanceof OperatingError)) return error;
-  const { message, cause, action, resource } = error;
+/** A number that Kinesis does not know is none of the shard's. */
+function foreignNumber(
+  { message, cause, action, resource }: OperatingError,
+  after: ExtendedSequenceNumber,
+  shardId: string,
+): OperatingError {
   const named = foreignShardOf(after, shardId);
   const text =
     `${message}. The checkpoint of ${shardId} is no sequence number of that shard${named === undefined ? '' : ` but one of ${named}`}, so its lease was written for another stream, or changed ` +

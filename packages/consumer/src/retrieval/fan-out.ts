@@ -17,7 +17,7 @@ import {
 } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
 import type { Amount } from '../coordination/room.ts';
-import { Beginning, type BeginningOptions, endOf, refusedBeginning } from './answer.ts';
+import { Beginning, type BeginningOptions, endOf } from './answer.ts';
 import { Backlog, type StrayRecords } from './backlog.ts';
 import { type ArrivingEvent, readEvents, type ShardEvent, type WaitingEvent } from './event-stream.ts';
 import { takeEventStream } from './raw-answer.ts';
@@ -230,7 +230,7 @@ export class FanOutSource implements ShardSource {
     const { shardId, consumer } = this.#options;
     const code = awsCodeOf(error);
     if (code === 'InvalidArgumentException') {
-      if (this.#continuation === undefined) throw refusedBeginning(error, after, shardId);
+      if (this.#continuation === undefined) throw this.#beginning.refused(error, after);
       // As of a server that was replaced: the next subscription begins at the last record that was given out.
       this.#continuation = undefined;
     }

@@ -17,14 +17,7 @@ import {
 } from '@shardline/common';
 import { AwsCalls, awsCodeOf } from '../aws-call.ts';
 import { type Amount, type LeastBytes, USUAL_MAX_RECORD_BYTES } from '../coordination/room.ts';
-import {
-  Beginning,
-  type BeginningOptions,
-  endOf,
-  readRecord,
-  refusedBeginning,
-  type StartingPosition,
-} from './answer.ts';
+import { Beginning, type BeginningOptions, endOf, readRecord, type StartingPosition } from './answer.ts';
 import { Backlog, type StrayRecords } from './backlog.ts';
 import { type CallMetrics, callMetricsOf } from './call-metrics.ts';
 import { Pace } from './pace.ts';
@@ -231,7 +224,7 @@ export class PollingSource implements ShardSource {
         calls.call('kinesis:GetShardIterator', (options) => client.send(command, options), signal),
       )
       .catch((error: unknown) => {
-        throw refusedBeginning(error, after, shardId);
+        throw this.#beginning.refused(error, after);
       });
     if (answer.ShardIterator === undefined) {
       throw new OperatingError('REQUEST_FAILED', `shard ${shardId}: Kinesis gave no iterator`, { retryable: true });
