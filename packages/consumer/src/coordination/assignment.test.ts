@@ -348,3 +348,26 @@ describe.each(['count', 'utilization'] as const)('what a worker declines, by %s'
     expect(planAssignment(leases, [worker('idle', 'all'), worker('busy')], rules)).toEqual([]);
   });
 });
+
+describe.each(['count', 'utilization'] as const)('a worker that was seen long ago, by %s', (strategy) => {
+  const rules = rulesFor(strategy);
+  const lease = (leaseKey: string, owner?: string): AssignableLease => {
+    const available = owner === undefined;
+    return { leaseKey, owner, available, movable: !available, throughputKBps: 100 };
+  };
+  const workers: AssignableWorker[] = [
+    { workerId: 'busy', metrics: [] },
+    { workerId: 'gone', metrics: [], lastSeen: 'longAgo' },
+  ];
+
+  test('gets what nobody holds where nobody else has room, one that wants no more included, and never a live lease', () => {
+    const leases = [lease('a'), ...['w', 'x', 'y', 'z'].map((key) => lease(key, 'busy'))];
+    expect(planAssignment(leases, workers, rules)).toEqual([{ leaseKey: 'a', to: 'busy', kind: 'assign' }]);
+    const full = { ...rules, maxLeasesForWorker: 4 };
+    expect(planAssignment(leases, workers, full)).toEqual([{ leaseKey: 'a', to: 'gone', kind: 'assign' }]);
+    const declining: AssignableWorker = { workerId: 'declining', metrics: [], declines: 'all' };
+    expect(planAssignment(leases, [...workers, declining], full)).toEqual([
+      { leaseKey: 'a', to: 'declining', kind: 'assign' },
+    ]);
+  });
+});

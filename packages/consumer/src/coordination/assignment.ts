@@ -35,6 +35,12 @@ export interface AssignableWorker {
   readonly isOnTrial?: boolean;
   /** It wants none of these leases, or no further one at all: it gets such only where nobody else has room. Default: it takes any. */
   readonly declines?: 'all' | readonly string[] | undefined;
+  /**
+   * What the leader has seen of it. `alive`: it lives. `lately`: it has reported within its interval, which one that died since may have,
+   * too: a live lease that is planned for it waits until it is seen to live. `longAgo`: it gets what nobody holds where nobody else has room,
+   * and nothing else. Default: alive.
+   */
+  readonly lastSeen?: 'alive' | 'lately' | 'longAgo';
 }
 
 export interface WorkerMetric {
@@ -74,12 +80,23 @@ export interface Assignment {
   /** `assign` takes an available lease, `handOff` asks a live owner to give it up. */
   readonly kind: 'assign' | 'handOff';
 }
-
 /**
  * Decides the moves of one run: each lease moves once at most, available ones by `assign`, live ones by `handOff`.
  * @param workers those that may receive leases, distinct.
  */
 export function planAssignment(
+  leases: readonly AssignableLease[],
+  workers: readonly AssignableWorker[],
+  rules: AssignmentRules,
+): Assignment[] {
+  const there = workers.filter(({ lastSeen }) => lastSeen !== 'longAgo');
+  const moves = planAmongThere(leases, there, rules);
+  if (there.length === workers.length) return moves;
+  const doubtful = workers.filter(({ lastSeen }) => lastSeen === 'longAgo');
+  return [...moves, ...planAmong(without(leases, moves), doubtful, { ...rules, balances: false })];
+}
+
+function planAmongThere(
   leases: readonly AssignableLease[],
   workers: readonly AssignableWorker[],
   rules: AssignmentRules,
@@ -93,10 +110,13 @@ export function planAssignment(
     if (moves.some(({ kind }) => kind === 'handOff')) return moves;
   }
   const moves = planAmong(leases, willing, rules);
-  const placed = new Set(moves.map(({ leaseKey }) => leaseKey));
-  const left = leases.filter(({ leaseKey }) => !placed.has(leaseKey));
   // A shard that nobody reads is worse than one that is read by who wants no more. The willing ones are full, or nothing would be left.
-  return [...moves, ...planAmong(left, declining, { ...rules, balances: false })];
+  return [...moves, ...planAmong(without(leases, moves), declining, { ...rules, balances: false })];
+}
+
+function without(leases: readonly AssignableLease[], moves: readonly Assignment[]): AssignableLease[] {
+  const placed = new Set(moves.map(({ leaseKey }) => leaseKey));
+  return leases.filter(({ leaseKey }) => !placed.has(leaseKey));
 }
 
 /**

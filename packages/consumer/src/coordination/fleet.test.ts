@@ -198,6 +198,36 @@ describe('Fleet', () => {
     expect(activeIds(fleet)).toEqual(['me', 'w1']);
   });
 
+  test('a worker lives when its row came or changed, or a lease of its was written, since this leader looks, or it has just reported', () => {
+    const lastSeen = (fleet: Fleet): unknown =>
+      fleet.activeWorkers().find(({ workerId }) => workerId === 'w1')?.lastSeen;
+    const seen = (...looks: (readonly [ageMs: number | undefined, change?: Partial<Lease>])[]): unknown => {
+      const fleet = new Fleet(options);
+      for (const [index, [ageMs, change]] of looks.entries()) {
+        const now = 100 * index;
+        // A row that stands still was written at one time.
+        const rows = ageMs === undefined ? [] : [row('w1', 100 - ageMs, ageMs + now)];
+        fleet.observe(change === undefined ? [] : [lease(change)], rows, now, now);
+      }
+      return lastSeen(fleet);
+    };
+    expect(seen([999])).toBe('alive');
+    expect(seen([1000])).toBe('longAgo');
+    expect(seen([1999], [1999])).toBe(undefined);
+    expect(seen([1500], [1500])).toBe('longAgo');
+    expect(seen([1500], [1400])).toBe('alive');
+    expect(seen([undefined], [1500])).toBe('alive');
+    // Who owns a lease may have died just before.
+    expect(seen([1500, { leaseCounter: 1 }], [1500, { leaseCounter: 1 }])).toBe('lately');
+    expect(seen([1500, { leaseCounter: 1 }], [1500, { leaseCounter: 2 }])).toBe('alive');
+    expect(seen([1500, { leaseCounter: 1, leaseOwner: 'w2' }], [1500, { leaseCounter: 2 }])).toBe('lately');
+    const rarely = new Fleet({ ...options, workerStaleMs: 6000 });
+    rarely.observe([], [row('w1', 7, 2999)], 0, 0);
+    expect(lastSeen(rarely)).toBe('lately');
+    rarely.observe([], [row('w1', 7, 3000)], 1, 1);
+    expect(lastSeen(rarely)).toBe('longAgo');
+  });
+
   test('a worker that lets run out what it never wrote is on trial, until it writes a lease or is another process', () => {
     const fleet = new Fleet(options);
     const process = (id: string) => ({ id, sinceSeconds: 1 });

@@ -28,6 +28,8 @@ export interface FleetOptions {
  * batches come or four.
  */
 const SMOOTHED_LOOKS = 5;
+/** Of `workerStaleMs`. */
+const REPORTS_UNTIL_STALE = 2;
 
 interface LeaseSight {
   readonly counter: number;
@@ -93,6 +95,10 @@ export class Fleet {
   /** Workers that let a lease expire, until they give a sign of life. */
   readonly #suspects = new Set<string>();
   readonly #trials: Trials;
+  /** Workers that gave a sign of life since this leader looks: it saw their metric row come or change, or a lease of theirs written. */
+  readonly #shown = new Set<string>();
+  /** Who owns a lease that has not run out. */
+  #holders = new Set<string>();
   /** By worker, kB a second: see AssignableWorker. */
   #outdatedKBps = new Map<string, number>();
   /** What this leader gave away since the last reading. */
@@ -117,9 +123,11 @@ export class Fleet {
     this.#readAt = readAt;
     this.#workers = new Map(workers.map((worker) => [worker.workerId, this.#seeWorker(worker, now)]));
     this.#trials.keep((workerId) => this.#workers.has(workerId));
+    for (const workerId of this.#shown) if (!this.#workers.has(workerId)) this.#shown.delete(workerId);
     this.#leases = new Map(leases.map((lease) => [lease.leaseKey, this.#seeLease(lease, now)]));
     this.#given = new Map();
     this.#isSettling = false;
+    this.#holders = new Set();
     let oldest = Number.POSITIVE_INFINITY;
     /** Who let run out what it never wrote. */
     const untaken = new Set<string>();
@@ -132,6 +140,7 @@ export class Fleet {
         if (!sight.found && !sight.ranOut) untaken.add(owner);
         sight.ranOut = true;
       } else {
+        this.#holders.add(owner);
         if (!this.#isHeld(lease)) this.#isSettling = true;
         // A worker of the KCL that was given one may take failoverTimeMs to find it: no run comes for that. One of ours does so soon.
         const { found, since } = sight;
@@ -161,7 +170,8 @@ export class Fleet {
       if ((this.#isActive(workerId) || workerId === me) && mayReceive) {
         const outdatedKBps = this.#outdatedKBps.get(workerId) ?? 0;
         const metrics = declines === 'all' ? [] : metricsOf(utilization, workerMetricsEMAAlpha);
-        active.push({ workerId, metrics, outdatedKBps, isOnTrial: this.#trials.has(workerId), declines });
+        const isOnTrial = this.#trials.has(workerId);
+        active.push({ workerId, metrics, outdatedKBps, isOnTrial, declines, lastSeen: this.#lastSeen(workerId) });
       }
     }
     if (!this.#workers.has(me)) active.push({ workerId: me, metrics: metricsOf(NOTHING_MEASURED, 1) });
@@ -311,6 +321,18 @@ export class Fleet {
     return this.#workers.get(workerId)?.processId !== undefined;
   }
 
+  /**
+   * A row that this leader has only seen stand still may be that of a worker that died before it led: whoever died holds the fewest leases of all. The
+   * leases of one that died within the last failoverTimeMs could not have run out.
+   */
+  #lastSeen(workerId: string): NonNullable<AssignableWorker['lastSeen']> {
+    const { workerId: me, failoverTimeMs, workerStaleMs } = this.#options;
+    if (workerId === me || this.#shown.has(workerId)) return 'alive';
+    const ageMs = this.#readAt - (this.#workers.get(workerId)?.since ?? Number.NEGATIVE_INFINITY);
+    if (ageMs < failoverTimeMs) return 'alive';
+    return ageMs < workerStaleMs / REPORTS_UNTIL_STALE || this.#holders.has(workerId) ? 'lately' : 'longAgo';
+  }
+
   #isActive(workerId: string): boolean {
     return this.reports(workerId) && !this.#suspects.has(workerId);
   }
@@ -323,6 +345,7 @@ export class Fleet {
     if (last !== undefined && !same && owner !== undefined && last.owner === owner) {
       this.#suspects.delete(owner);
       this.#trials.passed(owner);
+      this.#shown.add(owner);
     }
     const handoff = lease.checkpointOwner === undefined ? undefined : `${lease.checkpointOwner}>${lease.leaseOwner}`;
     const lookCount = lease.throughputKBps === undefined ? 0 : Math.min(SMOOTHED_LOOKS, (last?.lookCount ?? 0) + 1);
@@ -356,6 +379,8 @@ export class Fleet {
     let since = now;
     let seenSince = now;
     let reportsSeenAt = last?.reportsSeenAt ?? [];
+    // One that comes was written since.
+    if (last === undefined ? this.#hasRead : last.lastUpdateSeconds !== lastUpdateSeconds) this.#shown.add(workerId);
     if (last?.lastUpdateSeconds !== lastUpdateSeconds) reportsSeenAt = reportSeen(reportsSeenAt, now);
     if (last === undefined) since = now - Math.max(0, worker.ageMs);
     else if (last.lastUpdateSeconds === lastUpdateSeconds) ({ since, seenSince } = last);

@@ -47,6 +47,8 @@ export interface RunPlan {
   readonly planned:
     | { readonly created: number; readonly assigned: number; readonly handedOff: number; readonly deleted: number }
     | undefined;
+  /** Live leases that will move once those who are to get them are known to live. */
+  readonly putOffCount: number;
   readonly silent: readonly SilentWorker[];
   /** Keys of leases that nobody holds and that no worker has room for. */
   readonly unplaced: readonly string[];
@@ -70,7 +72,12 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
     .judge(kept)
     .filter(({ available, leaseKey }) => !available || !view.isHeldBack(byKey.get(leaseKey) as Lease));
   const workers = view.assigns ? fleet.activeWorkers() : [];
-  const moves = planAssignment(judged, workers, rules);
+  const planned = planAssignment(judged, workers, rules);
+  // Who died before it was seen to live could not take a live lease over, which would rest. Its share is kept for it meanwhile: what
+  // went to others would move twice.
+  const unsure = new Set(workers.flatMap(({ workerId, lastSeen }) => (lastSeen === 'lately' ? [workerId] : [])));
+  const moves = planned.filter(({ to, kind }) => kind === 'assign' || !unsure.has(to));
+  const putOffCount = planned.length - moves.length;
   const finished = new Set([...planCleanup(table, view.unreadable), ...found.garbage]);
   const mayBeDeleted = (lease: Lease): boolean => fleet.mayCleanUp(lease.leaseKey) && !view.mayBeOfAnother(lease);
   const deleted = table.filter((lease) => finished.has(lease.leaseKey) && mayBeDeleted(lease));
@@ -103,7 +110,7 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   for (const lease of forgotten) writes.push(deletionOf(lease, false));
 
   const handedOff = moves.filter((move) => move.kind === 'handOff').length;
-  const planned = {
+  const counted = {
     created: found.missing.length,
     assigned: moves.length - handedOff,
     handedOff,
@@ -129,7 +136,7 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
     unplacedCount: unplaced.length,
     unreadableCount: view.unreadable.size,
   };
-  return { writes, planned: hasChanged ? planned : undefined, silent, unplaced, counts };
+  return { writes, planned: hasChanged ? counted : undefined, putOffCount, silent, unplaced, counts };
 }
 
 function deletionOf({ leaseKey, leaseCounter }: Lease, onlyEnded: boolean): Effect {

@@ -177,6 +177,44 @@ describe('a run during which the row is lost and gained again', () => {
   });
 });
 
+describe.each(['count', 'utilization'] as const)('a live lease, by %s', (assignmentStrategy) => {
+  test('goes only to a worker that was seen to live, and the share of another one is kept for it', () => {
+    const script = new Script(6, { assignmentStrategy });
+    for (const [key, lease] of script.table.leases)
+      script.table.leases.set(key, { ...lease, leaseOwner: 'me', leaseCounter: 5, throughputKBps: 100 });
+    for (const workerId of ['newcomer', 'other']) script.report(workerId);
+    const last = script.table.workers.get('other');
+    // As a worker that joined lately, or one that died, has left it.
+    script.table.workers.set('other', { ...(last as NonNullable<typeof last>), lastUpdateSeconds: -20 });
+    const moved = (): unknown[] => script.assignments.map((effect) => (effect as { to?: string }).to);
+    const answerAll = (): void => {
+      while (script.assignments.length > 0) script.answer(1);
+    };
+    script.pass(0);
+    // By utilization a part of what is too much.
+    expect(moved()).toEqual(assignmentStrategy === 'count' ? ['newcomer', 'newcomer'] : ['newcomer']);
+    answerAll();
+    script.pass(1_250);
+    expect(script.runsAt).toEqual([0, 1_250]);
+    expect(moved()).toEqual([]);
+  });
+
+  test('that is for a worker that was not seen to live yet moves as soon as that one was', () => {
+    const script = new Script(4, { assignmentStrategy });
+    for (const [key, lease] of script.table.leases)
+      script.table.leases.set(key, { ...lease, leaseOwner: 'me', leaseCounter: 5, throughputKBps: 100 });
+    script.report('other');
+    const last = script.table.workers.get('other');
+    script.table.workers.set('other', { ...(last as NonNullable<typeof last>), lastUpdateSeconds: -20 });
+    script.pass(1_250);
+    expect(script.runsAt).toEqual([0, 1_250]);
+    expect(script.assignments).toHaveLength(0);
+    script.report('other');
+    script.pass(2_500);
+    expect(script.assignments).toHaveLength(assignmentStrategy === 'count' ? 2 : 1);
+  });
+});
+
 describe('runs', () => {
   test('follow each other sooner after a change, then ever more slowly', () => {
     const script = new Script(12, { failoverTimeMs: Number.MAX_SAFE_INTEGER, leaseFindingMs: Number.MAX_SAFE_INTEGER });

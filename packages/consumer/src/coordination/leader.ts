@@ -281,8 +281,7 @@ export class Leader {
     const former = this.#streams.former(this.#table, now);
     const streams = this.#streams.counts(this.#table, now);
     const balances = this.#mayBalance(now);
-    if (balances) this.#balancedAt = now;
-    const { writes, planned, silent, unplaced, counts } = planRun(
+    const { writes, planned, putOffCount, silent, unplaced, counts } = planRun(
       {
         table: this.#table,
         unreadable: this.#unreadable,
@@ -295,7 +294,9 @@ export class Leader {
       },
       rulesOf(this.#options, balances),
     );
-    this.#hasChanged = planned !== undefined || this.#fleet.isSettling;
+    // One that could move nothing yet counts for nothing.
+    if (balances && (putOffCount === 0 || (planned?.handedOff ?? 0) > 0)) this.#balancedAt = now;
+    this.#hasChanged = planned !== undefined || this.#fleet.isSettling || putOffCount > 0;
     for (const worker of silent) {
       // One that was asleep itself is no news to those who look for who died.
       if (worker.workerId !== this.#options.workerId)

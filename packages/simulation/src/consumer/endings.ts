@@ -4,10 +4,10 @@
 // leaves after that leaves it nothing. Or some that come are killed with their first leases, one after the other: these are another's as soon. Or a worker
 // stops in good order, and nobody calls it silent. Or a lease is freed by hand and given back before its owner looks: that one goes on.
 // Or a row is made unreadable: its holder says so, nobody ends, the other shards are read on, and it is read on once it is mended.
-// By what stands in the table, is written to it, and is told.
+// Or the leader leaves soon after somebody died: that one gets nothing from the next. By what stands in the table, is written to it, and is told.
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { RENEWAL_PATIENCE } from '../../../consumer/dist/coordination/foreign-renewals.js';
-import { isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
+import { isEnded, type Lease, NOTHING_MEASURED } from '../../../consumer/dist/coordination/lease.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import { CROWDED_READ_MS } from './crowded-rooms.ts';
@@ -39,6 +39,9 @@ const READ_ON_MS = 5_000;
 /** A worker that leaves asks who else is there, and tells them, in less. */
 const LEFT_WITHIN_MS = 1_000;
 const LOOK_MS = 50;
+/** One that leaves gives its row up. */
+const LED_WITHIN_MS = TIMES.shutdownGraceMs + slowly(TIMES.leaderLeaseDurationMs);
+const DEAD = 'dead';
 const NEWCOMERS = 4;
 /** One that comes is given its first lease in less, if it gets any. */
 const COMES_WITHIN_MS = 4_000;
@@ -59,7 +62,8 @@ export function endingOf(seed: number, hasTwins: boolean): ((world: World) => En
   if (seed % 7 === 3) return undefined;
   if (seed % 11 === 3) return madeAgain;
   if (seed % 11 === 8) return noRoom;
-  return seed % 13 === 4 ? mute : undefined;
+  if (seed % 13 === 4) return mute;
+  return seed % 13 === 9 ? deadLately : undefined;
 }
 
 /** One that does not lead, with the leases that it holds. */
@@ -132,6 +136,34 @@ function killed(world: World): Ending | undefined {
       queue.runUntil(queue.now + slowly(world.plan.leaseDiscoveryIntervalMs) + 4 * HEALED_CALL_MS);
       judge([...left], 'held by nobody');
       queue.runUntil(queue.now + LEFT_WITHIN_MS);
+    },
+  };
+}
+
+/**
+ * Its leases are others' when the leader leaves in good order, and to who leads next its row shows it alive: as where workers report more rarely
+ * than leases run out. To whom live leases may go is judged by seen-alive.ts.
+ */
+function deadLately(world: World): Ending | undefined {
+  const { queue, checkers, table } = world;
+  const leader = victimOf(world)?.leader;
+  if (leader === undefined) return undefined;
+  let isLed = false;
+  return {
+    told: (process, notice) => {
+      if (notice.kind !== 'leadershipGained' || process === leader) return;
+      isLed = true;
+      const lastUpdateSeconds = Math.floor((queue.now - FAILOVER_MS) / 1000);
+      table.workers.set(DEAD, { lastUpdateSeconds, utilization: NOTHING_MEASURED, process: undefined });
+    },
+    play: () => {
+      leader.stop();
+      const until = queue.now + LED_WITHIN_MS;
+      while (!isLed && checkers.violations.length === 0 && queue.now < until) queue.runUntil(queue.now + LOOK_MS);
+      if (!isLed) checkers.report(`${leader.workerId} has left, and nobody leads at ${queue.now}`);
+      queue.runUntil(queue.now + slowly(TIMES.workerStaleMs));
+      table.workers.delete(DEAD);
+      if (checkers.violations.length === 0) world.settle();
     },
   };
 }

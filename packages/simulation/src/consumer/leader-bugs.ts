@@ -8,7 +8,7 @@ import { TIMES } from './worker-options.ts';
 const TOO_LONG = 4;
 
 export function leaderBugs(): readonly PlantedBug[] {
-  return [outlivesItsRow(), looksOnlyInTurn(), handsOnUnfound(), takesReportsForLife()];
+  return [outlivesItsRow(), looksOnlyInTurn(), handsOnUnfound(), takesReportsForLife(), balancesToTheDead()];
 }
 
 function outlivesItsRow(): PlantedBug {
@@ -57,6 +57,22 @@ function takesReportsForLife(): PlantedBug {
           : worker,
       );
       return { ...event, result: { ...result, workers } } as Event;
+    },
+  };
+}
+
+/** Was ours once, and is the KCL's. */
+function balancesToTheDead(): PlantedBug {
+  return {
+    name: 'balances-to-the-dead',
+    mistake: 'a new leader hands live leases to whoever has reported lately, though it never saw him to live',
+    event: (event) => {
+      if (event.kind !== 'done' || event.effect.kind !== 'readTable' || event.effect.for !== 'leader') return event;
+      const result = event.result as Results['readTable'];
+      const workers = result.workers.map((worker) =>
+        worker.ageMs < TIMES.workerStaleMs ? { ...worker, ageMs: 0 } : worker,
+      );
+      return { ...event, result: { ...result, workers } } as unknown as Event;
     },
   };
 }

@@ -225,8 +225,10 @@ export class SimulatedProcess {
     if (event.kind !== 'done' || this.is2x) return;
     const { watched, checkers } = this.#world;
     const { twoPhase } = checkers;
-    if (answers(event, 'readTable') && event.effect.for === 'leader')
+    if (answers(event, 'readTable') && event.effect.for === 'leader') {
       watched.foundFirst.shown(this.id, event.result.leases);
+      watched.seenAlive.shown(this.id, event.result, this.#world.queue.now);
+    }
     this.#world.handOffs?.shown(this.id, event);
     const { now } = this.#world.queue;
     if (answers(event, 'handOffLease') && event.effect.tenure !== undefined && event.result.applied) {
@@ -270,7 +272,10 @@ export class SimulatedProcess {
     this.#world.transcript?.does(this, describeNotice(notice));
     this.#world.ending?.told?.(this, notice);
     if (notice.kind === 'workerSilent') this.#world.checkers.report(this.#judgeSilence(notice));
-    if (notice.kind === 'leadershipGained') this.#world.watched.foundFirst.leads(this.id);
+    if (notice.kind === 'leadershipGained') {
+      this.#world.watched.foundFirst.leads(this.id);
+      this.#world.watched.seenAlive.leads(this.id);
+    }
     if (notice.kind === 'leaseBegun') this.hasBegun = true;
     // As the runtime does: from now on it is this one that another is told from.
     if (notice.kind === 'streamSettled') this.#later(HEALED_CALL_MS, () => this.#recognize());
@@ -362,7 +367,11 @@ export class SimulatedProcess {
     const { prng, checkers, plan } = this.#world;
     checkers.report(this.#world.operator?.judge(this, effect));
     checkers.report(this.#world.handOffs?.judge(this, effect));
-    if (!this.is2x) checkers.report(this.#world.watched.foundFirst.judge(this.id, effect, this.#world.queue.now));
+    if (!this.is2x) {
+      const { watched, queue } = this.#world;
+      checkers.report(watched.foundFirst.judge(this.id, effect, queue.now));
+      checkers.report(watched.seenAlive.judge(this.id, this.workerId, effect, queue.now));
+    }
     switch (effect.kind) {
       case 'listShards':
         this.#listShards(effect);

@@ -10,6 +10,7 @@ import { LeaderPaceChecker } from './leader-pace.ts';
 import { MetricRowChecker } from './metric-rows.ts';
 import { asOlderFleet, RowChecker } from './older-rows.ts';
 import type { SimulatedProcess } from './process.ts';
+import { SeenAlive } from './seen-alive.ts';
 import { SilenceChecker } from './silence-told.ts';
 import { describeWrite } from './transcript.ts';
 import { findingMsOf } from './worker-options.ts';
@@ -20,6 +21,7 @@ export class WatchedTable {
   readonly leaderPace: LeaderPaceChecker = new LeaderPaceChecker();
   readonly silence: SilenceChecker = new SilenceChecker();
   readonly foundFirst: FoundFirst;
+  readonly seenAlive: SeenAlive = new SeenAlive();
   /** How often an unfinished lease changed hands. */
   moveCount = 0;
   readonly #world: World;
