@@ -8,6 +8,7 @@ import {
   hasNeverLeft,
   httpStatusOf,
   messageOfAwsError,
+  regionOf,
 } from './aws-client.ts';
 import { UsageError } from './errors.ts';
 
@@ -94,6 +95,24 @@ describe("an answer that is not the service's", () => {
     expect(messageOfAwsError(refused)).toBe('too long');
     expect(messageOfAwsError(new SyntaxError('ours'))).toBe('ours');
     expect(messageOfAwsError('text')).toBe('text');
+  });
+});
+
+describe('regionOf', () => {
+  test('is what the client says, or nothing of one that does not say', async () => {
+    const client = createKinesisClient({ region: 'eu-central-1' });
+    expect(await regionOf('client', client)).toBe('eu-central-1');
+    client.destroy();
+    expect(await regionOf('client', {})).toBeUndefined();
+  });
+
+  test('none is a usage error that says where to give it', async () => {
+    const region = (): Promise<string> => Promise.reject(new Error('Region is missing'));
+    const refused = expect(regionOf('kinesisClient', { config: { region } })).rejects;
+    await refused.toBeInstanceOf(UsageError);
+    await refused.toThrow(
+      /^kinesisClient: expected a region for it: AWS_REGION .*AWS_PROFILE.*`region`, got none \(Region is missing\)$/,
+    );
   });
 });
 

@@ -120,6 +120,27 @@ class FanOutHandler extends NodeHttp2Handler {
   }
 }
 
+/** What of an SDK client matters to `regionOf`. */
+export interface RegionOwner {
+  readonly config?: { readonly region?: unknown };
+}
+
+/**
+ * The region that a client calls; undefined: it does not say, as one of the user's making may not.
+ * @throws UsageError naming `field` where the SDK has found none: no call of the client can succeed, and the SDK's own error says little more.
+ */
+export async function regionOf(field: string, { config }: RegionOwner): Promise<string | undefined> {
+  const region: unknown = config?.region;
+  if (typeof region !== 'function') return undefined;
+  try {
+    return await region();
+  } catch (error) {
+    const expected =
+      'a region for it: AWS_REGION in the environment, a profile that has one (AWS_PROFILE), or a client of your own that is given `region`';
+    throw new UsageError(field, expected, `none (${error instanceof Error ? error.message : String(error)})`);
+  }
+}
+
 /** What an SDK error means to us. `code` is the service's own name for it, else the network's (`ECONNRESET`), else its name. */
 export interface AwsErrorClass {
   readonly kind:

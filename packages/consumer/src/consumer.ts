@@ -12,6 +12,8 @@ import {
   formatExtended,
   isShardlineError,
   OperatingError,
+  type RegionOwner,
+  regionOf,
   UsageError,
 } from '@shardline/common';
 import type { ConsumerOptions } from './consumer-options.ts';
@@ -83,6 +85,8 @@ interface Parts {
   readonly streams: Streams;
   readonly failures: Failures;
   readonly workerMetrics: WorkerMetrics | undefined;
+  /** By the options that they can be given as. */
+  readonly clients: readonly (readonly [string, RegionOwner])[];
   /** Aborted by `close`. */
   readonly closing: AbortSignal;
   readonly close: () => Promise<void>;
@@ -122,7 +126,7 @@ export class Consumer implements AsyncDisposable {
    * Works until `stop`, then resolves. Once only.
    * @param handler one for all shards, or a factory that makes one for each.
    * @param handling how the handler is given records, and what becomes of those that it never finishes. Default: tried for ever.
-   * @throws UsageError for something that is no handler; OperatingError STREAM_NOT_FOUND, STREAMS_UNLISTED, LEASE_TABLE_FORMAT,
+   * @throws UsageError for something that is no handler, and for a client without a region; OperatingError STREAM_NOT_FOUND, STREAMS_UNLISTED, LEASE_TABLE_FORMAT,
    * LEASE_TABLE_UNAVAILABLE, CREDENTIALS_UNAVAILABLE or ACCESS_DENIED (naming action and resource) when work can't begin, or the table is another stream's, CLOSED after `stop` or a former `run`;
    * InvariantError for a bug of ours, when everything was given up.
    */
@@ -330,6 +334,7 @@ export class Consumer implements AsyncDisposable {
     const parts = this.#build(handler);
     this.#parts = parts;
     try {
+      for (const [field, client] of parts.clients) await regionOf(field, client);
       await this.#open(parts);
       this.#initialized(true);
       if (this.#state === 'starting') {
@@ -438,7 +443,12 @@ export class Consumer implements AsyncDisposable {
       if (options.fanOut?.client === undefined) fanOutClient?.destroy();
       if (options.dynamoDBClient === undefined) dynamoDB.destroy();
     };
-    return { runtime, table, streams, failures, workerMetrics, closing: controller.signal, close };
+    const clients: Parts['clients'] = [
+      ['kinesisClient', kinesis],
+      ['dynamoDBClient', dynamoDB],
+      ...(fanOutClient === undefined ? [] : [['fanOutClient', fanOutClient] as const]),
+    ];
+    return { runtime, table, streams, failures, workerMetrics, clients, closing: controller.signal, close };
   }
 }
 

@@ -1,6 +1,6 @@
 // The end of the registered consumer, on request: beside the consumer's work, with a client of its own unless one is given. Nothing is
 // found, read or registered on the way.
-import { createKinesisClient, UsageError } from '@shardline/common';
+import { createKinesisClient, regionOf, UsageError } from '@shardline/common';
 import type { ResolvedOptions } from './options.ts';
 import { Streams } from './retrieval/streams.ts';
 
@@ -13,6 +13,7 @@ export async function deregister(options: ResolvedOptions): Promise<void> {
   const client = kinesisClient ?? createKinesisClient();
   const streams = new Streams({ ...options, client, fanOut: { ...fanOut, client }, requestTimeoutMs });
   try {
+    await regionOf('kinesisClient', client);
     await streams.deregister();
   } finally {
     streams.close();

@@ -6,6 +6,7 @@ import {
   checkNames,
   createDynamoDBClient,
   formatExtended,
+  regionOf,
   systemClock,
   UsageError,
 } from '@shardline/common';
@@ -148,12 +149,13 @@ export class FleetReader implements AsyncDisposable {
 
   /**
    * Looks at all rows, read consistently, page by page: what changes meanwhile may be seen or not.
-   * @throws OperatingError LEASE_TABLE_UNAVAILABLE where there is no such table or it does not answer; ACCESS_DENIED naming action and table
+   * @throws UsageError where the client has no region; OperatingError LEASE_TABLE_UNAVAILABLE where there is no such table or it does not answer; ACCESS_DENIED naming action and table
    * (Scan of the tables there are, GetItem of that of coordinator states, which is asked for also where there is none); THROTTLED and others.
    */
   async read(): Promise<FleetView> {
     const rows: Rows = { leases: [], workers: new Map(), unreadable: [], leader: undefined };
     const { leases, states, metrics } = this.#tables;
+    await regionOf('dynamoDBClient', this.#client);
     await this.#scan(leases, rows);
     if (await this.#areBeside(states)) {
       // Until the move is complete the one that counts stands there.

@@ -1,6 +1,7 @@
 // The whole consumer over real sockets: local Kinesis, local DynamoDB, the SDK in between.
 import { deepStrictEqual } from 'node:assert';
-import { DeleteTableCommand } from '@aws-sdk/client-dynamodb';
+import { DeleteTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   createDynamoDBClient,
   createKinesisClient,
@@ -14,6 +15,7 @@ import {
 import { type LocalKinesis, ManualClock, startLocalDynamoDB, startLocalKinesis } from '@shardline/local';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Consumer } from '../src/consumer.ts';
+import { FleetReader } from '../src/fleet-reader.ts';
 import type { Batch, ShardContext, UserRecord } from '../src/handler.ts';
 import type { HandlingOptions } from '../src/handling/handling-options.ts';
 import { type Cloud, keyOf, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
@@ -651,5 +653,34 @@ describe('bad input and bad ends', () => {
     const consumer = scene.consumer();
     await expect(Reflect.apply(consumer.run, consumer, [handler])).rejects.toBeInstanceOf(UsageError);
     await consumer.stop();
+  });
+});
+
+describe('a client without a region', () => {
+  const region = (): Promise<string> => Promise.reject(new Error('Region is missing'));
+  const kinesisClient = new KinesisClient({ region });
+  const dynamoDBClient = new DynamoDBClient({ region });
+  afterAll(() => {
+    kinesisClient.destroy();
+    dynamoDBClient.destroy();
+  });
+  const missing = (field: string): object => ({
+    code: 'USAGE',
+    field,
+    message: expect.stringContaining('AWS_REGION in the environment'),
+  });
+
+  it.each([{ kinesisClient }, { dynamoDBClient }])('lets nothing begin, and is named: %#', async (clients) => {
+    const [field = ''] = Object.keys(clients);
+    const consumer = new Scene(cloud, `regionless-${field}`).consumer(clients);
+    await expect(consumer.run(() => undefined)).rejects.toMatchObject(missing(field));
+    expect(consumer.health().reasons).toEqual([expect.stringContaining(`USAGE: ${field}: expected a region`)]);
+  });
+
+  it('is named by what else takes one', async () => {
+    const fleet = new FleetReader({ application: 'regionless', dynamoDBClient });
+    await expect(fleet.read()).rejects.toMatchObject(missing('dynamoDBClient'));
+    const consumer = new Scene(cloud, 'regionless-pushed').consumer({ retrievalMode: 'fanout', kinesisClient });
+    await expect(consumer.deregisterStreamConsumer()).rejects.toMatchObject(missing('kinesisClient'));
   });
 });

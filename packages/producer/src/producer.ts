@@ -12,6 +12,7 @@ import {
   invariant,
   type Logger,
   type MetricsSink,
+  regionOf,
   type StreamIdentifier,
   UsageError,
 } from '@shardline/common';
@@ -43,7 +44,7 @@ import { RoomQueue } from './room-queue.ts';
 import { Sender } from './sender.ts';
 import { SentMemory } from './sent-memory.ts';
 import { StreamDriver } from './stream-driver.ts';
-import { regionOf, StreamReader } from './stream-reader.ts';
+import { StreamReader } from './stream-reader.ts';
 import { Streams } from './streams.ts';
 import { SpareRecord, type Times, timesOf, type UserRecord } from './user-record.ts';
 import { checkUserRecord, inputOf } from './user-record-input.ts';
@@ -142,9 +143,15 @@ export class Producer implements AsyncDisposable {
     });
     this.#defaultStream = options.stream;
     if (options.stream !== undefined) this.#startDefault(options.stream);
-    void regionOf(this.#client).then((region) => {
-      if (region !== undefined) this.#streams.regionIs(region);
-    });
+    regionOf('client', this.#client).then(
+      (region) => {
+        if (region !== undefined) this.#streams.regionIs(region);
+      },
+      (error: UsageError) => {
+        this.#log.error({ err: error }, 'nothing can be sent: the client has no region');
+        this.#streams.hasNoRegion(error.message);
+      },
+    );
   }
 
   /** User records put and not settled. */

@@ -96,15 +96,6 @@ export class StreamReader {
   }
 }
 
-/** The region that a client calls; undefined where it can't be told. */
-export async function regionOf(client: KinesisClient): Promise<string | undefined> {
-  try {
-    return await client.config.region();
-  } catch {
-    return undefined;
-  }
-}
-
 function readShard({ ShardId, HashKeyRange }: ListedShard): Shard {
   if (ShardId === undefined || HashKeyRange === undefined) {
     throw new OperatingError('REQUEST_FAILED', 'ListShards answered a shard without id or range', { retryable: true });

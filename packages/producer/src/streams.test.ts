@@ -68,6 +68,16 @@ test('what names no stream is refused at the call', () => {
   expect(streams.all()).toEqual([]);
 });
 
+test('without a region what was taken is abandoned, and nothing more is', () => {
+  const { streams } = streamsOf();
+  driverOf(streams, 'orders');
+  streams.hasNoRegion('client: expected a region');
+  const failure = { code: 'REQUEST_FAILED', message: 'client: expected a region', retryable: false };
+  expect(streams.all()).toEqual([]);
+  expect(streams.driverOf('orders')).toEqual(failure);
+  expect(streams.driverOf('clicks')).toEqual(failure);
+});
+
 describe('name and ARN', () => {
   test('lead to one driver as soon as a named stream has said its ARN', () => {
     const { streams } = streamsOf({ defaultStream: 'orders' });

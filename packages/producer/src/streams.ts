@@ -44,6 +44,8 @@ export class Streams<Driver extends Drives> {
   readonly #twins = new Map<Driver, Driver>();
   #region: string | undefined;
   #home: Home | undefined;
+  /** Why no stream can be reached. */
+  #noRegion: Failure | undefined;
 
   constructor(options: StreamsOptions<Driver>) {
     this.#options = options;
@@ -62,6 +64,7 @@ export class Streams<Driver extends Drives> {
     if (known !== undefined && (this.#twins.size === 0 || !this.#isOver(known))) return known;
     const identifier = parseStream(word);
     this.#checkRegion(identifier);
+    if (this.#noRegion !== undefined) return this.#noRegion;
     const driver = this.#drivers.get(this.#identityOf(identifier)) ?? this.#make(identifier);
     if (driver === undefined) return tooMany(this.#options.maxStreamCount);
     this.#byWord.set(word, driver);
@@ -90,6 +93,15 @@ export class Streams<Driver extends Drives> {
         message: `${streamArn} is in ${other}, the producer's client in ${region}: use a producer for each region`,
         retryable: false,
       });
+      this.#forget(driver);
+    }
+  }
+
+  /** The client has none, for good: nothing can be reached, and nothing is tried until its time is over. */
+  hasNoRegion(message: string): void {
+    this.#noRegion = { code: 'REQUEST_FAILED', message, retryable: false };
+    for (const driver of this.all()) {
+      driver.abandon(this.#noRegion);
       this.#forget(driver);
     }
   }

@@ -1,5 +1,6 @@
 // What becomes of a record when Kinesis says no, over real sockets: by the local server's faults, and by a proxy for what AWS says of
 // single records.
+import { KinesisClient } from '@aws-sdk/client-kinesis';
 import {
   type Clock,
   createKinesisClient,
@@ -44,6 +45,24 @@ function warnings(): { readonly logger: Logger; readonly texts: string[] } {
   const logger: Logger = { ...silentLogger, child: () => logger, warn: (_, text = '') => void texts.push(text) };
   return { logger, texts };
 }
+
+test('a client without a region: every put fails at once and says where to give it, and close has nothing to wait for', async () => {
+  const region = (): Promise<string> => Promise.reject(new Error('Region is missing'));
+  const client = new KinesisClient({ region });
+  const errors: string[] = [];
+  const logger: Logger = { ...silentLogger, child: () => logger, error: (_, text = '') => void errors.push(text) };
+  const producer = new Producer({ stream: STREAM, client, logger });
+  const missing = {
+    code: 'REQUEST_FAILED',
+    retryable: false,
+    message: expect.stringContaining('AWS_REGION in the environment'),
+  };
+  expect(await errorOf(producer)).toMatchObject(missing);
+  expect(await errorOf(producer)).toMatchObject(missing);
+  await producer.close();
+  expect(errors).toEqual(['nothing can be sent: the client has no region']);
+  client.destroy();
+});
 
 const permanent = [
   ['ValidationException', 'REQUEST_FAILED'],
