@@ -2,6 +2,7 @@ import { OperatingError, parseCheckpoint } from '@shardline/common';
 import { expect, test } from 'vitest';
 import type { LeaseView } from './coordination/worker-view.ts';
 import { type ConsumerHealth, healthOf } from './health.ts';
+import type { Thrown } from './runtime/handler-threw.ts';
 
 const held: LeaseView = {
   leaseKey: 'shardId-000000000007',
@@ -20,7 +21,18 @@ const held: LeaseView = {
   stall: undefined,
 };
 
+const NO_COLUMN: Thrown = { by: 'handler', text: 'TypeError: no such column' };
+
 function health(lease: Partial<LeaseView>, stopped?: string, ...others: Partial<LeaseView>[]): ConsumerHealth {
+  return healthAfter(NO_COLUMN, lease, stopped, ...others);
+}
+
+function healthAfter(
+  thrown: Thrown,
+  lease: Partial<LeaseView>,
+  stopped?: string,
+  ...others: Partial<LeaseView>[]
+): ConsumerHealth {
   return healthOf({
     state: 'running',
     failure: undefined,
@@ -38,7 +50,7 @@ function health(lease: Partial<LeaseView>, stopped?: string, ...others: Partial<
     givenUp: [],
     millisBehindLatest: () => 12,
     wordOf: () => 'processRecords',
-    thrownOf: () => 'TypeError: no such column',
+    thrownOf: () => thrown,
     stoppedOf: () => stopped,
     wallTimeOf: (now) => new Date(now),
   });
@@ -74,6 +86,15 @@ test('a handler that throws for one batch again and again makes the consumer unr
   expect([live, ready]).toEqual([true, false]);
   expect(reasons).toEqual([
     expect.stringMatching(/^shardId-000000000007: the handler throws .* attempt 4, after TypeError: no such column$/),
+  ]);
+});
+
+test('where it is onFailure that throws, it is onFailure that is named', () => {
+  const { ready, reasons } = healthAfter({ by: 'onFailure', text: 'Error: no such queue' }, { handlerAttempt: 75 });
+  expect(ready).toBe(false);
+  expect(reasons).toEqual([
+    'shardId-000000000007: onFailure throws for the same records again and again, and nothing behind them is handled; it is at attempt 75, ' +
+      'after Error: no such queue',
   ]);
 });
 

@@ -4,6 +4,7 @@ import { isShardlineError } from '@shardline/common';
 import { messageOf } from './aws-call.ts';
 import type { ConsumerState } from './consumer.ts';
 import type { LeaseView, WorkerView } from './coordination/worker-view.ts';
+import type { Thrown } from './runtime/handler-threw.ts';
 import { handlerWord } from './runtime/notices.ts';
 import { reasonsOf, type Trouble } from './runtime/trouble.ts';
 
@@ -31,7 +32,7 @@ export interface ShardHealth {
   readonly millisBehindLatest: number | undefined;
   /** When it was last seen to get on: a read was answered, the handler returned, a checkpoint was written. Seen once a second. */
   readonly lastProgressAt: Date | undefined;
-  /** Above 1: the handler keeps throwing. */
+  /** Above 1: the handler keeps throwing, or `onFailure` does. */
   readonly handlerAttempt: number;
   /** Since when the application has paused it; undefined: it has not. */
   readonly pausedSince: Date | undefined;
@@ -53,8 +54,8 @@ export interface HealthSources {
   readonly millisBehindLatest: (tenure: number) => number | undefined;
   /** Which of the handler's words a tenure waits for. */
   readonly wordOf: (tenure: number) => string | undefined;
-  /** What the handler threw for the batch that a tenure stands at, in words. */
-  readonly thrownOf: (tenure: number) => string | undefined;
+  /** What the batch that a tenure stands at failed by. */
+  readonly thrownOf: (tenure: number) => Thrown | undefined;
   /** At which records a tenure stands still for good, and why, in words. */
   readonly stoppedOf: (tenure: number) => string | undefined;
   /** `now` of the view's clock as a time of the calendar. */
@@ -122,10 +123,12 @@ function throwing(
   if (stopped !== undefined) return [`${leaseKey}: ${stopped}`];
   if (handlerAttempt <= ATTEMPTS_UNTOLD) return [];
   const thrown = thrownOf(tenure);
-  const last = thrown === undefined ? '' : `, after ${thrown}`;
-  return [
-    `${leaseKey}: the handler throws for the same batch again and again; it is at attempt ${handlerAttempt}${last}`,
-  ];
+  const last = thrown === undefined ? '' : `, after ${thrown.text}`;
+  const what =
+    thrown?.by === 'onFailure'
+      ? 'onFailure throws for the same records again and again, and nothing behind them is handled'
+      : 'the handler throws for the same batch again and again';
+  return [`${leaseKey}: ${what}; it is at attempt ${handlerAttempt}${last}`];
 }
 
 /** One sentence: what keeps one from being renewed keeps all. */

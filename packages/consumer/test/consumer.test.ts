@@ -644,6 +644,17 @@ describe('bad input and bad ends', () => {
     await expect(consumer.run({ createHandler: () => handler }, options as HandlingOptions)).rejects.toThrow(meant);
   });
 
+  it('a class in place of a handler is named, if it has a name', async () => {
+    class OrderHandler {
+      processRecords(): void {}
+    }
+    const consumer = new Scene(cloud, 'class-for-handler').consumer();
+    const given = (handler: unknown): Promise<void> => Reflect.apply(consumer.run, consumer, [handler]);
+    const nameless = (() => class {})();
+    await expect(given(OrderHandler)).rejects.toThrow('an instance of a class, got the class OrderHandler itself');
+    await expect(given(nameless)).rejects.toThrow('an instance of a class, got a class itself');
+  });
+
   it.each([
     ['no handler', undefined],
     ['an object without processRecords', { initialize: () => undefined }],

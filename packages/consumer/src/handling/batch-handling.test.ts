@@ -358,7 +358,7 @@ describe('one call after the other', () => {
     );
     const first = await handling.run();
     expect(first).toMatchObject({ handledCount: 3, rest: { attempt: 1, stops: false } });
-    expect(first.rest?.kind === 'threw' && thrownBy(first.rest.error)).toContain('itemIdentifier 101:0');
+    expect(first.rest?.kind === 'threw' && thrownBy(first.rest.error).text).toContain('itemIdentifier 101:0');
     await deliver(handling);
     expect(seen).toEqual(['0,1,2,3,4,5 #1', '3,4,5 #2', '3,4,5 #3', '4,5 #1']);
     expect(threw).toEqual([6, 3, 3]);

@@ -88,6 +88,15 @@ test.each(['', 'no JSON', '{}', 'null', '{"data":1}'])('%j is no dead letter', (
   expect(() => parseDeadLetter(text)).toThrow('deadLetter: expected the JSON of a dead letter');
 });
 
+test('a line that is cut off says that a crash may have done it; one that never was JSON does not', () => {
+  const whole = JSON.stringify(deadLettersOf(failureOf(record('bad')))[0]);
+  const text = /^deadLetter: .*, which is no whole JSON: a line of a file that a crash has cut off may be left out/;
+  expect(() => parseDeadLetter(whole.slice(0, -20))).toThrow(text);
+  expect(() => parseDeadLetter(whole.slice(0, 30))).toThrow(text);
+  expect(() => parseDeadLetter('no JSON')).toThrow(/got "no JSON", which is no JSON$/);
+  expect(() => parseDeadLetter('{"data":1}')).toThrow(/sequenceNumber, got "{\\"data\\":1}"$/);
+});
+
 describe('a file', () => {
   const fresh = (): string => {
     const folder = mkdtempSync(join(tmpdir(), 'dead-letters-'));

@@ -74,17 +74,26 @@ export function parseDeadLetter(text: string | Uint8Array): {
   return { letter, record };
 }
 
+/** What deadLetterFile had not finished is handed over again, by whoever has the shard next. */
+const CUT_OFF =
+  ', which is no whole JSON: a line of a file that a crash has cut off may be left out, as its record is handed over again';
+
 function parsed(text: string): DeadLetter {
   let value: unknown;
+  let why = '';
   try {
     value = JSON.parse(text);
   } catch {
-    value = undefined;
+    why = text.trimStart().startsWith('{') ? CUT_OFF : ', which is no JSON';
   }
   const letter = value as Partial<DeadLetter> | null | undefined;
   if (typeof letter?.data === 'string' && typeof letter.sequenceNumber === 'string') return letter as DeadLetter;
   const got = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-  throw new UsageError('deadLetter', 'the JSON of a dead letter, with data and sequenceNumber', describe(got));
+  throw new UsageError(
+    'deadLetter',
+    'the JSON of a dead letter, with data and sequenceNumber',
+    `${describe(got)}${why}`,
+  );
 }
 
 function errorOf(thrown: unknown): DeadLetter['error'] {

@@ -105,7 +105,12 @@ function refuseNoOptions(field: string, given: unknown): void {
 /** @param field what names it in an error. @throws UsageError for something that is no handler. */
 function readFace(given: OneHandler, field: string, expected: string): Face {
   if (typeof given === 'function') {
-    if (isClass(given)) throw new UsageError(field, 'an instance of a class', `the class ${given.name} itself`);
+    if (isClass(given))
+      throw new UsageError(
+        field,
+        'an instance of a class',
+        `${given.name === '' ? 'a class' : `the class ${given.name}`} itself`,
+      );
     return { handler: { processRecords: given }, eachRecord: false };
   }
   const eachRecord = isRecordHandler(given);

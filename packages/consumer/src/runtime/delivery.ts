@@ -26,7 +26,7 @@ import { type Checkpointer, givenUp, leaseLost } from './checkpointer.ts';
 import { DeliveryReport, type DeliveryReportOptions } from './delivery-report.ts';
 import type { HandlerCall } from './event-loop.ts';
 import type { GivenUp } from './given-up.ts';
-import { HandlerThrew, type HandlerWord, thrownBy } from './handler-threw.ts';
+import { HandlerThrew, type HandlerWord, type Thrown, thrownBy } from './handler-threw.ts';
 import { type LastCall, OpenShard } from './open-shard.ts';
 import { handlingOf } from './shard-handling.ts';
 
@@ -88,8 +88,8 @@ export class Delivery {
     return this.#words.get(tenure);
   }
 
-  /** What the handler threw for the batch that a tenure stands at, in words; undefined: nothing. */
-  thrownOf(tenure: Tenure): string | undefined {
+  /** What the batch that a tenure stands at failed by; undefined: nothing. */
+  thrownOf(tenure: Tenure): Thrown | undefined {
     return this.#shards.get(tenure)?.thrown;
   }
 

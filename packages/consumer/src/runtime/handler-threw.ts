@@ -48,10 +48,15 @@ export function thrownText(thrown: unknown): string {
   return `${thrown instanceof Error ? thrown.name : typeof thrown}: ${messageOf(thrown)}`;
 }
 
-/** The same, with who threw it where that is not the handler. */
-export function thrownBy(error: unknown): string {
-  const text = thrownText(causeOf(error));
-  return error instanceof HandlerThrew && error.word === 'onFailure' ? `onFailure threw ${text}` : text;
+/** What a batch failed by last, in words, and who threw it: the handler, or `onFailure`, which its records were handed to. */
+export interface Thrown {
+  readonly by: 'handler' | 'onFailure';
+  readonly text: string;
+}
+
+export function thrownBy(error: unknown): Thrown {
+  const by = error instanceof HandlerThrew && error.word === 'onFailure' ? 'onFailure' : 'handler';
+  return { by, text: thrownText(causeOf(error)) };
 }
 
 /** What was thrown in the first place. */

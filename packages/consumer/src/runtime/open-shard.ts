@@ -14,6 +14,7 @@ import { asPendingCheckpoint } from './checkpoint-arguments.ts';
 import type { CheckpointedShard, Checkpointer } from './checkpointer.ts';
 import type { ReportedShard } from './delivery-report.ts';
 import type { HandlerCall } from './event-loop.ts';
+import type { Thrown } from './handler-threw.ts';
 
 const NO_CHILDREN: readonly string[] = [];
 
@@ -71,8 +72,8 @@ export class OpenShard implements ReportedShard, CheckpointedShard {
   givenTo: (() => ExtendedSequenceNumber | undefined) | undefined;
   /** The same, until the batch is done with. */
   reach: OpenShard['givenTo'];
-  /** What the handler threw for the batch that it was last given, in words; undefined once it has finished it. */
-  thrown: string | undefined;
+  /** What the batch that the handler was last given failed by; undefined once it has finished it. */
+  thrown: Thrown | undefined;
   /** At which records the shard stands still in this tenure, and why, in words. */
   stopped: string | undefined;
   /** How far behind its tip the last read was. */

@@ -40,6 +40,7 @@ import { DueReads } from './due-reads.ts';
 import { EffectMetrics } from './effect-metrics.ts';
 import { EventLoopWatch } from './event-loop.ts';
 import { GivenUp } from './given-up.ts';
+import type { Thrown } from './handler-threw.ts';
 import { type NoticesOptions, tellNotice, workerIdInUse } from './notices.ts';
 import { PendingWords } from './pending-words.ts';
 import { StreamWatch, type StreamWatchOptions } from './stream-watch.ts';
@@ -193,8 +194,8 @@ export class Runtime {
     return this.#delivery.wordOf(tenure);
   }
 
-  /** What the handler threw for the batch that a tenure stands at, in words. */
-  thrownOf(tenure: number): string | undefined {
+  /** What the batch that a tenure stands at failed by. */
+  thrownOf(tenure: number): Thrown | undefined {
     return this.#delivery.thrownOf(tenure);
   }
 
