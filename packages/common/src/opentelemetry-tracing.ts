@@ -15,6 +15,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { describe, UsageError } from './errors.ts';
+import { checkNames, checkPort } from './option-checks.ts';
 
 /** The conventions have no well-known value for Kinesis; it is written as they write SQS's. */
 export const MESSAGING_SYSTEM = 'aws_kinesis';
@@ -60,12 +61,14 @@ const MOST_LINKS = 128;
 /**
  * A batch handler that runs in a span `process STREAM` of kind CONSUMER, active while it runs, linked to the contexts of those who put the
  * records: links, for a batch has many. A throw is the span's error, and is thrown on.
+ * @throws UsageError naming what is no handler, or the option.
  */
 export function tracedHandler<B extends TracedBatch, C>(
   handler: (batch: B, context: C) => unknown,
   options: TraceHandlingOptions,
 ): (batch: B, context: C) => Promise<unknown> {
   checkCall('handler', handler);
+  checkHandling(options, 'tracedHandler');
   return (batch, given) => {
     const attributes = { 'messaging.batch.message_count': batch.records.length };
     return inProcessSpan(batch, batch.records, attributes, options, () => handler(batch, given));
@@ -78,6 +81,7 @@ export function tracedRecordHandler<R extends ReceivedRecord, C extends Pick<Tra
   options: TraceHandlingOptions,
 ): (record: R, context: C) => Promise<unknown> {
   checkCall('handler', handler);
+  checkHandling(options, 'tracedRecordHandler');
   return (record, given) => {
     const attributes = { 'messaging.message.id': record.sequenceNumber };
     return inProcessSpan(given, [record], attributes, options, () => handler(record, given));
@@ -92,8 +96,11 @@ export function tracedProducer<Input extends object, Result>(
   producer: TracedProducer<Input, Result>,
   options: TracePutsOptions<Input>,
 ): TracedProducer<Input, Result> {
-  const { stream, inject } = options;
   checkCall('producer.put', producer?.put);
+  checkOptions(options, ['stream', 'tracer', 'inject'], 'tracedProducer');
+  const { stream, inject } = options;
+  checkText('stream', stream);
+  if (inject !== undefined) checkCall('inject', inject);
   return {
     put: (record) => {
       const destination = streamOf(record) ?? stream;
@@ -105,6 +112,23 @@ export function tracedProducer<Input extends object, Result>(
       });
     },
   };
+}
+
+/** Without these a wrapped handler would throw at its first batch, and again for ever. */
+function checkHandling(options: TraceHandlingOptions, of: string): void {
+  checkOptions(options, ['application', 'tracer', 'extract'], of);
+  checkText('application', options.application);
+  if (options.extract !== undefined) checkCall('extract', options.extract);
+}
+
+function checkOptions(options: { readonly tracer?: Tracer }, names: readonly string[], of: string): void {
+  checkNames(options, names, { expected: `an option of ${of}` });
+  checkPort('tracer', options.tracer, ['startSpan']);
+}
+
+function checkText(field: string, given: unknown): void {
+  if (typeof given !== 'string' || given === '')
+    throw new UsageError(field, 'a string that is not empty', describe(given));
 }
 
 function checkCall(field: string, given: unknown): void {

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { describe, UsageError } from './errors.ts';
 import { isLevel, isSum } from './metric-names.ts';
 import type { MetricDimensions, MetricsSink, MetricUnit, Statistics } from './metrics.ts';
-import { checkNames, checkPort, checkWholeNumber } from './option-checks.ts';
+import { checkNames, checkPort, checkWholeNumber, checkWord } from './option-checks.ts';
 import { labelOf, metricOf, type PrometheusKind, type PrometheusMetric } from './prometheus-names.ts';
 
 export interface PrometheusMetricsOptions {
@@ -45,6 +45,11 @@ const DEFAULT_BUCKETS = [
 ];
 /** Told apart by shard, a histogram would have twenty series a shard. */
 const NOT_IN_HISTOGRAMS: ReadonlySet<string> = new Set(['shard']);
+/**
+ * What a metric says of itself: the same label of the user's would be on those metrics alone that do not. `stream` may be given, as the
+ * stream that all of them are of.
+ */
+const TAKEN_LABELS: ReadonlySet<string> = new Set(['operation', 'shard', 'error_code', 'le', 'quantile']);
 const contentTypes = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
   text: 'text/plain; version=0.0.4; charset=utf-8',
@@ -97,11 +102,16 @@ export class PrometheusMetrics {
     return this.sink('shardline_consumer', labels);
   }
 
-  /** The same under a prefix of your own. @throws UsageError for a prefix or label that Prometheus does not allow. */
+  /** The same under a prefix of your own. @throws UsageError for a prefix or label that Prometheus does not allow, or that metrics have themselves. */
   sink(prefix: string, labels: Readonly<Record<string, string>> = {}): MetricsSink {
     for (const name of [prefix, ...Object.keys(labels)]) {
       if (!/^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/.test(name))
         throw new UsageError(name === prefix ? 'prefix' : 'labels', 'names of a-z A-Z 0-9 _', describe(name));
+    }
+    for (const [name, value] of Object.entries(labels)) {
+      if (TAKEN_LABELS.has(name))
+        throw new UsageError(`labels.${name}`, 'another name: the metrics themselves have this label', describe(value));
+      if (typeof value !== 'string') throw new UsageError(`labels.${name}`, 'a string', describe(value));
     }
     const place = (kind: PrometheusKind, name: string, dimensions: MetricDimensions, unit?: MetricUnit) =>
       this.#place(metricOf(prefix, kind, name, unit), labels, dimensions);
@@ -122,12 +132,14 @@ export class PrometheusMetrics {
     };
   }
 
-  /** Of `metricsText` in the same format. */
-  contentType(format: PrometheusFormat = 'openmetrics'): string {
-    return contentTypes[format];
+  /** Of `metricsText` in the same format. @throws UsageError for another one. */
+  contentType(format?: PrometheusFormat): string {
+    return contentTypes[readFormat(format)];
   }
 
-  metricsText(format: PrometheusFormat = 'openmetrics'): string {
+  /** @throws UsageError for another format. */
+  metricsText(given?: PrometheusFormat): string {
+    const format = readFormat(given);
     const lines: string[] = [];
     for (const family of this.#families.values()) this.#tell(family, format, lines);
     if (format === 'openmetrics') lines.push('# EOF');
@@ -236,6 +248,10 @@ export class PrometheusMetrics {
       lines.push(line(`${name}_bucket`, labels, count, `le="${le}"`));
     }
   }
+}
+
+function readFormat(format: PrometheusFormat | undefined): PrometheusFormat {
+  return checkWord('format', format, ['openmetrics', 'text']) ?? 'openmetrics';
 }
 
 function grow(series: Series, value: number): void {

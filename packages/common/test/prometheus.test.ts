@@ -152,3 +152,23 @@ it.each<[PrometheusMetricsOptions, RegExp]>([
 it('a label that Prometheus does not allow is refused', () => {
   expect(() => new PrometheusMetrics().consumer({ 'a-b': 'c' })).toThrow(/labels: expected names of a-z A-Z 0-9 _/);
 });
+
+it.each([
+  [{ shard: 'mine' }, 'labels.shard: expected another name: the metrics themselves have this label, got "mine"'],
+  [{ operation: 'x' }, 'labels.operation: expected another name'],
+  [{ le: '5' }, 'labels.le: expected another name'],
+  [{ port: 5 }, 'labels.port: expected a string, got 5'],
+])('labels that would be on some of the metrics alone, or fail them, are refused: %j', (labels, message) => {
+  const prometheus = new PrometheusMetrics();
+  for (const make of [prometheus.consumer, prometheus.producer])
+    expect(() => Reflect.apply(make, prometheus, [labels])).toThrow(message);
+  expect(() => prometheus.consumer({ application: 'billing', stream: 'orders' })).not.toThrow();
+});
+
+it('another format than the two is refused', () => {
+  const prometheus = new PrometheusMetrics();
+  const message = "format: expected 'openmetrics' or 'text', got \"json\"";
+  expect(() => prometheus.contentType('json' as never)).toThrow(message);
+  expect(() => prometheus.metricsText('json' as never)).toThrow(message);
+  expect(prometheus.contentType(undefined)).toBe(prometheus.contentType('openmetrics'));
+});

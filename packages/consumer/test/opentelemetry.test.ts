@@ -165,6 +165,27 @@ it('what is no handler and no producer is refused', () => {
   expect(() => tracedProducer({} as never, { stream: 'a' })).toThrow(/producer.put: expected a function/);
 });
 
+it.each([
+  [undefined, 'options: expected an object, got undefined'],
+  [{}, 'application: expected a string that is not empty, got undefined'],
+  [{ application: 'a', tracr: 1 }, 'tracr: expected an option of traced'],
+  [{ application: 'a', tracer: {} }, 'tracer: expected an object with the methods startSpan'],
+  [{ application: 'a', extract: 'traceparent' }, 'extract: expected a function'],
+])('options that are none are refused when the handler is wrapped, not at its first batch: %j', (options, message) => {
+  for (const wrap of [tracedHandler, tracedRecordHandler])
+    expect(() => Reflect.apply(wrap, undefined, [() => undefined, options])).toThrow(message);
+});
+
+it.each([
+  [undefined, 'options: expected an object, got undefined'],
+  [{}, 'stream: expected a string that is not empty, got undefined'],
+  [{ stream: 'a', injects: 1 }, 'injects: expected an option of tracedProducer'],
+  [{ stream: 'a', inject: {} }, 'inject: expected a function'],
+])('and those of a producer: %j', (options, message) => {
+  const producer = { put: async () => undefined };
+  expect(() => Reflect.apply(tracedProducer, undefined, [producer, options])).toThrow(message);
+});
+
 it('links are those of 128 contexts at most, each once', async () => {
   const carriers = Array.from({ length: 300 }, (_, number) => {
     const span = String(1 + Math.floor(number / 2)).padStart(16, '0');
