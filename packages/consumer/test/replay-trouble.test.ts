@@ -110,6 +110,28 @@ describe('a worker that stops in the midst of a replay', () => {
     const [{ sequenceNumber } = { sequenceNumber: '' }] = await scene.recordsOf(0);
     expect(await scene.checkpointOf(SHARD(0))).toBe(`${sequenceNumber}:0`);
   });
+
+  it.each([
+    ['just after the replay was asked for', true],
+    ['just before', false],
+  ] as const)('%s: the lease is given up, and no replay is under way', async (how, isAskedFirst) => {
+    const scene = new Scene(cloud, `replay-stop-${isAskedFirst}`);
+    const { words, handler } = wordsOf('none', Promise.resolve());
+    const consumer = scene.consumer();
+    const stop = runInTest(consumer, handler);
+    await scene.put('a 1');
+    await until(() => expect(words.at(-1)).toBe('ends a 1'));
+    const froms = ['TRIM_HORIZON', { timestamp: new Date(0) }] as const;
+    const ask = () => Promise.all(froms.map((from) => consumer.replay({ from })));
+    const first = isAskedFirst ? ask() : undefined;
+    const stopping = stop();
+    const [replayed, handedOff] = await Promise.all([first ?? ask(), consumer.handOff()]);
+    await stopping;
+    const outcomes = [...replayed.flat(), ...handedOff].map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(['leaseLost', 'leaseLost', 'leaseLost']);
+    const [{ sequenceNumber } = { sequenceNumber: '' }] = await scene.recordsOf(0);
+    expect(await scene.checkpointOf(SHARD(0)), how).toBe(`${sequenceNumber}:0`);
+  });
 });
 
 interface Word {

@@ -69,7 +69,8 @@ export class HandingOff {
     const accepted: string[] = [];
     for (const { leaseKey, requestId } of leases) {
       const isAsked = this.#asked.leases.has(leaseKey) || this.#looked?.leases.has(leaseKey) === true;
-      const refusal = this.#isOver ? 'notHeld' : isAsked ? 'underWay' : this.#leases.refusesHandOff(leaseKey);
+      const refused = isAsked ? 'underWay' : this.#leases.refusesHandOff(leaseKey);
+      const refusal = refused ?? (this.#isOver ? 'leaseLost' : undefined);
       if (refusal === undefined) {
         this.#asked.leases.set(leaseKey, requestId);
         accepted.push(leaseKey);

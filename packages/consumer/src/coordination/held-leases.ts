@@ -21,7 +21,7 @@ import type {
 import { answers } from './effects.ts';
 import type { HandOffOutcome } from './handing-off.ts';
 import { type Common, HeldLease, type HeldLeaseOptions } from './held-lease.ts';
-import type { Lease } from './lease.ts';
+import { isEnded, type Lease } from './lease.ts';
 import type { HolderWrite } from './lease-holder.ts';
 import type { Leaving } from './leaving.ts';
 import { Pauses } from './pauses.ts';
@@ -117,16 +117,22 @@ export class HeldLeases {
   }
 
   replay(event: ReplayRequested, now: number): void {
-    const held = this.leaving === undefined ? this.#leases.get(event.leaseKey) : undefined;
-    const refusal = held === undefined ? 'notHeld' : held.replay(event, now);
+    const held = this.#leases.get(event.leaseKey);
+    const refusal = held === undefined ? 'notHeld' : (this.#fateOf(held) ?? held.replay(event, now));
     if (refusal !== undefined) settleReplay(event, refusal, this.#out);
     else if (held !== undefined) this.#advance(held, now);
   }
 
   /** Why a lease is not to be handed off; undefined: it may be. */
   refusesHandOff(leaseKey: string): HandOffOutcome | undefined {
-    const held = this.leaving === undefined ? this.#leases.get(leaseKey) : undefined;
-    return held === undefined ? 'notHeld' : held.refusesHandOff;
+    const held = this.#leases.get(leaseKey);
+    return held === undefined ? 'notHeld' : (this.#fateOf(held) ?? held.refusesHandOff);
+  }
+
+  /** What an operator is told of a lease while the worker leaves, and gives up all. */
+  #fateOf({ holder }: HeldLease): 'ended' | 'leaseLost' | undefined {
+    if (this.leaving === undefined) return undefined;
+    return isEnded(holder.lease) ? 'ended' : 'leaseLost';
   }
 
   /** @returns why it is not. */

@@ -75,7 +75,7 @@ const EFFECT_TIMEOUT_MS = 60_000;
 export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #checkpointer: Checkpointer;
-  readonly #replays = new PendingWords<ReplayOutcome>({ asked: 'leaseLost', unasked: 'notHeld' });
+  readonly #replays = new PendingWords<ReplayOutcome>({ asked: 'leaseLost', unasked: 'leaseLost' });
   readonly #handOffs = new PendingWords<HandedOff>({
     asked: { outcome: 'leaseLost', to: undefined },
     unasked: { outcome: 'notHeld', to: undefined },

@@ -129,6 +129,11 @@ export class SimulatedProcess {
     });
   }
 
+  /** Whether it has the lease in hand. */
+  holds(leaseKey: string): boolean {
+    return this.#worker.view(this.#readClock()).leases.some((lease) => lease.leaseKey === leaseKey);
+  }
+
   /** It is awake. */
   replay(event: ReplayRequested): void {
     const { sequenceNumber } = event.position;

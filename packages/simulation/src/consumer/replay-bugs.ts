@@ -1,11 +1,12 @@
 // Planted bugs of shards that are read again from an earlier place.
 import { compareExtended, type ExtendedSequenceNumber, TRIM_HORIZON } from '@shardline/common';
 import type { Event } from '../../../consumer/dist/coordination/effects.js';
+import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function replayBugs(): readonly PlantedBug[] {
-  return [replaysUnfenced(), readsOnAfterReplay(), saysSoOnly(), passesOver()];
+  return [replaysUnfenced(), readsOnAfterReplay(), saysSoOnly(), passesOver(), deniesWhatItHolds()];
 }
 
 function replaysUnfenced(): PlantedBug {
@@ -83,5 +84,15 @@ function passesOver(): PlantedBug {
       if (effect.kind !== 'checkpointLease' || position === undefined) return run(effect);
       return run(effect.checkpoint?.sequenceNumber === 'TRIM_HORIZON' ? { ...effect, checkpoint: position } : effect);
     },
+  };
+}
+
+/** Was ours once. */
+function deniesWhatItHolds(): PlantedBug {
+  return {
+    name: 'denies-what-it-holds',
+    mistake: 'a worker that is asked for a replay while it stops says that it does not hold what it gives up',
+    notice: (notice): Notice =>
+      notice.kind === 'replaySettled' && notice.outcome === 'leaseLost' ? { ...notice, outcome: 'notHeld' } : notice,
   };
 }

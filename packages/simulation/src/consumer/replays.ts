@@ -1,7 +1,8 @@
 // An operator of some worlds who has shards read again from an earlier place, and the checker of that. A checkpoint goes back only by such a
-// word, said to the worker that holds the lease and writes it, and to that very place; every word is answered once, and one that is said to
-// be done was written. What is behind the place counts as unhandled from that write on, so that the checkers of covered checkpoints and of
-// drained shards see a record that is passed over. How it is drawn does not touch the sequence of the world, so that all others stay as they are.
+// word, said to the worker that holds the lease and writes it, and to that very place; every word is answered once, one that is said to
+// be done was written, and who stops does not deny what it still holds. What is behind the place counts as unhandled from that write on, so that
+// the checkers of covered checkpoints and of drained shards see a record that is passed over. How it is drawn does not touch the sequence of the
+// world, so that all others stay as they are.
 import { compareExtended, type ExtendedSequenceNumber, formatExtended, TRIM_HORIZON } from '@shardline/common';
 import { actualOwner, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { ReplayOutcome } from '../../../consumer/dist/coordination/replaying.js';
@@ -103,6 +104,8 @@ export class Replays {
     if (outcome === 'leaseLost') asked.isGivenUp = true;
     else this.#asked.delete(requestId);
     const { leaseKey, position, isWritten } = asked;
+    if (outcome === 'notHeld' && process.stopping && process.holds(leaseKey))
+      return `process ${process.id} stops, holds ${leaseKey} yet, and says that it does not`;
     const row = rowOf(leaseKey);
     // It may have stood there already.
     const isThere = row !== undefined && compareExtended(row.checkpoint, position) === 0;

@@ -294,7 +294,9 @@ export class World {
 
   #speakOfReplay(): void {
     const recordsOf = (leaseKey: string): readonly Position[] => this.checkers.recordsOf(leaseKey);
-    this.replays?.speak(this.living(), [...this.table.leases.values()], recordsOf, this.queue.now);
+    // One that stops hears it, too.
+    const alive = this.processes.filter((process) => process.alive);
+    this.replays?.speak(alive, [...this.table.leases.values()], recordsOf, this.queue.now);
   }
 
   put(): void {
