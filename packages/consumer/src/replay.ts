@@ -14,6 +14,7 @@ import {
   TRIM_HORIZON,
   UsageError,
 } from '@shardline/common';
+import { awsCodeOf } from './aws-call.ts';
 import { type LeaseKeys, readLeaseKeys } from './control.ts';
 import type { ReplayOutcome } from './coordination/replaying.ts';
 import type { ShardSource } from './retrieval/source.ts';
@@ -49,6 +50,8 @@ export interface ReplayedShard {
 const FINDING_MS = 60_000;
 const MOST_FAILURES = 20;
 const RETRY_MS = 500;
+/** AWS takes no call that is signed by a clock further off. */
+const CLOCKS_DIFFER_MS = 300_000;
 
 export interface ReplayPorts {
   readonly runtime: Runtime | undefined;
@@ -87,7 +90,8 @@ export async function replay(ports: ReplayPorts, options: ReplayOptions): Promis
   const ahead = named === undefined ? undefined : shards.find(({ outcome }) => outcome === 'ahead');
   if (ahead === undefined) return shards;
   const expected = `a place before what was handled of ${ahead.leaseKey}: from a later one on records would be passed over`;
-  throw new UsageError('from', expected, ahead.checkpoint ?? 'a time after its last record');
+  const time = typeof from === 'object' && 'timestamp' in from ? from.timestamp.toISOString() : 'a time';
+  throw new UsageError('from', expected, ahead.checkpoint ?? `${time}, which no record has come at or after`);
 }
 
 /** Undefined: the place is still to come. */
@@ -150,9 +154,10 @@ async function placeIn(
     const before = justBefore(parseSequenceNumber(from.sequenceNumber));
     return { ...before, subSequenceNumber: before.subSequenceNumber + (from.subSequenceNumber ?? 0) };
   }
+  if (from.timestamp.getTime() > clock.wallNow()) return undefined;
   const source = runtime.openSource(leaseKey, from.timestamp);
   try {
-    return await firstIn(source, clock, leaseKey);
+    return await firstIn(source, clock, leaseKey, from.timestamp);
   } finally {
     source.close();
   }
@@ -162,6 +167,7 @@ async function firstIn(
   source: ShardSource,
   clock: Clock,
   leaseKey: string,
+  timestamp: Date,
 ): Promise<ExtendedSequenceNumber | undefined> {
   const givesUpAt = clock.now() + FINDING_MS;
   const controller = new AbortController();
@@ -179,8 +185,11 @@ async function firstIn(
         if (atShardEnd || millisBehindLatest === 0) return undefined;
         if (batch !== undefined) after = batch.last;
       } catch (error) {
+        // Kinesis reads from no time that is still to come by its own clock.
+        const isToCome = clock.wallNow() - timestamp.getTime() < CLOCKS_DIFFER_MS;
+        if (isToCome && awsCodeOf(error) === 'InvalidArgumentException') return undefined;
         failures += 1;
-        if (failures > MOST_FAILURES) throw error;
+        if (failures > MOST_FAILURES || (error instanceof OperatingError && !error.retryable)) throw error;
         await pause(clock, RETRY_MS);
       }
     }

@@ -1,5 +1,5 @@
 // Shards read again from an earlier place while the consumer runs, over real sockets, polled and pushed to.
-import { type Diagnostics, onDiagnostic } from '@shardline/common';
+import { type Diagnostics, onDiagnostic, systemClock } from '@shardline/common';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Batch } from '../src/handler.ts';
 import { type Cloud, runInTest, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
@@ -84,6 +84,48 @@ describe.each(['polling', 'fanout'] as const)('replay, %s', (retrievalMode) => {
       { ...word, checkpoint: `${numbers[0]}:-1` },
       { ...word, checkpoint: 'TRIM_HORIZON' },
     ]);
+  });
+});
+
+describe('replay from a time', () => {
+  it('that is still to come, by our clock or by that of Kinesis, is ahead at once; a refusal for good is not tried again', async () => {
+    const behindMs = 60_000;
+    const here = new Scene(cloud, 'replay-to-come');
+    // Our clock is a minute ahead.
+    const clock = { ...systemClock, now: () => systemClock.now(), wallNow: () => Date.now() + behindMs };
+    const asked: string[] = [];
+    let isRefused = false;
+    cloud.kinesis.middlewareStack.add(
+      (next, { commandName = '' }) =>
+        async (args) => {
+          const isOurs = JSON.stringify(args.input).includes('replay-to-come');
+          if (isOurs && JSON.stringify(args.input).includes('AT_TIMESTAMP')) asked.push(commandName);
+          if (isRefused && isOurs) throw Object.assign(new Error('not yours'), { name: 'AccessDeniedException' });
+          return next(args);
+        },
+      { step: 'initialize', name: 'replay-to-come' },
+    );
+    onTestFinished(() => void cloud.kinesis.middlewareStack.remove('replay-to-come'));
+    const consumer = here.consumer({ clock });
+    const handled: string[] = [];
+    runInTest(consumer, ({ records }) => void handled.push(...records.map(textOf)));
+    await here.put('a 1');
+    await until(() => expect(handled).toEqual(['a 1']));
+    const inAnHour = new Date(Date.now() + 3_600_000);
+    const ahead = [{ leaseKey: SHARD(0), outcome: 'ahead', checkpoint: undefined, heldBy: consumer.workerId }];
+    expect(await consumer.replay({ from: { timestamp: inAnHour } })).toEqual(ahead);
+    expect(asked).toEqual([]);
+    expect(await consumer.replay({ from: { timestamp: new Date(Date.now() + behindMs / 2) } })).toEqual(ahead);
+    expect(asked).toEqual(['GetShardIteratorCommand']);
+    await expect(consumer.replay({ leaseKeys: SHARD(0), from: { timestamp: inAnHour } })).rejects.toThrow(
+      `from: expected a place before what was handled of ${SHARD(0)}: from a later one on records would be passed over, got ` +
+        `${inAnHour.toISOString()}, which no record has come at or after`,
+    );
+    isRefused = true;
+    await expect(consumer.replay({ from: { timestamp: new Date(0) } })).rejects.toMatchObject({
+      code: 'ACCESS_DENIED',
+    });
+    expect(asked).toHaveLength(2);
   });
 });
 
