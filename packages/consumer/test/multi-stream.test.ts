@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { StreamConfig } from '../src/consumer-options.ts';
 import type { Batch } from '../src/handler.ts';
 import { type Cloud, Scene, SHARD, startCloud, textOf, until } from './cloud.ts';
+import { listen } from './listen.ts';
 
 let cloud: Cloud;
 beforeAll(async () => {
@@ -138,6 +139,39 @@ it('a list that throws is told of by name: at the start run() rejects, later wha
   await until(() => seen.has('unlisted', 'a 1', 'a 2'));
   isDown = false;
   await until(() => expect(consumer.health().reasons).toEqual([]));
+  await consumer.stop();
+  await running;
+});
+
+it('a list that is empty is told of: at the start run() rejects, later what it said last goes on, and no lease is deleted', async () => {
+  const first = new Scene(cloud, 'emptied');
+  await first.put('a 1');
+  const seen = new Seen();
+  let list: string[] = [];
+  const { logger, texts } = listen();
+  const options = { streams: () => list, streamsIntervalMs: 1000, formerStreamsWaitMs: 0, logger };
+  const text = 'the function given as streams listed no stream';
+  await expect(first.consumer(options).run(seen.handler)).rejects.toMatchObject({
+    code: 'STREAMS_UNLISTED',
+    message: text,
+    retryable: false,
+  });
+  list = ['emptied'];
+  await using consumer = first.consumer(options);
+  const running = consumer.run(seen.handler);
+  await until(() => seen.has('emptied', 'a 1'));
+  const { streams } = consumer.view();
+  list = [];
+  const goesOn = `${text}; what it listed last goes on, and it is asked again`;
+  await until(() =>
+    expect(consumer.health()).toMatchObject({ ready: false, reasons: [expect.stringContaining(goesOn)] }),
+  );
+  expect(consumer.view().streams).toEqual(streams);
+  await first.put('a 2');
+  await until(() => seen.has('emptied', 'a 1', 'a 2'));
+  expect(texts('error').filter((line) => line.includes(text))).toHaveLength(1);
+  list = ['emptied'];
+  await until(() => expect(consumer.health()).toMatchObject({ ready: true, reasons: [] }));
   await consumer.stop();
   await running;
 });

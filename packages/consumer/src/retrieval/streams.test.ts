@@ -46,7 +46,7 @@ test('a list that does not come is waited for for a minute, and its timer goes w
   });
   const answered = await asked();
   answer([]);
-  expect(await answered.outcome).toBeUndefined();
+  expect(await answered.outcome).toMatchObject({ code: 'STREAMS_UNLISTED' });
   const closed = await asked();
   streams.close();
   expect(await closed.outcome).toMatchObject({ code: 'CLOSED' });

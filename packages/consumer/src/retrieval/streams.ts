@@ -126,7 +126,7 @@ export class Streams {
 
   /**
    * Asks what is to be read. Of several streams those that can't be found are left out: `leftOut`.
-   * @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED and others when there is nothing to read; STREAMS_UNLISTED when the list throws
+   * @throws OperatingError STREAM_NOT_FOUND, ACCESS_DENIED and others when there is nothing to read; STREAMS_UNLISTED when the list throws, or is empty
    */
   async refresh(): Promise<void> {
     const { from, client } = this.#options;
@@ -140,6 +140,11 @@ export class Streams {
       return;
     }
     const listed = await this.#answerOf('streams', from);
+    // Most likely a fault of whoever lists: no lease goes because of it, and no stream is left.
+    if (listed.length === 0)
+      throw new OperatingError('STREAMS_UNLISTED', 'the function given as streams listed no stream', {
+        retryable: false,
+      });
     const former = await this.#answerOf('formerStreams', this.#options.former);
     const found = await Promise.allSettled(listed.map((each) => this.#track(each)));
     const tracked = found.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
