@@ -233,8 +233,9 @@ describe('every way in which a Lambda function ends is one', () => {
     };
 
     test.each<[string, LambdaFunction]>([
-      ['no value', () => undefined],
-      ['a value, which Lambda ignores', () => result as never],
+      ['no value, and goes on', () => void Promise.resolve()],
+      ['no value, and has a context', (_event, { awsRequestId }) => void awsRequestId],
+      ['a value, which Lambda ignores', (_event, { awsRequestId }) => `${awsRequestId} ${result}` as never],
     ])('%s: its call has not ended, is told of once, and has failed when its time is over', async (_, handler) => {
       useFakeTimers();
       const { processRecords } = lambdaHandler(handler, { ...reporting, timeoutSeconds: 60, functionName: 'bill' });
@@ -257,6 +258,17 @@ describe('every way in which a Lambda function ends is one', () => {
         ),
       });
       expect(said).toEqual([error, error]);
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test("has ended when nothing can come of it any more, as AWS's own example", async () => {
+      useFakeTimers();
+      const seen: string[] = [];
+      const example: LambdaFunction = (event, _context) => {
+        for (const { kinesis } of event.Records) seen.push(kinesis.partitionKey);
+      };
+      expect(await call(example)).toBeUndefined();
+      expect(seen).toEqual(['1']);
       expect(vi.getTimerCount()).toBe(0);
     });
 

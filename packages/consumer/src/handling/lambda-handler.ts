@@ -15,6 +15,7 @@ import {
 import { type FilterCriteria, readFilterCriteria } from '../filtering/record-filter.ts';
 import type { ShardContext, ShardHandler } from '../handler.ts';
 import type { HandlingOptions, OnFailure } from './handling-options.ts';
+import { canSayNothingLater, watched } from './lambda-end.ts';
 import {
   type LambdaContext,
   type LambdaKinesisEvent,
@@ -135,6 +136,8 @@ export function lambdaHandler(given: LambdaFunction | LambdaWindowFunction, opti
   // Who takes windows is given them: the signatures above see to that.
   const call = given as LambdaFunction;
   const { handling, reports, timeoutMs, names } = readOptions(call, options);
+  /** A function that has returned a promise once is not watched any more. */
+  let mayBeFinished = canSayNothingLater(call);
   let hasWarned = false;
   /** Whoever declares no callback is most likely finished when it returns, and does not know that it has to say so. */
   const warn = ({ logger }: ShardContext): void => {
@@ -153,12 +156,15 @@ export function lambdaHandler(given: LambdaFunction | LambdaWindowFunction, opti
       const result = await new Promise((resolve, reject) => {
         const about = { callId: randomUUID(), shardId: batch.shardId, timeoutMs };
         const context = lambdaContext(names, about, systemClock, { resolve, reject });
-        const returned = call(lambdaEvent(batch, names), context, (error, given) =>
-          context.done(error as Error, given),
-        );
-        if (isThenable(returned)) returned.then(resolve, reject);
+        const invoke = (): unknown =>
+          call(lambdaEvent(batch, names), context, (error, given) => context.done(error as Error, given));
+        const { returned, goesOn } = mayBeFinished ? watched(invoke) : { returned: invoke(), goesOn: true };
         // What else it returned is nothing to Lambda, and neither is how many parameters it has: `arguments`, a rest and a default
         // don't count as one, and `context` alone is enough to fail later.
+        if (isThenable(returned)) {
+          mayBeFinished = false;
+          returned.then(resolve, reject);
+        } else if (!goesOn) resolve(undefined);
         else
           timers.push(
             systemClock.setTimer(() => reject(unsettled(names.functionName, timeoutMs)), timeoutMs, false),
