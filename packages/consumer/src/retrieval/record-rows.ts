@@ -34,6 +34,9 @@ export function somePlaces(): RecordPlaces {
 
 export class RecordRows {
   readonly #bytes: Buffer;
+  /** Where numbers and keys are. */
+  #texts: Buffer;
+  #textsEnd = 0;
   readonly #memory: ArrayBufferLike;
   readonly #offset: number;
   #words = new Int32Array(FEWEST_ROWS << ROW_SHIFT);
@@ -46,10 +49,29 @@ export class RecordRows {
   /** None is an aggregated record, and each has a greater number than the one before. */
   arePlainAndRising = true;
 
-  constructor(bytes: Buffer) {
+  /** @param texts where `keepText` begins; default: they are in the bytes as well. */
+  constructor(bytes: Buffer, texts: Buffer = bytes) {
     this.#bytes = bytes;
+    this.#texts = texts;
     this.#memory = bytes.buffer;
     this.#offset = bytes.byteOffset;
+  }
+
+  /** Copies a text that will be gone, unless it is in the bytes. @returns its place. */
+  keepText(source: Buffer, from: number, to: number): number {
+    if (this.#texts === this.#bytes) return from;
+    const at = this.#textsEnd;
+    const end = at + to - from;
+    if (end > this.#texts.length) {
+      const texts = Buffer.allocUnsafeSlow(2 * end);
+      this.#texts.copy(texts, 0, 0, at);
+      this.#texts = texts;
+    }
+    const texts = this.#texts;
+    // A call into Node costs more than a short text.
+    for (let index = from; index < to; index += 1) texts[at + index - from] = source[index] as number;
+    this.#textsEnd = end;
+    return at;
   }
 
   /** The next record. */
@@ -125,7 +147,7 @@ export class RecordRows {
 
   #rises(row: number): boolean {
     const words = this.#words;
-    const bytes = this.#bytes;
+    const bytes = this.#texts;
     const before = row - (1 << ROW_SHIFT);
     const length = words[row + NUMBER_LENGTH] as number;
     const lengthBefore = words[before + NUMBER_LENGTH] as number;
@@ -140,7 +162,7 @@ export class RecordRows {
   }
 
   #textAt(at: number, length: number): string {
-    return this.#bytes.toString('latin1', at, at + length);
+    return this.#texts.toString('latin1', at, at + length);
   }
 
   #lengthen(): void {

@@ -1,15 +1,23 @@
 // The records of an answer, out of its JSON, without a general parser: JSON.parse and the SDK's walk over what it gives cost
 // several times as much as all the rest of a record's way. Pure. What is written in a way that is not expected here (an escape in
-// a key, an unknown member, blanks) is left to the general parser as a whole: then there is no answer from here. Data are decoded in
-// place, where their text stood: nothing else has to be taken, or copied.
-// Invariants: what this reads, it reads as the SDK would; what it leaves is as it was.
+// a key, an unknown member, blanks) is left to the general parser as a whole: then there is no answer from here.
+// Invariants: what this reads, it reads as the SDK would; nothing of it is a view of the JSON.
 import { type RecordPlaces, RecordRows, somePlaces } from './record-rows.ts';
 
 export interface SplitAnswer {
-  /** Views of the bytes, which are theirs from now on. */
   readonly records: RecordRows;
   /** The same JSON, with no records. */
   readonly rest: Uint8Array;
+}
+
+/** The memory that an answer's records stay in. */
+interface Own {
+  readonly bytes: Buffer;
+  /** Of the whole answer, which is read there. */
+  readonly isCopy: boolean;
+  /** If it is none: how far it is full. */
+  at: number;
+  readonly records: RecordRows;
 }
 
 const QUOTE = 0x22;
@@ -38,8 +46,12 @@ const ENCRYPTION_TYPE = Buffer.from('EncryptionType":');
 const LONGEST_EXACT = 14;
 /** Longer ones are faster by Buffer's own decoder, whose call costs more than a short one's decoding. */
 const SHORT_BASE64 = 400;
+/** From here on what an answer holds beside its data is not worth keeping with them. */
+const LONG_BASE64: number = 4 * 1024;
 const NOT_BASE64 = 0xff;
 const NONE = -1;
+/** Of an answer's keys and numbers. */
+const FEWEST_TEXT_BYTES = 4 * 1024;
 const sextets = new Uint8Array(256).fill(NOT_BASE64);
 for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].entries()) {
   sextets[char.charCodeAt(0)] = value;
@@ -49,13 +61,30 @@ for (const [value, char] of [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 export function splitRecords(json: Buffer): SplitAnswer | undefined {
   const from = startOfRecords(json);
   if (from === undefined) return undefined;
-  const records = new RecordRows(json);
-  const end = readRecords(json, from, records);
-  if (end !== undefined) return { records, rest: Buffer.concat([json.subarray(0, from), json.subarray(end - 1)]) };
-  for (let index = 0; index < records.length; index += 1) {
-    encodeAgain(json, records.dataAt(index), records.dataLength(index));
-  }
-  return undefined;
+  const own = firstDataLength(json, from) > LONG_BASE64 ? arenaFor(json, from) : copyOf(json);
+  const end = readRecords(own.isCopy ? own.bytes : json, from, own);
+  if (end === undefined) return undefined;
+  return { records: own.records, rest: Buffer.concat([json.subarray(0, from), json.subarray(end - 1)]) };
+}
+
+/** For long data: nothing else of the answer is worth keeping. */
+function arenaFor(json: Buffer, from: number): Own {
+  // Three bytes for four characters: whatever the records hold, their data fit in.
+  const bytes = Buffer.allocUnsafeSlow(Math.ceil(((json.length - from) * 3) / 4));
+  return { bytes, isCopy: false, at: 0, records: new RecordRows(bytes, Buffer.allocUnsafe(FEWEST_TEXT_BYTES)) };
+}
+
+/** For short data: to copy all at once takes less than each record's texts one by one. Data are decoded in place. */
+function copyOf(json: Buffer): Own {
+  const bytes = Buffer.allocUnsafeSlow(json.length);
+  json.copy(bytes);
+  return { bytes, isCopy: true, at: 0, records: new RecordRows(bytes) };
+}
+
+/** Of the first record, as base64; 0 if that can't be told, or there is none. */
+function firstDataLength(json: Buffer, from: number): number {
+  const start = json.indexOf(DATA, from) + DATA.length + 1;
+  return start > DATA.length ? Math.max(0, json.indexOf(QUOTE, start) - start) : 0;
 }
 
 /** Behind the bracket that opens the outermost `Records`. */
@@ -94,14 +123,14 @@ function endOfValue(json: Buffer, from: number): number | undefined {
 }
 
 /** @returns behind the bracket that closes the list. */
-function readRecords(json: Buffer, from: number, records: RecordRows): number | undefined {
+function readRecords(json: Buffer, from: number, own: Own): number | undefined {
   if (json[from] === CLOSE_LIST) return from + 1;
   const places = somePlaces();
   let at = from;
   for (;;) {
-    const end = readRecord(json, at, places);
+    const end = readRecord(json, at, places, own);
     if (end === undefined) return undefined;
-    records.add(places);
+    own.records.add(places);
     const next = json[end];
     if (next === CLOSE_LIST) return end + 1;
     if (next !== COMMA) return undefined;
@@ -109,42 +138,41 @@ function readRecords(json: Buffer, from: number, records: RecordRows): number | 
   }
 }
 
-/** @returns behind the bracket that closes the record; undefined: its data are as they were. */
-function readRecord(json: Buffer, from: number, places: RecordPlaces): number | undefined {
+/** @returns behind the bracket that closes the record. */
+function readRecord(json: Buffer, from: number, places: RecordPlaces, own: Own): number | undefined {
   if (json[from] !== OPEN) return undefined;
   places.dataLength = NONE;
   places.numberLength = NONE;
   places.keyLength = 0;
   places.arrivedAtMs = 0;
   let at: number | undefined = from;
-  do at = readMember(json, at + 1, places);
+  do at = readMember(json, at + 1, places, own);
   while (at !== undefined && json[at] === COMMA);
-  if (at !== undefined && json[at] === CLOSE && places.dataLength !== NONE && places.numberLength !== NONE)
-    return at + 1;
-  if (places.dataLength !== NONE) encodeAgain(json, places.dataAt, places.dataLength);
-  return undefined;
+  const isWhole = at !== undefined && json[at] === CLOSE && places.dataLength !== NONE && places.numberLength !== NONE;
+  return isWhole ? (at as number) + 1 : undefined;
 }
 
 /** @returns behind its value. */
-function readMember(json: Buffer, from: number, places: RecordPlaces): number | undefined {
+function readMember(json: Buffer, from: number, places: RecordPlaces, own: Own): number | undefined {
   if (json[from] !== QUOTE) return undefined;
   const name = from + 1;
   if (isAt(json, name, DATA)) {
     const at = name + DATA.length;
-    // Data given twice are the general parser's.
-    if (json[at] !== QUOTE || places.dataLength !== NONE) return undefined;
+    if (json[at] !== QUOTE) return undefined;
     const end = json.indexOf(QUOTE, at + 1);
-    const size = decodeBase64(json, at + 1, end);
+    const outAt = own.isCopy ? at + 1 : own.at;
+    const size = decodeBase64(json, at + 1, end, own.bytes, outAt);
     if (size === undefined) return undefined;
-    places.dataAt = at + 1;
+    places.dataAt = outAt;
     places.dataLength = size;
+    own.at += size;
     return end + 1;
   }
   if (isAt(json, name, SEQUENCE_NUMBER)) {
     const at = name + SEQUENCE_NUMBER.length;
     const end = endOfDigits(json, at);
     if (end === undefined) return undefined;
-    places.numberAt = at + 1;
+    places.numberAt = own.records.keepText(json, at + 1, end);
     places.numberLength = end - at - 1;
     return end + 1;
   }
@@ -152,7 +180,7 @@ function readMember(json: Buffer, from: number, places: RecordPlaces): number | 
     const at = name + PARTITION_KEY.length;
     const end = endOfPlainString(json, at);
     if (end === undefined) return undefined;
-    places.keyAt = at + 1;
+    places.keyAt = own.records.keepText(json, at + 1, end);
     places.keyLength = end - at - 1;
     return end + 1;
   }
@@ -229,56 +257,36 @@ function endOfNumber(json: Buffer, from: number): number {
   return at;
 }
 
-/** In place. @returns how many bytes; undefined for what is not base64 with its padding, or written with escapes: it is as it was. */
-function decodeBase64(json: Buffer, from: number, to: number): number | undefined {
+/** How many bytes were written; undefined for what is not base64 with its padding, or written with escapes. */
+function decodeBase64(json: Buffer, from: number, to: number, out: Buffer, outAt: number): number | undefined {
   const length = to - from;
   if (length < 0 || length % 4 !== 0) return undefined;
   if (length === 0) return 0;
   const padding = json[to - 1] !== EQUALS ? 0 : json[to - 2] !== EQUALS ? 1 : 2;
   const size = (length / 4) * 3 - padding;
-  return length > SHORT_BASE64 ? decodeLong(json, from, to, size) : decodeShort(json, from, to, padding, size);
-}
-
-function decodeLong(json: Buffer, from: number, to: number, size: number): number | undefined {
-  const text = json.toString('latin1', from, to);
   // The decoder passes over what is not base64: then it writes less.
-  if (json.write(text, from, 'base64') === size) return size;
-  json.write(text, from, 'latin1');
-  return undefined;
-}
-
-function decodeShort(json: Buffer, from: number, to: number, padding: number, size: number): number | undefined {
-  let at = from;
+  if (length > SHORT_BASE64)
+    return out.write(json.toString('latin1', from, to), outAt, 'base64') === size ? size : undefined;
+  let at = outAt;
   const whole = padding === 0 ? to : to - 4;
   for (let index = from; index < whole; index += 4) {
     const a = sextets[json[index] as number] as number;
     const b = sextets[json[index + 1] as number] as number;
     const c = sextets[json[index + 2] as number] as number;
     const d = sextets[json[index + 3] as number] as number;
-    if ((a | b | c | d) === NOT_BASE64) {
-      encodeAgain(json, from, at - from);
-      return undefined;
-    }
-    json[at] = (a << 2) | (b >> 4);
-    json[at + 1] = (b << 4) | (c >> 2);
-    json[at + 2] = (c << 6) | d;
+    if ((a | b | c | d) === NOT_BASE64) return undefined;
+    out[at] = (a << 2) | (b >> 4);
+    out[at + 1] = (b << 4) | (c >> 2);
+    out[at + 2] = (c << 6) | d;
     at += 3;
   }
   if (padding > 0) {
     const a = sextets[json[whole] as number] as number;
     const b = sextets[json[whole + 1] as number] as number;
     const c = padding === 2 ? 0 : (sextets[json[whole + 2] as number] as number);
-    if ((a | b | c) === NOT_BASE64) {
-      encodeAgain(json, from, at - from);
-      return undefined;
-    }
-    json[at] = (a << 2) | (b >> 4);
-    if (padding === 1) json[at + 1] = (b << 4) | (c >> 2);
+    if ((a | b | c) === NOT_BASE64) return undefined;
+    out[at] = (a << 2) | (b >> 4);
+    if (padding === 1) out[at + 1] = (b << 4) | (c >> 2);
   }
   return size;
-}
-
-/** What was decoded in place is text again. */
-function encodeAgain(json: Buffer, at: number, length: number): void {
-  json.write(json.toString('base64', at, at + length), at, 'latin1');
 }
