@@ -23,8 +23,6 @@ export interface Findings {
   readonly early: Lease[];
   /** Leases of an earlier stream of the same name that begin anew. */
   readonly resets: Reset[];
-  /** Leases of shards that only the earlier stream had. */
-  readonly strays: Lease[];
 }
 
 export interface RunView {
@@ -62,7 +60,7 @@ export interface RunPlan {
 export type RunCounts = Omit<Extract<Notice, { kind: 'runPlanned' }>, 'kind' | 'streams'>;
 
 export function nothingFound(): Findings {
-  return { missing: [], repairs: [], garbage: [], early: [], resets: [], strays: [] };
+  return { missing: [], repairs: [], garbage: [], early: [], resets: [] };
 }
 
 export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
@@ -91,7 +89,6 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   // Behind the leases that are missing: as long as one of these stands, it is known that the stream is another one.
   for (const lease of found.early) writes.push(...evictionOf(lease));
   for (const { lease, shard } of found.resets) writes.push(resetOf(lease, shard));
-  for (const lease of found.strays) writes.push(deletionOf(lease, false));
   for (const { leaseKey, to, kind } of moves) {
     const lease = byKey.get(leaseKey) as Lease;
     if (kind === 'handOff') writes.push({ kind: 'handOffLease', leaseKey, from: lease.leaseOwner as string, to });
@@ -117,7 +114,7 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
     created: found.missing.length,
     assigned: moves.length - handedOff,
     handedOff,
-    deleted: deleted.length + forgotten.length + found.strays.length,
+    deleted: deleted.length + forgotten.length,
   };
   const hasChanged = writes.length > 0;
   // Last, and no change that others would follow.

@@ -235,14 +235,13 @@ export class Leader {
     const mayBeRead = (lease: Lease): boolean => this.#fleet.mayBeRead(lease);
     const under = { isAnother, isStrangers, mayBeRead, unreadable: this.#unreadable };
     const listed = this.#streams.listed(listing, shards, this.#table, now, under);
-    const { missing, hole, replaced = [], early = [], resets = [], strays = [], repairs } = listed;
+    const { missing, hole, replaced = [], early = [], resets = [], repairs } = listed;
     this.#found.missing.push(...missing);
     this.#found.repairs.push(...(repairs?.fill ?? []));
     this.#found.garbage.push(...(repairs?.garbage ?? []));
     if (hole !== undefined) this.#hole(hole);
     this.#found.early.push(...early);
     this.#found.resets.push(...resets);
-    this.#found.strays.push(...strays);
     if (replaced.length > 0 || listed.anewCount) this.#replaced(listing, listed);
     const { streamId } = listing;
     if (listed.isSettled) this.#out.push({ kind: 'tell', notice: { kind: 'streamSettled', streamId } });

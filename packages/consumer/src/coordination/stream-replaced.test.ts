@@ -3,7 +3,7 @@ import { evenRanges, type HashKeyRange, parseCheckpoint } from '@shardline/commo
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isEnded, type Lease, newLease, type Shard } from './lease.ts';
-import { type Begun, findReplaced, isStray, noteBegun, planAnew } from './stream-replaced.ts';
+import { type Begun, findReplaced, noteBegun, planAnew } from './stream-replaced.ts';
 
 const [whole] = evenRanges(1) as [HashKeyRange];
 const [lower] = evenRanges(2) as [HashKeyRange];
@@ -21,16 +21,7 @@ function lease(checkpoint: string, fields: Partial<Lease> = {}): Lease {
   return { ...newLease(shard, parseCheckpoint(checkpoint)), ...fields };
 }
 
-const NOTHING = {
-  missing: [],
-  pending: [],
-  early: [],
-  resets: [],
-  astray: [],
-  strays: [],
-  isDone: true,
-  heldBack: new Set(),
-};
+const NOTHING = { missing: [], pending: [], early: [], resets: [], isDone: true, heldBack: new Set() };
 const isProof = (of: Shard, each: Lease, isAnother = false): boolean =>
   findReplaced([of], [each], isAnother).length > 0;
 const beginsAnew = (of: Shard, each: Lease): boolean => planAnew([of], [each]).pending.length > 0;
@@ -53,49 +44,6 @@ describe('a lease', () => {
   test('at the end of a closed shard proves it where the stream is known to be another one', () => {
     expect(isProof(closed, lease('SHARD_END'), true)).toBe(true);
     expect(isProof(closed, lease('150'), true)).toBe(false);
-  });
-});
-
-describe('a lease of a shard that is not listed', () => {
-  const [, upper] = evenRanges(2) as [HashKeyRange, HashKeyRange];
-  const at = (shardId: string, range: HashKeyRange | undefined, checkpoint: string): Lease => ({
-    ...newLease({ ...shard, shardId }, parseCheckpoint(checkpoint)),
-    hashKeyRange: range,
-  });
-  const b = { ...shard, shardId: 'b', hashKeyRange: lower };
-  const d = { ...shard, shardId: 'd', hashKeyRange: upper };
-
-  test.each([
-    ['that was there before those on its keys may have expired', at('a', whole, '99'), false],
-    ['so may one that was not read', at('a', whole, 'TRIM_HORIZON'), false],
-    ['at the end of one, too', at('a', whole, 'SHARD_END'), false],
-    ['that was read behind the beginning of those on its keys is none', at('a', whole, '100'), true],
-    ['between them: on the keys of the earlier one it is none', at('c', lower, '99'), true],
-    ['on the keys of the later one it may have expired', at('c', upper, '99'), false],
-    ['on those of both it is none', at('c', whole, 'TRIM_HORIZON'), true],
-    ['of unknown keys may have had those of either', at('c', undefined, '99'), false],
-    ['that comes after all is none', at('e', lower, 'TRIM_HORIZON'), true],
-    ['that comes after all is none, at its end', at('e', lower, 'SHARD_END'), true],
-    ['that comes after all is none, whatever its keys', at('e', undefined, '99'), true],
-  ] as const)('%s', (_, lease, isOfNone) => {
-    expect([findReplaced([b, d], [lease]), isStray(lease, [b, d])]).toEqual([isOfNone ? [lease] : [], isOfNone]);
-    // A closed shard says nothing, and without any nothing is known.
-    expect(isStray(lease, [{ ...closed, shardId: 'z' }])).toBe(false);
-    expect(isStray(lease, [])).toBe(false);
-  });
-
-  test('is deleted where its stream begins anew, when all else has, and is given to nobody before; one that is left alone is waited for', () => {
-    const stray = at('e', lower, '7');
-    const begun = newLease(b, parseCheckpoint('TRIM_HORIZON'));
-    const plan = (leases: Lease[], isLeftAlone?: (lease: Lease) => boolean) => {
-      const { missing, resets, astray, strays, isDone, heldBack } = planAnew([b], leases, new Map(), isLeftAlone);
-      return [missing.length, resets.length, astray.length, strays.length, isDone, [...heldBack]];
-    };
-    expect(plan([stray])).toEqual([1, 0, 1, 0, false, ['e']]);
-    expect(plan([{ ...begun, checkpoint: parseCheckpoint('8') }, stray])).toEqual([0, 1, 1, 0, false, ['e']]);
-    expect(plan([begun, stray])).toEqual([0, 0, 1, 1, false, ['e']]);
-    expect(plan([begun, stray], () => true)).toEqual([0, 0, 0, 0, false, ['e']]);
-    expect(plan([begun])).toEqual([0, 0, 0, 0, true, []]);
   });
 });
 

@@ -1,7 +1,7 @@
 // A stream that was deleted and made again under its name, as its leases show it: they bear the names of its shards, and are not of
 // them. Says which leases prove it, and, where the application wants to begin anew, what each has to become, and in which order, since a
-// leader may die between any two writes. Pure; run by the leader, and asked by readers of shards that are not there.
-// Invariants: no lease is begun anew or deleted that somebody renews of whom nothing shows that he reads this stream; whatever could be of the
+// leader may die between any two writes. Pure; run by the leader.
+// Invariants: no lease is begun anew that somebody renews of whom nothing shows that he reads this stream; whatever could be of the
 // stream before is read from its beginning, since records may come twice and none may be passed over; no lease begins before those of
 // its shard's parents have, nor while one of its shard's children is read, which its former end had let begin; and a lease that proves what happened stands until nothing is left that proves nothing.
 import { TRIM_HORIZON } from '@shardline/common';
@@ -23,10 +23,6 @@ export interface Anew {
   readonly early: readonly Lease[];
   /** Those of `pending` that may begin now. */
   readonly resets: readonly Reset[];
-  /** Leases of shards that this stream never had, to be deleted: a later shard of the name would find them. */
-  readonly astray: readonly Lease[];
-  /** Those of `astray` that may go now. */
-  readonly strays: readonly Lease[];
   /** Nothing is left to begin, of what is left alone neither. */
   readonly isDone: boolean;
   /** Keys of leases that nobody may begin yet: a lease of their shard's parents is still to begin anew, and may come to its former end first. */
@@ -36,30 +32,9 @@ export interface Anew {
 /** Leases that were seen to have begun in the stream that is there now: by shard, its first number. Ended, a lease doesn't show it. */
 export type Begun = Map<string, bigint>;
 
-/** Where a shard was read, that may be one of a stream or not. */
-export type PlaceInShard = Pick<Lease, 'shardId' | 'hashKeyRange' | 'checkpoint'>;
-
 /**
- * Whether a stream of these shards never had that one, which is not listed. A shard that has expired has left others behind: all that are open on its
- * hash keys descend from it, so they have a higher id and began after its last number. Where that holds, it may have been the stream's.
- */
-export function isStray({ shardId, hashKeyRange, checkpoint }: PlaceInShard, shards: readonly Shard[]): boolean {
-  if (shards.some((shard) => shard.shardId === shardId)) return false;
-  const { sequenceNumber } = checkpoint;
-  const mayDescend = (shard: Shard): boolean => {
-    const isLater = shard.shardId > shardId || shard.parentShardIds.includes(shardId);
-    return isLater && !(typeof sequenceNumber === 'bigint' && shard.startingSequenceNumber <= sequenceNumber);
-  };
-  const open = shards.filter(({ endingSequenceNumber }) => endingSequenceNumber === undefined);
-  if (hashKeyRange === undefined) return open.length > 0 && !open.some(mayDescend);
-  const { start, end } = hashKeyRange;
-  const onItsKeys = open.filter(({ hashKeyRange: other }) => other.start <= end && start <= other.end);
-  return !onItsKeys.every(mayDescend);
-}
-
-/**
- * The leases that can't be of these shards but bear their names, at the end of a shard that is open, or at a number before its
- * first one; and those of shards that the stream never had.
+ * The leases that can't be of these shards but bear their names: at the end of a shard that is open, or at a number before its
+ * first one.
  * @param isAnother the stream is known to be another one than before: then a finished lease is none of its closed shard either.
  */
 export function findReplaced(
@@ -71,7 +46,7 @@ export function findReplaced(
   const listed = byId(shards);
   return leases.filter((lease) => {
     const shard = listed.get(lease.shardId);
-    if (shard === undefined) return isStray(lease, shards);
+    if (shard === undefined) return false;
     return isProof(lease, shard) || (isAnother && isEnded(lease) && !isCertain(lease, shard, begun));
   });
 }
@@ -151,14 +126,9 @@ export function planAnew(
   // What is left alone for now will have to begin, too.
   const areOthersLeft = missing.length > 0 || uncertain.some((reset) => !proves(reset));
   const witness = isLast && areOthersLeft ? proving.at(-1) : undefined;
-  // They prove it, too, so they go last.
-  const ofNoShard = leases.filter((lease) => isStray(lease, shards));
-  const astray = ofNoShard.filter((lease) => !isLeftAlone(lease));
-  const isBegun = missing.length + uncertain.length === 0;
-  const heldBack = leases.filter((lease) => {
-    const { shardId } = lease;
+  const heldBack = leases.filter(({ shardId }) => {
     const shard = listed.get(shardId);
-    if (shard === undefined) return ofNoShard.includes(lease);
+    if (shard === undefined) return false;
     return shard.parentShardIds.some((id) => isUncertain.has(id)) || isBehind(shard, endedBefore);
   });
   return {
@@ -166,9 +136,7 @@ export function planAnew(
     pending,
     early: early.flatMap(({ lease }) => (lease.leaseOwner === undefined ? [] : [lease])),
     resets: ready.filter((reset) => reset !== witness),
-    astray,
-    strays: isBegun ? astray : [],
-    isDone: isBegun && ofNoShard.length === 0,
+    isDone: missing.length + uncertain.length === 0,
     heldBack: new Set(heldBack.map(({ leaseKey }) => leaseKey)),
   };
 }

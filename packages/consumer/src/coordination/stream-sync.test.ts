@@ -160,25 +160,6 @@ describe('StreamSync', () => {
     expect(sync.listed(listing, [closed], table, 0, { isAnother: true }).replaced).toEqual(table);
   });
 
-  test('a lease of a shard that the stream never had is told of when two listings say so: one may be older than the shard', () => {
-    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
-    const [first, second] = leasesOf(undefined) as [Lease, Lease];
-    const [one, two] = shards(2) as [Shard, Shard];
-    const table = [first, { ...second, checkpoint: parseCheckpoint('7') }];
-    const before = { ...one, hashKeyRange: { ...one.hashKeyRange, end: two.hashKeyRange.end } };
-    const sync = new StreamSync({ ...options, beginsAnew: true });
-    sync.track([{ streamId: undefined, initialPosition: 'LATEST' }]);
-    expect(sync.listed(listing, [before], table, 0)).toEqual({ missing: [], replaced: [] });
-    expect(sync.listed(listing, shards(2), table, 0).replaced).toBeUndefined();
-    expect(sync.listed(listing, [before], table, 0)).toEqual({ missing: [], replaced: [] });
-    const { replaced, strays, anewCount } = sync.listed(listing, [before], table, 0);
-    expect([replaced, strays, anewCount]).toEqual([[table[1]], [], 2]);
-    const begun = [newLease(before, TRIM_HORIZON), table[1] as Lease];
-    expect(sync.listed(listing, [before], begun, 0).strays).toEqual([table[1]]);
-    expect(sync.due(begun, 1)).toEqual([listing]);
-    expect(sync.listed(listing, [before], begun.slice(0, 1), 0)).toEqual({ missing: [], isSettled: false });
-  });
-
   test('of a stream that was made again nothing is begun, unless it shall begin anew: then from its beginning, and all of it', () => {
     const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
     const stream: TrackedStream = { streamId: undefined, initialPosition: 'LATEST' };

@@ -32,8 +32,6 @@ export interface Listed {
   readonly resets?: readonly Reset[];
   /** Leases whose owners are to let go of them before that. */
   readonly early?: readonly Lease[];
-  /** Leases of shards that only the earlier stream had, to be deleted. */
-  readonly strays?: readonly Lease[];
   /** How many have to, now or with a later listing. */
   readonly anewCount?: number;
   /** The stream is another one than before, and all of its leases are of it. */
@@ -95,8 +93,8 @@ export class StreamSync {
   readonly #dueAt = new Map<StreamId, number>();
   /** Listings that failed: how often in a row, and when to try again. */
   readonly #failures = new Map<StreamId, { readonly count: number; readonly retryAt: number }>();
-  /** Finished leases whose shard the last listing shows open, and those of shards that it says the stream never had. */
-  readonly #doubtful = new Map<StreamId, ReadonlySet<string>>();
+  /** Finished leases whose shard the last listing shows open. */
+  readonly #endedOpen = new Map<StreamId, ReadonlySet<string>>();
   /** Of streams that were made again, until all of their leases are of them. */
   readonly #begun = new Map<StreamId, Begun>();
   /** Of streams that were made again: the leases that are not to be given to anybody yet. */
@@ -117,7 +115,7 @@ export class StreamSync {
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
     this.#earlier.track(this.#streams.keys());
     for (const streamId of this.#streams.keys()) this.#formerSince.delete(streamId);
-    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#doubtful, this.#begun, this.#heldBack]) {
+    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen, this.#begun, this.#heldBack]) {
       for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
     }
   }
@@ -127,7 +125,7 @@ export class StreamSync {
     this.#dueAt.clear();
     this.#failures.clear();
     this.#holes.clear();
-    this.#doubtful.clear();
+    this.#endedOpen.clear();
     this.#begun.clear();
     this.#heldBack.clear();
     this.#formerSince.clear();
@@ -180,7 +178,7 @@ export class StreamSync {
       // Whoever has seen it once goes on to the end: a holder of before may write over what proved it.
       const isKnown = isAnother || (beginsAnew && this.#begun.has(streamId));
       const found = findReplaced(shards, leases, isKnown, begun);
-      const replaced = isKnown ? found : this.#confirmed(streamId, found, shards, now);
+      const replaced = isKnown ? found : this.#confirmed(streamId, found, now);
       if (isKnown || replaced.length > 0) {
         noteBegun(shards, leases, begun);
         this.#begun.set(streamId, begun);
@@ -188,13 +186,17 @@ export class StreamSync {
       this.#heldBack.delete(streamId);
       // Of several streams each is known by its age, so one that was made again is another stream.
       if (beginsAnew && streamId === undefined && (isKnown || replaced.length > 0)) {
-        const anew = planAnew(shards, leased, begun, isStrangers, mayBeRead);
-        const { missing, pending, early, resets, astray, strays, isDone, heldBack } = anew;
+        const { missing, pending, early, resets, isDone, heldBack } = planAnew(
+          shards,
+          leased,
+          begun,
+          isStrangers,
+          mayBeRead,
+        );
         if (heldBack.size > 0) this.#heldBack.set(streamId, heldBack);
-        if (missing.length + early.length + resets.length + strays.length > 0) this.#dueAt.delete(streamId);
+        if (missing.length + early.length + resets.length > 0) this.#dueAt.delete(streamId);
         else if (!isDone) this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs / CONFIRMING);
-        const anewCount = pending.length + astray.length;
-        if (!isDone) return { missing, replaced, early, resets, strays, anewCount };
+        if (!isDone) return { missing, replaced, early, resets, anewCount: pending.length };
         if (!isAnother) this.#begun.delete(streamId);
         return { missing: missingFrom('TRIM_HORIZON'), isSettled: isAnother };
       }
@@ -214,16 +216,14 @@ export class StreamSync {
   }
 
   /**
-   * A number before its shard's first is proof. The end of an open shard may be one that a listing from before that end does not show, as one
-   * from before its shard was made may not show the shard: it is believed when the next listing shows it, too, which then comes sooner.
+   * A number before its shard's first is proof. The end of an open shard may be one that a listing from before that end does not show:
+   * it is believed when the next listing shows it, too, which then comes sooner.
    */
-  #confirmed(streamId: StreamId, found: readonly Lease[], shards: readonly Shard[], now: number): Lease[] {
-    const before = this.#doubtful.get(streamId);
-    const listed = new Set(shards.map(({ shardId }) => shardId));
-    const isDoubtful = (lease: Lease): boolean => isEnded(lease) || !listed.has(lease.shardId);
-    const doubtful = new Set(found.filter(isDoubtful).map(({ leaseKey }) => leaseKey));
-    this.#doubtful.set(streamId, doubtful);
-    const replaced = found.filter(({ leaseKey }) => !doubtful.has(leaseKey) || before?.has(leaseKey));
+  #confirmed(streamId: StreamId, found: readonly Lease[], now: number): Lease[] {
+    const before = this.#endedOpen.get(streamId);
+    const ended = new Set(found.filter(isEnded).map(({ leaseKey }) => leaseKey));
+    this.#endedOpen.set(streamId, ended);
+    const replaced = found.filter(({ leaseKey }) => !ended.has(leaseKey) || before?.has(leaseKey));
     const { shardSyncIntervalMs } = this.#options;
     if (replaced.length < found.length) this.#dueAt.set(streamId, now + shardSyncIntervalMs / CONFIRMING);
     return replaced;

@@ -1,13 +1,12 @@
 // A source that knows its stream from another one of the name: what Kinesis says of a place in a stream that was deleted and made again
 // (no such shard, no such number, the end without children) is not taken for the shard's end, or tried for ever, but told.
 // A number that names another shard is no place in an earlier stream either, but a row that was changed by hand.
-// Invariant: the end of a shard that is gone is believed only if no shard of its name begins behind the place where it was read, and, where none has its
-// name, if the stream may have had it.
+// Invariant: the end of a shard that is gone is believed only if no shard of its name begins behind the place where it was read.
 import { type ExtendedSequenceNumber, OperatingError } from '@shardline/common';
 import { awsCodeOf } from '../aws-call.ts';
 import type { Amount, LeastBytes } from '../coordination/room.ts';
 import { foreignShardOf } from './answer.ts';
-import type { ShardSource, ShardToRead, SourceRead } from './source.ts';
+import type { ShardSource, SourceRead } from './source.ts';
 
 /** What to do about one stream that was deleted and made again. */
 export const HOW_TO_BEGIN_ANEW: string =
@@ -17,21 +16,21 @@ export const HOW_TO_BEGIN_ANEW: string =
 
 const BEGINS_ANEW = 'The leader begins the lease anew, at the first record, as onStreamRecreated says';
 
-/** Whether `after` is a place of an earlier stream of that name: the shard that has the name now begins behind it, or there never was such a shard. */
-export type IsReplaced = (shard: ShardToRead, after: ExtendedSequenceNumber) => Promise<boolean>;
+/** Whether `after` is a place of an earlier stream of that name: the shard that has the name now begins behind it. */
+export type IsReplaced = (shardId: string, after: ExtendedSequenceNumber) => Promise<boolean>;
 
 export class SameStreamSource implements ShardSource {
   readonly streamName: string;
   readonly #source: ShardSource;
-  readonly #shard: ShardToRead;
+  readonly #shardId: string;
   readonly #isReplaced: IsReplaced;
   readonly #advice: string;
 
   /** @param beginsAnew what is told: that the leader will begin such leases anew, or how to have that. */
-  constructor(source: ShardSource, shard: ShardToRead, isReplaced: IsReplaced, beginsAnew: boolean) {
+  constructor(source: ShardSource, shardId: string, isReplaced: IsReplaced, beginsAnew: boolean) {
     this.streamName = source.streamName;
     this.#source = source;
-    this.#shard = shard;
+    this.#shardId = shardId;
     this.#isReplaced = isReplaced;
     this.#advice = beginsAnew ? BEGINS_ANEW : HOW_TO_BEGIN_ANEW;
   }
@@ -67,13 +66,13 @@ export class SameStreamSource implements ShardSource {
 
   /** The answer that counts is the one that was had. */
   async #isAnother(after: ExtendedSequenceNumber): Promise<boolean> {
-    if (foreignShardOf(after, this.#shard.shardId) !== undefined) return false;
-    return this.#isReplaced(this.#shard, after).catch(() => false);
+    if (foreignShardOf(after, this.#shardId) !== undefined) return false;
+    return this.#isReplaced(this.#shardId, after).catch(() => false);
   }
 
   #replaced(cause: unknown): OperatingError {
     const resource = `stream ${this.streamName}`;
-    const text = `${resource} is another one than before: the lease of ${this.#shard.shardId} is of the stream that was deleted. ${this.#advice}`;
+    const text = `${resource} is another one than before: the lease of ${this.#shardId} is of the stream that was deleted. ${this.#advice}`;
     return new OperatingError('STREAM_REPLACED', text, { retryable: false, cause, resource });
   }
 }

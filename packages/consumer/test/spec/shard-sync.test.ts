@@ -194,8 +194,7 @@ describe('the leader', () => {
   });
 
   test('makes the leases of a listing that another leader made meanwhile no second time', () => {
-    // Of a shard that has expired.
-    const { fleet, me } = synced([shardOf('a')], 'TRIM_HORIZON', { '0': {} });
+    const { fleet, me } = synced([shardOf('a')], 'TRIM_HORIZON', { x: {} });
     expect(me.view.leader).toBe(true);
     fleet.put('a', { leaseOwner: 'java', leaseCounter: 7 });
     const again = fleet.of('createLease')[0]?.effect;

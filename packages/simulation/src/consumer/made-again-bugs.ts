@@ -4,14 +4,7 @@ import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js'
 import type { PlantedBug } from './planted-bugs.ts';
 
 export function madeAgainBugs(): readonly PlantedBug[] {
-  return [
-    readsOnRegardless(),
-    beginsAnewAtTheTip(),
-    finishedIsFinished(),
-    newToTheApplication(),
-    saysNothing(),
-    leavesStrays(),
-  ];
+  return [readsOnRegardless(), beginsAnewAtTheTip(), finishedIsFinished(), newToTheApplication(), saysNothing()];
 }
 
 function readsOnRegardless(): PlantedBug {
@@ -69,15 +62,5 @@ function saysNothing(): PlantedBug {
     name: 'says-nothing',
     mistake: 'leases of a stream that is gone are left alone, and nobody is told that nothing is read',
     notice: (notice) => (notice.kind === 'streamReplaced' ? undefined : notice),
-  };
-}
-
-/** Was ours once. */
-function leavesStrays(): PlantedBug {
-  return {
-    name: 'leaves-strays',
-    mistake: 'of a stream that begins anew the leases stay whose shards only the stream before had',
-    apply: (effect, _world, _workerId, run) =>
-      effect.kind === 'deleteLease' && !effect.onlyEnded ? { deleted: false } : run(effect),
   };
 }

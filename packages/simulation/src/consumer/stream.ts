@@ -4,7 +4,6 @@ import { compareExtended, type ExtendedSequenceNumber, type HashKey, type Sequen
 import { KinesisModel } from '@shardline/local';
 import { type Lease, leaseKeyOf, type Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { Fetched } from '../../../consumer/dist/coordination/results.js';
-import { isStray } from '../../../consumer/dist/coordination/stream-replaced.js';
 import { counterAt, readShard } from '../../../local/dist/model/position.js';
 import type { Prng } from '../prng.ts';
 import type { ConsumerCheckers } from './checkers.ts';
@@ -16,7 +15,7 @@ const AGGREGATES: readonly Uint8Array[] = [0, 1, 2, 3].map((count) => Uint8Array
 
 type OpenedShard = Parameters<typeof readShard>[0];
 
-/** What a reader gets of a shard, or a stream, that is not there (polling.ts), but of a shard that the stream never had (same-stream.ts). */
+/** What a reader gets of a shard, or a stream, that is not there (polling.ts). */
 const GONE: StreamRead = { positions: [], fetched: { batch: undefined, atShardEnd: true, childShards: [] } };
 
 export interface StreamRead {
@@ -145,7 +144,7 @@ export class SimulatedStream {
 
   /**
    * Up to `limit` Kinesis records after `after`, as user records. Of a shard that is not there any more it is the end, without children.
-   * @returns undefined: the number is none of this stream's, or the shard was none
+   * @returns undefined: the number is none of this stream's
    */
   read(
     shardId: string,
@@ -157,7 +156,7 @@ export class SimulatedStream {
   ): StreamRead | undefined {
     const { sequenceNumber } = after;
     const shard = this.#createdMs === undefined ? undefined : this.#model.stream(STREAM, now).shard(shardId);
-    if (shard === undefined) return this.#isStray(shardId, after, now) ? undefined : GONE;
+    if (shard === undefined) return GONE;
     if (typeof sequenceNumber === 'bigint' && !shard.owns(sequenceNumber)) return undefined;
     // Without GetShardIterator's tokens, whose checksums took half of the time of a world.
     const counter = this.#counterOf(shard, sequenceNumber, latest, now);
@@ -193,11 +192,6 @@ export class SimulatedStream {
         })),
       },
     };
-  }
-
-  #isStray(shardId: string, checkpoint: ExtendedSequenceNumber, now: number): boolean {
-    const hashKeyRange = this.#rowOf(this.#keyOf(shardId))?.hashKeyRange;
-    return isStray({ shardId, hashKeyRange, checkpoint }, this.listShards('all', now));
   }
 
   #counterOf(
