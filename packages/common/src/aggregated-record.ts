@@ -5,16 +5,17 @@ import { isAscii } from 'node:buffer';
 import {
   DATA,
   DIGEST_BYTES,
-  digestOf,
   EXPLICIT_HASH_KEY_INDEX,
   EXPLICIT_HASH_KEY_TABLE,
   FRAME_BYTES,
   fieldBytes,
+  haveDigests,
   MAGIC_BYTES,
   PARTITION_KEY_INDEX,
   PARTITION_KEY_TABLE,
   RECORDS,
   recordBytes,
+  writeDigests,
   writeMagic,
   writeVarint,
 } from './aggregate-wire.ts';
@@ -104,7 +105,7 @@ export function encodeAggregatedRecord(records: readonly UserRecordParts[]): Uin
     out.set(data, at);
     at += data.length;
   }
-  out.write(digestOf(out.subarray(MAGIC_BYTES, at)), at, 'hex');
+  writeDigests([out]);
   return out;
 }
 
@@ -126,12 +127,8 @@ export function decodeAggregatedRecord(
   hasDigest?: boolean,
 ): DecodedRecord<unknown> {
   if (!mayBeAggregated(data, 0, data.length)) return PLAIN;
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const end = bytes.length - DIGEST_BYTES;
-  if (!(hasDigest ?? digestOf(bytes.subarray(MAGIC_BYTES, end)) === bytes.toString('hex', end))) {
-    return { kind: 'corrupt', reason: 'digest' };
-  }
-  return decodeOwnAggregate(bytes, make);
+  if (!(hasDigest ?? haveDigests([data])[0])) return { kind: 'corrupt', reason: 'digest' };
+  return decodeOwnAggregate(Buffer.from(data.buffer, data.byteOffset, data.byteLength), make);
 }
 
 /** The same of an aggregated record of our own: its digest is not asked for, and need not be there. */

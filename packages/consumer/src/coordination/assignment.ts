@@ -80,6 +80,7 @@ export interface Assignment {
   /** `assign` takes an available lease, `handOff` asks a live owner to give it up. */
   readonly kind: 'assign' | 'handOff';
 }
+
 /**
  * Decides the moves of one run: each lease moves once at most, available ones by `assign`, live ones by `handOff`.
  * @param workers those that may receive leases, distinct.
