@@ -129,6 +129,27 @@ describe('splitRecords', () => {
     );
   });
 
+  // What is decoded piece by piece, behind a short record (in place) and alone.
+  it.each([49_149, 49_150, 49_152, 49_153, 98_304, 150_001, 800_002])(
+    'reads data of %d bytes, if all of it is base64',
+    (size) => {
+      const long = Buffer.from(Array.from({ length: size }, (_, index) => (index * 7 + (index >> 8)) & 0xff));
+      const data = long.toString('base64');
+      const first = '{"Data":"YQ==","PartitionKey":"k","SequenceNumber":"7"},';
+      for (const before of ['', first]) {
+        const json = (text: string): string =>
+          `{"Records":[${before}{"Data":"${text}","PartitionKey":"k","SequenceNumber":"8"}]}`;
+        const read = byUs(json(data))?.records.at(-1) as { data: number[] } | undefined;
+        expect(Buffer.from(read?.data ?? []).equals(long)).toBe(true);
+        for (const at of [0, 65_532, data.length - 5]) {
+          for (const wrong of ['=', '*']) {
+            expect(byUs(json(data.slice(0, at) + wrong + data.slice(at + 1)))).toBeUndefined();
+          }
+        }
+      }
+    },
+  );
+
   it.each([
     ['an escape in a key', String.raw`{"Records":[{"Data":"YQ==","PartitionKey":"a\"b","SequenceNumber":"1"}]}`],
     ['a key that is not ASCII', '{"Records":[{"Data":"YQ==","PartitionKey":"ä","SequenceNumber":"1"}]}'],
