@@ -123,6 +123,7 @@ describe('told as the KCL tells them are the metrics', () => {
     await scene.put(...Array.from({ length: 8 }, (_, number) => `${number} text`));
     await until(() => expect(handled).toHaveLength(8));
     await until(() => expect(consumer.view().shards.map(({ checkpoint }) => checkpoint)).not.toContain('TRIM_HORIZON'));
+    await until(async () => expect(await told.hears('FleetMinSupportCode')).toBe(true));
     await consumer.stop();
     await told.shows('worker');
     // What these say of one healthy worker of ours.
