@@ -170,13 +170,16 @@ export interface ConsumerDiagnostics {
     handlers: readonly { readonly leaseKey: string; readonly word: string; readonly synchronousMs: number }[];
   };
   /**
-   * The leases are those of an earlier stream of the same name: the stream was deleted and made again. `anewCount`: leases that begin
-   * anew on it, 0 unless `onStreamRecreated` says so; `renewedBy`: Java workers that renew some of `leaseKeys`, which are left alone.
+   * The leases are those of an earlier stream of the same name: the stream was deleted and made again. `strayKeys`: others, of shards that this
+   * stream never had: they are of the earlier one, or the table was written for another stream; they stay unless `onStreamRecreated` says
+   * otherwise. `anewCount`: leases that begin anew, 0 unless it does; `renewedBy`: Java workers that renew some of all these, which are left
+   * alone.
    */
   'shardline:consumer:stream-replaced': {
     application: string;
     worker: string;
     leaseKeys: readonly string[];
+    strayKeys: readonly string[];
     anewCount: number;
     renewedBy: readonly string[];
   };

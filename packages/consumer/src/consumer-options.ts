@@ -76,7 +76,8 @@ export interface ConsumerOptions extends LeaseTableOptions, FormerStreamsOptions
    * default): none of its records is read; `health()` is not ready and says so, until a consumer runs with the other word. `begin-anew`:
    * the leases begin at TRIM_HORIZON of the new stream, whatever `initialPosition` says, so that nothing in it is passed over; the
    * leader does it, so say it to all workers, and only until it is done: under the application name of another stream it would begin
-   * that one's leases anew. A lease that a Java worker renews is left alone. (Of `streams` each is known by its age,
+   * that one's leases anew. Leases of shards that the new stream never had are deleted then; with `stop` they are told of, and stay. A lease
+   * that a Java worker renews is left alone. (Of `streams` each is known by its age,
    * and one that is made again is another stream, which begins by itself, at TRIM_HORIZON, too.)
    */
   readonly onStreamRecreated?: 'stop' | 'begin-anew';

@@ -637,6 +637,28 @@ describe.each([
     expect(await remove()).toEqual({ deleted: false });
   });
 
+  it('deleteLease takes a row at the place where it was seen only as long as nobody has written it', async () => {
+    const remove = (seenCounter: number, at: string) =>
+      table.run({
+        kind: 'deleteLease',
+        leaseKey: key,
+        onlyEnded: false,
+        seenCounter,
+        seenCheckpoint: parseCheckpoint(at),
+      });
+    for (const at of ['5', 'TRIM_HORIZON', 'SHARD_END']) {
+      await create(lease({ leaseOwner: 'w1', leaseCounter: 5, checkpoint: parseCheckpoint(at) }));
+      for (const [seenCounter, other] of [
+        [4, at],
+        [6, at],
+        [5, '6'],
+      ] as const)
+        expect(await remove(seenCounter, other)).toEqual({ deleted: false });
+      expect(await remove(5, at)).toEqual({ deleted: true });
+      expect(await read()).toBeUndefined();
+    }
+  });
+
   it('a lease of an application of several streams keeps its stream and its shard', async () => {
     const streamId = '123456789012:orders:1700000000';
     const made = lease({ leaseKey: `${streamId}:shardId-000000000001`, streamId, shardId: 'shardId-000000000001' });
@@ -918,7 +940,13 @@ function effectOf({ kind, leaseKey, owner, right, flag, number }: Outline, table
         tenure,
       };
     case 'delete':
-      return { kind: 'deleteLease', leaseKey, onlyEnded: flag, seenCounter: leaseCounter };
+      return {
+        kind: 'deleteLease',
+        leaseKey,
+        onlyEnded: flag,
+        seenCounter: leaseCounter,
+        ...(right && row && { seenCheckpoint: row.checkpoint }),
+      };
     case 'fill':
       return {
         kind: 'fillLease',

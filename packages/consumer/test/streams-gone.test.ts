@@ -15,7 +15,7 @@ afterAll(async () => {
 });
 
 function drop({ model, name }: Scene): void {
-  model.deleteStream({ streamName: name }, Date.now());
+  model.deleteStream({ streamName: name, enforceConsumerDeletion: true }, Date.now());
   model.settle(Date.now() + 60_000);
 }
 
@@ -73,6 +73,7 @@ describe('of one stream, made again under its name', () => {
     expect(replaced[0]).toEqual({
       application: 'once',
       worker: 'w',
+      strayKeys: [],
       leaseKeys: [SHARD(0)],
       anewCount: 0,
       renewedBy: [],
@@ -106,6 +107,74 @@ describe('of one stream, made again under its name', () => {
     expect(consumer.health().reasons.join()).toContain("onStreamRecreated: 'begin-anew'");
     expect((await scene.row(SHARD(0)))?.['checkpoint']?.S).toBe(before);
     deepStrictEqual(seen, ['a 1']);
+  });
+
+  it.each(['polling', 'fanout'] as const)(
+    'with fewer shards, %s: the lease of one that it has not got keeps its place, goes where the stream begins anew, and a later shard of its name is read',
+    async (retrievalMode) => {
+      const scene = new Scene(cloud, `fewer-${retrievalMode}`, 2);
+      const numbered = (letter: string): string[] => Array.from({ length: 20 }, (_, n) => `k${n} ${letter}`);
+      await scene.put(...numbered('a'));
+      const first = scene.consumer({ retrievalMode });
+      const ended: string[] = [];
+      const seen: string[] = [];
+      void first.run({
+        processRecords: (batch) => void seen.push(...batch.records.map(textOf)),
+        shardEnded: ({ shardId }) => void ended.push(shardId),
+      });
+      const places = async (): Promise<(string | undefined)[]> =>
+        Promise.all([0, 1, 2].map(async (shard) => (await scene.row(SHARD(shard)))?.['checkpoint']?.S));
+      await until(async () =>
+        expect(await places()).toEqual([/^\d+$/, /^\d+$/].map((is) => expect.stringMatching(is)).concat([undefined])),
+      );
+      await until(() => expect(seen).toHaveLength(20));
+      await first.stop();
+      const before = await places();
+      drop(scene);
+      makeAgain(scene);
+      const second = scene.consumer({ retrievalMode });
+      void second.run({ processRecords: () => {}, shardEnded: ({ shardId }) => void ended.push(shardId) });
+      await until(() =>
+        expect(second.health().reasons.join()).toContain('reading a shard (fetchBatch) fails for 2 shards'),
+      );
+      await second.stop();
+      expect([await places(), ended]).toEqual([before, []]);
+      await scene.put(...numbered('b'));
+      const third = scene.consumer({ retrievalMode, onStreamRecreated: 'begin-anew' });
+      const anew = handleInTest(third);
+      await until(() => expect(anew).toHaveLength(20));
+      await until(async () => expect(await scene.row(SHARD(1))).toBeUndefined());
+      await until(() => expect(third.health()).toMatchObject({ ready: true, reasons: [] }));
+      await third.stop();
+      scene.split(0, 2n ** 127n);
+      await scene.put(...numbered('c'));
+      const fourth = scene.consumer({ retrievalMode });
+      const last = handleInTest(fourth);
+      await until(() => expect(last.filter((text) => text.endsWith('c'))).toHaveLength(20));
+      expect(fourth.health()).toMatchObject({ ready: true, reasons: [] });
+    },
+  );
+
+  it('under the name of another stream for once: all of the right one is read again', async () => {
+    const right = new Scene(cloud, 'right', 2);
+    const wrong = new Scene(cloud, 'wrong', 1, Date.now() + 2_000);
+    const numbered = (letter: string): string[] => Array.from({ length: 20 }, (_, n) => `k${n} ${letter}`);
+    await right.put(...numbered('a'));
+    const first = right.consumer();
+    const seen = handleInTest(first);
+    await until(() => expect(seen).toHaveLength(20));
+    await first.stop();
+    const mistaken = right.consumer({ stream: wrong.name });
+    handleInTest(mistaken);
+    await until(() =>
+      expect(mistaken.health().reasons.join()).toContain('reading a shard (fetchBatch) fails for 2 shards'),
+    );
+    await mistaken.stop();
+    await right.put(...numbered('b'));
+    const again = right.consumer();
+    const rest = handleInTest(again);
+    await until(() => deepStrictEqual([...rest].sort(), numbered('b').sort()));
+    await until(() => expect(again.health()).toMatchObject({ ready: true, reasons: [] }));
   });
 
   it('while a consumer runs that begins anew: it reads the new stream from its beginning, all of its shards', async () => {

@@ -132,8 +132,9 @@ export interface EvictLease {
   readonly tenure: Tenure | undefined;
 }
 /**
- * Deletes a completed lease, or one of a stream that is no longer read. The row as it was seen, not one that was made anew under
- * its key meanwhile: that one counts from 0 (the KCL asks nothing). A completed one has nobody who would count on.
+ * Deletes a completed lease, one of a stream that is no longer read, or one of a shard that the stream never had. The row as it was seen,
+ * not one that was made anew under its key meanwhile: that one counts from 0 (the KCL asks nothing). A completed one has nobody who would
+ * count on.
  */
 export interface DeleteLease {
   readonly kind: 'deleteLease';
@@ -141,6 +142,8 @@ export interface DeleteLease {
   /** Condition: the checkpoint is SHARD_END and the counter is as seen; otherwise: the counter is no lower than seen. */
   readonly onlyEnded: boolean;
   readonly seenCounter: number;
+  /** Given: counter and checkpoint are as seen. */
+  readonly seenCheckpoint?: ExtendedSequenceNumber;
 }
 /**
  * Fills in what the row of an older fleet lacks (KCL updateLeaseWithMetaInfo); `undefined`: not this. Condition: row exists, and what

@@ -3,7 +3,7 @@
 // lease-repair.ts) and leader.ts, which begins the writes while it is sure to lead.
 // Invariant: a plan follows from the view alone; nothing is remembered from one run to the next.
 import { type AssignableLease, type AssignmentRules, planAssignment } from './assignment.ts';
-import type { Effect } from './effects.ts';
+import type { DeleteLease, Effect } from './effects.ts';
 import type { Fleet } from './fleet.ts';
 import type { Lease, Shard } from './lease.ts';
 import { planCleanup } from './lease-cleanup.ts';
@@ -23,6 +23,8 @@ export interface Findings {
   readonly early: Lease[];
   /** Leases of an earlier stream of the same name that begin anew. */
   readonly resets: Reset[];
+  /** Leases of shards that the stream never had, to be deleted. */
+  readonly strays: Lease[];
 }
 
 export interface RunView {
@@ -60,7 +62,7 @@ export interface RunPlan {
 export type RunCounts = Omit<Extract<Notice, { kind: 'runPlanned' }>, 'kind' | 'streams'>;
 
 export function nothingFound(): Findings {
-  return { missing: [], repairs: [], garbage: [], early: [], resets: [] };
+  return { missing: [], repairs: [], garbage: [], early: [], resets: [], strays: [] };
 }
 
 export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
@@ -80,7 +82,8 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   const putOffCount = planned.length - moves.length;
   const finished = new Set([...planCleanup(table, view.unreadable), ...found.garbage]);
   const mayBeDeleted = (lease: Lease): boolean => fleet.mayCleanUp(lease.leaseKey) && !view.mayBeOfAnother(lease);
-  const deleted = table.filter((lease) => finished.has(lease.leaseKey) && mayBeDeleted(lease));
+  const strays = new Set(found.strays.map(({ leaseKey }) => leaseKey));
+  const deleted = table.filter(({ leaseKey }) => finished.has(leaseKey) && !strays.has(leaseKey)).filter(mayBeDeleted);
   const forgotten = table.filter(({ leaseKey }) => former.has(leaseKey));
 
   const writes: Effect[] = [];
@@ -108,13 +111,14 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   for (const repair of found.repairs) writes.push({ kind: 'fillLease', ...repair });
   for (const lease of deleted) writes.push(deletionOf(lease, true));
   for (const lease of forgotten) writes.push(deletionOf(lease, false));
+  for (const lease of found.strays) writes.push({ ...deletionOf(lease, false), seenCheckpoint: lease.checkpoint });
 
   const handedOff = moves.filter((move) => move.kind === 'handOff').length;
   const counted = {
     created: found.missing.length,
     assigned: moves.length - handedOff,
     handedOff,
-    deleted: deleted.length + forgotten.length,
+    deleted: deleted.length + forgotten.length + strays.size,
   };
   const hasChanged = writes.length > 0;
   // Last, and no change that others would follow.
@@ -139,7 +143,7 @@ export function planRun(view: RunView, rules: AssignmentRules): RunPlan {
   return { writes, planned: hasChanged ? counted : undefined, putOffCount, silent, unplaced, counts };
 }
 
-function deletionOf({ leaseKey, leaseCounter }: Lease, onlyEnded: boolean): Effect {
+function deletionOf({ leaseKey, leaseCounter }: Lease, onlyEnded: boolean): DeleteLease {
   return { kind: 'deleteLease', leaseKey, onlyEnded, seenCounter: leaseCounter };
 }
 

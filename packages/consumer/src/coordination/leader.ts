@@ -235,26 +235,29 @@ export class Leader {
     const mayBeRead = (lease: Lease): boolean => this.#fleet.mayBeRead(lease);
     const under = { isAnother, isStrangers, mayBeRead, unreadable: this.#unreadable };
     const listed = this.#streams.listed(listing, shards, this.#table, now, under);
-    const { missing, hole, replaced = [], early = [], resets = [], repairs } = listed;
+    const { missing, hole, replaced = [], early = [], resets = [], repairs, strays } = listed;
     this.#found.missing.push(...missing);
     this.#found.repairs.push(...(repairs?.fill ?? []));
     this.#found.garbage.push(...(repairs?.garbage ?? []));
     if (hole !== undefined) this.#hole(hole);
     this.#found.early.push(...early);
     this.#found.resets.push(...resets);
-    if (replaced.length > 0 || listed.anewCount) this.#replaced(listing, listed);
+    this.#found.strays.push(...(strays?.deleted ?? []));
+    if (replaced.length > 0 || listed.anewCount || strays !== undefined) this.#replaced(listing, listed);
     const { streamId } = listing;
     if (listed.isSettled) this.#out.push({ kind: 'tell', notice: { kind: 'streamSettled', streamId } });
     this.#listAnswered(now);
   }
 
-  #replaced({ streamId }: ListShards, { replaced = [], resets = [], anewCount = 0 }: Listed): void {
+  #replaced({ streamId }: ListShards, { replaced = [], resets = [], anewCount = 0, strays }: Listed): void {
     const leases = replaced.length > 0 ? replaced : resets.map(({ lease }) => lease);
+    const { believed = [], toDeleteCount = 0 } = strays ?? {};
     const leaseKeys = leases.map((lease) => lease.leaseKey);
-    const renewedBy = [...new Set(replaced.flatMap((lease) => this.#strangerOf(lease) ?? []))];
+    const strayKeys = believed.map((lease) => lease.leaseKey);
+    const renewedBy = [...new Set([...replaced, ...believed].flatMap((lease) => this.#strangerOf(lease) ?? []))];
     const againInMs = this.#options.shardSyncIntervalMs;
-    const counts = { anewCount, renewedBy, againInMs };
-    this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', streamId, leaseKeys, ...counts } });
+    const counts = { anewCount, toDeleteCount, renewedBy, againInMs };
+    this.#out.push({ kind: 'tell', notice: { kind: 'streamReplaced', streamId, leaseKeys, strayKeys, ...counts } });
   }
 
   /** Who renews it and does not say what he reads: it may be of another stream's application. */

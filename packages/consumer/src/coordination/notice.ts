@@ -163,13 +163,17 @@ export type Notice =
   /** Workers of the KCL 2.x hold leases of a fleet that a leader assigns. `goesBack`: so it won't any more. */
   | { readonly kind: 'workersOf2x'; readonly workerIds: readonly string[]; readonly goesBack: boolean }
   | { readonly kind: 'hole'; readonly text: string }
-  /** These leases are of an earlier stream of the same name. */
+  /** These leases are of an earlier stream of the same name, or of another one. */
   | {
       readonly kind: 'streamReplaced';
       readonly streamId: string | undefined;
       readonly leaseKeys: readonly string[];
+      /** Others, of shards that the stream never had. */
+      readonly strayKeys: readonly string[];
       /** How many leases begin anew. */
       readonly anewCount: number;
+      /** How many of `strayKeys` are deleted, now or once the others have begun. */
+      readonly toDeleteCount: number;
       /** Who renews some of them and does not say what he reads: Java workers, of this fleet or of another stream's. */
       readonly renewedBy: readonly string[];
       /** Until it is told again, while nothing changes. */

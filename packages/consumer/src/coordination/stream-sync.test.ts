@@ -2,7 +2,7 @@ import { evenRanges, parseCheckpoint, SHARD_END, TRIM_HORIZON } from '@shardline
 import { describe, expect, test } from 'vitest';
 import type { TrackedStream } from './effects.ts';
 import { type Lease, newLease, type Shard } from './lease.ts';
-import { StreamSync } from './stream-sync.ts';
+import { type ListedUnder, StreamSync } from './stream-sync.ts';
 
 const options = { shardSyncIntervalMs: 1000, formerStreamsWaitMs: 500, retryMs: 100 };
 const A = '1:a:1';
@@ -195,6 +195,85 @@ describe('StreamSync', () => {
     expect(sync.due([first, second], 1)).toEqual([]);
     expect(listed(false, first, second).isSettled).toBe(false);
     expect(sync.mayBeOfAnother(ended)).toBe(false);
+  });
+
+  describe('leases of shards that the stream never had', () => {
+    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+    const [first] = leasesOf(undefined, 1) as [Lease];
+    const [, second] = leasesOf(undefined) as [Lease, Lease];
+    const [one] = shards(1) as [Shard];
+    const stray = { ...second, checkpoint: parseCheckpoint('7'), leaseOwner: 'java' };
+    const keys = (leases: readonly Lease[] = []): string[] => leases.map(({ leaseKey }) => leaseKey);
+    const begin = (beginsAnew: boolean) => {
+      const sync = new StreamSync({ ...options, beginsAnew });
+      sync.track([{ streamId: undefined, initialPosition: 'LATEST' }]);
+      return (table: Lease[], under: ListedUnder = {}, listed = [one]) => {
+        const { strays, missing, replaced, resets, repairs } = sync.listed(listing, listed, table, 0, under);
+        const told = strays && [keys(strays.believed), keys(strays.deleted), strays.toDeleteCount];
+        const others = [keys(missing), replaced?.length, resets?.length, repairs !== undefined];
+        return {
+          told,
+          others,
+          isHeldBack: sync.isHeldBack(stray),
+          isDue: (now: number) => sync.due(table, now).length,
+        };
+      };
+    };
+
+    test('are told of when two listings say so, of which the second comes soon, and stay', () => {
+      const listed = begin(false);
+      const suspected = listed([first, stray]);
+      expect(suspected).toMatchObject({ told: undefined, isHeldBack: false });
+      expect([suspected.isDue(166), suspected.isDue(167)]).toEqual([0, 1]);
+      // The first one may have been older than the shard.
+      expect(listed([first, stray], {}, shards(2)).told).toBeUndefined();
+      expect(listed([first, stray]).told).toBeUndefined();
+      const believed = listed([first, stray]);
+      expect(believed).toMatchObject({ told: [['s1'], [], 0], isHeldBack: false });
+      expect([believed.isDue(999), believed.isDue(1000)]).toEqual([0, 1]);
+    });
+
+    test('keep nothing from what the stream needs otherwise', () => {
+      const listed = begin(false);
+      const others = [[], undefined, undefined, true];
+      expect([listed([first, stray]).others, listed([first, stray]).others]).toEqual([others, others]);
+      expect(listed([stray]).others).toEqual([['s0'], undefined, undefined, true]);
+    });
+
+    test('go where it begins anew, when all others have begun; nobody is given them before', () => {
+      const listed = begin(true);
+      const old = { ...first, checkpoint: parseCheckpoint('5') };
+      const later = [{ ...one, startingSequenceNumber: 100n }];
+      expect(listed([stray], {}, later).told).toBeUndefined();
+      // Whatever is missing or of the stream before comes first.
+      expect(listed([stray], {}, later)).toMatchObject({
+        told: [['s1'], [], 1],
+        others: [['s0'], undefined, undefined, true],
+        isHeldBack: true,
+      });
+      expect(listed([old, stray], {}, later)).toMatchObject({ told: [['s1'], [], 1], others: [[], 1, 1, false] });
+      expect(listed([first, stray], { unreadable: new Set(['s9']) }, later).told).toEqual([['s1'], [], 1]);
+      const settled = listed([first, stray], {}, later);
+      expect(settled).toMatchObject({ told: [['s1'], ['s1'], 1], isHeldBack: true });
+      expect([settled.isDue(166), settled.isDue(167)]).toEqual([0, 1]);
+      expect(listed([first], {}, later)).toMatchObject({ told: undefined, isHeldBack: false });
+    });
+
+    test('do not hold up what begins anew', () => {
+      const sync = new StreamSync({ ...options, beginsAnew: true });
+      sync.track([{ streamId: undefined, initialPosition: 'LATEST' }]);
+      const under = { isAnother: true };
+      expect(sync.listed(listing, [one], [first, stray], 0, under).isSettled).toBe(true);
+      expect(sync.listed(listing, [one], [first, stray], 0, under)).toMatchObject({ isSettled: true, strays: {} });
+    });
+
+    test('that somebody renews who does not say what he reads are left alone', () => {
+      const listed = begin(true);
+      const isStrangers = ({ leaseOwner }: Lease): boolean => leaseOwner === 'java';
+      listed([first, stray], { isStrangers });
+      expect(listed([first, stray], { isStrangers })).toMatchObject({ told: [['s1'], [], 0], isHeldBack: false });
+      expect(listed([first, stray])).toMatchObject({ told: [['s1'], ['s1'], 1], isHeldBack: true });
+    });
   });
 
   test('a stream that is known to be another one is never begun at LATEST, though no lease proves it', () => {

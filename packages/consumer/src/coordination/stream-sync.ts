@@ -9,6 +9,7 @@ import { isEnded, type Lease, leaseKeyOf, newLease, type Shard } from './lease.t
 import { planRepairs, type Repairs } from './lease-repair.ts';
 import type { InitialPosition } from './shard-sync.ts';
 import { describeHole, planFirstLeases, planMissingLeases, planOrphans } from './shard-sync.ts';
+import { Strays } from './strays.ts';
 import { type Begun, findReplaced, noteBegun, planAnew, type Reset } from './stream-replaced.ts';
 
 export interface StreamSyncOptions {
@@ -37,6 +38,14 @@ export interface Listed {
   /** The stream is another one than before, and all of its leases are of it. */
   readonly isSettled?: boolean;
   readonly repairs?: Repairs;
+  /** Leases of shards that the stream never had, if there are any. */
+  readonly strays?: {
+    readonly believed: readonly Lease[];
+    /** Those of them that go now. */
+    readonly deleted: readonly Lease[];
+    /** How many go, now or with a later listing. */
+    readonly toDeleteCount: number;
+  };
 }
 
 /** What else is known when the listing comes. */
@@ -99,6 +108,10 @@ export class StreamSync {
   readonly #begun = new Map<StreamId, Begun>();
   /** Of streams that were made again: the leases that are not to be given to anybody yet. */
   readonly #heldBack = new Map<StreamId, ReadonlySet<string>>();
+  /** Of an application of one stream: leases of shards that it never had. */
+  readonly #strays = new Strays();
+  /** Keys of those that are to be deleted. */
+  #toDelete: ReadonlySet<string> = new Set();
   /** Holes, and in how many readings of the table in a row. */
   readonly #holes = new Map<StreamId, { readonly text: string; readonly count: number }>();
   /** Streams with leases that nobody reads any more, and when that was first seen. */
@@ -128,6 +141,8 @@ export class StreamSync {
     this.#endedOpen.clear();
     this.#begun.clear();
     this.#heldBack.clear();
+    this.#strays.forget();
+    this.#toDelete = new Set();
     this.#formerSince.clear();
   }
 
@@ -151,11 +166,25 @@ export class StreamSync {
   }
 
   listed(
+    listing: ListShards,
+    shards: readonly Shard[],
+    table: readonly Lease[],
+    now: number,
+    under: ListedUnder = {},
+  ): Listed {
+    const listed = this.#listed(listing, shards, table, now, under);
+    // Of several streams each has its own keys.
+    if (listing.streamId !== undefined || listing.filter !== 'all' || !this.#streams.has(undefined)) return listed;
+    const strays = this.#straysOf(listed, shards, table, now, under);
+    return strays === undefined ? listed : { ...listed, strays };
+  }
+
+  #listed(
     { streamId, filter }: ListShards,
     shards: readonly Shard[],
     table: readonly Lease[],
     now: number,
-    { isAnother = false, isStrangers, mayBeRead, unreadable = new Set() }: ListedUnder = {},
+    { isAnother = false, isStrangers, mayBeRead, unreadable = new Set() }: ListedUnder,
   ): Listed {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return { missing: [] };
@@ -229,9 +258,36 @@ export class StreamSync {
     return replaced;
   }
 
-  /** Whether the lease waits for those of its shard's parents to begin anew. */
+  /**
+   * They have no part in what begins anew, and hold none of it up. They go where the application wants that, and only when every hash key has its
+   * lease in this stream: none is missing, and none is of another stream or may be.
+   */
+  #straysOf(
+    { missing, replaced }: Listed,
+    shards: readonly Shard[],
+    table: readonly Lease[],
+    now: number,
+    { isStrangers = () => false, unreadable }: ListedUnder,
+  ): Listed['strays'] {
+    const leases = table.filter(({ streamId }) => streamId === undefined);
+    const { believed, suspectCount } = this.#strays.listed(shards, leases);
+    const toDelete = this.#options.beginsAnew === true ? believed.filter((lease) => !isStrangers(lease)) : [];
+    this.#toDelete = new Set(toDelete.map(({ leaseKey }) => leaseKey));
+    // To be confirmed, or seen to be gone.
+    if (suspectCount > believed.length || toDelete.length > 0) this.#listSooner(undefined, now);
+    if (believed.length === 0) return undefined;
+    const isSettled = replaced === undefined && missing.length === 0 && (unreadable?.size ?? 0) === 0;
+    return { believed, deleted: isSettled ? toDelete : [], toDeleteCount: toDelete.length };
+  }
+
+  #listSooner(streamId: StreamId, now: number): void {
+    const soon = now + this.#options.shardSyncIntervalMs / CONFIRMING;
+    if ((this.#dueAt.get(streamId) ?? soon) > soon) this.#dueAt.set(streamId, soon);
+  }
+
+  /** Whether the lease waits for those of its shard's parents to begin anew, or is to be deleted. */
   isHeldBack({ streamId, leaseKey }: Lease): boolean {
-    return this.#heldBack.get(streamId)?.has(leaseKey) === true;
+    return this.#heldBack.get(streamId)?.has(leaseKey) === true || this.#toDelete.has(leaseKey);
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   type Logger,
   type MetricsSink,
   OperatingError,
+  SHARD_END,
   systemClock,
   TRIM_HORIZON,
 } from '@shardline/common';
@@ -245,16 +246,12 @@ const operations: {
     );
   },
 
-  deleteLease: async (rows, { leaseKey, onlyEnded, seenCounter }) => {
+  deleteLease: async (rows, { leaseKey, onlyEnded, seenCounter, seenCheckpoint }) => {
     const seen = { ':seenCounter': { N: String(seenCounter) } };
-    return {
-      deleted: onlyEnded
-        ? await rows.delete(leaseKey, 'checkpoint = :end AND leaseCounter = :seenCounter', {
-            ':end': { S: 'SHARD_END' },
-            ...seen,
-          })
-        : await rows.delete(leaseKey, 'leaseCounter >= :seenCounter', seen),
-    };
+    const checkpoint = onlyEnded ? SHARD_END : seenCheckpoint;
+    if (checkpoint === undefined) return { deleted: await rows.delete(leaseKey, 'leaseCounter >= :seenCounter', seen) };
+    const values = { ...seen, ':seen': checkpointAttributes(checkpoint).checkpoint };
+    return { deleted: await rows.delete(leaseKey, 'checkpoint = :seen AND leaseCounter = :seenCounter', values) };
   },
 
   fillLease: (rows, { leaseKey, hashKeyRange, childShardIds }) => {

@@ -2,7 +2,7 @@
 // conditions that `dynamodb.ts` writes as ConditionExpressions; one contract suite runs on both, which is what makes the
 // simulation mean anything. It may not wait, read a clock by itself or mutate a row: every write puts a new Lease object,
 // so a row once handed out never changes.
-import { systemClock, TRIM_HORIZON } from '@shardline/common';
+import { SHARD_END, systemClock, TRIM_HORIZON } from '@shardline/common';
 import type { ClientVersion, ClientVersionRow } from '../coordination/client-version.ts';
 import type { ResultOf, TableEffect } from '../coordination/effects.ts';
 import type { LeaderRow, Lease, WorkerRow, WorkerSign } from '../coordination/lease.ts';
@@ -168,12 +168,14 @@ const operations: Operations = {
       (row) => ({ ...row, leaseOwner: undefined, leaseCounter: row.leaseCounter + 1 }),
     ),
 
-  deleteLease: (table, { leaseKey, onlyEnded, seenCounter }) => {
+  deleteLease: (table, { leaseKey, onlyEnded, seenCounter, seenCheckpoint }) => {
     const row = table.leases.get(leaseKey);
     if (row === undefined) return { deleted: false };
-    const isAsSeen = onlyEnded
-      ? row.checkpoint.sequenceNumber === 'SHARD_END' && row.leaseCounter === seenCounter
-      : row.leaseCounter >= seenCounter;
+    const checkpoint = onlyEnded ? SHARD_END : seenCheckpoint;
+    const isAsSeen =
+      checkpoint === undefined
+        ? row.leaseCounter >= seenCounter
+        : row.leaseCounter === seenCounter && row.checkpoint.sequenceNumber === checkpoint.sequenceNumber;
     return { deleted: isAsSeen && table.leases.delete(leaseKey) };
   },
 

@@ -4,6 +4,7 @@ import { KinesisError, KinesisModel } from '@shardline/local';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Lease, newLease, type Shard } from '../coordination/lease.ts';
+import { isStray, type PlaceInShard } from '../coordination/strays.ts';
 import { type AskedLease, askLeases, findForeign, type NumberAnswer } from './foreign-leases.ts';
 
 const HOUR_MS = 3_600_000;
@@ -201,5 +202,52 @@ describe('of the answers', () => {
       const said = await askLeases([at(1n), at(2n), at(3n)], async () => answers[asked++]);
       expect([said, asked]).toEqual([undefined, 2]);
     }
+  });
+});
+
+describe('a shard that is not listed any more', () => {
+  /** All that were ever listed, as far as each was read. */
+  const placesOf = (life: Life, history: readonly Deed[], n: number): PlaceInShard[] => {
+    const ranges = new Map<string, Shard['hashKeyRange']>();
+    const note = (): void => {
+      for (const { shardId, hashKeyRange } of life.shards) ranges.set(shardId, hashKeyRange);
+    };
+    note();
+    for (const deed of history) {
+      live(life, [deed]);
+      note();
+    }
+    return [...ranges].map(([shardId, hashKeyRange]) => {
+      const numbers = life.checkpoints.get(shardId) ?? [];
+      const sequenceNumber = numbers[n % Math.max(1, numbers.length)] ?? ('TRIM_HORIZON' as const);
+      return { shardId, hashKeyRange, checkpoint: { sequenceNumber, subSequenceNumber: 0 } };
+    });
+  };
+
+  test('is taken for none of the stream only if that was made again, through reshards and however long ago it was read', () => {
+    fc.assert(
+      fc.property(shardCounts, deeds, deeds, fc.nat(9), fc.boolean(), (count, before, after, n, knowsKeys) => {
+        const life = new Life(began, count);
+        const places = placesOf(life, before, n).map((place) =>
+          knowsKeys ? place : { ...place, hashKeyRange: undefined },
+        );
+        live(life, after);
+        for (const place of places) expect(isStray(place, life.shards)).toBe(false);
+      }),
+    );
+  });
+
+  test('is taken for none of a stream that was made again and has not come as far', () => {
+    fc.assert(
+      fc.property(shardCounts, shardCounts, deeds, fc.nat(9), fc.boolean(), (count, later, history, n, knowsKeys) => {
+        const life = new Life(began, count);
+        const places = placesOf(life, history, n).map((place) =>
+          knowsKeys ? place : { ...place, hashKeyRange: undefined },
+        );
+        life.remake(later);
+        const listed = new Set(life.shards.map(({ shardId }) => shardId));
+        for (const place of places) expect(isStray(place, life.shards)).toBe(!listed.has(place.shardId));
+      }),
+    );
   });
 });

@@ -21,6 +21,7 @@ import {
 import type { ListShards, TrackedStream } from '../coordination/effects.ts';
 import type { Lease, Shard } from '../coordination/lease.ts';
 import type { InitialPosition } from '../coordination/shard-sync.ts';
+import { isStray } from '../coordination/strays.ts';
 import type { FormerStreams } from '../former-streams.ts';
 import type { Reads } from '../lease-table/belonging.ts';
 import { askLeases, findForeign } from './foreign-leases.ts';
@@ -198,24 +199,25 @@ export class Streams {
   }
 
   open(shard: ShardToRead): ShardSource {
-    const { streamId, shardId } = shard;
+    const { streamId } = shard;
     const source = this.#sources.open(this.#of(streamId), shard);
     // Of several streams each is known by its age.
     return streamId === undefined
-      ? new SameStreamSource(source, shardId, this.#isReplaced, this.#options.onStreamRecreated === 'begin-anew')
+      ? new SameStreamSource(source, shard, this.#isReplaced, this.#options.onStreamRecreated === 'begin-anew')
       : source;
   }
 
   /** Shards that ask at once share one listing. */
-  readonly #isReplaced: IsReplaced = async (shardId, { sequenceNumber }) => {
-    if (typeof sequenceNumber !== 'bigint') return false;
+  readonly #isReplaced: IsReplaced = async ({ shardId, hashKeyRange }, after) => {
     this.#listing ??= this.#of(undefined)
       .shards.list('all')
       .finally(() => {
         this.#listing = undefined;
       });
-    const shard = (await this.#listing).find((each) => each.shardId === shardId);
-    return shard !== undefined && sequenceNumber < shard.startingSequenceNumber;
+    const shards = await this.#listing;
+    const shard = shards.find((each) => each.shardId === shardId);
+    if (shard === undefined) return isStray({ shardId, hashKeyRange, checkpoint: after }, shards);
+    return typeof after.sequenceNumber === 'bigint' && after.sequenceNumber < shard.startingSequenceNumber;
   };
 
   /** Ends the registered consumers of the streams that are listed; of those that have none there is nothing to end. @throws OperatingError */

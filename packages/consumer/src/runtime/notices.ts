@@ -208,15 +208,17 @@ export function tellNotice(notice: Notice, options: NoticesOptions): void {
       failures.worked('readStream', undefined);
       return;
     case 'streamReplaced': {
-      const { leaseKeys, anewCount, renewedBy, againInMs } = notice;
+      const { leaseKeys, strayKeys, anewCount, toDeleteCount, renewedBy, againInMs } = notice;
       const { streamReplaced } = consumerDiagnostics;
-      const fields = { leaseKeys, anewCount, renewedBy };
+      const fields = { leaseKeys, strayKeys, anewCount, renewedBy };
       if (anewCount > 0) logger.warn(fields, 'the stream was deleted and made again: its leases begin anew');
-      else logger.warn(fields, 'these leases are of an earlier stream of the same name');
+      else if (leaseKeys.length > 0) logger.warn(fields, 'these leases are of an earlier stream of the same name');
+      if (strayKeys.length > 0) logger.warn(fields, toDeleteCount > 0 ? STRAYS_GO : STRAYS_STAY);
       const error = new OperatingError('STREAM_REPLACED', replacedText(notice), { retryable: false });
-      if (anewCount === 0 || renewedBy.length > 0) failures.failed('readStream', undefined, error, againInMs);
-      else failures.worked('readStream', undefined);
-      if (streamReplaced.hasSubscribers) streamReplaced.publish({ ...who, leaseKeys, anewCount, renewedBy });
+      const isSeenTo = anewCount + toDeleteCount > 0 && renewedBy.length === 0;
+      if (isSeenTo) failures.worked('readStream', undefined);
+      else failures.failed('readStream', undefined, error, againInMs);
+      if (streamReplaced.hasSubscribers) streamReplaced.publish({ ...who, leaseKeys, strayKeys, anewCount, renewedBy });
       return;
     }
     case 'stopped':
@@ -284,20 +286,36 @@ function unplacedText({ leaseKeys }: Extract<Notice, { kind: 'leasesUnplaced' }>
   );
 }
 
-function replacedText({ streamId, leaseKeys, renewedBy }: Extract<Notice, { kind: 'streamReplaced' }>): string {
-  const [first = ''] = leaseKeys;
-  const leases = leaseKeys.length === 1 ? `the lease ${first} is` : `${leaseKeys.length} leases, ${first} first, are`;
-  const what = `${leases} of another stream of the name than is there now`;
+const STRAYS_STAY = 'these leases are of shards that the stream never had: they stay where they stand';
+const STRAYS_GO = 'these leases are of shards that the stream never had: they are deleted once all others have begun';
+const ABOUT_STRAYS =
+  "Where the stream was deleted and made again, a consumer that runs with onStreamRecreated: 'begin-anew' deletes them; a later shard of " +
+  'such a name would find them. Where they were written for another stream, give this consumer that one, or another application (or ' +
+  'tableName): they stay where they stand';
+
+function replacedText(notice: Extract<Notice, { kind: 'streamReplaced' }>): string {
+  const { streamId, leaseKeys, strayKeys, renewedBy } = notice;
+  const of = [
+    ...(leaseKeys.length > 0 ? [`${leasesText(leaseKeys)} of another stream of the name than is there now`] : []),
+    ...(strayKeys.length > 0 ? [`${leasesText(strayKeys)} of shards that this stream never had`] : []),
+  ];
+  const what = of.join(', and ');
   if (streamId !== undefined)
     return (
       `${what} in ${streamId}. Listed by its name or ARN, the new one is read from its beginning under an identifier of its own, ` +
       'with the next look at the list (streamsIntervalMs); listed as account:name:epoch, give it the new epoch'
     );
-  if (renewedBy.length === 0) return `${what}. ${HOW_TO_BEGIN_ANEW}`;
+  const advice = leaseKeys.length > 0 ? HOW_TO_BEGIN_ANEW : ABOUT_STRAYS;
+  if (renewedBy.length === 0) return `${what}. ${advice}`;
   return (
     `${what}, and ${renewedBy.join(', ')} renews them. If that is a worker of another stream's application, give this one ` +
-    `another application name; if it is a Java worker of this one, stop it before anything is begun anew. ${HOW_TO_BEGIN_ANEW}`
+    `another application name; if it is a Java worker of this one, stop it before anything is begun anew. ${advice}`
   );
+}
+
+function leasesText(leaseKeys: readonly string[]): string {
+  const [first = ''] = leaseKeys;
+  return leaseKeys.length === 1 ? `the lease ${first} is` : `${leaseKeys.length} leases, ${first} first, are`;
 }
 
 type StallNotice = Extract<Notice, { kind: 'stall' }>;

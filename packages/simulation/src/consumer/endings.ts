@@ -7,13 +7,14 @@
 // Or the leader leaves soon after somebody died: that one gets nothing from the next. By what stands in the table, is written to it, and is told.
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { RENEWAL_PATIENCE } from '../../../consumer/dist/coordination/foreign-renewals.js';
-import { isEnded, type Lease, NOTHING_MEASURED } from '../../../consumer/dist/coordination/lease.js';
+import { isEnded, type Lease, NOTHING_MEASURED, type Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { Notice } from '../../../consumer/dist/coordination/notice.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import { CROWDED_READ_MS } from './crowded-rooms.ts';
 import { madeAgain } from './made-again.ts';
 import { mute } from './mute.ts';
 import { noRoom } from './no-room.ts';
+import { olderListings } from './older-listings.ts';
 import { HEALED_CALL_MS, type SimulatedProcess } from './process.ts';
 import { MAX_CLOCK_DRIFT } from './swarm.ts';
 import { UnreadableRow } from './unreadable-row.ts';
@@ -25,6 +26,8 @@ export interface Ending {
   readonly ran?: (process: SimulatedProcess, effect: TableEffect, result: unknown) => void;
   readonly told?: (process: SimulatedProcess, notice: Notice) => void;
   readonly row?: UnreadableRow | undefined;
+  /** In place of what it lists. */
+  readonly shows?: (process: SimulatedProcess, shards: Shard[]) => Shard[];
   /** Lets it happen. */
   readonly play: () => void;
 }
@@ -63,6 +66,7 @@ export function endingOf(seed: number, hasTwins: boolean): ((world: World) => En
   if (seed % 11 === 3) return madeAgain;
   if (seed % 11 === 8) return noRoom;
   if (seed % 13 === 4) return mute;
+  if (seed % 13 === 6) return olderListings;
   return seed % 13 === 9 ? deadLately : undefined;
 }
 

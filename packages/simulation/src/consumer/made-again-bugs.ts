@@ -1,10 +1,22 @@
 // Planted bugs of a stream that is deleted and made again under its name.
 import { LATEST, TRIM_HORIZON } from '@shardline/common';
+import type { Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
+import { GONE } from './stream.ts';
 
 export function madeAgainBugs(): readonly PlantedBug[] {
-  return [readsOnRegardless(), beginsAnewAtTheTip(), finishedIsFinished(), newToTheApplication(), saysNothing()];
+  return [
+    readsOnRegardless(),
+    beginsAnewAtTheTip(),
+    finishedIsFinished(),
+    newToTheApplication(),
+    saysNothing(),
+    goneIsEnded(),
+    leavesStrays(),
+    deletesBeforeSettled(),
+    believesOneListing(),
+  ];
 }
 
 function readsOnRegardless(): PlantedBug {
@@ -62,5 +74,53 @@ function saysNothing(): PlantedBug {
     name: 'says-nothing',
     mistake: 'leases of a stream that is gone are left alone, and nobody is told that nothing is read',
     notice: (notice) => (notice.kind === 'streamReplaced' ? undefined : notice),
+  };
+}
+
+/** Was ours once, and is the KCL's. */
+function goneIsEnded(): PlantedBug {
+  return {
+    name: 'gone-is-ended',
+    mistake: 'a shard that the stream never had is taken for one that has expired, and its lease is ended',
+    refused: () => GONE,
+  };
+}
+
+/** Was ours once. */
+function leavesStrays(): PlantedBug {
+  return {
+    name: 'leaves-strays',
+    mistake: 'of a stream that begins anew the leases stay whose shards only the stream before had',
+    apply: (effect, _world, _workerId, run) =>
+      effect.kind === 'deleteLease' && effect.seenCheckpoint !== undefined ? { deleted: false } : run(effect),
+  };
+}
+
+function deletesBeforeSettled(): PlantedBug {
+  return {
+    name: 'deletes-before-settled',
+    mistake: 'leases whose shards only the stream before had are deleted with the first that begins anew',
+    apply: (effect, world, _workerId, run) => {
+      if (effect.kind === 'resetLease') {
+        const stream = world.streamOf(undefined);
+        for (const { leaseKey, shardId, leaseCounter: seenCounter, checkpoint } of [...world.table.leases.values()])
+          if (!stream.has(shardId))
+            run({ kind: 'deleteLease', leaseKey, onlyEnded: false, seenCounter, seenCheckpoint: checkpoint });
+      }
+      return run(effect);
+    },
+  };
+}
+
+function believesOneListing(): PlantedBug {
+  let last: { readonly at: number; readonly shards: Shard[] } | undefined;
+  return {
+    name: 'believes-one-listing',
+    mistake: 'what a listing says of the leases is confirmed by the same listing, kept for a second',
+    listing: (shards, now, streamId) => {
+      if (streamId !== undefined) return shards;
+      if (last === undefined || now - last.at >= 1000) last = { at: now, shards };
+      return last.shards;
+    },
   };
 }

@@ -2,7 +2,10 @@
 // merged before anybody has listed them, and in half of these worlds there are faults again meanwhile. One stream begins anew where
 // its workers are told so, from the start or by a deploy; one of several is another one by its age, and is found when each
 // worker looks at the list. That all of the new stream is handled, and nothing of it read from a place in the one before, is judged by the
-// checkers of the shards; here, that it is told of for as long as nobody has said that it is meant.
+// checkers of the shards; here, that it is told of for as long as nobody has said that it is meant. And of the leases whose shards only the stream before had: nobody ends them, they stand until all others have begun anew, and
+// none is left then, since a later shard of that name would find it.
+import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
+import { isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { Ending } from './endings.ts';
 import { HEALED_CALL_MS } from './process.ts';
 import type { SimulatedStream } from './stream.ts';
@@ -30,13 +33,17 @@ export function madeAgain(world: World): Ending {
 }
 
 function theOnlyOne(world: World): Ending {
-  const { queue, checkers, prng, table } = world;
+  const { queue, checkers, prng } = world;
   const stream = world.streamOf(undefined);
   let toldAt = Number.NEGATIVE_INFINITY;
+  const strays = new StrayWatch(world, stream);
   return {
     told: (_, notice) => {
-      if (notice.kind === 'streamReplaced') toldAt = queue.now;
+      if (notice.kind !== 'streamReplaced') return;
+      if (notice.leaseKeys.length > 0) toldAt = queue.now;
+      strays.told(notice.strayKeys);
     },
+    ran: (_, effect) => checkers.report(strays.ran(effect)),
     play: () => {
       world.transcript?.happens('the stream is deleted');
       stream.delete(queue.now);
@@ -46,11 +53,8 @@ function theOnlyOne(world: World): Ending {
       const shardCount = prng.between(1, MOST_SHARDS);
       world.transcript?.happens(`the stream is made again, with ${shardCount} shards`);
       stream.create(shardCount, queue.now);
-      const { startsAt } = stream;
-      const areInRows = (): boolean =>
-        [...table.leases.values()].some(({ shardId, checkpoint: { sequenceNumber } }) => {
-          return stream.has(shardId) && typeof sequenceNumber === 'bigint' && sequenceNumber < startsAt;
-        });
+      strays.begin(gapMs > 0);
+      const areInRows = (): boolean => areLeft(world, stream);
       // A process that was not there before knows it by the rows alone: an end is one in a shard that is closed, too, and LATEST says nothing.
       const isKnown = gapMs === 0 && areInRows();
       const isTroubled = prng.chance(0.5) && (isKnown || !world.beginsAtLatest);
@@ -62,11 +66,98 @@ function theOnlyOne(world: World): Ending {
         queue.runUntil(queue.now + TOLD_MS);
         if (areInRows() && queue.now - toldAt > TOLD_MS)
           checkers.report(`the stream was made again, and nobody has said so at ${queue.now}`);
+        checkers.report(strays.untold());
         deploy(world);
       }
       world.settle();
+      if (checkers.violations.length > 0) return;
+      // By two listings more, which may find what had ended before the first of them, and begin it once more.
+      checkers.balance.mayMove();
+      queue.runUntil(queue.now + TOLD_MS);
+      if (checkers.violations.length === 0) world.settle();
+      if (checkers.violations.length === 0) checkers.report(strays.left());
     },
   };
+}
+
+/** Leases of its shards stand in the stream before. */
+function areLeft({ table }: World, stream: SimulatedStream): boolean {
+  const { startsAt } = stream;
+  return [...table.leases.values()].some(({ shardId, checkpoint: { sequenceNumber } }) => {
+    return stream.has(shardId) && typeof sequenceNumber === 'bigint' && sequenceNumber < startsAt;
+  });
+}
+
+/** Leases of shards that only the stream before had. */
+class StrayWatch {
+  readonly #world: World;
+  readonly #stream: SimulatedStream;
+  /** As they stood after the last request; undefined: nothing was made again yet. */
+  #rows: ReadonlyMap<string, Lease> | undefined;
+  /** Reads have found no stream: what they were for has ended. */
+  #mayEnd = false;
+  #toldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(world: World, stream: SimulatedStream) {
+    this.#world = world;
+    this.#stream = stream;
+  }
+
+  begin(mayEnd: boolean): void {
+    this.#mayEnd = mayEnd;
+    this.#rows = this.#strays();
+  }
+
+  told(leaseKeys: readonly string[]): void {
+    if (leaseKeys.length > 0) this.#toldAt = this.#world.queue.now;
+  }
+
+  ran(effect: TableEffect): string | undefined {
+    const before = this.#rows;
+    if (before === undefined) return undefined;
+    this.#rows = this.#strays();
+    const { leases } = this.#world.table;
+    for (const [leaseKey, lease] of before) {
+      const after = leases.get(leaseKey);
+      const isCleanUp = effect.kind === 'deleteLease' && effect.onlyEnded && effect.leaseKey === leaseKey;
+      if (after === undefined && !isCleanUp && (areLeft(this.#world, this.#stream) || this.#isOpenEnded()))
+        return `${leaseKey} was deleted before all others had begun anew`;
+      const hasEnded = after !== undefined && isEnded(after) && !isEnded(lease);
+      if (hasEnded && after.childShardIds.length === 0 && !this.#mayEnd)
+        return `${leaseKey} was ended, and the stream never had its shard`;
+    }
+    return undefined;
+  }
+
+  /** What is wrong where they stay for good. */
+  untold(): string | undefined {
+    const { now } = this.#world.queue;
+    // One that has ended may go as any other.
+    const left = [...this.#strays().values()].filter((lease) => !isEnded(lease));
+    if (left.length === 0 || now - this.#toldAt <= TOLD_MS) return undefined;
+    return `nobody has said by ${now} that the stream never had the shards of ${keysOf(left)}`;
+  }
+
+  left(): string | undefined {
+    const left = [...this.#strays().values()];
+    if (left.length === 0) return undefined;
+    return `${keysOf(left)} are left at ${this.#world.queue.now}, of shards that only the stream before had`;
+  }
+
+  /** There is an end that can't be its shard's. */
+  #isOpenEnded(): boolean {
+    const { leases } = this.#world.table;
+    return [...leases.values()].some((lease) => isEnded(lease) && this.#stream.isOpen(lease.shardId));
+  }
+
+  #strays(): ReadonlyMap<string, Lease> {
+    const { leases } = this.#world.table;
+    return new Map([...leases].filter(([, { shardId }]) => !this.#stream.has(shardId)));
+  }
+}
+
+function keysOf(leases: readonly Lease[]): string {
+  return leases.map(({ leaseKey }) => leaseKey).join(', ');
 }
 
 function oneOfSeveral(world: World): Ending {

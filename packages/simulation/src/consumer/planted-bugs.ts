@@ -44,7 +44,7 @@ export interface PlantedBug {
   /** In place of a read whose number the stream refuses; undefined: it fails. */
   readonly refused?: (read: (from: ExtendedSequenceNumber) => StreamRead | undefined) => StreamRead | undefined;
   readonly read?: (read: StreamRead, failedBefore: boolean) => StreamRead;
-  readonly listing?: (shards: Shard[], now: number) => Shard[];
+  readonly listing?: (shards: Shard[], now: number, streamId: string | undefined) => Shard[];
   readonly closesEarly?: boolean;
 }
 

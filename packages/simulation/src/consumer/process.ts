@@ -456,7 +456,8 @@ export class SimulatedProcess {
       const now = world.queue.now;
       const stream = world.streamOf(effect.streamId);
       const shards = stream.listShards(effect.filter, now);
-      const known = this.#bug?.listing?.(shards, now) ?? shards;
+      const shown = world.ending?.shows?.(this, shards) ?? shards;
+      const known = this.#bug?.listing?.(shown, now, effect.streamId) ?? shown;
       const { createdMs } = stream;
       if (createdMs === undefined) this.#fail(this.#latency(), effect, 'there is no such stream');
       else this.#done(this.#latency(), effect, { shards: known, isAnother: this.#isAnother(effect, createdMs) });

@@ -4,6 +4,7 @@ import { compareExtended, type ExtendedSequenceNumber, type HashKey, type Sequen
 import { KinesisModel } from '@shardline/local';
 import { type Lease, leaseKeyOf, type Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { Fetched } from '../../../consumer/dist/coordination/results.js';
+import { isStray } from '../../../consumer/dist/coordination/strays.js';
 import { counterAt, readShard } from '../../../local/dist/model/position.js';
 import type { Prng } from '../prng.ts';
 import type { ConsumerCheckers } from './checkers.ts';
@@ -15,8 +16,8 @@ const AGGREGATES: readonly Uint8Array[] = [0, 1, 2, 3].map((count) => Uint8Array
 
 type OpenedShard = Parameters<typeof readShard>[0];
 
-/** What a reader gets of a shard, or a stream, that is not there (polling.ts). */
-const GONE: StreamRead = { positions: [], fetched: { batch: undefined, atShardEnd: true, childShards: [] } };
+/** What a reader gets of a shard, or a stream, that is not there (polling.ts), but of a shard that the stream never had (same-stream.ts). */
+export const GONE: StreamRead = { positions: [], fetched: { batch: undefined, atShardEnd: true, childShards: [] } };
 
 export interface StreamRead {
   readonly positions: readonly Position[];
@@ -70,6 +71,10 @@ export class SimulatedStream {
 
   has(shardId: string): boolean {
     return this.#createdMs !== undefined && this.#model.stream(STREAM, this.#createdMs).shard(shardId) !== undefined;
+  }
+
+  isOpen(shardId: string): boolean {
+    return this.has(shardId) && this.#model.stream(STREAM, this.#createdMs ?? 0).shard(shardId)?.isOpen === true;
   }
 
   /** Not in the second in which the one before was made: their numbers would be the same. */
@@ -144,7 +149,7 @@ export class SimulatedStream {
 
   /**
    * Up to `limit` Kinesis records after `after`, as user records. Of a shard that is not there any more it is the end, without children.
-   * @returns undefined: the number is none of this stream's
+   * @returns undefined: the number is none of this stream's, or the shard was none
    */
   read(
     shardId: string,
@@ -156,7 +161,7 @@ export class SimulatedStream {
   ): StreamRead | undefined {
     const { sequenceNumber } = after;
     const shard = this.#createdMs === undefined ? undefined : this.#model.stream(STREAM, now).shard(shardId);
-    if (shard === undefined) return GONE;
+    if (shard === undefined) return this.#isStray(shardId, after, now) ? undefined : GONE;
     if (typeof sequenceNumber === 'bigint' && !shard.owns(sequenceNumber)) return undefined;
     // Without GetShardIterator's tokens, whose checksums took half of the time of a world.
     const counter = this.#counterOf(shard, sequenceNumber, latest, now);
@@ -192,6 +197,12 @@ export class SimulatedStream {
         })),
       },
     };
+  }
+
+  #isStray(shardId: string, checkpoint: ExtendedSequenceNumber, now: number): boolean {
+    if (this.#streamId !== undefined) return false;
+    const hashKeyRange = this.#rowOf(this.#keyOf(shardId))?.hashKeyRange;
+    return isStray({ shardId, hashKeyRange, checkpoint }, this.listShards('all', now));
   }
 
   #counterOf(
