@@ -197,6 +197,36 @@ describe('StreamSync', () => {
     expect(sync.mayBeOfAnother(ended)).toBe(false);
   });
 
+  test('what begins and ends after all has begun anew is of the stream that is there now, unless it is one more', () => {
+    const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
+    const [first, second] = leasesOf(undefined) as [Lease, Lease];
+    const [one, two] = shards(2) as [Shard, Shard];
+    const closed = { ...two, endingSequenceNumber: 8n };
+    const child = { ...closed, shardId: 'child', parentShardIds: ['s1'], startingSequenceNumber: 9n };
+    const last = { ...two, shardId: 'last', parentShardIds: ['child'], startingSequenceNumber: 10n };
+    const all = [one, closed, child, last];
+    const ended = { ...newLease(child, TRIM_HORIZON), checkpoint: SHARD_END };
+    const table = [first, ended, newLease(last, TRIM_HORIZON)];
+    const later = all.map((shard) => ({ ...shard, startingSequenceNumber: shard.startingSequenceNumber + 100n }));
+    for (const beginsAnew of [false, true]) {
+      for (const isAnother of [false, true]) {
+        const sync = new StreamSync({ ...options, beginsAnew });
+        sync.track([{ streamId: undefined, initialPosition: 'LATEST' }]);
+        const listed = (of: readonly Shard[], leases: readonly Lease[]) => {
+          const { replaced, resets, isSettled } = sync.listed(listing, of, leases, 0, { isAnother });
+          return { replaced, resets, isSettled };
+        };
+        expect(sync.listed(listing, all, [first, second], 0, { isAnother: true }).isSettled).toBe(true);
+        // Whether its process has learned meanwhile that it is this one, or not yet.
+        expect(listed(all, table)).toEqual({ replaced: undefined, resets: undefined, isSettled: isAnother });
+        if (isAnother) expect(listed(later, table).replaced).toEqual([ended]);
+        // Who has not seen it begin can't know.
+        sync.forgetListings();
+        if (isAnother) expect(listed(all, table).replaced).toEqual([ended]);
+      }
+    }
+  });
+
   describe('leases of shards that the stream never had', () => {
     const listing = { kind: 'listShards', streamId: undefined, filter: 'all' } as const;
     const [first] = leasesOf(undefined, 1) as [Lease];

@@ -106,6 +106,8 @@ export class StreamSync {
   readonly #endedOpen = new Map<StreamId, ReadonlySet<string>>();
   /** Of streams that were made again, until all of their leases are of them. */
   readonly #begun = new Map<StreamId, Begun>();
+  /** Streams that are others than this process began to read, and have begun: shards of them, with their first numbers. */
+  readonly #settled = new Map<StreamId, ReadonlyMap<string, bigint>>();
   /** Of streams that were made again: the leases that are not to be given to anybody yet. */
   readonly #heldBack = new Map<StreamId, ReadonlySet<string>>();
   /** Of an application of one stream: leases of shards that it never had. */
@@ -128,7 +130,16 @@ export class StreamSync {
     this.#streams = new Map(streams.map((stream) => [stream.streamId, stream]));
     this.#earlier.track(this.#streams.keys());
     for (const streamId of this.#streams.keys()) this.#formerSince.delete(streamId);
-    for (const perStream of [this.#dueAt, this.#failures, this.#holes, this.#endedOpen, this.#begun, this.#heldBack]) {
+    const ofListings = [
+      this.#dueAt,
+      this.#failures,
+      this.#holes,
+      this.#endedOpen,
+      this.#begun,
+      this.#settled,
+      this.#heldBack,
+    ];
+    for (const perStream of ofListings) {
       for (const streamId of perStream.keys()) if (!this.#streams.has(streamId)) perStream.delete(streamId);
     }
   }
@@ -140,6 +151,7 @@ export class StreamSync {
     this.#holes.clear();
     this.#endedOpen.clear();
     this.#begun.clear();
+    this.#settled.clear();
     this.#heldBack.clear();
     this.#strays.forget();
     this.#toDelete = new Set();
@@ -204,8 +216,10 @@ export class StreamSync {
       ];
       const { beginsAnew = false } = this.#options;
       const begun = this.#begun.get(streamId) ?? new Map();
+      // What has begun once is of it, and so is whatever begins and ends before the next listing.
+      const isNews = isAnother && !this.#hasSettled(streamId, shards);
       // Whoever has seen it once goes on to the end: a holder of before may write over what proved it.
-      const isKnown = isAnother || (beginsAnew && this.#begun.has(streamId));
+      const isKnown = isNews || (beginsAnew && this.#begun.has(streamId));
       const found = findReplaced(shards, leases, isKnown, begun);
       const replaced = isKnown ? found : this.#confirmed(streamId, found, now);
       if (isKnown || replaced.length > 0) {
@@ -226,7 +240,8 @@ export class StreamSync {
         if (missing.length + early.length + resets.length > 0) this.#dueAt.delete(streamId);
         else if (!isDone) this.#dueAt.set(streamId, now + this.#options.shardSyncIntervalMs / CONFIRMING);
         if (!isDone) return { missing, replaced, early, resets, anewCount: pending.length };
-        if (!isAnother) this.#begun.delete(streamId);
+        this.#begun.delete(streamId);
+        if (isAnother) this.#settles(streamId, shards);
         return { missing: missingFrom('TRIM_HORIZON'), isSettled: isAnother };
       }
       // What is known of another stream's shards says nothing of these leases.
@@ -234,7 +249,9 @@ export class StreamSync {
       const missing = missingFrom(initialPosition);
       // What a finished lease waits for may be what can't be read.
       if (unread.length > 0) return { missing };
-      return { missing, repairs: planRepairs(shards, leases), isSettled: isAnother && missing.length === 0 };
+      const isSettled = isAnother && missing.length === 0;
+      if (isSettled) this.#settles(streamId, shards);
+      return { missing, repairs: planRepairs(shards, leases), isSettled };
     }
     const holes = findHoles(shards.map((shard) => shard.hashKeyRange));
     if (holes.length === 0) return { missing: planFirstLeases(shards, initialPosition, streamId) };
@@ -256,6 +273,17 @@ export class StreamSync {
     const { shardSyncIntervalMs } = this.#options;
     if (replaced.length < found.length) this.#dueAt.set(streamId, now + shardSyncIntervalMs / CONFIRMING);
     return replaced;
+  }
+
+  #settles(streamId: StreamId, shards: readonly Shard[]): void {
+    const firsts = shards.map(({ shardId, startingSequenceNumber }) => [shardId, startingSequenceNumber] as const);
+    this.#settled.set(streamId, new Map(firsts));
+  }
+
+  /** This very stream, not one that was made after it: no shard of that one begins at the same number. */
+  #hasSettled(streamId: StreamId, shards: readonly Shard[]): boolean {
+    const firsts = this.#settled.get(streamId);
+    return shards.some(({ shardId, startingSequenceNumber: first }) => firsts?.get(shardId) === first);
   }
 
   /**

@@ -1,5 +1,6 @@
 // Planted bugs of a stream that is deleted and made again under its name.
 import { LATEST, TRIM_HORIZON } from '@shardline/common';
+import { answers } from '../../../consumer/dist/coordination/effects.js';
 import type { Shard } from '../../../consumer/dist/coordination/lease.js';
 import type { LeaseWrite } from '../../../consumer/dist/coordination/results.js';
 import type { PlantedBug } from './planted-bugs.ts';
@@ -12,6 +13,7 @@ export function madeAgainBugs(): readonly PlantedBug[] {
     finishedIsFinished(),
     newToTheApplication(),
     saysNothing(),
+    forgetsWhatHasBegun(),
     goneIsEnded(),
     leavesStrays(),
     deletesBeforeSettled(),
@@ -74,6 +76,28 @@ function saysNothing(): PlantedBug {
     name: 'says-nothing',
     mistake: 'leases of a stream that is gone are left alone, and nobody is told that nothing is read',
     notice: (notice) => (notice.kind === 'streamReplaced' ? undefined : notice),
+  };
+}
+
+/** Was ours once; found by seven seeds. */
+function forgetsWhatHasBegun(): PlantedBug {
+  let isAnother = false;
+  let listingCount = 0n;
+  /** It is not known by its shards. */
+  const unknown = ({ startingSequenceNumber, ...shard }: Shard): Shard => ({
+    ...shard,
+    startingSequenceNumber: (startingSequenceNumber - listingCount) as Shard['startingSequenceNumber'],
+  });
+  return {
+    name: 'forgets-what-has-begun',
+    mistake: 'a stream that was found to be another one and has begun anew is found to be so again by the next listing',
+    event: (event) => {
+      if (event.kind !== 'done' || !answers(event, 'listShards')) return event;
+      isAnother ||= event.result.isAnother === true;
+      if (!isAnother) return event;
+      listingCount += 1n;
+      return { ...event, result: { shards: event.result.shards.map(unknown), isAnother } };
+    },
   };
 }
 

@@ -2,12 +2,13 @@
 // merged before anybody has listed them, and in half of these worlds there are faults again meanwhile. One stream begins anew where
 // its workers are told so, from the start or by a deploy; one of several is another one by its age, and is found when each
 // worker looks at the list. That all of the new stream is handled, and nothing of it read from a place in the one before, is judged by the
-// checkers of the shards; here, that it is told of for as long as nobody has said that it is meant. And of the leases whose shards only the stream before had: nobody ends them, they stand until all others have begun anew, and
+// checkers of the shards; here, that it is told of for as long as nobody has said that it is meant, and that nobody begins it anew who has found
+// all of it begun. And of the leases whose shards only the stream before had: nobody ends them, they stand until all others have begun anew, and
 // none is left then, since a later shard of that name would find it.
 import type { TableEffect } from '../../../consumer/dist/coordination/effects.js';
 import { isEnded, type Lease } from '../../../consumer/dist/coordination/lease.js';
 import type { Ending } from './endings.ts';
-import { HEALED_CALL_MS } from './process.ts';
+import { HEALED_CALL_MS, type SimulatedProcess } from './process.ts';
 import type { SimulatedStream } from './stream.ts';
 import { MAX_CLOCK_DRIFT } from './swarm.ts';
 import { TIMES } from './worker-options.ts';
@@ -37,11 +38,15 @@ function theOnlyOne(world: World): Ending {
   const stream = world.streamOf(undefined);
   let toldAt = Number.NEGATIVE_INFINITY;
   const strays = new StrayWatch(world, stream);
+  const settledBy = new Set<SimulatedProcess>();
   return {
-    told: (_, notice) => {
+    told: (process, notice) => {
+      if (notice.kind === 'streamSettled') settledBy.add(process);
       if (notice.kind !== 'streamReplaced') return;
       if (notice.leaseKeys.length > 0) toldAt = queue.now;
       strays.told(notice.strayKeys);
+      if (notice.anewCount > 0 && settledBy.has(process))
+        checkers.report(`${process.workerId} had found all begun, and begins ${notice.leaseKeys.join(', ')} anew`);
     },
     ran: (_, effect) => checkers.report(strays.ran(effect)),
     play: () => {
@@ -71,7 +76,7 @@ function theOnlyOne(world: World): Ending {
       }
       world.settle();
       if (checkers.violations.length > 0) return;
-      // By two listings more, which may find what had ended before the first of them, and begin it once more.
+      // Who has listed nothing since may find only now what had ended before, and begin it anew.
       checkers.balance.mayMove();
       queue.runUntil(queue.now + TOLD_MS);
       if (checkers.violations.length === 0) world.settle();
