@@ -248,6 +248,22 @@ describe('from one subscription to the next', () => {
     expect(local.faults.list()[0]?.applied).toBeGreaterThan(0);
   });
 
+  it.each<[string, FaultRule]>([
+    ['ends before its first event', { kind: 'endEvents', afterEvents: 0, count: 2 }],
+    ['breaks in the midst of its first event', { kind: 'cutEvents', afterBytes: 300, count: 2 }],
+  ])('a subscription that %s has failed: whoever would try again for ever is told', async (_what, rule) => {
+    const text = 'x'.repeat(1_000);
+    await put(text);
+    local.faults.add(rule);
+    const source = sourceOf();
+    for (const _ of [1, 2]) {
+      const error = await inTime(source.fetch(TRIM_HORIZON, never)).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'REQUEST_FAILED', retryable: true, action: 'kinesis:SubscribeToShard' });
+      expect((error as Error).message).toContain('the subscription ended before its first event');
+    }
+    expect((await readTexts(source, TRIM_HORIZON, 1)).texts).toEqual([text]);
+  });
+
   it('of LATEST that broke before its first event, begins where LATEST was', async () => {
     const cut = local.faults.add({ kind: 'cutEvents', afterBytes: 0, count: 1 });
     const source = sourceOf();

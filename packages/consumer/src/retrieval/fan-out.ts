@@ -1,6 +1,6 @@
 // Reads one shard by SubscribeToShard: Kinesis pushes events over HTTP/2, and they are taken one at a time, each once there is room
 // for it, so that slow handlers hold back the socket, not memory. One of the few files that call AWS. A subscription lasts 5 minutes at most; how
-// it ends does not matter, the next one goes on where the last event said. Where to begin and the shard's end follow the KCL
+// it ends does not matter if it gave anything, the next one goes on where the last event said. Where to begin and the shard's end follow the KCL
 // (FanOutRecordsPublisher, DataRetrievalUtil); back-off is the core's.
 // Invariant: `#continuation` is where the last event added to the backlog ends, so that no event is skipped or added twice.
 import { type KinesisClient, type StartingPosition, SubscribeToShardCommand } from '@aws-sdk/client-kinesis';
@@ -23,6 +23,7 @@ import { type ArrivingEvent, readEvents, type ShardEvent, type WaitingEvent } fr
 import { takeEventStream } from './raw-answer.ts';
 import { RetentionEdge } from './retention-edge.ts';
 import type { ShardSource, SourceRead } from './source.ts';
+import type { Bytes } from './stream-bytes.ts';
 import type { StreamConsumer } from './stream-consumer.ts';
 
 export interface FanOutSourceOptions extends BeginningOptions {
@@ -45,6 +46,9 @@ export interface FanOutSourceOptions extends BeginningOptions {
 
 interface Subscription {
   readonly events: AsyncIterator<ShardEvent | WaitingEvent | ArrivingEvent>;
+  readonly bytes: Bytes;
+  /** Of a whole event at least it has been seen that it came. */
+  hasGiven: boolean;
   /** Closes its connection. */
   readonly end: () => void;
 }
@@ -131,17 +135,22 @@ export class FanOutSource implements ShardSource {
     const consumerArn = await this.#options.consumer.arn();
     try {
       this.#subscription ??= await this.#subscribe(consumerArn, after, signal);
-      const { events } = this.#subscription;
-      const event = await this.#next(events, signal);
+      const subscription = this.#subscription;
+      const event = await this.#next(subscription.events, signal);
       this.#leastBytes = 0;
-      if (event === undefined) this.#unsubscribe();
-      // It stays in the socket.
-      else if ('waitingBytes' in event) this.#leastBytes = event.waitingBytes;
-      else {
-        this.#take(event);
-        return 'event';
+      if (event === undefined) {
+        if (!subscription.hasGiven) throw this.#gaveNothing(subscription.bytes.failure);
+        this.#unsubscribe();
+        return 'nothing';
       }
-      return 'nothing';
+      subscription.hasGiven = true;
+      // It stays in the socket.
+      if ('waitingBytes' in event) {
+        this.#leastBytes = event.waitingBytes;
+        return 'nothing';
+      }
+      this.#take(event);
+      return 'event';
     } catch (error) {
       const was = this.#subscription === undefined ? 'refused' : 'ended';
       this.#unsubscribe();
@@ -157,6 +166,13 @@ export class FanOutSource implements ShardSource {
       const { value } = next;
       if (!('arrivedBytes' in value)) return value;
     }
+  }
+
+  /** Kinesis has an event every few seconds for whoever is subscribed: one that ends without any is no end of five minutes, and who makes another at once reads nothing for ever. */
+  #gaveNothing(cause: Error | undefined): OperatingError {
+    const { shardId } = this.#options;
+    const message = `shard ${shardId}: the subscription ended before its first event${cause === undefined ? '' : `: ${cause.message}`}`;
+    return new OperatingError('REQUEST_FAILED', message, { retryable: true, action: ACTION, cause });
   }
 
   #take(event: ShardEvent): void {
@@ -196,7 +212,8 @@ export class FanOutSource implements ShardSource {
       throw new OperatingError('REQUEST_FAILED', message, { retryable: true });
     }
     this.#subscribedAt = clock.now();
-    return { events: readEvents(bytes, () => this.#roomBytes), end: () => controller.abort() };
+    const events = readEvents(bytes, () => this.#roomBytes);
+    return { events, bytes, hasGiven: false, end: () => controller.abort() };
   }
 
   #startingPosition(after: ExtendedSequenceNumber): StartingPosition {

@@ -41,6 +41,17 @@ describe('the bytes of a stream', () => {
     );
   });
 
+  it('are over when it breaks, and say why', async () => {
+    const stream = new PassThrough();
+    const bytes = bytesOf(stream);
+    stream.write(piece(1));
+    const failure = new Error('Protocol error');
+    setImmediate(() => stream.destroy(failure));
+    expect(bytes.failure).toBeUndefined();
+    expect(await bytes.readInto(Buffer.alloc(2 * PIECE_BYTES))).toBe(PIECE_BYTES);
+    expect(bytes.failure).toBe(failure);
+  });
+
   it('are read no further than what may wait while nobody wants them', async () => {
     let readCount = 0;
     const stream = new Readable({

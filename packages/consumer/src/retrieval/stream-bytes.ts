@@ -10,6 +10,8 @@ const MOST_WAITING_BYTES = 64 * 1024;
 export interface Bytes {
   /** Fills the target. @returns how many bytes it has; fewer only if the stream is over, in whichever way. */
   readInto(target: Uint8Array): number | Promise<number>;
+  /** Why the stream is over, if it broke. */
+  readonly failure: Error | undefined;
   /** Ends the stream. */
   close(): void;
 }
@@ -25,6 +27,7 @@ class StreamBytes implements Bytes {
   #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #isOver: boolean;
+  #failure: Error | undefined;
   /** What is to be filled, as far as it is; undefined: nobody waits. */
   #target: Uint8Array | undefined;
   #filledBytes = 0;
@@ -38,7 +41,15 @@ class StreamBytes implements Bytes {
       if (this.#target !== undefined) this.#tell();
     };
     stream.on('data', (piece: Uint8Array) => this.#take(piece));
-    stream.once('end', end).once('error', end).once('close', end);
+    stream.once('end', end).once('close', end);
+    stream.once('error', (error) => {
+      this.#failure = error;
+      end();
+    });
+  }
+
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   readInto(target: Uint8Array): number | Promise<number> {
