@@ -45,6 +45,7 @@ const config: ViteUserConfig = defineConfig({
       project('tidy', ['tools/**/*.test.ts']),
       project('dynamodb-local', [...onAnyDynamoDB, onDynamoDBLocal], withDynamoDBLocal),
       project('moto', [onMoto], { globalSetup: ['interop/moto/setup.ts'] }),
+      project('foreign-kinesis', ['interop/foreign/*.test.ts'], { globalSetup: ['interop/foreign/setup.ts'] }),
       project('java-kcl-polling', ['interop/kcl/polling.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-kcl-fan-out', ['interop/kcl/fan-out.test.ts'], { ...withDynamoDBLocal, ...patient }),
       project('java-fleet', ['interop/fleet/fleet.test.ts'], { ...withDynamoDBLocal, ...patient }),

@@ -258,6 +258,17 @@ export const tiers = [
     timeoutMs: 6 * minuteMs,
   },
   {
+    name: 'foreign-kinesis',
+    group: 'more',
+    what: 'our producer and consumer on Kinesis servers that others wrote: kinesis-local, through a split and a merge, and ministack, in both modes',
+    command: [...vitest, '--project', 'foreign-kinesis'],
+    counts: 'vitest',
+    needs: ['build'],
+    programs: ['python3'],
+    cores: 1,
+    timeoutMs: 6 * minuteMs,
+  },
+  {
     name: 'java-kcl-polling',
     group: 'more',
     what: 'Java KCL 3.5.1 workers, polling: through reshards, on a stream resharded before, one of two stops, a storm of faults',
