@@ -28,19 +28,23 @@ interface Sight {
 const FRESH_MS = TIMES.failoverTimeMs * (1 + 2 * MAX_CLOCK_DRIFT);
 
 export class SeenAlive {
-  /** Of each process: when it last asked for a reading, what the last one showed, and who has given a sign. */
+  /** Of each process: when it asked for the reading that it waits for as this leader, what the last one showed, and who has given a sign. */
   readonly #askedAt = new Map<number, number>();
   readonly #sights = new Map<number, Sight>();
   readonly #signs = new Map<number, Set<string>>();
 
   /** A process leads from now on, and has seen nothing yet. */
   leads(process: number): void {
+    this.#askedAt.delete(process);
     this.#sights.delete(process);
     this.#signs.set(process, new Set());
   }
 
   /** A process is shown, as the leader, what it has read. */
   shown(process: number, { leases, workers }: Results['readTable'], now: number): void {
+    const askedAt = this.#askedAt.get(process);
+    // Asked for in a former time as the leader: what it shows is taken in by nobody.
+    if (askedAt === undefined) return;
     const last = this.#sights.get(process);
     const signs = this.#signs.get(process) ?? new Set();
     const rows = new Map<string, Row>();
@@ -57,7 +61,7 @@ export class SeenAlive {
       const [ownerBefore, counterBefore] = last?.written.get(leaseKey) ?? [];
       if (owner !== undefined && owner === ownerBefore && counter !== counterBefore) signs.add(owner);
     }
-    this.#sights.set(process, { rows, written, askedAt: this.#askedAt.get(process) ?? now });
+    this.#sights.set(process, { rows, written, askedAt });
     this.#signs.set(process, signs);
   }
 

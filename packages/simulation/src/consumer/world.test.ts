@@ -116,6 +116,10 @@ test.each([
   expect(simulateWorld(seed).violations).toEqual([]);
 });
 
+test('who leads again takes in no reading that it asked for before, and knows the age of a row by the next one: so does the checker', () => {
+  expect(simulateWorld(2_455_500, { size: 'large' }).violations).toEqual([]);
+});
+
 test.each([1_002_664, 1_008_802, 1_009_572, 1_013_268, 1_013_598, 1_024_444, 1_025_038])(
   'what begins and ends in a stream that was made again, between two listings of one who finds all begun, is begun once: seed %i',
   (seed) => {
