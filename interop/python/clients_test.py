@@ -1,9 +1,10 @@
 """boto3 and the AWS CLI against a local Kinesis: what they put they read, through a split and a merge, and boto3 subscribes.
 
-Started by run.mjs, which names the server in SHARDLINE_ENDPOINT and SHARDLINE_TLS_ENDPOINT. It verifies signatures. The last line is `N passed, N failed, N skipped`.
+Started by run.mjs, which names the server in SHARDLINE_ENDPOINT and SHARDLINE_TLS_ENDPOINT. It verifies signatures. The last line of standard output is `N passed, N failed, N skipped`.
 """
 
 import base64
+import contextlib
 import json
 import os
 import subprocess
@@ -149,7 +150,10 @@ class Boto3Test(unittest.TestCase):
         answer = self.kinesis.subscribe_to_shard(
             ConsumerARN=consumer_arn, ShardId=shard_id, StartingPosition={"Type": "TRIM_HORIZON"}
         )
-        return (event["SubscribeToShardEvent"] for event in answer["EventStream"])
+        # Left to the interpreter's end, it is closed there after its file, with a complaint.
+        with contextlib.closing(answer["EventStream"]) as events:
+            for event in events:
+                yield event["SubscribeToShardEvent"]
 
     def test_subscribes_through_a_split(self):
         arn = self.create(1)
@@ -162,8 +166,9 @@ class Boto3Test(unittest.TestCase):
         children_known = threading.Event()
 
         def read(shard_id, until):
+            events = self.subscribe(consumer["ConsumerARN"], shard_id)
             try:
-                for event in self.subscribe(consumer["ConsumerARN"], shard_id):
+                for event in events:
                     texts.extend(record["Data"].decode() for record in event["Records"])
                     if event.get("ChildShards"):
                         self.assertNotIn("ContinuationSequenceNumber", event)
@@ -174,6 +179,8 @@ class Boto3Test(unittest.TestCase):
             except Exception as error:  # pylint: disable=broad-except
                 failures.append(error)
                 children_known.set()
+            finally:
+                events.close()
 
         parent = threading.Thread(target=read, args=(FIRST, 10**9))
         parent.start()

@@ -38,7 +38,7 @@ async function test(packages) {
     const [line] = await once(createInterface(server.stdout), 'line', { signal: AbortSignal.timeout(startTimeoutMs) });
     const { port, tlsPort } = JSON.parse(line);
     const tests = spawn(python, [join(here, 'clients_test.py')], {
-      stdio: 'inherit',
+      stdio: ['inherit', 'pipe', 'inherit'],
       timeout: testTimeoutMs,
       env: {
         PATH: process.env['PATH'] ?? '',
@@ -56,9 +56,16 @@ async function test(packages) {
         AWS_PAGER: '',
       },
     });
-    const [code, signal] = await once(tests, 'exit');
+    const lines = createInterface(tests.stdout);
+    let last = '';
+    lines.on('line', (said) => {
+      last = said;
+    });
+    const [code, signal] = await once(tests, 'close');
     if (code === null) throw new Error(`the tests ended by ${signal}`);
     if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}`);
+    // Behind whatever the interpreter says at its end.
+    console.log(last);
     return code;
   } finally {
     server.kill('SIGTERM');
