@@ -3,6 +3,7 @@
 // a key, an unknown member, blanks) is left to the general parser as a whole: then there is no answer from here.
 // Invariants: what this reads, it reads as the SDK would; nothing of it is a view of the JSON.
 import { type RecordPlaces, RecordRows, somePlaces } from './record-rows.ts';
+import { bringScavengeForward } from './sooner-scavenges.ts';
 
 export interface SplitAnswer {
   readonly records: RecordRows;
@@ -300,7 +301,9 @@ function decodeLong(json: Buffer, from: number, to: number, out: Buffer, outAt: 
   const most = to - from > OUTSIDE_OF_HEAP ? to - from : PIECE_OF_BASE64;
   let written = 0;
   for (let at = from; at < to; at += most) {
-    written += out.write(json.toString('latin1', at, Math.min(to, at + most)), outAt + written, 'base64');
+    const end = Math.min(to, at + most);
+    written += out.write(json.toString('latin1', at, end), outAt + written, 'base64');
+    if (most === PIECE_OF_BASE64) bringScavengeForward(end - at);
   }
   return written;
 }
