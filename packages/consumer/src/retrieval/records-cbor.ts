@@ -4,6 +4,7 @@
 import { CborError, CborReader, NOT_PLAIN } from '@shardline/common';
 import type { KinesisRecord } from './deaggregate.ts';
 import { type RecordPlaces, RecordRows, somePlaces } from './record-rows.ts';
+import { bringScavengeForward } from './sooner-scavenges.ts';
 
 export interface CborAnswer {
   readonly records: RecordRows;
@@ -31,6 +32,7 @@ export function readCborAnswer(body: Buffer): CborAnswer {
     }
   }
   reader.end();
+  bringScavengeForward(records.byteCount, records.length);
   return { records, rest: Object.fromEntries(rest) };
 }
 

@@ -71,6 +71,7 @@ export function splitRecords(json: Buffer): SplitAnswer | undefined {
   const own = firstDataLength(json, from) > LONG_BASE64 ? arenaFor(json, from) : copyOf(json);
   const end = readRecords(own.isCopy ? own.bytes : json, from, own);
   if (end === undefined) return undefined;
+  bringScavengeForward(own.records.byteCount, own.records.length);
   return { records: own.records, rest: Buffer.concat([json.subarray(0, from), json.subarray(end - 1)]) };
 }
 
@@ -303,7 +304,6 @@ function decodeLong(json: Buffer, from: number, to: number, out: Buffer, outAt: 
   for (let at = from; at < to; at += most) {
     const end = Math.min(to, at + most);
     written += out.write(json.toString('latin1', at, end), outAt + written, 'base64');
-    if (most === PIECE_OF_BASE64) bringScavengeForward(end - at);
   }
   return written;
 }
