@@ -2,7 +2,9 @@
 // For those who read and write whole records: aggregated-record.ts and aggregate-writer.ts.
 import { md5OfEach } from './md5-lanes.ts';
 
-export const MAGIC_BYTES: number = 4;
+/** What an aggregated record begins with. */
+export const MAGIC: readonly number[] = [0xf3, 0x89, 0x9a, 0xc2];
+export const MAGIC_BYTES: number = MAGIC.length;
 export const DIGEST_BYTES: number = 16;
 /** What surrounds the protobuf message. */
 export const FRAME_BYTES: number = MAGIC_BYTES + DIGEST_BYTES;
@@ -81,9 +83,6 @@ function messageOf({ buffer, byteOffset, length }: Uint8Array): Uint8Array {
 }
 
 export function writeMagic(out: Buffer): number {
-  out[0] = 0xf3;
-  out[1] = 0x89;
-  out[2] = 0x9a;
-  out[3] = 0xc2;
+  out.set(MAGIC);
   return MAGIC_BYTES;
 }

@@ -1,5 +1,5 @@
 // All of common but the SDK's clients: for who calls no AWS and would wait a fifth of a second for them to load.
-export { FRAME_BYTES, haveDigests, writeDigests } from './aggregate-wire.ts';
+export { FRAME_BYTES, haveDigests, MAGIC, writeDigests } from './aggregate-wire.ts';
 export * from './aggregate-writer.ts';
 export * from './aggregated-record.ts';
 export * from './backoff.ts';
@@ -19,3 +19,4 @@ export * from './random.ts';
 export * from './recycled-memory.ts';
 export * from './sequence-number.ts';
 export * from './stream.ts';
+export * as wasm from './wasm-code.ts';

@@ -9,11 +9,11 @@ import {
   andNot,
   type Code,
   choose,
+  exportsOf,
   get,
   isLess,
   load,
   loadSplat,
-  moduleOf,
   number,
   or,
   PAGE_BYTES,
@@ -61,12 +61,6 @@ const ROTATIONS: readonly (readonly number[])[] = [
 /** No message is in a lane. */
 const NONE = -1;
 
-/** As much of it as is used: Node's types have none. */
-interface WasmEngine {
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-}
-
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
   /** Hash so many bytes of each lane, whole blocks: of the first four, and of all. */
@@ -111,15 +105,9 @@ export class Md5Lanes {
 
   /** Undefined where there is no WebAssembly, no vectors, or no memory for it. */
   static make(): Md5Lanes | undefined {
-    const { WebAssembly: engine }: { WebAssembly?: WasmEngine } = globalThis as object;
-    if (engine === undefined) return undefined;
-    try {
-      const functions = [functionOf('four', 1), functionOf('eight', MOST_GROUPS)];
-      const module = new engine.Module(moduleOf({ pages: 1, memoryName: 'memory', functions }));
-      return new Md5Lanes(new engine.Instance(module).exports as Exports);
-    } catch {
-      return undefined;
-    }
+    const functions = [functionOf('four', 1), functionOf('eight', MOST_GROUPS)];
+    const exports = exportsOf({ pages: 1, memoryName: 'memory', functions });
+    return exports === undefined ? undefined : new Md5Lanes(exports as Exports);
   }
 
   private constructor(exports: Exports) {
