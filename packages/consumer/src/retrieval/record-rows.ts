@@ -15,6 +15,17 @@ const KEY_AT = 4;
 const KEY_LENGTH = 5;
 const ARRIVED = 3;
 const FEWEST_ROWS = 16;
+export const ROW_BYTES: number = 4 << ROW_SHIFT;
+/** Where in a row what is, in bytes: for who writes rows by itself. */
+export const ROW_PLACES: Readonly<Record<keyof RecordPlaces, number>> = {
+  dataAt: 4 * DATA_AT,
+  dataLength: 4 * DATA_LENGTH,
+  numberAt: 4 * NUMBER_AT,
+  numberLength: 4 * NUMBER_LENGTH,
+  keyAt: 4 * KEY_AT,
+  keyLength: 4 * KEY_LENGTH,
+  arrivedAtMs: 8 * ARRIVED,
+};
 
 /** Where a record has what, and when it arrived. The number is digits, the key ASCII; its length is 0 for none. */
 export interface RecordPlaces {
@@ -32,6 +43,12 @@ export function somePlaces(): RecordPlaces {
   return { dataAt: 0, dataLength: 0, numberAt: 0, numberLength: 0, keyAt: 0, keyLength: 0, arrivedAtMs: 0 };
 }
 
+/** Those of an answer's list, and where in the answer it ends, behind its bracket. */
+export interface FoundRecords {
+  readonly records: RecordRows;
+  readonly end: number;
+}
+
 export class RecordRows {
   readonly #bytes: Buffer;
   /** Where numbers and keys are. */
@@ -39,8 +56,8 @@ export class RecordRows {
   #textsEnd = 0;
   readonly #memory: ArrayBufferLike;
   readonly #offset: number;
-  #words = new Int32Array(FEWEST_ROWS << ROW_SHIFT);
-  #times = new Float64Array(this.#words.buffer);
+  #words: Int32Array;
+  #times: Float64Array;
   /** Those that are written in another way than usual. */
   readonly #unusual = new Map<number, KinesisRecord>();
   length = 0;
@@ -49,12 +66,23 @@ export class RecordRows {
   /** None is an aggregated record, and each has a greater number than the one before. */
   arePlainAndRising = true;
 
+  /** Rows that are written already, with what else is known of them. The texts are in the bytes. */
+  static of(bytes: Buffer, rows: Int32Array, byteCount: number, arePlainAndRising: boolean): RecordRows {
+    const records = new RecordRows(bytes, bytes, rows);
+    records.length = rows.length >> ROW_SHIFT;
+    records.byteCount = byteCount;
+    records.arePlainAndRising = arePlainAndRising;
+    return records;
+  }
+
   /** @param texts where `keepText` begins; default: they are in the bytes as well. */
-  constructor(bytes: Buffer, texts: Buffer = bytes) {
+  constructor(bytes: Buffer, texts: Buffer = bytes, words: Int32Array = new Int32Array(FEWEST_ROWS << ROW_SHIFT)) {
     this.#bytes = bytes;
     this.#texts = texts;
     this.#memory = bytes.buffer;
     this.#offset = bytes.byteOffset;
+    this.#words = words;
+    this.#times = new Float64Array(words.buffer);
   }
 
   /** Copies a text that will be gone, unless it is in the bytes. @returns its place. */

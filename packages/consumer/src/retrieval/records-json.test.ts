@@ -1,8 +1,10 @@
-// The reader of records against JSON.parse: whatever it reads, it reads alike; whatever it does not know, it leaves.
+// The reader of records against JSON.parse: whatever it reads, it reads alike; whatever it does not know, it leaves. Both ways: one by one, and
+// with vectors first, as it reads once that pays.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { KinesisRecord } from './deaggregate.ts';
-import { splitRecords } from './records-json.ts';
+import { findOneByOne, splitRecords } from './records-json.ts';
+import { VectorReader } from './records-wasm.ts';
 
 interface Written {
   SequenceNumber: string;
@@ -26,9 +28,17 @@ function byParser(json: string): { records: unknown[]; rest: unknown } {
   return { records, rest: { ...answer, Records: [] } };
 }
 
-function byUs(json: string): { records: unknown[]; rest: unknown } | undefined {
+type Find = NonNullable<Parameters<typeof splitRecords>[1]>;
+
+const reader = VectorReader.make() as VectorReader;
+const ways: readonly (readonly [string, Find])[] = [
+  ['one by one', findOneByOne],
+  ['with vectors', (json, from) => reader.find(json, from) ?? findOneByOne(json, from)],
+];
+
+function splitBy(find: Find, json: string): { records: unknown[]; rest: unknown } | undefined {
   const bytes = Buffer.from(json);
-  const split = splitRecords(bytes);
+  const split = splitRecords(bytes, find);
   // The general parser reads the rest of it, and whoever gathered it uses it again.
   expect(bytes.equals(Buffer.from(json))).toBe(true);
   if (split === undefined) return undefined;
@@ -80,7 +90,9 @@ const answer = fc
     return JSON.stringify(Object.fromEntries(entries));
   });
 
-describe('splitRecords', () => {
+describe.each(ways)('splitRecords, %s', (_way, find) => {
+  const byUs = (json: string): ReturnType<typeof splitBy> => splitBy(find, json);
+
   it('reads what JSON.parse reads, or leaves it; plain keys it always reads', () => {
     fc.assert(
       fc.property(answer, (json) => {
