@@ -93,6 +93,13 @@ describe('with vectors', () => {
     expect(find(`{"Records":[{${members}}]}`)).toMatchObject({ length: 1 });
   });
 
+  it.each(['"Data":"YQ=="', '"SequenceNumber":"7"', '"PartitionKey":"k"'])(
+    'a record of no more than %s is left',
+    (member) => {
+      expect(find(`{"Records":[{${member}}]}`)).toBeUndefined();
+    },
+  );
+
   // What is not read with vectors is read one by one: here it may be given up, but not be misread.
   it('what is damaged in any place is read as one by one, or not', () => {
     const records = [{ data: Buffer.alloc(61, 0xfb), number: '49'.repeat(20), key: 'key'.repeat(7) }, { number: '8' }];
@@ -174,6 +181,8 @@ describe('with vectors', () => {
     '1.5E',
     '1.5E10',
     '1.5E+9',
+    '1.5E:',
+    '18446744073709551617',
     '9999999999999999999',
     'null',
     '1E',
