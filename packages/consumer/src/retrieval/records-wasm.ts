@@ -6,7 +6,7 @@ import { wasm } from '@shardline/common';
 import { type FoundRecords, RecordRows } from './record-rows.ts';
 import * as layout from './records-code.ts';
 
-/** To write and compile the code takes some 10 ms, which are saved by then: who reads less never has it. */
+/** To write and compile the code takes some 3 ms, which are saved by then: who reads less never has it. */
 const WORTHWHILE_BYTES: number = 8 * 1024 * 1024;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
